@@ -1,0 +1,23 @@
+"""What all tests share: strict warnings for our own code, the compilation cache, the real data."""
+
+import os
+import pathlib
+
+import pytest
+
+CACHE = pathlib.Path(__file__).parents[1] / ".cache" / "jax"
+
+# Before jax is imported anywhere: four virtual devices, so that sharding is tested on any machine.
+os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The folder of real recordings beside the checkout; the test is skipped where it is absent."""
+    folder = pathlib.Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the real recordings (shared/data beside the checkout) are not here")
+    return folder
