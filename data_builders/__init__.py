@@ -1,0 +1,1 @@
+"""One folder for each data set: its builder, its description and where to get the files."""
