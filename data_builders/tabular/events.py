@@ -1,0 +1,79 @@
+"""Events in a signal, and the statistic of a signal around an event. numpy only.
+
+A span of time is half open: it holds the samples with start <= time < end. A tolerance of a
+millionth of a sample keeps rounding errors of the clock out of that rule.
+"""
+
+import numpy as np
+
+from imujax.data_builders.tabular.card import Events, Target
+from imujax.recordings import Channel
+
+_EPS = 1e-6  # samples
+
+
+def span(target: Target, event: float, start: float, end: float) -> tuple[float, float]:
+    """(first time, end) [s] of the target's span for an event in a recording from start to end."""
+    if target.end_share is not None:
+        return event + target.start, start + target.end_share * (end - start)
+    return event + target.start, event + (target.end or 0.0)
+
+
+def samples(channel: Channel, first: float, end: float) -> tuple[int, int]:
+    """(first sample, last + 1) of `channel` with first <= time < end [s]; they may lie outside."""
+    edges = (np.array([first, end]) - channel.start) * channel.rate
+    return tuple(int(edge) for edge in np.ceil(edges - _EPS))
+
+
+def crossings(
+    channel: Channel, rule: Events, target: Target, start: float, end: float
+) -> np.ndarray:
+    """Times [s] of the events in a channel of a recording that runs from `start` to `end` [s].
+
+    A crossing is a sample at or above `level` after one below it. It is an event where the last
+    event lies at least `distance` s before, at most the share `below` of the samples in the next
+    `hold` s (this one included) is below the level, and the channel reaches `peak` in the
+    target's span. A crossing that is refused does not count for the distance.
+    """
+    x = np.asarray(channel.values, np.float64)
+    hold = max(1, round(rule.hold * channel.rate))
+    distance = rule.distance * channel.rate - _EPS
+    times, last = [], -np.inf
+    for i in np.flatnonzero((x[1:] >= rule.level) & (x[:-1] < rule.level)) + 1:
+        low = (x[i : i + hold] < rule.level).sum()
+        if i - last < distance or low > rule.below * hold + _EPS:
+            continue
+        time = channel.start + i / channel.rate
+        if rule.peak > -np.inf:
+            a, b = samples(channel, *span(target, time, start, end))
+            if not (x[max(a, 0) : max(b, 0)] >= rule.peak).any():
+                continue
+        times.append(time)
+        last = i
+    return np.array(times, np.float64)
+
+
+def statistic(channel: Channel, target: Target, first: float, end: float) -> float | str:
+    """The target's statistic over first <= time < end [s], or the reason why there is none.
+
+    "slope" is that of the least-squares line [unit/s]; "value" is interpolated linearly at `first`.
+    """
+    x = np.asarray(channel.values, np.float64)
+    if target.statistic == "value":
+        at = (first - channel.start) * channel.rate
+        if not -_EPS <= at <= len(x) - 1 + _EPS:
+            return "events whose target leaves the recording"
+        value = float(np.interp(at, np.arange(len(x)), x))
+        return value if np.isfinite(value) else "events with missing target values"
+    a, b = samples(channel, first, end)
+    if a < 0 or b > len(x):
+        return "events whose target leaves the recording"
+    if b - a < (2 if target.statistic == "slope" else 1):
+        return "events with too few samples for the target"
+    x = x[a:b]
+    if not np.isfinite(x).all():
+        return "events with missing target values"
+    if target.statistic == "slope":
+        time = (np.arange(len(x)) - (len(x) - 1) / 2) / channel.rate
+        return float(time @ x / (time @ time))
+    return float(getattr(np, target.statistic)(x))

@@ -1,0 +1,161 @@
+"""Checks of single values in a card, each a function (value, where) -> checked value.
+
+`where` names the key in the UserError that a wrong value raises.
+"""
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable
+
+import numpy as np
+
+from imujax.errors import UserError
+
+REQUIRED = object()
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The tail of an error sentence: the names close to `word`, else the first few there are."""
+    known = [shown(str(k)) for k in known]
+    by_lower = {k.lower(): k for k in reversed(known)}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
+    if close:
+        return "; did you mean " + " or ".join(f'"{by_lower[c]}"' for c in close) + "?"
+    some = ", ".join(f'"{k}"' for k in known[:8]) + (", ..." if len(known) > 8 else "")
+    return f"; there are {some}" if known else "; there are none"
+
+
+def shown(text: str) -> str:
+    """A name from a file as it may stand in a sentence: short, control characters escaped."""
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= 200 else text[:200] + "..."
+
+
+def text(value, where: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise UserError(f"{where} must be a text that is not empty, but is {value!r}")
+    return value
+
+
+def number(value, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise UserError(f"{where} must be a finite number, but is {value!r}")
+    return float(value)
+
+
+def positive(value, where: str) -> float:
+    if number(value, where) <= 0:
+        raise UserError(f"{where} must be greater than 0, but is {value!r}")
+    return float(value)
+
+
+def not_negative(value, where: str) -> float:
+    if number(value, where) < 0:
+        raise UserError(f"{where} must not be negative, but is {value!r}")
+    return float(value)
+
+
+def share(value, where: str) -> float:
+    if not 0 <= number(value, where) <= 1:
+        raise UserError(f"{where} must be a share from 0 to 1, but is {value!r}")
+    return float(value)
+
+
+def count(value, where: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise UserError(f"{where} must be a whole number that is not negative, but is {value!r}")
+    return value
+
+
+def length(value, where: str) -> int:
+    if count(value, where) < 1:
+        raise UserError(f"{where} must be at least 1 sample, but is {value!r}")
+    return value
+
+
+def flag(value, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise UserError(f"{where} must be true or false, but is {value!r}")
+    return value
+
+
+def character(value, where: str) -> str:
+    if not isinstance(value, str) or len(value) != 1:
+        raise UserError(f"{where} must be one character, but is {value!r}")
+    return value
+
+
+def path(value, where: str) -> str:
+    """A path or glob that cannot leave the raw folder, whatever stands in its braces."""
+    parts = re.split(r"[/\\]", text(value, where))
+    if ".." in parts or value[0] in "/\\~" or re.match(r"[A-Za-z]:", value):
+        raise UserError(f'{where} must stay inside the raw folder, but is "{value}"')
+    return value
+
+
+def regex(value, where: str) -> str:
+    try:
+        re.compile(text(value, where))
+    except re.error as error:
+        raise UserError(f'{where} is not a regular expression: {error} in "{value}"') from None
+    return value
+
+
+def one_of(*known: str) -> Callable:
+    def check(value, where: str) -> str:
+        if value not in known:
+            raise UserError(f"{where} is {value!r}{nearest(str(value), known)}")
+        return value
+
+    return check
+
+
+def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable:
+    def check(value, where: str) -> tuple:
+        right = isinstance(value, list) and len(value) >= least
+        if not right or (size is not None and len(value) != size):
+            wanted = f"a list of {size}" if size else "a list that is not empty"
+            raise UserError(f"{where} must be {wanted}, but is {value!r}")
+        return tuple(kind(v, f"{where}[{i}]") for i, v in enumerate(value))
+
+    return check
+
+
+def frame(value, where: str) -> tuple[tuple[float, ...], ...]:
+    """A rotation, made exact where its numbers were rounded."""
+    rows = np.array(list_of(list_of(number, 3), 3)(value, where))
+    if not np.allclose(rows @ rows.T, np.eye(3), atol=1e-2) or np.linalg.det(rows) < 0:
+        raise UserError(f"{where} must be a rotation (orthonormal rows, determinant +1)")
+    left, _, right = np.linalg.svd(rows)
+    return tuple(tuple(row) for row in (left @ right).tolist())
+
+
+def table(value, where: str) -> dict:
+    if not isinstance(value, dict):
+        raise UserError(f"{where} must be a table, but is {value!r}")
+    return value
+
+
+def divisor(value, where: str) -> str | float:
+    if isinstance(value, str):
+        return one_of("mass", "height")(value, where)
+    if number(value, where) == 0:
+        raise UserError(f"{where} must not be 0")
+    return float(value)
+
+
+def take(given: dict, where: str, fields: dict) -> dict:
+    """`given` with every key known, every value checked and every default filled in."""
+    given = table(given, f"[{where}]" if where else "the card")
+    prefix = where + "." if where else ""
+    for key in given:
+        if key not in fields:
+            raise UserError(f'unknown key "{prefix}{key}"{nearest(key, fields)}')
+    for key, (_, default) in fields.items():
+        if default is REQUIRED and key not in given:
+            raise UserError(f'the key "{prefix}{key}" is missing')
+    return {
+        key: kind(given[key], f'"{prefix}{key}"') if key in given else default
+        for key, (kind, default) in fields.items()
+    }

@@ -1,0 +1,363 @@
+"""Read a card: every key known, every value checked, and the tables consistent with each other.
+
+Nothing in a card is executed: names with braces are filled in by plain replacement, and every path
+stays below the raw folder.
+"""
+
+import math
+import pathlib
+import re
+import tomllib
+
+from imujax.data_builders.tabular import kinds
+from imujax.data_builders.tabular.card import (
+    BODY_UNITS,
+    STATISTICS,
+    TIME_UNITS,
+    Activity,
+    Card,
+    Events,
+    Hdf5,
+    Layout,
+    Quantity,
+    Sensor,
+    Signal,
+    Target,
+    Time,
+    Window,
+)
+from imujax.errors import UserError
+
+# Tables of the card: key -> (kind, default).
+
+_LAYOUT = {
+    "format": (kinds.one_of("csv", "tsv", "parquet", "hdf5", "mat"), None),
+    "delimiter": (kinds.character, None),
+    "decimal": (kinds.character, "."),
+    "skip_rows": (kinds.count, 0),
+    "names": (kinds.list_of(kinds.text), ()),
+}
+_CLOCK = {
+    "unit": (kinds.one_of(*TIME_UNITS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+}
+_SIGNAL = {
+    "column": (kinds.text, None),
+    "file": (kinds.path, None),
+    **_LAYOUT,
+    "time": (kinds.text, None),
+    "time_unit": (kinds.one_of(*TIME_UNITS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+    "scale": (kinds.number, 1.0),
+    "lowpass": (kinds.positive, None),
+}
+_EVENTS = {
+    "times": (kinds.list_of(kinds.number), ()),
+    **_SIGNAL,
+    "level": (kinds.number, None),
+    "distance": (kinds.not_negative, 0.0),
+    "hold": (kinds.not_negative, 0.0),
+    "below": (kinds.share, 0.0),
+    "peak": (kinds.number, -math.inf),
+}
+_TARGET = {
+    "name": (kinds.text, kinds.REQUIRED),
+    "unit": (kinds.text, kinds.REQUIRED),
+    **_SIGNAL,
+    "from": (kinds.number, 0.0),
+    "to": (kinds.number, None),
+    "to_share": (kinds.share, None),
+    "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
+    "divide_by": (kinds.list_of(kinds.divisor), ()),
+}
+_ACTIVITY = {
+    "file": (kinds.path, kinds.REQUIRED),
+    **_LAYOUT,
+    "name": (kinds.text, kinds.REQUIRED),
+    "start": (kinds.text, kinds.REQUIRED),
+    "end": (kinds.text, kinds.REQUIRED),
+    "unit": (kinds.one_of(*TIME_UNITS), "s"),
+}
+_WINDOW = {
+    "rate": (kinds.positive, kinds.REQUIRED),
+    "length": (kinds.length, kinds.REQUIRED),
+    "before": (kinds.count, 0),
+    "pad": (kinds.flag, False),
+    "stride": (kinds.length, None),
+    "motion": (kinds.not_negative, 0.3),
+}
+_CARD = {
+    "name": (kinds.text, None),
+    "files": (kinds.path, kinds.REQUIRED),
+    "match": (kinds.regex, None),
+    **_LAYOUT,
+    "hdf5": (kinds.table, None),
+    "sides": (kinds.list_of(kinds.text), ()),
+    "time": (kinds.table, kinds.REQUIRED),
+    "units": (kinds.table, kinds.REQUIRED),
+    "sensors": (kinds.table, kinds.REQUIRED),
+    "activity": (kinds.table, None),
+    "events": (kinds.table, None),
+    "target": (kinds.table, None),
+    "body": (kinds.table, {}),
+    "window": (kinds.table, kinds.REQUIRED),
+}
+
+
+def load(path: str | pathlib.Path) -> Card:
+    """Read and check a card. Raises UserError naming the card and the key."""
+    path = pathlib.Path(path)
+    try:
+        return loads(path.read_text(encoding="utf-8"), path)
+    except OSError as error:
+        raise UserError(f"the card {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"the card {path} is not UTF-8 text: save it as UTF-8") from None
+
+
+def loads(text: str, path: pathlib.Path) -> Card:
+    """The card in `text`; `path` gives its default name and stands in error sentences."""
+    try:
+        return _card(tomllib.loads(text), path)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"the card {path.name} is not valid TOML: {error}") from None
+    except UserError as error:
+        raise UserError(f"the card {path.name}: {error}") from None
+
+
+def _card(raw: dict, path: pathlib.Path) -> Card:
+    top = kinds.take(raw, "", _CARD)
+    hdf5 = _hdf5(top["hdf5"])
+    groups = _groups(top, hdf5)
+    units = kinds.take(
+        top["units"],
+        "units",
+        {
+            "acc": (kinds.one_of("m/s^2", "g", "mg"), kinds.REQUIRED),
+            "gyr": (kinds.one_of("rad/s", "deg/s"), kinds.REQUIRED),
+            "rest_error": (kinds.share, 0.1),
+        },
+    )
+    time = kinds.take(top["time"], "time", {"column": (kinds.text, None), **_CLOCK})
+    if time["column"] is None and time["rate"] is None:
+        raise UserError('[time] needs "column" or "rate"')
+    body = kinds.take(top["body"], "body", {"mass": (_any, None), "height": (_any, None)})
+    labelled = top["target"] is not None
+    if labelled != (top["events"] is not None):
+        raise UserError("[target] and [events] belong together: give both, or neither")
+    card = Card(
+        path=path,
+        name=_name(top["name"] or path.stem),
+        files=top["files"],
+        match=top["match"],
+        layout=_layout(top),
+        hdf5=hdf5,
+        sides=top["sides"],
+        time=Time(**time),
+        acc_unit=units["acc"],
+        gyr_unit=units["gyr"],
+        rest_error=units["rest_error"],
+        sensors=tuple(_sensor(name, table) for name, table in top["sensors"].items()),
+        activity=_activity(top["activity"]),
+        events=_events(top["events"]),
+        target=_target(top["target"]),
+        mass=_quantity("mass", body["mass"]),
+        height=_quantity("height", body["height"]),
+        window=_window(top["window"], labelled),
+    )
+    _check_whole(card, groups)
+    return card
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise UserError(f'"name" may hold letters, digits, _ and -, but is "{name}"')
+    return name
+
+
+def _groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
+    """What may stand in braces: the named groups of both expressions."""
+    expressions = [e for e in (top["match"], hdf5 and hdf5.dataset) if e]
+    groups = {name for e in expressions for name in re.compile(e).groupindex}
+    if "subject" not in groups:
+        where = '"match" or "hdf5.dataset"' if hdf5 else '"match"'
+        raise UserError(f"{where} must have a named group for the subject: (?P<subject>...)")
+    return groups
+
+
+def _hdf5(table: dict | None) -> Hdf5 | None:
+    if table is None:
+        return None
+    fields = {
+        "dataset": (kinds.regex, kinds.REQUIRED),
+        "columns": (kinds.text, None),
+        "trim": (kinds.one_of("zeros"), None),
+    }
+    taken = kinds.take(table, "hdf5", fields)
+    return Hdf5(taken["dataset"], taken["columns"], taken["trim"] == "zeros")
+
+
+def _sensor(name: str, table: dict) -> Sensor:
+    three = (kinds.list_of(kinds.text, 3), kinds.REQUIRED)
+    fields = {"acc": three, "gyr": three, "frame": (kinds.frame, None)}
+    return Sensor(name=name, **kinds.take(table, f"sensors.{name}", fields))
+
+
+def _layout(table: dict) -> Layout:
+    if table["decimal"] == table["delimiter"]:
+        raise UserError('"decimal" and "delimiter" are the same character')
+    return Layout(**{key: table[key] for key in _LAYOUT})
+
+
+def _activity(table: dict | None) -> Activity | None:
+    if table is None:
+        return None
+    t = kinds.take(table, "activity", _ACTIVITY)
+    return Activity(t["file"], _layout(t), t["name"], t["start"], t["end"], t["unit"])
+
+
+def _signal(taken: dict, where: str) -> Signal:
+    """The signal of [events] or [target]: with `file` it needs a clock of its own."""
+    if taken["column"] is None:
+        raise UserError(f'the key "{where}.column" is missing')
+    time = None
+    if taken["file"] is not None:
+        time = Time(taken["time"], taken["time_unit"], taken["rate"], taken["max_gap"])
+        if time.column is None and time.rate is None:
+            raise UserError(f'[{where}] reads another file and needs its "time" column or "rate"')
+    elif taken["time"] is not None or taken["rate"] is not None:
+        raise UserError(f'[{where}] has "time" or "rate" without "file": its clock is [time]')
+    return Signal(
+        taken["column"], taken["file"], _layout(taken), time, taken["scale"], taken["lowpass"]
+    )
+
+
+def _events(table: dict | None) -> Events | None:
+    if table is None:
+        return None
+    t = kinds.take(table, "events", _EVENTS)
+    rule = (t["distance"], t["hold"], t["below"], t["peak"])
+    if t["times"]:
+        if set(table) - {"times", "time_unit"}:
+            extra = min(set(table) - {"times", "time_unit"})
+            raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
+        return Events(t["times"], t["time_unit"], None, None, *rule)
+    if t["level"] is not None:
+        return Events((), "s", _signal(t, "events"), t["level"], *rule)
+    if t["column"] is None or t["file"] is None:
+        raise UserError(
+            '[events] needs "times", or "file" and "column" of event times, or "column" and "level"'
+        )
+    rule_keys = {"distance", "hold", "below", "peak", "rate", "time", "scale", "lowpass", "max_gap"}
+    if set(table) & rule_keys:
+        extra = min(set(table) & rule_keys)
+        raise UserError(f'[events] has no "level", so "{extra}" has no place in it')
+    times = Signal(t["column"], t["file"], _layout(t), None, 1.0, None)
+    return Events((), t["time_unit"], times, None, *rule)
+
+
+def _target(table: dict | None) -> Target | None:
+    if table is None:
+        return None
+    t = kinds.take(table, "target", _TARGET)
+    if t["statistic"] == "value":
+        if t["to"] is not None or t["to_share"] is not None:
+            raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')
+    elif (t["to"] is None) == (t["to_share"] is None):
+        raise UserError('[target] needs one of "to" [s after the event] and "to_share"')
+    if t["to"] is not None and t["to"] <= t["from"]:
+        raise UserError('"target.to" must be later than "target.from"')
+    return Target(
+        name=t["name"],
+        unit=t["unit"],
+        signal=_signal(t, "target"),
+        start=t["from"],
+        end=t["to"],
+        end_share=t["to_share"],
+        statistic=t["statistic"],
+        divide_by=t["divide_by"],
+    )
+
+
+def _any(value, where: str):
+    return value
+
+
+def _quantity(name: str, value) -> Quantity | None:
+    where = f"body.{name}"
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return Quantity(kinds.positive(value, f'"{where}"'), None, None, Layout(), None, 1.0)
+    units = BODY_UNITS[name]
+    fields = {
+        "column": (kinds.text, kinds.REQUIRED),
+        "file": (kinds.path, None),
+        **_LAYOUT,
+        "subject": (kinds.text, None),
+        "unit": (kinds.one_of(*units), next(iter(units))),
+    }
+    t = kinds.take(value, where, fields)
+    if (t["file"] is None) != (t["subject"] is None):
+        raise UserError(f'[{where}] needs "file" and "subject" (its column of subjects) together')
+    return Quantity(None, t["column"], t["file"], _layout(t), t["subject"], units[t["unit"]])
+
+
+def _window(table: dict, labelled: bool) -> Window:
+    t = kinds.take(table, "window", _WINDOW)
+    for key in ("stride", "motion") if labelled else ("before", "pad"):
+        if key in table:
+            kind = "labelled" if labelled else "unlabelled"
+            raise UserError(f'"window.{key}" has no place in a card for {kind} windows')
+    if t["before"] > t["length"]:
+        raise UserError('"window.before" must not be larger than "window.length"')
+    t["stride"] = t["stride"] or t["length"]
+    return Window(**t)
+
+
+def _check_whole(card: Card, groups: set[str]) -> None:
+    """What concerns several tables: braces, sides, the body that the target is divided by."""
+    if not card.sensors:
+        raise UserError("[sensors] is empty: name at least one sensor with its columns")
+    if card.hdf5 is None and card.layout.format == "hdf5":
+        raise UserError('HDF5 files need a table [hdf5] with the key "dataset"')
+    if len(set(card.sides)) != len(card.sides):
+        raise UserError('"sides" names one side twice')
+    known = groups | ({"side"} if card.sides else set())
+    for where, template in _templates(card):
+        for word in re.findall(r"\{(\w+)\}", template):
+            if word not in known:
+                raise UserError(
+                    f"{where} has unknown braces {{{word}}}{kinds.nearest(word, known)}"
+                )
+    if card.sides and not any("{side}" in text for _, text in _templates(card)):
+        raise UserError('"sides" is given, but no column or path has {side} in it')
+    if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
+        raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
+    for what in ("mass", "height"):
+        if card.target and what in card.target.divide_by and getattr(card, what) is None:
+            raise UserError(f'[target] is divided by {what}, so "body.{what}" is needed')
+
+
+def _templates(card: Card) -> list[tuple[str, str]]:
+    """(key, text) of everything in which braces are filled in."""
+    out = [(f"sensors.{s.name}", column) for s in card.sensors for column in (*s.acc, *s.gyr)]
+    out += [("time.column", card.time.column)]
+    if card.activity:
+        a = card.activity
+        out += [("activity.file", a.file)]
+        out += [(f"activity.{k}", getattr(a, k)) for k in ("name", "start", "end")]
+    signals = {
+        "events": card.events and card.events.signal,
+        "target": card.target and card.target.signal,
+    }
+    for where, signal in signals.items():
+        if signal:
+            out += [(f"{where}.file", signal.file), (f"{where}.column", signal.column)]
+            out += [(f"{where}.time", signal.time and signal.time.column)]
+    for where, quantity in (("body.mass", card.mass), ("body.height", card.height)):
+        if quantity:
+            out += [(where, quantity.file), (where, quantity.column)]
+    return [(where, text) for where, text in out if text]

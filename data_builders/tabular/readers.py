@@ -1,0 +1,227 @@
+"""File formats: CSV, TSV, gzip of these, Parquet and MATLAB v5, each to named columns.
+
+A table is a dict of column name -> [T] array: float64 with NaN for a missing value, or text where
+text was asked for. Every fault of a file is a UserError that names the file.
+"""
+
+import csv
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import scipy.io
+
+from imujax.data_builders.tabular.card import Layout
+from imujax.data_builders.tabular.kinds import nearest, shown
+from imujax.errors import UserError
+
+SUFFIXES = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".parquet": "parquet",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".mat": "mat",
+}
+
+
+def kind(path: Path, layout: Layout) -> str:
+    """The format of a file: from the card, or from the end of its name without a last .gz."""
+    if layout.format:
+        return layout.format
+    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise UserError(f'{path}: the name tells no known format: give "format" in the card')
+    return SUFFIXES[suffix]
+
+
+def read(
+    path: Path, layout: Layout, numbers: Sequence[str], texts: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """The wanted columns of a file with one table: `numbers` as float64 [T], `texts` as str [T]."""
+    reader = {"csv": _csv, "tsv": _csv, "parquet": _parquet, "mat": _matlab}.get(kind(path, layout))
+    if reader is None:
+        raise UserError(f"{path}: a second file cannot be HDF5: save this table as CSV or Parquet")
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file")
+    table = reader(path, layout, list(dict.fromkeys(numbers)), list(dict.fromkeys(texts)))
+    if not all(len(column) for column in table.values()):
+        raise UserError(f"{path}: the table has no rows")
+    return table
+
+
+def tidy(value: object) -> str:
+    """A name as text without blanks around it; a class number that was stored as 8.0 is "8"."""
+    text = str(value).strip()
+    return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
+
+
+def _csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    delimiter = layout.delimiter or ("\t" if kind(path, layout) == "tsv" else ",")
+    try:
+        packed = _is_gzip(path)
+        header, encoding = _header(path, layout, delimiter, packed, bool(texts))
+        check_names(header, [*numbers, *texts], path)
+        types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.float64())
+        table = pyarrow.csv.read_csv(
+            pa.input_stream(path, compression="gzip" if packed else None),
+            pyarrow.csv.ReadOptions(
+                use_threads=False,  # one process a core already, and the row of a fault is known
+                skip_rows=layout.skip_rows,
+                column_names=list(layout.names) or None,
+                encoding=encoding,
+            ),
+            pyarrow.csv.ParseOptions(delimiter=delimiter),
+            pyarrow.csv.ConvertOptions(
+                include_columns=list(types), column_types=types, decimal_point=layout.decimal
+            ),
+        )
+    except (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error) as error:
+        raise unreadable(path, error) from None
+    return _columns(table, numbers, texts, path)
+
+
+def _is_gzip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"\x1f\x8b"
+
+
+def _header(
+    path: Path, layout: Layout, delimiter: str, packed: bool, texts: bool
+) -> tuple[list[str], str]:
+    """The column names, and the encoding: UTF-8, else Latin-1 (degree signs, umlauts).
+
+    The whole file is looked at where texts are wanted from it, else its head alone.
+    """
+    with (gzip.open if packed else open)(path, "rb") as file:
+        lines = [file.readline(1 << 20) for _ in range(layout.skip_rows + 1)]
+        rest = file.read() if texts else b""
+    if not lines[-1].strip():
+        raise UserError(f"{path}: line {len(lines)} should hold the column names, but is empty")
+    try:
+        (b"".join(lines) + rest).decode("utf-8")
+        encoding = "utf-8"
+    except UnicodeDecodeError:
+        encoding = "latin-1"
+    if layout.names:
+        return list(layout.names), encoding
+    text = lines[-1].decode(encoding).removeprefix("\ufeff")
+    return next(csv.reader(io.StringIO(text), delimiter=delimiter)), encoding
+
+
+def _parquet(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        check_names(file.schema_arrow.names, [*numbers, *texts], path)
+        table = file.read(list(dict.fromkeys([*numbers, *texts])), use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise unreadable(path, error) from None
+    return _columns(table, numbers, texts, path)
+
+
+def _columns(table: pa.Table, numbers: list[str], texts: list[str], path: Path) -> dict:
+    out = {}
+    for name in numbers:
+        try:
+            out[name] = np.array(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False))
+        except pa.ArrowException as error:
+            raise UserError(
+                f'{path}: column "{name}" is not numeric: {first_line(error)}'
+            ) from None
+    for name in texts:
+        values = table[name].to_pylist()
+        out[name] = np.array(["" if v is None else tidy(v) for v in values], dtype=str)
+    return out
+
+
+def _matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    """A vector is a column of its own name, a matrix has the columns `name(:,1)`, `name(:,2)`, ...
+
+    Fields of a struct are `struct.field`.
+    """
+    try:
+        variables = scipy.io.loadmat(path)
+    except NotImplementedError:
+        raise UserError(
+            f'{path}: this is MATLAB v7.3: read it as HDF5 (format = "hdf5" and a table [hdf5])'
+        ) from None
+    except Exception as error:  # damaged files make this reader raise errors of many kinds
+        raise unreadable(path, error) from None
+    opaque = any(isinstance(v, scipy.io.matlab.MatlabOpaque) for v in variables.values())
+    columns = {}
+    for name, value in variables.items():
+        if not name.startswith("__"):
+            columns |= flat(name, value)
+    if opaque and not set(numbers) | set(texts) <= set(columns):
+        raise UserError(
+            f"{path}: this holds MATLAB objects (a table?) that only MATLAB can read: there, save "
+            "each with parquetwrite or writetable and read the Parquet or CSV file"
+        )
+    return pick(columns, numbers, texts, path)
+
+
+def flat(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of one variable; what is neither numbers nor text nor a struct is left out."""
+    if value.dtype.names:
+        if value.size != 1:
+            return {}
+        record = value.reshape(-1)[0]
+        parts = [flat(f"{name}.{field}", np.asarray(record[field])) for field in value.dtype.names]
+        return {key: column for part in parts for key, column in part.items()}
+    if value.dtype == object and value.ndim == 2 and 1 in value.shape:  # a cell array of texts
+        cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
+        return {name: np.array(["".join(map(str, cell)) for cell in cells], dtype=str)}
+    if value.dtype.kind not in "fiubU" or value.ndim != 2:
+        return {}
+    if 1 in value.shape:
+        return {name: value.reshape(-1)}
+    return {f"{name}(:,{j + 1})": value[:, j] for j in range(value.shape[1])}
+
+
+def pick(
+    columns: dict[str, np.ndarray], numbers: Sequence[str], texts: Sequence[str], path: Path | str
+) -> dict[str, np.ndarray]:
+    """The wanted ones of `columns`, of one type and one length."""
+    check_names(list(columns), [*numbers, *texts], path)
+    out = {}
+    for name in numbers:
+        if columns[name].dtype.kind not in "fiub":
+            raise UserError(f'{path}: column "{name}" is not numeric')
+        out[name] = np.array(columns[name], np.float64)
+    out |= {name: np.array([tidy(v) for v in columns[name]], dtype=str) for name in texts}
+    lengths = {name: len(column) for name, column in out.items()}
+    if len(set(lengths.values())) > 1:
+        short, long = min(lengths, key=lengths.get), max(lengths, key=lengths.get)
+        raise UserError(
+            f'{path}: columns "{short}" and "{long}" differ in length '
+            f"({lengths[short]} and {lengths[long]})"
+        )
+    return out
+
+
+def check_names(there: Sequence[str], wanted: Sequence[str], where: Path | str) -> None:
+    """UserError for a wanted column that is not there, or there twice."""
+    for name in wanted:
+        if name not in there:
+            raise UserError(f'{where}: there is no column "{name}"{nearest(name, there)}')
+        if there.count(name) > 1:
+            raise UserError(f'{where}: two columns are called "{name}"')
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    """The sentence for a file that another library gave up on."""
+    if isinstance(error, PermissionError):
+        return UserError(f"{path}: may not be read: change its permissions")
+    return UserError(f"{path}: cannot be read, damaged or incomplete? {first_line(error)}")
+
+
+def first_line(error: Exception) -> str:
+    """The first line of another library's message."""
+    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -1,0 +1,212 @@
+"""From the tables that a card describes to Recordings in SI units on a regular clock."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from imujax import windows
+from imujax.data_builders.tabular import events, hdf5, kinds, readers
+from imujax.data_builders.tabular.card import (
+    TIME_UNITS,
+    Card,
+    Quantity,
+    Signal,
+    Time,
+    fill_in,
+)
+from imujax.data_builders.tabular.sources import Item, inside
+from imujax.errors import UserError
+from imujax.recordings import Channel, Interval, Recording, fill, regular, rotate, to_si
+
+
+def recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
+    """The recordings of one item, one for each row of a data set and each side, and how many of
+    its samples were interpolated.
+
+    Labelled ones have the channel "target" and the times of their events under "events".
+    """
+    sides = card.sides or ("",)
+    path = item.paths[0]
+    wanted = [n for side in sides for n in _own_columns(card, {**item.groups, "side": side})]
+    if card.hdf5:
+        tables = hdf5.read(path, item.dataset, card.hdf5, list(dict.fromkeys(wanted)))
+    else:
+        tables = [("", readers.read(path, card.layout, wanted))]
+    for suffix, table in tables:
+        source = f"{path} ({item.dataset}{suffix})" if card.hdf5 else str(path)
+        for side in sides:
+            yield _recording(card, item, table, suffix, side, source)
+
+
+def _own_signals(card: Card) -> dict[str, Signal]:
+    """The signals that are columns of the recording's own file."""
+    parts = {"events": card.events, "target": card.target}
+    signals = {name: part.signal for name, part in parts.items() if part and part.signal}
+    return {name: signal for name, signal in signals.items() if signal.file is None}
+
+
+def _own_columns(card: Card, groups: dict[str, str]) -> list[str]:
+    """All columns wanted from the recording's own file for one side."""
+    names = [name for sensor in card.sensors for name in (*sensor.acc, *sensor.gyr)]
+    names += [card.time.column] if card.time.column else []
+    names += [signal.column for signal in _own_signals(card).values()]
+    bodies = (card.mass, card.height)
+    names += [q.column for q in bodies if q and q.column and q.file is None]
+    return [fill_in(name, groups) for name in names]
+
+
+def _recording(
+    card: Card, item: Item, table: dict, suffix: str, side: str, source: str
+) -> tuple[Recording, int]:
+    """One side of one table, and the number of its samples that were interpolated."""
+    groups = {**item.groups, "side": side}
+    six = [fill_in(name, groups) for s in card.sensors for name in (*s.acc, *s.gyr)]
+    own = _own_signals(card)
+    wanted = six + [fill_in(signal.column, groups) for signal in own.values()]
+    stamps = table[fill_in(card.time.column, groups)] if card.time.column else None
+    stack = np.stack([table[name] for name in wanted], axis=1)
+    values, rate, start, gaps = _on_clock(stack, stamps, card.time, 0.0, source)
+    imu, holes = fill(values[:, : len(six)], rate, card.time.max_gap, source)
+    acc, gyr = _sensors(card, imu)
+    channels = {}
+    for name, part in (("events", card.events), ("target", card.target)):
+        if name in own:
+            column = values[:, len(six) + list(own).index(name)]
+            channels[name] = _channel(part.signal, column, rate, start, card.time.max_gap, source)
+        elif part and part.signal and part.signal.time:
+            channels[name] = _other_channel(part.signal, item.raw, groups, start)
+    end = start + len(acc) / rate
+    recording = Recording(
+        subject=item.groups["subject"],
+        recording=item.recording + suffix + (f"/{side}" if side else ""),
+        sensors=tuple(s.name for s in card.sensors),
+        rate=rate,
+        acc=acc,
+        gyr=gyr,
+        source=source,
+        intervals=_intervals(card, item.raw, groups),
+        channels=channels,
+        events={"events": _times(card, item.raw, groups, channels, start, end, source)},
+        mass=_body(card.mass, item.raw, groups, table, source),
+        height=_body(card.height, item.raw, groups, table, source),
+        start=start,
+        rest_error=card.rest_error,
+    )
+    return recording, gaps + holes
+
+
+def _on_clock(
+    values: np.ndarray, stamps: np.ndarray | None, time: Time, start: float, source: str
+) -> tuple[np.ndarray, float, float, int]:
+    """(values [N, ...] on a regular clock, rate [Hz], time of the first [s], interpolated ones)."""
+    if stamps is None:
+        if not len(values):
+            raise UserError(f"{source}: the table has no rows")
+        return values, time.rate, start, 0
+    stamps = stamps * TIME_UNITS[time.unit]
+    values, rate, gaps = regular(stamps, values, time.rate, time.max_gap, source)
+    return values, rate, float(stamps[0]), gaps
+
+
+def _sensors(card: Card, six: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns [T, S * 6] as read -> acc [T, S, 3] m/s^2 and gyr [T, S, 3] rad/s."""
+    six = six.reshape(len(six), len(card.sensors), 2, 3)
+    acc, gyr = to_si(six[:, :, 0], card.acc_unit), to_si(six[:, :, 1], card.gyr_unit)
+    for i, sensor in enumerate(card.sensors):
+        if sensor.frame:
+            acc[:, i] = rotate(acc[:, i], sensor.frame)
+            gyr[:, i] = rotate(gyr[:, i], sensor.frame)
+    return acc, gyr
+
+
+def _channel(
+    signal: Signal, values: np.ndarray, rate: float, start: float, max_gap: float, source: str
+) -> Channel:
+    values = values * signal.scale
+    if signal.lowpass:
+        values, _ = fill(values, rate, max_gap, f"{source}: {signal.column}")
+        values = windows.lowpass(values, rate, signal.lowpass)
+    return Channel(values, rate, "", start)
+
+
+def _other_channel(signal: Signal, raw: Path, groups: dict[str, str], start: float) -> Channel:
+    """A signal of another file; with a rate alone it begins with the recording, at `start`."""
+    path = inside(raw, signal.file, groups)
+    column = fill_in(signal.column, groups)
+    clock = signal.time.column and fill_in(signal.time.column, groups)
+    table = readers.read(path, signal.layout, [column, *([clock] if clock else [])])
+    stamps = table[clock] if clock else None
+    values, rate, start, _ = _on_clock(table[column], stamps, signal.time, start, str(path))
+    return _channel(signal, values, rate, start, signal.time.max_gap, str(path))
+
+
+def _times(
+    card: Card,
+    raw: Path,
+    groups: dict[str, str],
+    channels: dict[str, Channel],
+    start: float,
+    end: float,
+    source: str,
+) -> np.ndarray:
+    """Times [s] of the events on the recording's clock, which runs from `start` to `end`."""
+    rule = card.events
+    if rule is None:
+        return np.zeros(0)
+    if rule.times:
+        return start + np.array(rule.times) * TIME_UNITS[rule.unit]
+    if rule.level is None:
+        column = fill_in(rule.signal.column, groups)
+        table = readers.read(inside(raw, rule.signal.file, groups), rule.signal.layout, [column])
+        given = table[column] * TIME_UNITS[rule.unit]
+        return np.sort(given[np.isfinite(given)])
+    channel = channels["events"]
+    if not np.isfinite(channel.values).all():
+        raise UserError(
+            f"{source}: {rule.signal.column} has values that are missing, so events may be too: "
+            "fill them in (with 0 where there is no contact)"
+        )
+    return events.crossings(channel, rule, card.target, start, end)
+
+
+def _intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Interval, ...]:
+    activity = card.activity
+    if activity is None:
+        return ()
+    path = inside(raw, activity.file, groups)
+    name, start, end = (fill_in(n, groups) for n in (activity.name, activity.start, activity.end))
+    table = readers.read(path, activity.layout, [start, end], [name])
+    unit = TIME_UNITS[activity.unit]
+    out = []
+    for row, (label, a, b) in enumerate(zip(table[name], table[start], table[end], strict=True)):
+        if not a < b:  # NaN too
+            raise UserError(f"{path}: interval {row + 1} ({label}) runs from {a:g} to {b:g}")
+        out.append(Interval(str(label), float(a) * unit, float(b) * unit))
+    return tuple(out)
+
+
+def _body(
+    quantity: Quantity | None, raw: Path, groups: dict[str, str], table: dict, source: str
+) -> float | None:
+    """Mass [kg] or height [m]. A column of the recording's own file must not change."""
+    if quantity is None or quantity.value is not None:
+        return quantity and quantity.value
+    column = fill_in(quantity.column, groups)
+    if quantity.file is None:
+        values = table[column]
+    else:
+        path = inside(raw, quantity.file, groups)
+        source = str(path)
+        rows = readers.read(path, quantity.layout, [column], [quantity.key])
+        mine = rows[quantity.key] == readers.tidy(groups["subject"])
+        if not mine.any():
+            raise UserError(
+                f"{path}: no row for subject {groups['subject']}"
+                + kinds.nearest(groups["subject"], dict.fromkeys(rows[quantity.key]))
+            )
+        values = rows[column][mine]
+    if not np.isfinite(values).all() or np.ptp(values) > 0.01 * abs(values[0]):
+        who = groups["subject"]
+        raise UserError(f"{source}: {column} of subject {who} must be one number without gaps")
+    return float(values[0]) * quantity.unit
