@@ -1,0 +1,81 @@
+"""Ordered patterns over parameter names: who wins, what is an error, what is loaded."""
+
+import numpy as np
+import pytest
+
+from imujax import names
+from imujax.errors import UserError
+
+
+def leaf(value, *shape):
+    return np.full(shape, value, np.float32)
+
+
+TREE = {
+    "acc_encoder": {"stem": {"kernel": leaf(0, 7, 3, 4), "bias": leaf(0, 4)}},
+    "gyr_encoder": {"stem": {"kernel": leaf(0, 7, 3, 4)}},
+    "output": {"kernel": leaf(0, 8, 1)},
+}
+
+
+def test_flatten_joins_the_path_and_unflatten_takes_it_back():
+    flat = names.flatten(TREE)
+    assert list(flat) == [
+        "acc_encoder/stem/kernel",
+        "acc_encoder/stem/bias",
+        "gyr_encoder/stem/kernel",
+        "output/kernel",
+    ]
+    assert names.unflatten(flat) == TREE
+
+
+def test_the_first_pattern_that_matches_in_full_wins():
+    patterns = [("acc_encoder/.*bias", 0.0), ("acc_encoder/.*", 0.1), ("output/.*", 10.0)]
+    assert names.assign(TREE, patterns, default=1.0) == {
+        "acc_encoder": {"stem": {"kernel": 0.1, "bias": 0.0}},
+        "gyr_encoder": {"stem": {"kernel": 1.0}},
+        "output": {"kernel": 10.0},
+    }
+
+
+@pytest.mark.parametrize("pattern", ["encoder/.*", "kernel", "acc_encoder"])
+def test_a_pattern_that_matches_nothing_in_full_is_named(pattern):
+    with pytest.raises(UserError, match=f"'{pattern}' matches no parameter .*acc_encoder/stem"):
+        names.assign(TREE, [(pattern, 1)])
+
+
+def test_a_pattern_in_the_shadow_of_an_earlier_one_is_named():
+    with pytest.raises(UserError, match="'output/kernel' matches only names that an earlier"):
+        names.assign(TREE, [(".*kernel", 1), ("output/kernel", 2)])
+
+
+def source():
+    return {
+        "acc_encoder": {"stem": {"kernel": leaf(1, 7, 3, 4), "bias": leaf(2, 4)}},
+        "gyr_encoder": {"stem": {"kernel": leaf(3, 7, 3, 4)}},
+        "acc_head": {"output": {"kernel": leaf(4, 4, 4)}},
+    }
+
+
+def test_graft_takes_what_the_patterns_choose_and_says_what():
+    grafted, copied = names.graft(TREE, source(), [(".*/bias", False), (".*_encoder/.*", True)])
+    assert copied == ["acc_encoder/stem/kernel", "gyr_encoder/stem/kernel"]
+    values = {name: float(np.mean(value)) for name, value in names.flatten(grafted).items()}
+    assert values == {
+        "acc_encoder/stem/kernel": 1,
+        "acc_encoder/stem/bias": 0,
+        "gyr_encoder/stem/kernel": 3,
+        "output/kernel": 0,
+    }
+    assert float(np.mean(TREE["acc_encoder"]["stem"]["kernel"])) == 0  # not changed in place
+
+
+def test_graft_never_loads_half_a_net():
+    with pytest.raises(UserError, match="checkpoint has no parameter 'output/kernel'"):
+        names.graft(TREE, source(), [(".*", True)])
+    with pytest.raises(UserError, match="no place for parameter 'acc_head/output/kernel'"):
+        names.graft(TREE, source(), [("output/.*", False), (".*", True)])
+    other = source()
+    other["acc_encoder"]["stem"]["bias"] = leaf(2, 1)
+    with pytest.raises(UserError, match=r"acc_encoder/stem/bias' has shape \(1,\) .* \(4,\)"):
+        names.graft(TREE, other, [(".*_encoder/.*", True)])
