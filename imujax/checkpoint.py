@@ -1,0 +1,106 @@
+"""Checkpoints that explain themselves; the only file that knows orbax.
+
+A checkpoint folder holds numbered steps.  Each has two items: `state`, the tree {step, params,
+stats, opt}, and `card`, JSON with everything needed to use the weights without the training code's
+configuration: network, input scales, sensors, rate, window, full configuration, versions, commit.
+"""
+
+import contextlib
+import errno
+import logging
+import pathlib
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from imujax.errors import UserError
+
+logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every save at length
+
+
+class Checkpoints:
+    """The numbered checkpoints of one folder.  Every process of a run makes one and closes it."""
+
+    def __init__(self, folder, keep: int = 2):
+        self.folder = pathlib.Path(folder).absolute()
+        options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
+        with full_disk(self.folder):
+            self.manager = ocp.CheckpointManager(self.folder, options=options)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self.manager.close()
+
+    def latest(self) -> int | None:
+        """The newest finished step, None if there is none."""
+        return self.manager.latest_step()
+
+    def save(self, step: int, state, card: dict):
+        """Write one step; what a full disk interrupts is removed, earlier steps stay."""
+        items = ocp.args.Composite(state=ocp.args.StandardSave(state), card=ocp.args.JsonSave(card))
+        with full_disk(self.folder):
+            self.manager.save(step, args=items, force=True)
+
+    def card(self, step: int) -> dict:
+        items = ocp.args.Composite(card=ocp.args.JsonRestore())
+        return self.manager.restore(step, args=items).card
+
+    def restore(self, step: int, like):
+        """The state of `step`, placed and typed as the tree `like`."""
+        abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
+        return self.manager.restore(step, args=items).state
+
+
+@contextlib.contextmanager
+def full_disk(folder: pathlib.Path):
+    """Turn a full disk into one sentence and sweep what was half-written under `folder`."""
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        full = getattr(error, "errno", None) == errno.ENOSPC
+        # tensorstore reports the operating system's words in an error of its own
+        if not full and "No space left on device" not in str(error):
+            raise
+        for path in folder.glob("*.orbax-checkpoint-tmp*"):
+            _remove(path)
+        raise UserError(
+            f"the disk of {folder} is full: no checkpoint could be written; free some space and "
+            "run the same command again, it goes on from the last good checkpoint"
+        ) from error
+
+
+def _remove(path: pathlib.Path):
+    import shutil
+
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def read(folder) -> tuple[dict, dict]:
+    """The newest checkpoint of `folder` on this host -> (card, {"params": .., "stats": ..}).
+
+    Arrays come as NumPy whatever mesh they were saved from; no model code is needed.
+    Raises UserError where there is no checkpoint.
+    """
+    folder = pathlib.Path(folder).absolute()
+    steps = [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
+    if not steps:
+        raise UserError(
+            f"{folder} holds no checkpoint; give the folder that `imujax pretrain` wrote, "
+            "for instance WORKDIR/encoders/NAME"
+        )
+    newest = folder / str(max(steps))
+    with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
+        card = reader.restore(newest / "card")
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+        tree = reader.metadata(newest / "state").item_metadata.tree
+        wanted = {key: tree[key] for key in ("params", "stats")}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        state = reader.restore(
+            newest / "state",
+            args=ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True),
+        )
+    return card, state

@@ -1,0 +1,60 @@
+"""Checkpoints: round trips, other devices, full disks, folders that hold none."""
+
+import errno
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imujax import UserError, checkpoint, mesh, optim
+
+
+def state(value=1.0):
+    params = {"encoder": {"stem": {"kernel": jnp.full((7, 3, 4), value)}}, "head": jnp.zeros(3)}
+    opt = optim.adam(1e-5).init(params)
+    stats = {"encoder": {"norm": {"mean": jnp.full(4, 2 * value)}}}
+    return {"step": jnp.int32(5), "params": params, "stats": stats, "opt": opt}
+
+
+def test_round_trip_over_other_numbers_of_devices(tmp_path):
+    wide = mesh.put(state(3.0), mesh.replicated(mesh.make("data", 4)))
+    with checkpoint.Checkpoints(tmp_path / "run") as saved:
+        assert saved.latest() is None
+        saved.save(5, wide, {"rate": 100.0, "net": {"stages": [1, 2]}})
+    narrow = mesh.put(state(0.0), mesh.replicated(mesh.make("data", 2)))
+    with checkpoint.Checkpoints(tmp_path / "run") as saved:
+        back = saved.restore(saved.latest(), narrow)
+        assert saved.card(5) == {"rate": 100.0, "net": {"stages": [1, 2]}}
+    assert back["params"]["head"].sharding == narrow["params"]["head"].sharding
+    jax.tree.map(np.testing.assert_array_equal, mesh.fetch(back), mesh.fetch(wide))
+
+
+def test_read_needs_no_model_and_leaves_the_optimiser(tmp_path):
+    with checkpoint.Checkpoints(tmp_path) as saved:
+        for step in (1, 12, 3):
+            saved.save(step, state(step), {"step": step})
+    card, found = checkpoint.read(tmp_path)
+    assert card == {"step": 12} and set(found) == {"params", "stats"}
+    kernel = found["params"]["encoder"]["stem"]["kernel"]
+    assert isinstance(kernel, np.ndarray) and (kernel == 12).all()
+
+
+def test_read_of_a_folder_without_checkpoint(tmp_path):
+    with pytest.raises(UserError, match=r"holds no checkpoint.*imujax pretrain"):
+        checkpoint.read(tmp_path)
+
+
+def test_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
+    with checkpoint.Checkpoints(tmp_path) as saved:
+        saved.save(1, state(), {"good": True})
+
+        def full(step, **_):
+            (tmp_path / f"{step}.orbax-checkpoint-tmp").mkdir()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(saved.manager, "save", full)
+        with pytest.raises(UserError, match=r"the disk of .* is full"):
+            saved.save(2, state(), {})
+    assert not list(tmp_path.glob("*tmp*"))
+    assert checkpoint.read(tmp_path)[0] == {"good": True}

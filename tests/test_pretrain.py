@@ -1,0 +1,191 @@
+"""Pre-training: samples, order, cutting, and runs that are stopped, moved and watched."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import people
+import pytest
+from ml_collections import ConfigDict
+
+from imujax import UserError, datasets, encoder, mesh, pretrain, resnet
+from imujax.configs import common
+
+
+@pytest.fixture(scope="module")
+def moves(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pretrain")
+    raw = people.write(folder / "raw", subjects=5)
+    return datasets.build("tabular", raw, folder / "data", card=str(raw / "moves.toml"), workers=1)
+
+
+def settings(**changes) -> ConfigDict:
+    tiny = {"window": 32, "batch": 64, "steps": 12, "log_every": 4, "save_every": 4, "monitor": 0.2}
+    net = resnet.tiny(changes.pop("norm", "batch")) | changes.pop("net", {})
+    return common.encoder(("moves",), net, **tiny | changes)
+
+
+def made_up(count=40, sensors=3, seed=0) -> datasets.Dataset:
+    rng = np.random.default_rng(seed)
+    names = np.array([f"s{i % 4}" for i in range(count)])
+    return datasets.Dataset(
+        acc=rng.normal(size=(count, 48, sensors, 3)).astype(np.float32),
+        gyr=rng.normal(size=(count, 48, sensors, 3)).astype(np.float32),
+        length=np.full(count, 48, np.int32), subject=names, recording=names,
+        activity=names, condition=names, start=np.arange(count, dtype=np.float32), target=None,
+        info={"rate": 100.0, "sensors": ["a", "b", "c"][:sensors], "targets": []},
+    )  # fmt: skip
+
+
+def test_samples_are_the_sensors_of_each_window(monkeypatch):
+    sets = {"one": made_up(), "two": made_up(count=7, sensors=1, seed=1)}
+    still = sets["one"].acc[3, :, 1]
+    still[:] = [0, 9.81, 0]  # a sensor that does not move in one window
+    monkeypatch.setattr(datasets, "arrays", lambda path, sensors: sets[path])
+    samples, counts = pretrain.load_samples(["one", "two"], settings(motion=0.3))
+    assert counts == {"samples": 40 * 3 + 7 - 1, "dropped without motion": 1}
+    row = 3 * 5 + 2 - 1  # window 5, sensor 2, one sample left out before it
+    np.testing.assert_array_equal(samples.acc[row], sets["one"].acc[5, :, 2])
+    np.testing.assert_array_equal(samples.gyr[row], sets["one"].gyr[5, :, 2])
+    assert samples.window[row] == 5 and samples.sensor[row] == 2
+    # ids of different sets never meet
+    first, second = samples.take(slice(0, 119)), samples.take(slice(119, None))
+    for name in ("window", "recording", "subject", "sensor"):
+        assert not set(getattr(first, name)) & set(getattr(second, name))
+
+
+def test_an_epoch_takes_every_sample_once_and_is_a_function_of_the_step():
+    window = np.repeat(np.arange(50), 3)
+    order = pretrain.Order(window, batch=40, seed=3, grouped=False)
+    rows = np.concatenate([order.rows(step) for step in range(15)])  # 600 = 4 epochs of 150
+    for epoch in rows.reshape(4, 150):
+        np.testing.assert_array_equal(np.sort(epoch), np.arange(150))
+    again = pretrain.Order(window, batch=40, seed=3, grouped=False)
+    np.testing.assert_array_equal(again.rows(9), rows[360:400])
+    other = pretrain.Order(window, batch=40, seed=4, grouped=False)
+    assert (other.rows(9) != rows[360:400]).any()
+
+
+def test_grouped_order_keeps_the_sensors_of_a_window_together():
+    window = np.repeat(np.arange(50), 3)
+    rows = pretrain.Order(window, batch=150, seed=0, grouped=True).rows(0)
+    taken = window[rows].reshape(50, 3)
+    assert (taken == taken[:, :1]).all() and (taken[:, 0] != np.arange(50)).any()
+
+
+def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
+    count, span = 64, 48
+    ramp = np.arange(span, dtype=np.float32)[None, :, None] + 100 * np.arange(count)[:, None, None]
+    data = {"acc": np.repeat(ramp, 3, 2).astype(np.float32), "gyr": np.repeat(2 * ramp, 3, 2),
+            "length": np.full(count, 40, np.int32), "window": np.arange(count)}  # fmt: skip
+    data = {name: jnp.asarray(value, jnp.float32 if name in ("acc", "gyr") else jnp.int32)
+            for name, value in data.items()}  # fmt: skip
+    scale = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 1.0, "sd": 2.0}}
+    rows, key = jnp.arange(count), jax.random.key(0)
+    batch = pretrain.batch_of(data, rows, key, settings(window=32), scale)
+    acc = np.asarray(batch["acc"])
+    begin = acc[:, 0, 0] - 100 * np.arange(count)
+    assert begin.min() >= 0 and begin.max() <= 8 and len(set(begin)) == 9
+    np.testing.assert_array_equal(np.diff(acc, axis=1), 1)
+    np.testing.assert_allclose(batch["gyr"], (2 * acc - 1) / 2)
+    turned = pretrain.batch_of(data, rows, key, settings(window=32, rotation=30.0), scale)
+    np.testing.assert_allclose(
+        np.linalg.norm(turned["acc"], axis=-1), np.linalg.norm(acc, axis=-1), rtol=1e-5
+    )
+    assert np.abs(np.asarray(turned["acc"]) - acc).max() > 1
+
+
+def test_rotations_are_rotations_of_at_most_the_angle():
+    from scipy.spatial.transform import Rotation
+
+    matrices = np.asarray(pretrain.rotations(jax.random.key(0), 500, 30.0), np.float64)
+    angles = np.rad2deg(np.linalg.norm(Rotation.from_matrix(matrices).as_rotvec(), axis=1))
+    product = matrices @ matrices.transpose(0, 2, 1)
+    np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)
+    assert angles.max() <= 30.001 and angles.max() > 27 and abs(angles.mean() - 15) < 2
+
+
+def run(moves, folder, **changes):
+    config = settings(**changes)
+    return people.lines(pretrain.train(config, [moves], folder) / "metrics.jsonl")
+
+
+def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
+    lines = run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
+    assert [line["step"] for line in lines] == [20, 40, 60]
+    assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
+    wanted = {"loss", "monitor_loss", "retrieval_acc", "retrieval_gyr", "alignment", "uniformity",
+              "effective_rank", "windows_per_s"}  # fmt: skip
+    assert wanted <= lines[-1].keys()
+    before = (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns
+    run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
+    assert (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch):
+    straight = run(moves, tmp_path / "straight", rotation=20.0)
+    real = pretrain.Checkpoints.save
+
+    def killed(self, step, state, card):
+        real(self, step, state, card)
+        if step == 8:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(pretrain.Checkpoints, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(moves, tmp_path / "broken", rotation=20.0)
+    monkeypatch.undo()
+    resumed = run(moves, tmp_path / "broken", rotation=20.0)
+    drop = {"windows_per_s"}
+    assert [{k: v for k, v in a.items() if k not in drop} for a in resumed] == [
+        {k: v for k, v in b.items() if k not in drop} for b in straight
+    ]
+    ends = [encoder.load(tmp_path / name) for name in ("straight", "broken")]
+    jax.tree.map(np.testing.assert_array_equal, ends[0].params, ends[1].params)
+    jax.tree.map(np.testing.assert_array_equal, ends[0].stats, ends[1].stats)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_one_two_and_four_devices_agree(moves, tmp_path, monkeypatch, norm):
+    """The loss and the batch statistics are those of the whole batch, however it is shared out."""
+    make, losses = mesh.make, {}
+    for devices in (1, 2, 4):
+        monkeypatch.setattr(mesh, "make", lambda axis, n=devices: make(axis, n))
+        lines = run(moves, tmp_path / str(devices), norm=norm, log_every=1, steps=6)
+        losses[devices] = [line["loss"] for line in lines]
+    np.testing.assert_allclose(losses[2], losses[1], rtol=1e-5)
+    np.testing.assert_allclose(losses[4], losses[1], rtol=1e-5)
+
+
+def test_bfloat16_stays_near_float32(moves, tmp_path):
+    single = run(moves, tmp_path / "single", steps=4, log_every=1)
+    half = run(moves, tmp_path / "half", steps=4, log_every=1, net={"dtype": "bfloat16"})
+    found = [[line["loss"] for line in lines] for lines in (single, half)]
+    np.testing.assert_allclose(found[1], found[0], rtol=0.02)
+    assert found[0] != found[1]
+
+
+def test_the_studys_own_setting_runs(moves, tmp_path):
+    changes = {"loss": "one_sided", "grouped": True, "net": {"shared": True}}
+    lines = run(moves, tmp_path / "study", steps=4, **changes)
+    assert np.isfinite(lines[-1]["loss"])
+
+
+def test_mistakes_are_one_sentence(moves, tmp_path):
+    def says(words, **changes):
+        with pytest.raises(UserError, match=words):
+            run(moves, tmp_path / "wrong", **changes)
+
+    says(r"100 Hz but the configuration wants 200; build it again with --rate 200", rate=200.0)
+    says(r"windows of 64 samples but the configuration wants 65", window=65)
+    says(r"a batch of 100000 is larger than the \d+ sensor-windows", batch=100000)
+    says(r"has no sensor wrist: there are shank", sensors=("wrist",))
+    says(r"hold out all 5 subjects", monitor=0.99)
+    says(r"batch of 63 cannot be shared out over 4 devices", batch=63)
+    run(moves, tmp_path / "wrong", steps=1)
+    says(r"holds a run with .*temperature=0\.1 but the configuration says 0\.2", temperature=0.2,
+         steps=1)  # fmt: skip
+
+
+def test_a_loss_that_explodes_ends_in_a_sentence(moves, tmp_path):
+    with pytest.raises(UserError, match=r"the loss became (nan|inf) by step"):
+        run(moves, tmp_path / "nan", learning_rate=1e30, steps=8, log_every=2)
