@@ -1,0 +1,275 @@
+"""Probe and full fine-tuning of many runs at once: one compiled step, the runs a stacked axis.
+
+A lane is one run: its own training examples, test examples, learning rates and seed.  All lanes of
+a call start from one encoder.  The runs are shared out over the mesh axis "run" by shard_map and
+stacked on each device by vmap, so a lane never sees another one.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imujax import mesh, optim, towers
+from imujax.errors import UserError
+
+BLOCK = 256  # examples that are estimated at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Lane:
+    """One run.  train [n], test [m]: indices into the task's examples.
+
+    penalty: of the probe's ridge, for each example on standardised features; rate: peak learning
+    rate of full fine-tuning; seed: of its batches.
+    """
+
+    train: np.ndarray
+    test: np.ndarray
+    penalty: float
+    rate: float
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """A labelled set on its way into the network.
+
+    acc, gyr [N, T, S, 3] standardised with the encoder's scales, length [N] or None when every
+    window is full, target [N] in the task's unit.
+    """
+
+    acc: np.ndarray
+    gyr: np.ndarray
+    length: np.ndarray | None
+    target: np.ndarray
+
+
+def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
+    """Lanes as arrays with a leading axis R = `runs`; filling lanes repeat the last one.
+
+    train [R, width] indices padded with zeros, count [R] how many are true, penalty, rate [R],
+    mean and sd of the training labels [R], seed [R].  Fixed shapes, one compilation.
+    """
+    labels = [task.target[lane.train].astype(np.float64) for lane in lanes]
+    sd = [y.std() or 1.0 for y in labels]  # equal labels: learn the mean
+    columns = {
+        "train": (table([lane.train for lane in lanes], width), np.int32),
+        "count": ([len(lane.train) for lane in lanes], np.int32),
+        "penalty": ([lane.penalty for lane in lanes], np.float32),
+        "rate": ([lane.rate for lane in lanes], np.float32),
+        "mean": ([y.mean() for y in labels], np.float32),
+        "sd": (sd, np.float32),
+        "seed": ([lane.seed for lane in lanes], np.uint32),
+    }
+    return {name: fill(np.asarray(values, kind), runs) for name, (values, kind) in columns.items()}
+
+
+def table(rows: list[np.ndarray], width: int) -> np.ndarray:
+    """Index lists as one array [R, width], padded with zeros."""
+    padded = np.zeros((len(rows), width), np.int32)
+    for row, values in zip(padded, rows, strict=True):
+        row[: len(values)] = values
+    return padded
+
+
+def fill(values: np.ndarray, runs: int) -> np.ndarray:
+    """Repeat the last entry along the first axis until there are `runs`."""
+    return np.concatenate([values, np.repeat(values[-1:], runs - len(values), axis=0)])
+
+
+def draw(lane, step, batch: int):
+    """The examples of one lane's batch, with replacement, from its seed and the step -> [B]."""
+    key = jax.random.fold_in(jax.random.key(lane["seed"]), step)
+    return lane["train"][jax.random.randint(key, (batch,), 0, lane["count"])]
+
+
+def train_head(lane, features, target):
+    """The linear probe of one lane on frozen features -> {"kernel" [F, 1], "bias" [1]}.
+
+    features [N, F], centred over all examples so that no digits are lost.  They are standardised
+    with mean and SD of the lane's training examples alone, and so is the label; the weights w
+    minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in the space of features, or in that
+    of examples where these are fewer.  The head acts on the features as they are given.
+    """
+    dot = functools.partial(jnp.matmul, precision="highest")
+    valid = (jnp.arange(lane["train"].shape[0]) < lane["count"]).astype(jnp.float32)
+    weight = jnp.zeros(features.shape[0]).at[lane["train"]].add(valid) / lane["count"]
+    mean = dot(weight, features)
+    sd = jnp.sqrt(jnp.maximum(dot(weight, features**2) - mean**2, 0.0))
+    sd = jnp.where(sd > 1e-6, sd, jnp.inf)  # a constant feature says nothing
+    y = (target - lane["mean"]) / lane["sd"]
+    if features.shape[1] <= lane["train"].shape[0]:
+        gram = dot(features.T * weight[None, :], features) - jnp.outer(mean, mean)
+        gram = gram / jnp.outer(sd, sd) + lane["penalty"] * jnp.eye(len(sd))
+        right = (dot(weight * y, features) - dot(weight, y) * mean) / sd
+        w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
+    else:
+        x = (features[lane["train"]] - mean[None, :]) / sd[None, :] * valid[:, None]
+        gram = dot(x, x.T) / lane["count"] + lane["penalty"] * jnp.eye(len(valid))
+        dual = jax.scipy.linalg.solve(gram, y[lane["train"]] * valid, assume_a="pos")
+        w = dot(dual, x) / lane["count"]
+    kernel = (w / sd)[:, None]
+    return {"kernel": kernel, "bias": -dot(mean, kernel)}
+
+
+def estimate_head(lane, head, features):
+    """The probe's estimates for all examples, in the task's unit -> [N]."""
+    y = jnp.matmul(features, head["kernel"], precision="highest")[:, 0]
+    return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
+
+
+def train_some(lane, state, data, first, net, config, steps: int):
+    """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
+    optimiser = optim.adam(config.weight_decay)
+
+    def objective(params, stats, rows):
+        length = None if data["length"] is None else data["length"][rows]
+        y, changed = net.apply(
+            {"params": params, "batch_stats": stats}, data["acc"][rows], data["gyr"][rows], length,
+            train=True, mutable=["batch_stats"],
+        )  # fmt: skip
+        truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
+        return ((y[:, 0] - truth) ** 2).mean(), changed.get("batch_stats", {})
+
+    def one(state, step):
+        rows = draw(lane, step, config.batch)
+        (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
+            state["params"], state["stats"], rows
+        )
+        share = optim.warmup_cosine(step, config.finetune_steps, config.warmup)
+        params, opt = optim.apply(
+            optimiser, grads, state["opt"], state["params"], lane["rate"] * share
+        )
+        return {"params": params, "stats": stats, "opt": opt}, loss
+
+    state, losses = jax.lax.scan(one, state, first + jnp.arange(steps))
+    return state, losses.mean()
+
+
+def estimate(lane, rows, state, data, net):
+    """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
+    length = None if data["length"] is None else data["length"][rows]
+    y = net.apply(
+        {"params": state["params"], "batch_stats": state["stats"]},
+        data["acc"][rows], data["gyr"][rows], length, train=False,
+    )  # fmt: skip
+    return y[:, 0] * lane["sd"] + lane["mean"]
+
+
+def over_lanes(function, where, lanes: int, shared: int, **static):
+    """Jit of shard_map of vmap: the first `lanes` arguments have the run axis, the rest do not."""
+    axes = (0,) * lanes + (None,) * shared
+    stacked = jax.vmap(functools.partial(function, **static), in_axes=axes)
+    specs = (jax.P("run"),) * lanes + (jax.P(),) * shared
+    return jax.jit(
+        jax.shard_map(stacked, mesh=where, in_specs=specs, out_specs=jax.P("run"), check_vma=False)
+    )
+
+
+class Trainer:
+    """The compiled stages for one network, task and configuration, reused for group after group.
+
+    config: finetune_steps, batch, warmup, weight_decay.  width: the largest training subset.
+    runs: at most so many lanes at once; fewer where they would not fit the memory.
+    """
+
+    def __init__(self, card: dict, task: Task, config, width: int, runs: int):
+        self.net, self.config, self.task, self.width = (
+            towers.Regressor(card["net"]),
+            config,
+            task,
+            width,
+        )
+        self.where = mesh.make("run")
+        self.chunk = max(n for n in range(1, 26) if config.finetune_steps % n == 0)  # a dispatch
+        data = {"acc": task.acc, "gyr": task.gyr, "length": task.length, "target": task.target}
+        self.data = mesh.put(data, mesh.replicated(self.where))
+        self.head = over_lanes(train_head, self.where, 1, 2)
+        self.estimate_head = over_lanes(estimate_head, self.where, 2, 1)
+        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net)
+        self.runs = self.where.size * -(-runs // self.where.size)
+        self.some = None
+
+    def probe(self, lanes: list[Lane], features) -> tuple[dict, list[np.ndarray]]:
+        """Heads [R, ..] on frozen features [N, F], and each lane's estimates for its test set."""
+        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred = mesh.put(features - mean, mesh.replicated(self.where))
+        heads, found = [], []
+        for first in range(0, len(lanes), self.runs):
+            group = lanes[first : first + self.runs]
+            placed = self.place(group)
+            head = self.head(placed, centred, self.data["target"])
+            every = mesh.fetch(self.estimate_head(placed, head, centred))
+            found += [row[lane.test] for row, lane in zip(every, group, strict=False)]
+            heads += zip(*(x[: len(group)] for x in mesh.fetch((head["kernel"], head["bias"]))),
+                         strict=True)  # fmt: skip
+        kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
+        return {"kernel": kernel, "bias": bias - mean @ kernel}, found
+
+    def finetune(self, lanes: list[Lane], encoder, heads) -> list[np.ndarray]:
+        """Full fine-tuning from `encoder` and `heads` -> each lane's estimates for its test set.
+
+        At most `self.runs` lanes; `fit` says how many that is.
+        """
+        placed = self.place(lanes)
+        state = self.start(encoder, jax.tree.map(lambda x: fill(x, self.runs), heads))
+        for first in range(0, self.config.finetune_steps, self.chunk):
+            state, _ = self.some(placed, state, self.data, jnp.int32(first))
+        found, most = [], max(len(lane.test) for lane in lanes)
+        for first in range(0, most, BLOCK):
+            rows = table([lane.test[first : first + BLOCK] for lane in lanes], BLOCK)
+            rows = mesh.put(fill(rows, self.runs), mesh.split(self.where))
+            found.append(mesh.fetch(self.estimate(placed, rows, state, self.data)))
+        every = np.concatenate(found, axis=1)
+        return [row[: len(lane.test)] for row, lane in zip(every, lanes, strict=False)]
+
+    def place(self, lanes: list[Lane]) -> dict:
+        return mesh.put(stack(lanes, self.task, self.runs, self.width), mesh.split(self.where))
+
+    def start(self, encoder, heads) -> dict:
+        """The stacked state of lanes that begin with one encoder and heads [R, ..] of their own."""
+        runs = len(heads["bias"])
+
+        @functools.partial(jax.jit, out_shardings=mesh.split(self.where))
+        def make(params, stats, heads):
+            params, stats = jax.tree.map(
+                lambda x: jnp.broadcast_to(jnp.asarray(x)[None], (runs, *x.shape)), (params, stats)
+            )
+            params = params | {"output": heads}
+            opt = jax.vmap(optim.adam(self.config.weight_decay).init)(params)
+            return {"params": params, "stats": stats, "opt": opt}
+
+        return make(encoder.params, encoder.stats, heads)
+
+    def fit(self, encoder, features: int, room: float) -> int:
+        """Compile the fine-tuning step for as many lanes as `room` bytes a device allow.
+
+        The compiled program's own account counts: temporaries, and the state before and after.
+        Raises UserError where not even one lane a device fits.
+        """
+        lane = Lane(
+            np.zeros(1, np.int32), np.zeros(1, np.int32), {"probe": 0.0, "finetune": 0.0}, 0
+        )
+        step = over_lanes(
+            train_some, self.where, 2, 2, net=self.net, config=self.config, steps=self.chunk
+        )
+        while True:
+            zeros = {"kernel": np.zeros((self.runs, features, 1), np.float32),
+                     "bias": np.zeros((self.runs, 1), np.float32)}  # fmt: skip
+            state = self.start(encoder, zeros)
+            self.some = step.lower(self.place([lane]), state, self.data, jnp.int32(0)).compile()
+            held = sum(x.nbytes for x in jax.tree.leaves(state)) / self.where.size
+            needed = self.some.memory_analysis().temp_size_in_bytes + 2 * held
+            if needed <= room:
+                return self.runs
+            if self.runs == self.where.size:
+                raise UserError(
+                    f"one run of fine-tuning takes {needed / 2**30:.1f} GiB and the device has "
+                    f"{room / 2**30:.1f}; lower batch"
+                )
+            each = self.runs // self.where.size
+            fits = min(each - 1, int(each * room // needed))
+            self.runs = self.where.size * max(1, fits)

@@ -1,0 +1,177 @@
+"""How well an estimate follows the truth, for one subject or for many groups at once. Float64.
+
+What is undefined is NaN and carries its reason in the column `undefined`, never a silent 0:
+
+  "few"                fewer than 3 points: only rmse, mae and bias are given
+  "constant truth"     r, R2, rRMSE, slope and intercept have no meaning
+  "constant estimate"  r has no meaning (slope is 0 and ICC is 0, both defined)
+  "not finite"         the estimate holds NaN or infinity: nothing has a meaning
+
+`for_means` says how these enter a mean over subjects. The first two lie with the subject: nobody
+can score it, and it is left out of every mean, for every arm alike. The last two lie with the
+estimator: a constant carries no information about the differences within a subject, and neither
+does a diverged run, so r counts as 0 and the case is counted; leaving it out would reward a net
+for failing on its hardest subjects. The other metrics of a diverged run stay NaN and make the mean
+NaN: there is no honest number to put in their place.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+METRICS = (
+    "r",
+    "rmse",
+    "rrmse",
+    "r2",
+    "mae",
+    "bias",
+    "loa_low",
+    "loa_high",
+    "slope",
+    "intercept",
+    "icc",
+)
+OF_THE_SUBJECT = ("few", "constant truth")
+
+# Predictions are kept as float32: a spread below a few units in the last place is no spread.
+RESOLUTION = 4 * float(np.finfo(np.float32).eps)
+
+
+def scores(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | str]:
+    """All metrics of one group of points, truth and estimate [N] in the target's unit.
+
+    n; r: Pearson; rmse, mae, bias (mean of estimate - truth) in the unit; rrmse: rmse over the
+    range of the truth; r2: coefficient of determination, negative when worse than the mean;
+    loa_low, loa_high: Bland-Altman limits of agreement, bias -/+ 1.96 SD of the differences (Bland
+    & Altman 1986); slope and intercept: least squares of the estimate on the truth; icc: ICC(A,1)
+    of McGraw & Wong 1996, two-way, absolute agreement, single rating, which is ICC(2,1) of Shrout
+    & Fleiss 1979; undefined: why a value is NaN, "" when none is.
+    """
+    truth = np.asarray(truth, np.float64)
+    columns = grouped(np.zeros(truth.shape, np.int64), 1, truth, estimate)
+    return {name: values[0].item() for name, values in columns.items()}
+
+
+def per_subject(
+    run: np.ndarray, subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
+) -> list[dict]:
+    """One row of `scores` for every (run, subject) there is, sorted by run, then by subject.
+
+    All arguments are [M]. A row is {run, subject, n, r, rmse, ..., undefined}.
+    """
+    return per_group({"run": run, "subject": subject}, truth, estimate)
+
+
+def per_group(keys: dict[str, np.ndarray], truth: np.ndarray, estimate: np.ndarray) -> list[dict]:
+    """One row of `scores` for every combination of the keys (each [M]) there is, sorted by them."""
+    group = np.zeros(len(np.asarray(truth)), np.int64)
+    for values in keys.values():
+        levels, code = np.unique(np.asarray(values), return_inverse=True)
+        group = group * len(levels) + code
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    columns = {name: np.asarray(values)[first] for name, values in keys.items()}
+    columns |= grouped(group, len(first), truth, estimate)
+    lists = {name: values.tolist() for name, values in columns.items()}
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def grouped(
+    group: np.ndarray, n_groups: int, truth: np.ndarray, estimate: np.ndarray
+) -> dict[str, np.ndarray]:
+    """The columns of `scores`, each [n_groups]; group [M] holds numbers from 0 to n_groups - 1."""
+    x, y = np.asarray(truth, np.float64), np.asarray(estimate, np.float64)
+    broken = _sum(~(np.isfinite(x) & np.isfinite(y)), group, n_groups) > 0
+    x, y = np.where(np.isfinite(x), x, 0.0), np.where(np.isfinite(y), y, 0.0)
+    n = np.bincount(group, minlength=n_groups)
+
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_x, mean_y = _sum(x, group, n_groups) / n, _sum(y, group, n_groups) / n
+        # Centred before squaring: a target of 800 N with an SD of 1 keeps its digits.
+        dx, dy, error = x - mean_x[group], y - mean_y[group], y - x
+        sxx, syy = _sum(dx * dx, group, n_groups), _sum(dy * dy, group, n_groups)
+        sxy = _sum(dx * dy, group, n_groups)
+        squared = _sum(error * error, group, n_groups)
+        range_x, flat_x = _spread(x, group, n_groups)
+        _, flat_y = _spread(y, group, n_groups)
+
+        bias = mean_y - mean_x
+        rmse = np.sqrt(squared / n)
+        sd = np.sqrt(np.maximum(sxx + syy - 2 * sxy, 0.0) / (n - 1))
+        slope = sxy / sxx
+        # With two ratings the mean squares of McGraw & Wong's table reduce to variances (below).
+        var = (sxx + syy) / (n - 1)
+        cov = sxy / (n - 1)
+        icc = 2 * cov / (var + bias**2 - (var - 2 * cov) / n)
+        columns = {
+            "r": np.clip(sxy / np.sqrt(sxx * syy), -1.0, 1.0),
+            "rmse": rmse,
+            "rrmse": rmse / range_x,
+            "r2": 1 - squared / sxx,
+            "mae": _sum(np.abs(error), group, n_groups) / n,
+            "bias": bias,
+            "loa_low": bias - 1.96 * sd,
+            "loa_high": bias + 1.96 * sd,
+            "slope": slope,
+            "intercept": mean_y - slope * mean_x,
+            "icc": icc,
+        }
+
+    undefined = np.full(n_groups, "", dtype="<U17")
+    for fault, where, names in (
+        ("constant estimate", flat_y, ("r",)),
+        ("not finite", broken, METRICS),
+        ("constant truth", flat_x, ("r", "rrmse", "r2", "slope", "intercept", "icc")),
+        ("few", n < 3, tuple(m for m in METRICS if m not in ("rmse", "mae", "bias"))),
+    ):  # the later reason overrides: what lies with the subject is the same for every arm
+        undefined[where] = fault
+        for name in names:
+            columns[name][where] = np.nan
+    return {"n": n} | columns | {"undefined": undefined}
+
+
+def for_means(
+    metric: str, value: np.ndarray, undefined: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values [M] as they enter a mean over subjects, and which of them do: bool [M].
+
+    The rule at the head of this file: r of a constant or diverged estimate becomes 0; subjects
+    nobody can score are out.
+    """
+    value, undefined = np.array(value, np.float64), np.asarray(undefined)
+    if metric == "r":
+        value[(undefined == "constant estimate") | (undefined == "not finite")] = 0.0
+    return value, ~np.isin(undefined, OF_THE_SUBJECT)
+
+
+def masked_r(truth: np.ndarray, estimate: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Pearson r [R] of many runs at once: truth, estimate and mask broadcast to [R, N].
+
+    Only points where the mask is true count. NaN under the same rules as in `scores`.
+    """
+    truth, estimate, mask = np.broadcast_arrays(truth, estimate, mask)
+    mask = mask.astype(bool)
+    group = np.broadcast_to(np.arange(len(mask))[:, None], mask.shape)[mask]
+    return grouped(group, len(mask), truth[mask], estimate[mask])["r"]
+
+
+def mean_r(rows: Sequence[dict]) -> float:
+    """Plain mean over subjects of r by the rule of `for_means`; NaN when no subject can be scored.
+
+    rows: of `per_subject`, one run.
+    """
+    value, kept = for_means("r", [row["r"] for row in rows], [row["undefined"] for row in rows])
+    return float(value[kept].mean()) if kept.any() else float("nan")
+
+
+def _sum(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:
+    return np.bincount(group, weights=values, minlength=n_groups)
+
+
+def _spread(values: np.ndarray, group: np.ndarray, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
+    """Range [n_groups], and whether it is none to float32 resolution."""
+    low, high = np.full(n_groups, np.inf), np.full(n_groups, -np.inf)
+    np.minimum.at(low, group, values)
+    np.maximum.at(high, group, values)
+    size = high - low
+    return size, size <= RESOLUTION * np.maximum(np.abs(low), np.abs(high))

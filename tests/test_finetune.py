@@ -1,0 +1,154 @@
+"""Many runs at once: each equals the same run alone, the probe is exact, nothing leaks."""
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+
+from imujax import UserError, encoder, finetune, mesh, resnet
+
+CONFIG = ConfigDict({"finetune_steps": 12, "batch": 16, "warmup": 0.2, "weight_decay": 1e-4})
+
+
+def card(norm):
+    return {"net": resnet.tiny(norm), "window": 32, "rate": 100.0}
+
+
+def task(count=90, sensors=1, seed=0, short=False):
+    rng = np.random.default_rng(seed)
+    acc, gyr = rng.normal(size=(2, count, 32, sensors, 3)).astype(np.float32)
+    size = rng.uniform(0.5, 2, count)
+    acc[:, 10:16] *= size[:, None, None, None]
+    length = rng.integers(20, 33, count).astype(np.int32) if short else None
+    return finetune.Task(acc, gyr, length, (500 * size + 100).astype(np.float32))
+
+
+def lanes(count=5, examples=90, seed=1):
+    rng = np.random.default_rng(seed)
+    made = []
+    for number in range(count):
+        order = rng.permutation(examples)
+        cut = 20 + 7 * number
+        made.append(
+            finetune.Lane(np.sort(order[:cut]), np.sort(order[cut : cut + 10 + number]),
+                          penalty=10.0 ** (number - 2), rate=1e-3 * (number + 1), seed=number)
+        )  # fmt: skip
+    return made
+
+
+def everything(trainer, source, group, features):
+    trainer.fit(source, features.shape[1], 2**40)
+    heads, probes = trainer.probe(group, features)
+    return probes, trainer.finetune(group, source, heads)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_a_lane_equals_the_same_run_alone(norm):
+    data, source = task(short=norm == "none"), encoder.fresh(card(norm), 0)
+    features = source.embed(data.acc, data.gyr, data.length)
+    group = lanes()
+    trainer = finetune.Trainer(source.card, data, CONFIG, width=60, runs=5)
+    probes, tuned = everything(trainer, source, group, features)
+    alone = finetune.Trainer(source.card, data, CONFIG, width=60, runs=1)
+    for number in (0, 4):
+        probe, one = everything(alone, source, [group[number]], features)
+        scale = data.target.std()
+        np.testing.assert_allclose(probe[0], probes[number], atol=1e-4 * scale)
+        np.testing.assert_allclose(one[0], tuned[number], atol=1e-4 * scale)
+    assert np.abs(tuned[0] - probes[0]).max() > 1e-2 * scale  # something was trained
+
+
+@pytest.mark.parametrize("size", [8, 120])
+def test_the_probe_is_scikit_learns_ridge(size):
+    """Fewer features than examples, and more: the primal and the dual form."""
+    data = task()
+    rng = np.random.default_rng(3)
+    features = (rng.normal(size=(90, size)) * rng.uniform(0.1, 9, size) + 5).astype(np.float32)
+    features[:, 3] = 2.0  # a constant feature
+    trainer = finetune.Trainer(card("batch"), data, CONFIG, width=60, runs=2)
+    group = lanes()
+    heads, found = trainer.probe(group, features)
+    for number, (lane, estimate) in enumerate(zip(group, found, strict=True)):
+        scaler = StandardScaler().fit(features[lane.train].astype(np.float64))
+        x = scaler.transform(features.astype(np.float64))
+        ridge = Ridge(alpha=lane.penalty * len(lane.train), solver="cholesky")
+        ridge.fit(x[lane.train], data.target[lane.train].astype(np.float64))
+        scale = data.target.std()
+        np.testing.assert_allclose(estimate, ridge.predict(x[lane.test]), atol=2e-4 * scale)
+        by_hand = features[lane.test] @ heads["kernel"][number] + heads["bias"][number]
+        mean, sd = data.target[lane.train].mean(), data.target[lane.train].std()
+        np.testing.assert_allclose(by_hand[:, 0] * sd + mean, estimate, atol=2e-4 * scale)
+
+
+def test_fine_tuning_begins_where_the_probe_ends():
+    data, source = task(), encoder.fresh(card("batch"), 0)
+    features = source.embed(data.acc, data.gyr)
+    still = ConfigDict(CONFIG.to_dict() | {"finetune_steps": 1})
+    trainer = finetune.Trainer(source.card, data, still, width=60, runs=4)
+    lane = lanes()[2]
+    frozen = finetune.Lane(lane.train, lane.test, lane.penalty, 0.0, lane.seed)
+    trainer.fit(source, features.shape[1], 2**40)
+    heads, probes = trainer.probe([frozen], features)
+    state = trainer.start(source, jax.tree.map(lambda x: finetune.fill(x, 4), heads))
+    rows = np.broadcast_to(lane.test.astype(np.int32), (4, len(lane.test)))
+    place = mesh.split(trainer.where)
+    y = trainer.estimate(trainer.place([frozen]), mesh.put(rows, place), state, trainer.data)
+    np.testing.assert_allclose(np.asarray(y)[0], probes[0], rtol=1e-4)
+
+
+def test_the_frozen_encoder_is_really_frozen():
+    """Embedding examples one by one or all together gives the same: no statistics of the batch."""
+    data, source = task(), encoder.fresh(card("batch"), 0)
+    before = jax.tree.map(np.copy, (source.params, source.stats))
+    together = source.embed(data.acc, data.gyr)
+    np.testing.assert_allclose(
+        source.embed(data.acc[:1], data.gyr[:1], batch=1), together[:1], rtol=1e-4, atol=1e-5
+    )
+    jax.tree.map(np.testing.assert_array_equal, before, (source.params, source.stats))
+
+
+def test_no_lane_sees_a_label_outside_its_training_subset():
+    data, source = task(), encoder.fresh(card("batch"), 0)
+    features, lane = source.embed(data.acc, data.gyr), lanes()[1]
+    poisoned = data.target.copy()
+    others = np.setdiff1d(np.arange(90), lane.train)
+    poisoned[others] = 1e6
+    found = []
+    for target in (data.target, poisoned):
+        changed = finetune.Task(data.acc, data.gyr, None, target)
+        trainer = finetune.Trainer(source.card, changed, CONFIG, width=60, runs=1)
+        found.append(everything(trainer, source, [lane], features))
+    np.testing.assert_array_equal(found[0][0][0], found[1][0][0])
+    np.testing.assert_array_equal(found[0][1][0], found[1][1][0])
+
+
+def test_runs_are_shared_out_without_any_collective():
+    data, source = task(), encoder.fresh(card("batch"), 0)
+    trainer = finetune.Trainer(source.card, data, CONFIG, width=60, runs=8)
+    trainer.fit(source, source.embed(data.acc, data.gyr).shape[1], 2**40)
+    text = trainer.some.as_text()
+    assert trainer.where.size == 4 and "fusion" in text
+    for word in ("all-gather", "all-reduce", "collective-permute", "all-to-all", "convolution("):
+        assert word not in text
+
+
+def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
+    data, source = task(), encoder.fresh(card("batch"), 0)
+    size = source.embed(data.acc, data.gyr).shape[1]
+    trainer = finetune.Trainer(source.card, data, CONFIG, width=60, runs=16)
+    assert trainer.fit(source, size, 2**40) == 16
+    needed = trainer.some.memory_analysis().temp_size_in_bytes
+    assert 4 <= trainer.fit(source, size, 0.7 * needed) < 16
+    with pytest.raises(UserError, match="lower batch"):
+        trainer.fit(source, size, 1000)
+
+
+def test_several_sensors():
+    data, source = task(sensors=3), encoder.fresh(card("none"), 0)
+    features = source.embed(data.acc, data.gyr)
+    assert features.shape == (90, 3 * 2 * 16)
+    trainer = finetune.Trainer(source.card, data, CONFIG, width=60, runs=4)
+    _, tuned = everything(trainer, source, lanes()[:2], features)
+    assert [len(y) for y in tuned] == [10, 11] and np.isfinite(tuned[1]).all()
