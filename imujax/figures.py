@@ -1,0 +1,418 @@
+"""The pictures: r against the share of labelled data, and agreement of estimate and truth.
+
+Colours are those of Okabe & Ito, which colour-blind readers can tell apart; every arm has its own
+marker too, and the stages differ in dash and fill, so that nothing is lost in grey. Files come out
+byte for byte the same for the same numbers: no dates, fixed identifiers, one font.
+"""
+
+import io
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from imujax.analysis import percent, reduction_limits
+from imujax.digest import BASELINE, Comparison, Task
+from imujax.inference import LEVEL
+
+BASELINE_LOOK = ("#D55E00", "s")
+LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+REFERENCE_DASHES = ((0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (5, 2)), (0, (8, 1.5)))
+GREY, PALE, INK = "#6f6f6f", "#d9d9d9", "#222222"
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 8.5,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "svg.hashsalt": "imujax",
+    "svg.fonttype": "path",
+}
+# Inches: a row of panels from top to bottom, a panel from left to right.
+HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label": 0.55}
+LEFT, PANEL, LINE = 0.74, 3.0, 0.19
+STAGES = {"finetune": "fine-tuned", "probe": "frozen probe"}
+AXIS_LABEL = {
+    "windows": "share of the training windows",
+    "subjects": "share of the training subjects",
+}
+
+
+def curves_figure(tasks: Sequence[Task]) -> Figure:
+    """One panel a task and axis: mean per-subject r, and below it the difference to the baseline.
+
+    A single task has its axes side by side; several tasks have one row of panels for each axis.
+    """
+    rows = _rows(tasks)
+    wide = max(len(row) for row in rows)
+    right = 1.1 if any(task.references for task in tasks) else 0.3
+    cell = LEFT + PANEL + right
+    width = wide * cell
+    with matplotlib.rc_context(STYLE):
+        handles = _handles(tasks)
+        lines = max(2, -(-len(handles) // max(1, int(width / 1.9))))
+        height = len(rows) * sum(HEIGHTS.values()) + LINE * lines + 0.15
+        figure = Figure(figsize=(width, height), facecolor="white")
+        FigureCanvasAgg(figure)
+        for i, row in enumerate(rows):
+            top = height - i * sum(HEIGHTS.values()) - HEIGHTS["title"]
+            for j, (task, axis) in enumerate(row):
+                left = (j * cell + LEFT) / width
+                base = top - HEIGHTS["curves"]
+                size = PANEL / width, HEIGHTS["curves"] / height
+                upper = figure.add_axes((left, base / height, *size))
+                base -= HEIGHTS["gap"] + HEIGHTS["differences"]
+                size = PANEL / width, HEIGHTS["differences"] / height
+                lower = figure.add_axes((left, base / height, *size), sharex=upper)
+                _curves(upper, task, axis)
+                _differences(lower, task, axis)
+                if j == 0:
+                    upper.set_ylabel("mean r over subjects")
+                    lower.set_ylabel("difference")
+                    figure.align_ylabels([upper, lower])
+        figure.legend(
+            handles=handles,
+            loc="lower center",
+            ncols=-(-len(handles) // lines),
+            frameon=False,
+            fontsize=8,
+            handlelength=2.6,
+            columnspacing=1.6,
+            borderaxespad=0.2,
+        )
+    return figure
+
+
+def _rows(tasks: Sequence[Task]) -> list[list[tuple[Task, str]]]:
+    axes = ("windows", "subjects")
+    if len(tasks) == 1:
+        return [[(tasks[0], axis) for axis in axes if axis in tasks[0].axes]]
+    rows = []
+    for axis in axes:
+        row = [(task, axis) for task in tasks if axis in task.axes]
+        rows += [row[i : i + 3] for i in range(0, len(row), 3)]
+    return rows
+
+
+def look(task: Task, arm: str) -> tuple[str, str]:
+    """Colour and marker of an arm, the same in every picture."""
+    if arm == BASELINE:
+        return BASELINE_LOOK
+    others = [name for name in task.arms if name != BASELINE]
+    return LOOKS[others.index(arm) % len(LOOKS)]
+
+
+def _curves(ax: Axes, task: Task, axis: str) -> None:
+    shown: list[float] = []
+    ends: list[tuple[float, str]] = []
+    for dashes, name in zip(REFERENCE_DASHES, task.references, strict=False):
+        if rows := task.curve(name, "reference", axis):
+            x, mean, _, _ = _columns(rows)
+            ax.plot(x, mean, color=GREY, lw=1.0, ls=dashes, zorder=2)
+            if np.isfinite(mean[-1]):
+                ends.append((mean[-1], name))
+            shown += list(mean)
+    for arm in task.arms:
+        colour, marker = look(task, arm)
+        for stage in ("probe", "finetune"):
+            if not (rows := task.curve(arm, stage, axis)):
+                continue
+            x, mean, low, high = _columns(rows)
+            fine = stage == "finetune"
+            ax.plot(
+                x,
+                mean,
+                color=colour,
+                marker=marker,
+                ms=5 if fine else 4,
+                mfc=colour if fine else "white",
+                mec=colour,
+                lw=1.9 if fine else 1.1,
+                ls="-" if fine else (0, (3, 2)),
+                zorder=4 if fine else 3,
+            )
+            shown += list(mean)
+            if fine:
+                ax.fill_between(x, low, high, color=colour, alpha=0.14, lw=0, zorder=1)
+                shown += [*low, *high]
+    shown = [value for value in shown if np.isfinite(value)] or [0.0, 1.0]
+    bottom, top = min(shown), max(shown)
+    span = max(top - bottom, 0.02)
+    # The strip above is kept free of curves for the stamp.
+    bottom, top = bottom - 0.05 * span, top + (0.18 if task.simulated else 0.05) * span
+    ax.set_ylim(bottom, top)
+    _shares(ax, task, axis)
+    ax.tick_params(labelbottom=False)
+    ax.grid(axis="y", color=PALE, lw=0.5, zorder=0)
+    _end_labels(ax, ends)
+    of_axis = [c for c in task.comparisons if c.axis == axis]
+    if of_axis:
+        _reduction(ax, of_axis[0], named=len(of_axis) > 1)
+    ax.annotate(
+        task.title,
+        (0, 1),
+        xytext=(0, 34),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=10,
+        fontweight="bold",
+    )
+    sensors = ", ".join(task.sensors)
+    about = f"{sensors} \u00b7 {task.subjects} subjects" if sensors else f"{task.subjects} subjects"
+    ax.annotate(
+        _short(about, 52),
+        (0, 1),
+        xytext=(0, 21),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        color=GREY,
+    )
+    if task.simulated:
+        ax.text(
+            0.015,
+            0.975,
+            "SIMULATED DATA",
+            transform=ax.transAxes,
+            va="top",
+            fontsize=7.5,
+            fontweight="bold",
+            bbox={"boxstyle": "square,pad=0.3", "fc": "white", "ec": INK, "lw": 0.8},
+            zorder=6,
+        )
+
+
+def _differences(ax: Axes, task: Task, axis: str) -> None:
+    """Paired differences to the baseline with their intervals: the overlap of the bands above
+    says little, because subjects who are hard are hard for both arms."""
+    ax.axhline(0, color=INK, lw=0.8, zorder=1)
+    of_axis = [c for c in task.comparisons if c.axis == axis]
+    n = 2 * len(of_axis)
+    for i, comparison in enumerate(of_axis):
+        colour, marker = look(task, comparison.arm)
+        for k, stage in enumerate(("finetune", "probe")):
+            rows = [r for r in comparison.differences if r["stage"] == stage]
+            if not rows:
+                continue
+            x = np.array([r["fraction"] for r in rows]) * 10 ** (0.028 * (2 * i + k - (n - 1) / 2))
+            y, low, high = (
+                np.array([r[key] for r in rows]) for key in ("difference", "low", "high")
+            )
+            ax.errorbar(
+                x,
+                y,
+                yerr=[y - low, high - y],
+                color=colour,
+                marker=marker,
+                ms=4.2 if stage == "finetune" else 3.6,
+                mfc=colour if stage == "finetune" else "white",
+                ls="none",
+                lw=1.3 if stage == "finetune" else 0.9,
+                zorder=3,
+            )
+    _shares(ax, task, axis)
+    ax.locator_params(axis="y", nbins=4)
+    ax.grid(axis="y", color=PALE, lw=0.5, zorder=0)
+    ax.set_xlabel(AXIS_LABEL[axis])
+
+
+def _reduction(ax: Axes, comparison: Comparison, named: bool) -> None:
+    """The level the baseline ends at, from where the arm first reaches it to 100 %.
+
+    Drawn only when the interval leaves out "none"; otherwise the header says that it does not.
+    """
+    result = comparison.reduction
+    if result is None:
+        return
+    note = "no reduction of data that can be told from none"
+    if result["crossing"] is not None and result["low"] is not None and result["low"] > 0:
+        at, target = 1 - result["crossing"], result["target_r"]
+        line = {"arrowstyle": "->", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
+        ax.annotate("", (at, target), (1, target), arrowprops=line, zorder=5)
+        ends = [ax.get_ylim()[0], target]
+        ax.plot([at, at], ends, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=2)
+        fewer = "\u2265 " * result["at_least"] + percent(result["crossing"])
+        limits = reduction_limits(result, at_least="\u2265 ")
+        note = f"same r with {fewer} fewer {comparison.axis} ({percent(LEVEL)}: {limits})"
+    ax.annotate(
+        f"{_short(comparison.arm, 14)}: {note}" if named else note,
+        (0, 1),
+        xytext=(0, 8),
+        xycoords="axes fraction",
+        textcoords="offset points",
+        fontsize=7 if named else 8,
+    )
+
+
+def _end_labels(ax: Axes, ends: list[tuple[float, str]]) -> None:
+    """Names right of the last points, pushed apart where they would cover each other."""
+    low, high = ax.get_ylim()
+    height = -np.inf
+    for value, name in sorted(ends):
+        height = max((value - low) / (high - low), height + 0.058)
+        ax.annotate(
+            _short(name, 17),
+            (1, height),
+            xytext=(4, 0),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            va="center",
+            fontsize=7.5,
+            color=GREY,
+        )
+
+
+def _shares(ax: Axes, task: Task, axis: str) -> None:
+    fractions = sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
+    ax.set_xscale("log")
+    margin = 10**0.08
+    ax.set_xlim(fractions[0] / margin, fractions[-1] * margin)
+    step = 1 if len(fractions) <= 7 else 2
+    labelled = fractions[::-1][::step][::-1]
+    ax.set_xticks(labelled, [percent(f) for f in labelled])
+    ax.set_xticks([f for f in fractions if f not in labelled], minor=True)
+    ax.tick_params(axis="x", which="minor", labelbottom=False)
+
+
+def _handles(tasks: Sequence[Task]) -> list[Line2D | Patch]:
+    handles, done = [], set()
+    for task in tasks:
+        for arm in task.arms:
+            colour, marker = look(task, arm)
+            for stage in ("finetune", "probe"):
+                there = any(task.curve(arm, stage, axis) for axis in task.axes)
+                if (arm, stage) in done or not there:
+                    continue
+                done.add((arm, stage))
+                fine = stage == "finetune"
+                handles.append(
+                    Line2D(
+                        [],
+                        [],
+                        color=colour,
+                        marker=marker,
+                        ms=5 if fine else 4,
+                        mfc=colour if fine else "white",
+                        lw=1.9 if fine else 1.1,
+                        ls="-" if fine else (0, (3, 2)),
+                        label=f"{arm}, {STAGES[stage]}",
+                    )
+                )
+    if any(task.references for task in tasks):
+        dashes = REFERENCE_DASHES[2]
+        handles.append(Line2D([], [], color=GREY, lw=1.0, ls=dashes, label="shallow reference"))
+    handles.append(
+        Patch(color=GREY, alpha=0.25, lw=0, label=f"{percent(LEVEL)} interval over subjects")
+    )
+    return handles
+
+
+def agreement_figure(task: Task) -> Figure:
+    """Estimate against truth, and Bland-Altman, of every arm fine-tuned with all windows.
+
+    The first draw; one colour a subject, who was not trained on. Limits are bias -/+ 1.96 SD of all
+    differences.
+    """
+    arms = list(task.conditions)
+    with matplotlib.rc_context(STYLE):
+        height = 3.1 * len(arms) + 0.35
+        figure = Figure(figsize=(8.0, height), facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(arms), 2, squeeze=False, sharex="col", sharey="col")
+        shades = matplotlib.colormaps["cividis"](np.linspace(0, 0.92, task.subjects))
+        for (left, right), arm in zip(axes, arms, strict=True):
+            truth, estimate, subject = _full_predictions(task, arm)
+            _, code = np.unique(subject, return_inverse=True)
+            size = 16 if len(truth) < 500 else 7
+            look_of = {"c": shades[code], "s": size, "lw": 0, "alpha": 0.7}
+            left.scatter(truth, estimate, **look_of)
+            ends = [min(truth.min(), estimate.min()), max(truth.max(), estimate.max())]
+            left.plot(ends, ends, color=INK, lw=0.9)
+            left.set_ylabel(f"estimate{_unit(task)}")
+            left.set_title(f"{arm}, fine-tuned", loc="left", fontweight="bold", fontsize=9.5)
+            error = estimate - truth
+            right.scatter((truth + estimate) / 2, error, **look_of)
+            bias, sd = error.mean(), error.std(ddof=1)
+            digits = max(0, 1 - int(np.floor(np.log10(sd)))) if sd > 0 else 3
+            for level, name in (
+                (bias + 1.96 * sd, "+1.96 SD"),
+                (bias, "bias"),
+                (bias - 1.96 * sd, "\u22121.96 SD"),
+            ):
+                right.axhline(level, color=INK, lw=0.9, ls="-" if name == "bias" else (0, (4, 2)))
+                right.annotate(
+                    f"{name}\n{_level(level, digits)}",
+                    (1, level),
+                    xytext=(4, 0),
+                    xycoords=("axes fraction", "data"),
+                    textcoords="offset points",
+                    va="center",
+                    fontsize=7.5,
+                )
+            right.set_ylabel(f"estimate \u2212 truth{_unit(task)}")
+        axes[-1, 0].set_xlabel(f"truth{_unit(task)}")
+        axes[-1, 1].set_xlabel(f"mean of estimate and truth{_unit(task)}")
+        stamp = ", simulated data" if task.simulated else ""
+        figure.suptitle(
+            f"{task.title}: {task.subjects} subjects{stamp}",
+            x=0.01,
+            ha="left",
+            fontsize=8.5,
+            color=GREY,
+        )
+    return figure
+
+
+def png(figure: Figure, dpi: int = 200) -> bytes:
+    """The picture as PNG, without a date or a version in it."""
+    return _file(figure, "png", {"Software": None}, dpi)
+
+
+def svg(figure: Figure) -> bytes:
+    """The picture as SVG, without a date, letters as outlines."""
+    return _file(figure, "svg", {"Date": None, "Creator": None, "Type": None, "Format": None}, 150)
+
+
+def _file(figure: Figure, kind: str, metadata: dict, dpi: int) -> bytes:
+    buffer = io.BytesIO()
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
+    return buffer.getvalue()
+
+
+def _columns(rows: Sequence[dict]) -> tuple[np.ndarray, ...]:
+    return tuple(np.array([r[key] for r in rows]) for key in ("fraction", "mean", "low", "high"))
+
+
+def _full_predictions(task: Task, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    runs, predictions = task.sweep.runs, task.sweep.predictions
+    chosen = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
+    chosen &= runs["fraction"] == 1
+    chosen &= runs["draw"] == runs["draw"][chosen].min()
+    here = np.isin(predictions["run"], runs["run"][chosen])
+    here &= np.isfinite(predictions["estimate"])
+    return tuple(predictions[name][here] for name in ("truth", "estimate", "subject"))
+
+
+def _short(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "\u2026"
+
+
+def _level(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text[1:] if float(text) == 0 else text.replace("-", "\u2212")
+
+
+def _unit(task: Task) -> str:
+    return f" [{task.unit}]" if task.unit else ""

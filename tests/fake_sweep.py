@@ -1,0 +1,117 @@
+"""A sweep folder made of numbers with a known truth, for the tests of analysis and report."""
+
+import csv
+import json
+
+import numpy as np
+
+FRACTIONS = (0.1, 0.158489, 0.251189, 0.398107, 0.630957, 1.0)
+# Mean per-subject r of the published figure, by task: (pre-trained, random).
+PUBLISHED = {
+    "loading rate": (
+        (0.899, 0.900, 0.909, 0.909, 0.900, 0.907),
+        (0.805, 0.817, 0.835, 0.858, 0.868, 0.874),
+    ),
+    "peak vertical GRF": (
+        (0.760, 0.794, 0.795, 0.794, 0.828, 0.830),
+        (0.707, 0.700, 0.754, 0.734, 0.761, 0.793),
+    ),
+    "peak knee flexion moment": (
+        (0.853, 0.867, 0.877, 0.893, 0.900, 0.903),
+        (0.817, 0.829, 0.835, 0.860, 0.866, 0.870),
+    ),
+}
+RUN = ["run", "task", "arm", "stage", "axis", "fraction", "draw", "fold", "learning_rate"]
+RUN += ["n_train", "n_train_subjects", "n_test", "note"]
+
+
+def with_r(truth, r, rng):
+    """Estimates whose Pearson r with the truth is exactly r, of about its mean and spread."""
+    x = (truth - truth.mean()) / truth.std()
+    noise = rng.normal(size=len(x))
+    noise -= noise.mean() + x * (noise @ x) / len(x)
+    y = r * x + np.sqrt(1 - r * r) * noise / noise.std()
+    return truth.mean() + truth.std() * y
+
+
+def write(
+    folder,
+    curves,
+    n_subjects=15,
+    spread=0.02,
+    folds=5,
+    draws=2,
+    n=24,
+    seed=0,
+    **summary,
+):
+    """Writes runs.csv, predictions.npz, summary.json; returns the r of each subject by curve.
+
+    curves: {(arm, stage, axis): r at each of FRACTIONS}. A subject's r is that of the curve plus
+    its own offset, which is shared by all curves and sums to 0, plus noise of `spread` / 2 that
+    sums to 0 as well: the mean over subjects is the curve, exactly.
+    """
+    rng = np.random.default_rng(seed)
+    names = np.array([f"S{i:02d}" for i in range(n_subjects)])
+    truth = [rng.normal(2.2, 0.25, n).astype(np.float32).astype(float) for _ in names]
+    offset = _centred(rng, n_subjects, 2 * spread)
+    runs, columns, kept = [], [], {}
+    for (arm, stage, axis), curve in curves.items():
+        kept[arm, stage, axis] = []
+        for fraction, r in zip(FRACTIONS, curve, strict=True):
+            own = np.clip(r + offset + _centred(rng, n_subjects, spread / 2), -0.999, 0.999)
+            kept[arm, stage, axis].append(own)
+            for draw in range(1 if fraction == 1 else draws):
+                for fold in range(folds):
+                    tested = range(fold, n_subjects, folds)
+                    train = int(np.ceil(fraction * (n_subjects - len(tested)) * n))
+                    values = [arm, stage, axis, fraction, draw, fold, 1e-3, train]
+                    values += [n_subjects - len(tested), len(tested) * n, ""]
+                    columns += [
+                        (len(runs), i, truth[i], with_r(truth[i], own[i], rng)) for i in tested
+                    ]
+                    runs.append([len(runs), summary.get("task", "fake"), *values])
+    _save(folder, runs, columns, names, n)
+    summary = {
+        "task": "fake",
+        "title": "Peak vertical GRF",
+        "unit": "BW",
+        "target": "peak vertical ground reaction force",
+        "dataset": "fake/200hz_w128",
+        "sensors": ["trunk", "shank"],
+        "fractions": FRACTIONS,
+        "arms": sorted({arm for arm, _, _ in curves}),
+        "seed": 0,
+        "config": {"steps": 1000, "net": {"block": "bottleneck"}},
+        "provenance": {"commit": "0123abc", "versions": {"imujax": "0.1.0", "jax": "0.10.2"}},
+        "subjects": n_subjects,
+        "simulated": False,
+    } | summary
+    (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    return {curve: np.array(values) for curve, values in kept.items()}
+
+
+def _centred(rng, n, size):
+    values = rng.normal(size=n)
+    values -= values.mean()
+    return size * values / values.std() if n > 1 else values
+
+
+def _save(folder, runs, columns, names, n):
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "runs.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([RUN, *runs])
+    run = np.repeat([c[0] for c in columns], n).astype(np.int32)
+    who = np.repeat([c[1] for c in columns], n)
+    step = np.tile(np.arange(n), len(columns))
+    np.savez(
+        folder / "predictions.npz",
+        run=run,
+        index=(who * n + step).astype(np.int32),
+        subject=names[who],
+        condition=np.array(["level", "ramp", "stairs"])[step % 3],
+        truth=np.concatenate([c[2] for c in columns]).astype(np.float32),
+        estimate=np.concatenate([c[3] for c in columns]).astype(np.float32),
+        start=(0.5 * step).astype(np.float32),
+        recording=names[who],
+    )
