@@ -1,0 +1,1 @@
+"""Experiments: one file each, get_config(argument); every one knows the argument `tiny`."""

@@ -1,0 +1,80 @@
+"""The sections that every experiment is made of, with the defaults of this house.
+
+An experiment is a ConfigDict {seed, data_sets, encoders, tasks}; the words are explained where they
+are read: data sets in imujax/study.py, encoders in imujax/pretrain.py, tasks in imujax/sweep.py.
+"""
+
+from ml_collections import ConfigDict
+
+FRACTIONS = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0)  # 10^x for x = -1 to 0 by 0.2, as in the study
+
+
+def data_set(builder: str, raw: str, **options) -> ConfigDict:
+    """A data set: the builder, its folder below the raw files, the builder's options."""
+    made = ConfigDict({"builder": builder, "raw": raw})
+    made.options = ConfigDict(options)
+    return made
+
+
+def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
+    """An encoder to pre-train on unlabelled data sets."""
+    return ConfigDict(
+        {
+            "data": data,
+            "sensors": (),  # all
+            "rate": 100.0,  # Hz
+            "window": 128,  # samples
+            "motion": 0.3,  # m/s^2, least mean SD of a sensor's acceleration in a window
+            "monitor": 0.1,  # share of the subjects held out to watch the training
+            "net": net,
+            "loss": "symmetric",
+            "temperature": 0.1,
+            "batch": 512,  # sensor-windows
+            "grouped": False,
+            "steps": 1000,
+            "warmup": 0.2,
+            "learning_rate": 1e-3,
+            "weight_decay": 1e-5,
+            "rotation": 0.0,  # degrees, at most
+            "log_every": 50,
+            "save_every": 500,
+        }
+        | changes
+    )
+
+
+def arms(name: str) -> ConfigDict:
+    """The comparison: one encoder, with its pre-trained weights and with random ones."""
+    return ConfigDict(
+        {
+            "pretrained": {"encoder": name, "weights": "pretrained"},
+            "random": {"encoder": name, "weights": "random"},
+        }
+    )
+
+
+def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
+    """A labelled task: its data set and the grid of runs."""
+    return ConfigDict(
+        {
+            "data": data,
+            "title": title,
+            "sensors": (),  # all
+            "arms": compared,
+            "references": ("ridge", "trees", *(f"ridge+{arm}" for arm in compared)),
+            "axes": {"windows": FRACTIONS},
+            "folds": 5,
+            "shuffle": True,
+            "draws": 5,
+            # Chosen on inner subjects of each training subset: the probe's penalty and the
+            # learning rate of fine-tuning.
+            "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+            "rates": (1e-4, 3e-4, 1e-3),
+            "select": {"folds": 4, "splits": 1, "draws": 1},
+            "finetune_steps": 300,
+            "batch": 64,
+            "warmup": 0.2,
+            "weight_decay": 1e-5,
+        }
+        | changes
+    )

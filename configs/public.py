@@ -1,0 +1,35 @@
+"""Stance time from a lower-back unit, pre-trained on other people's waist recordings.
+
+    imujax study --config configs/public.py --raw raw --data data --workdir work/public
+
+raw/sisfall and raw/ipol_gait are the unpacked public sets (see data_builders/*/README.md).  The
+encoder never sees a subject of the labelled set: it is pre-trained on SisFall alone.
+Expected result: see the README of the repository.  `:tiny` is the same path in minutes.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax import resnet
+from imujax.configs import common
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    config = ConfigDict({"seed": 0})
+    config.data_sets = ConfigDict(
+        {
+            "waist": common.data_set("sisfall", "sisfall", rate=100.0, window=256, stride=128),
+            "steps": common.data_set("ipol_gait", "ipol_gait", task="stance_time"),
+        }
+    )
+    net = resnet.tan2023("batch")
+    config.encoders = ConfigDict({"waist": common.encoder(("waist",), net)})
+    title = "Stance time, walking"
+    config.tasks = ConfigDict(
+        {"stance_time": common.task("steps", title, common.arms("waist"), draws=2)}
+    )
+    if size == "tiny":
+        config.encoders.waist.update(net=resnet.tiny(), steps=60, batch=256, log_every=20)
+        config.tasks.stance_time.update(
+            axes={"windows": (0.1, 0.25, 1.0)}, draws=1, folds=3, finetune_steps=50,
+        )  # fmt: skip
+    return config

@@ -1,0 +1,5 @@
+"""`python -m imujax` is `imujax`."""
+
+from imujax.cli import main
+
+main()

@@ -1,0 +1,156 @@
+"""The command line: verbs, nothing else.  jax and tfds are imported by the verbs that need them."""
+
+import argparse
+import contextlib
+import os
+import pathlib
+import sys
+
+from imujax.errors import UserError
+
+EXAMPLES = {
+    "build": "imujax build sisfall --raw raw/sisfall --data data --window 128",
+    "pretrain": "imujax pretrain --config configs/public.py --data data --workdir work",
+    "sweep": "imujax sweep --config configs/public.py --data data --workdir work",
+    "report": "imujax report work",
+    "study": "imujax study --config configs/public.py:tiny --raw raw --data data --workdir work",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The verbs and their arguments."""
+    top = argparse.ArgumentParser(
+        prog="imujax",
+        description="Does pre-training on unlabelled recordings reduce the labels a task needs?",
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    def verb(name, text, **paths):
+        made = verbs.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".",
+            epilog=f"example: {EXAMPLES[name]}",
+        )  # fmt: skip
+        for path, (about, needed) in paths.items():
+            made.add_argument(f"--{path}", required=needed, metavar="DIR", help=about,
+                              type=pathlib.Path)  # fmt: skip
+        return made
+
+    data, raw = "folder of the data sets", "folder of the raw files"
+    work = "folder of the results; a run that was stopped goes on there"
+    config = "configuration, FILE.py or FILE.py:ARGUMENT; change a field by --config.FIELD=VALUE"
+
+    build = verb("build", "raw files to a data set", raw=(raw, True), data=(data, True))
+    build.add_argument("name", metavar="NAME", help="a builder, for instance sisfall")
+    build.epilog += "; further options are the builder's own, see its README"
+    checkpoint = {"checkpoint": ("take the encoder of this folder for every arm", False)}
+    for name, text, more in (
+        ("pretrain", "train the encoders of a configuration without labels", {}),
+        ("sweep", "fine-tune every fold, fraction, draw and arm of a configuration", checkpoint),
+        ("study", "data sets, encoders, sweeps and report from one configuration", {}),
+    ):
+        build_from = (f"{raw}, to build the data sets that are not there yet", False)
+        made = verb(name, text, data=(data, True), workdir=(work, True), raw=build_from, **more)
+        made.add_argument("--config", required=True, metavar="FILE", help=config)
+    report = verb("report", "figures, tables and page of finished sweeps",
+                  out=("folder to write to, WORKDIR/report by default", False))  # fmt: skip
+    report.add_argument("workdirs", metavar="WORKDIR", nargs="+", type=pathlib.Path,
+                        help="folder of a study")  # fmt: skip
+    return top
+
+
+def options(words: list[str]) -> dict:
+    """`--key value` or `--key=value` pairs as a dict; numbers stay text for the builder to read."""
+    found, rest = {}, list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            raise UserError(f"{word!r} is no option; write --option VALUE")
+        key, equals, value = word[2:].partition("=")
+        if not equals:
+            if not rest:
+                raise UserError(f"option --{key} needs a value")
+            value = rest.pop(0)
+        found[key.replace("-", "_")] = value
+    return found
+
+
+def configuration(path: str, words: list[str]):
+    """The configuration of a file, with the overrides --config.FIELD=VALUE among `words`."""
+    from absl import flags
+    from ml_collections import config_flags
+
+    strange = [word for word in words if not word.startswith("--config.")]
+    if strange:
+        raise UserError(f"no option {strange[0]!r} here; --help lists them")
+    file = path.partition(":")[0]
+    if not pathlib.Path(file).is_file():
+        raise UserError(f"no configuration {file}; the repository's lie in configs/")
+    argv = ["imujax", f"--config={path}", *words]
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
+    try:
+        values(argv)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+    return values["config"].value
+
+
+def run(words: list[str]):
+    """Run one command; mistakes a user can mend are raised as UserError."""
+    args, rest = parser().parse_known_args(words)
+    if args.verb == "build":
+        from imujax import datasets
+
+        print(datasets.build(args.name, args.raw, args.data, **options(rest)))
+        return
+    if args.verb == "report":
+        from imujax import report
+
+        if rest:
+            raise UserError(f"no option {rest[0]!r} here; --help lists them")
+        out = args.out or args.workdirs[0] / "report"
+        for path in report.report(args.workdirs, out):
+            print(path)
+        return
+    config = configuration(args.config, rest)
+    use_cache()
+    from imujax import study
+
+    if args.verb == "study":
+        for path in study.run(config, args.data, args.workdir, args.raw):
+            print(path)
+        return
+    if args.verb == "pretrain":
+        for path in study.encoders(config, args.data, args.workdir, args.raw).values():
+            print(path)
+        return
+    checkpoints = study.checkpoints(config, args.workdir, args.checkpoint)
+    for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw):
+        print(path)
+
+
+def use_cache():
+    """Keep compiled programs between runs, unless the user has said where or that not."""
+    os.environ.setdefault(
+        "JAX_COMPILATION_CACHE_DIR", str(pathlib.Path.home() / ".cache" / "imujax" / "jax")
+    )
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.5")
+
+
+def main():
+    """Entry point: exit status 2 and one sentence for what a user can mend."""
+    try:
+        run(sys.argv[1:])
+    except UserError as error:
+        print(f"imujax: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("imujax: stopped; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+
+
+if __name__ == "__main__":
+    main()

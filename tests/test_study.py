@@ -1,0 +1,212 @@
+"""The whole study on made-up people, through the command line, as a user meets it."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import people
+import pytest
+
+from imujax import UserError, cli, encoder, sweep, tables
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return people.study(tmp_path_factory.mktemp("study"))
+
+
+def arguments(place, work, *more):
+    return ["--config", str(place["config"]), "--data", str(place["data"]), "--workdir", str(work),
+            *more]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def done(place):
+    """The study run once, its folder."""
+    work = place["raw"].parent / "work"
+    cli.run(["study", *arguments(place, work, "--raw", str(place["raw"]))])
+    return work
+
+
+def test_from_raw_files_to_the_figure(done):
+    for name in ("figure.png", "figure.svg", "curves.csv", "differences.csv", "report.json",
+                 "report.html"):  # fmt: skip
+        assert (done / "report" / name).stat().st_size > 100
+    found = tables.load_sweep(done / "tasks" / "force")
+    stages = set(zip(found.runs["arm"].tolist(), found.runs["stage"].tolist(), strict=True))
+    assert stages == {
+        ("pretrained", "probe"), ("pretrained", "finetune"), ("random", "probe"),
+        ("random", "finetune"), ("ridge", "reference"), ("ridge+pretrained", "reference"),
+    }  # fmt: skip
+    assert found.summary["subjects"] == 6 and found.summary["unit"] == "N"
+    assert not (done / "tasks" / "force" / "parts").exists()
+    # The bump's size is plain to see: every arm must find it on people it never met.
+    whole = found.runs["run"][found.runs["fraction"] == 1.0]
+    r = [row["r"] for row in found.scores if row["run"] in whole]
+    assert np.mean(r) > 0.9
+
+
+def test_both_arms_train_and_test_on_the_same_examples(done):
+    found = tables.load_sweep(done / "tasks" / "force")
+    runs, index = found.runs, found.predictions["index"]
+    by_cell = {}
+    for number in runs["run"][np.isin(runs["arm"], ("pretrained", "random"))]:
+        at = runs["run"] == number
+        cell = tuple(runs[k][at][0].item() for k in ("axis", "fraction", "draw", "fold", "n_train"))
+        tested = tuple(index[found.predictions["run"] == number].tolist())
+        by_cell.setdefault(cell, []).append(tested)
+    assert {len(tests) for tests in by_cell.values()} == {4}  # two arms, two stages
+    assert all(len(set(tests)) == 1 for tests in by_cell.values())
+
+
+def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
+    kept = ("encoders/small/metrics.jsonl", "tasks/force/runs.csv", "tasks/force/predictions.npz",
+            "report/figure.png", "report/report.html")  # fmt: skip
+    before = {name: (done / name).read_bytes() for name in kept}
+    cli.run(["study", *arguments(place, done)])
+    assert {name: (done / name).read_bytes() for name in kept} == before
+
+
+def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
+    real, groups = sweep.train_group, []
+
+    def stops(*args):
+        groups.append(args)
+        if len(groups) == 4:
+            raise KeyboardInterrupt
+        return real(*args)
+
+    monkeypatch.setattr(sweep, "train_group", stops)
+    words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(words)
+    folder = tmp_path / "tasks" / "force"
+    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").glob("*.npz")}
+    assert len(kept) == 3 and not (folder / "summary.json").exists()
+    count = len(groups)
+    cli.run(words)
+    straight = tables.load_sweep(done / "tasks" / "force")
+    resumed = tables.load_sweep(folder)
+    assert len(groups) > count
+    np.testing.assert_array_equal(resumed.runs["learning_rate"], straight.runs["learning_rate"])
+    scale = straight.predictions["truth"].std()
+    np.testing.assert_allclose(
+        resumed.predictions["estimate"], straight.predictions["estimate"], atol=1e-4 * scale
+    )
+
+
+def test_a_checkpoint_opens_in_three_lines_in_a_process_of_its_own(done):
+    code = (
+        "import imujax, numpy as np\n"
+        f"encoder = imujax.load({str(done / 'encoders' / 'small')!r})\n"
+        "print(encoder.embed(np.zeros((5, 32, 3)), np.zeros((5, 32, 3))).shape, encoder.rate)"
+    )
+    alone = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}  # one device
+    said = subprocess.run([sys.executable, "-c", code], env=alone, capture_output=True, text=True)
+    assert said.stdout == "(5, 32) 100.0\n", said.stderr
+
+
+def test_an_embedding_scales_si_units_and_names_wrong_shapes(done):
+    trained = encoder.load(done / "encoders" / "small")
+    assert 5 < trained.card["scales"]["acc"]["sd"] < 9 and trained.card["sensors"] == ["shank"]
+    with pytest.raises(UserError, match=r"must both be \[windows, samples, sensors, 3\]"):
+        trained.embed(np.zeros((5, 32, 2)), np.zeros((5, 32, 2)))
+
+
+def says(capsys, words) -> str:
+    """Run a command that must end in one sentence and exit status 2; the sentence."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as stopped:
+        patch.setattr(sys, "argv", ["imujax", *map(str, words)])
+        cli.main()
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert stopped.value.code == 2 and said.startswith("imujax: ") and "Traceback" not in said
+    return said
+
+
+def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_path, capsys):
+    at = lambda *more: arguments(place, tmp_path / "new", *more)  # noqa: E731
+    raw, data = place["raw"], tmp_path / "data"
+    said = says(capsys, ["build", "sisfall", "--raw", raw / "nowhere", "--data", data])
+    assert "no folder" in said and "nowhere" in said
+    said = says(capsys, ["build", "sisfal", "--raw", raw, "--data", data])
+    assert "no builder 'sisfal'" in said and "sisfall" in said
+    said = says(capsys, ["build", "sisfall", "--raw", raw, "--data", data, "--windows", "64"])
+    assert "no option 'windows'" in said
+    said = says(capsys, ["pretrain", *at("--config.encoders.small.lerning_rate=1")])
+    assert "lerning_rate" in said
+    said = says(capsys, ["pretrain", *at("--colour", "red")])
+    assert "no option '--colour'" in said
+    said = says(capsys, ["pretrain", *at()[2:], "--config", tmp_path / "none.py"])
+    assert "no configuration" in said and "none.py" in said
+    said = says(capsys, ["sweep", *at("--raw", raw)])
+    assert "holds no checkpoint" in said
+    said = says(capsys, ["report", tmp_path / "new"])
+    assert str(tmp_path / "new") in said
+    said = says(capsys, ["sweep", *at("--raw", raw, "--checkpoint", str(done / "encoders/small"),
+                                      "--config.tasks.force.folds=9")])  # fmt: skip
+    assert "9 folds need at least 9 subjects, there are 6" in said
+    assert not (tmp_path / "new" / "tasks" / "force" / "runs.csv").exists()
+    assert not data.exists()
+
+
+def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, capsys):
+    sensors = "--config.tasks.force.sensors=('wrist',)"
+    checkpoint = ("--raw", str(place["raw"]), "--checkpoint", str(done / "encoders" / "small"))
+    said = says(capsys, ["sweep", *arguments(place, tmp_path, *checkpoint, sensors)])
+    assert "has no sensor wrist: there are shank" in said
+    card = place["raw"] / "people" / "force.toml"
+    text = card.read_text()
+    try:
+        card.write_text(text.replace("[window]\nrate = 100", "[window]\nrate = 50"))
+        said = says(capsys, ["sweep", *arguments(place, tmp_path, *checkpoint)])
+    finally:
+        card.write_text(text)
+    assert "at 50 Hz but" in said and "100" in said
+
+
+def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, capsys):
+    moves = "--config.data_sets.moves.raw=people"
+    words = arguments(place, tmp_path, "--raw", str(place["raw"]), moves,
+                      "--config.data_sets.moves.options.card=people/moves.toml",
+                      "--config.encoders.small.steps=1")  # fmt: skip
+    said = says(capsys, ["study", *words])
+    assert "was pre-trained on the raw files of" in said
+    assert not (tmp_path / "tasks" / "force" / "runs.csv").exists()
+
+
+def test_a_workdir_of_other_settings_is_refused(place, done, capsys):
+    words = arguments(place, done, "--config.encoders.small.temperature=0.2")
+    assert "temperature=0.1 but the configuration says 0.2" in says(capsys, ["study", *words])
+    words = arguments(place, done, "--config.tasks.force.finetune_steps=31")
+    assert "finetune_steps=30 but the configuration says 31" in says(capsys, ["study", *words])
+
+
+def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
+    with pytest.raises(SystemExit):
+        cli.run(["--help"])
+    top = capsys.readouterr().out
+    for verb, example in cli.EXAMPLES.items():
+        assert verb in top
+        with pytest.raises(SystemExit):
+            cli.run([verb, "--help"])
+        assert example in " ".join(capsys.readouterr().out.split())
+    code = "import sys, imujax.cli; imujax.cli.parser(); print({'jax', 'numpy'} & set(sys.modules))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert said.stdout.strip() == "set()", said.stderr
+
+
+@pytest.mark.parametrize("name", ["public", "insole"])
+@pytest.mark.parametrize("size", ["full", "tiny"])
+def test_every_configuration_is_whole(name, size):
+    file = pathlib.Path(__file__).parents[1] / "configs" / f"{name}.py"
+    config = cli.configuration(f"{file}:{size}", [])
+    assert json.loads(config.to_json())
+    for spec in config.encoders.values():
+        assert set(spec.data) <= set(config.data_sets)
+    for spec in config.tasks.values():
+        assert spec.data in config.data_sets
+        assert {arm.encoder for arm in spec.arms.values()} <= set(config.encoders)
+        assert any(arm.weights == "random" for arm in spec.arms.values())
