@@ -69,12 +69,14 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             # Chosen on inner subjects of each training subset: the probe's penalty and the
             # learning rate of fine-tuning.
             "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-            "rates": (1e-4, 3e-4, 1e-3),
+            "rates": (1e-3, 3e-3),
             "select": {"folds": 4, "splits": 1, "draws": 1},
             "finetune_steps": 300,
             "batch": 64,
             "warmup": 0.2,
-            "weight_decay": 1e-5,
+            "weight_decay": 1e-2,
+            "rotation": 20.0,  # degrees, at most
+            "shift": 3,  # samples, at most
         }
         | changes
     )

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import mesh, optim, towers
+from imujax import mesh, optim, pretrain, towers
 from imujax.errors import UserError
 
 BLOCK = 256  # examples that are estimated at once
@@ -37,14 +37,15 @@ class Lane:
 class Task:
     """A labelled set on its way into the network.
 
-    acc, gyr [N, T, S, 3] standardised with the encoder's scales, length [N] or None when every
-    window is full, target [N] in the task's unit.
+    acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window is full, target [N] in
+    the task's unit; scale: the encoder's means and SDs, see pretrain.scales.
     """
 
     acc: np.ndarray
     gyr: np.ndarray
     length: np.ndarray | None
     target: np.ndarray
+    scale: dict
 
 
 def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
@@ -89,30 +90,29 @@ def draw(lane, step, batch: int):
 def train_head(lane, features, target):
     """The linear probe of one lane on frozen features -> {"kernel" [F, 1], "bias" [1]}.
 
-    features [N, F], centred over all examples so that no digits are lost.  They are standardised
-    with mean and SD of the lane's training examples alone, and so is the label; the weights w
-    minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in the space of features, or in that
-    of examples where these are fewer.  The head acts on the features as they are given.
+    features [N, F].  They are standardised with mean and SD of the lane's training examples alone,
+    and so is the label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in
+    the space of features, or in that of examples where these are fewer.  A feature whose SD here is
+    a ten-thousandth of that over all examples is a constant but for rounding, and left out.  The
+    head acts on the features as they are given.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
-    valid = (jnp.arange(lane["train"].shape[0]) < lane["count"]).astype(jnp.float32)
-    weight = jnp.zeros(features.shape[0]).at[lane["train"]].add(valid) / lane["count"]
-    mean = dot(weight, features)
-    sd = jnp.sqrt(jnp.maximum(dot(weight, features**2) - mean**2, 0.0))
-    sd = jnp.where(sd > 1e-6, sd, jnp.inf)  # a constant feature says nothing
-    y = (target - lane["mean"]) / lane["sd"]
-    if features.shape[1] <= lane["train"].shape[0]:
-        gram = dot(features.T * weight[None, :], features) - jnp.outer(mean, mean)
-        gram = gram / jnp.outer(sd, sd) + lane["penalty"] * jnp.eye(len(sd))
-        right = (dot(weight * y, features) - dot(weight, y) * mean) / sd
-        w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
-    else:
-        x = (features[lane["train"]] - mean[None, :]) / sd[None, :] * valid[:, None]
-        gram = dot(x, x.T) / lane["count"] + lane["penalty"] * jnp.eye(len(valid))
-        dual = jax.scipy.linalg.solve(gram, y[lane["train"]] * valid, assume_a="pos")
-        w = dot(dual, x) / lane["count"]
-    kernel = (w / sd)[:, None]
-    return {"kernel": kernel, "bias": -dot(mean, kernel)}
+    count = lane["count"]
+    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
+    x = features[lane["train"]]  # [n, F]
+    mean = (x * valid).sum(axis=0, keepdims=True) / count
+    x = (x - mean) * valid
+    sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
+    sd = jnp.where(sd > 1e-4 * features.std(axis=0, keepdims=True), sd, jnp.inf)
+    x = x / sd
+    y = (target[lane["train"]] - lane["mean"])[:, None] / lane["sd"] * valid
+    few = x.shape[1] > x.shape[0]
+    gram = dot(x, x.T) if few else dot(x.T, x)
+    gram = gram / count + lane["penalty"] * jnp.eye(gram.shape[0])
+    right = y if few else dot(x.T, y) / count
+    w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
+    kernel = (dot(x.T, w) / count if few else w) / sd.T
+    return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
 
 
 def estimate_head(lane, head, features):
@@ -121,14 +121,35 @@ def estimate_head(lane, head, features):
     return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
 
 
-def train_some(lane, state, data, first, net, config, steps: int):
+def batch_of(lane, data, scale, rows, step, config):
+    """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them.
+
+    Each window is moved by at most config.shift samples, its end samples repeated, and turned by
+    at most config.rotation degrees about a random axis, all sensors and both modalities alike.
+    """
+    acc, gyr = data["acc"][rows], data["gyr"][rows]
+    move, turn = jax.random.split(jax.random.fold_in(jax.random.key(~lane["seed"]), step))
+    if config.shift:
+        by = jax.random.randint(move, rows.shape, -config.shift, config.shift + 1)
+        last = acc.shape[1] - 1 if data["length"] is None else data["length"][rows, None] - 1
+        at = jnp.clip(jnp.arange(acc.shape[1])[None, :] + by[:, None], 0, last)[..., None, None]
+        acc, gyr = (jnp.take_along_axis(x, at, axis=1) for x in (acc, gyr))
+    if config.rotation:
+        matrices = pretrain.rotations(turn, rows.shape[0], config.rotation)
+        acc, gyr = (
+            jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
+        )
+    return pretrain.standardise(acc, gyr, scale)
+
+
+def train_some(lane, state, data, first, net, scale, config, steps: int):
     """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
     optimiser = optim.adam(config.weight_decay)
 
-    def objective(params, stats, rows):
+    def objective(params, stats, rows, acc, gyr):
         length = None if data["length"] is None else data["length"][rows]
         y, changed = net.apply(
-            {"params": params, "batch_stats": stats}, data["acc"][rows], data["gyr"][rows], length,
+            {"params": params, "batch_stats": stats}, acc, gyr, length,
             train=True, mutable=["batch_stats"],
         )  # fmt: skip
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
@@ -136,8 +157,9 @@ def train_some(lane, state, data, first, net, config, steps: int):
 
     def one(state, step):
         rows = draw(lane, step, config.batch)
+        acc, gyr = batch_of(lane, data, scale, rows, step, config)
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
-            state["params"], state["stats"], rows
+            state["params"], state["stats"], rows, acc, gyr
         )
         share = optim.warmup_cosine(step, config.finetune_steps, config.warmup)
         params, opt = optim.apply(
@@ -149,13 +171,12 @@ def train_some(lane, state, data, first, net, config, steps: int):
     return state, losses.mean()
 
 
-def estimate(lane, rows, state, data, net):
+def estimate(lane, rows, state, data, net, scale):
     """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
-    y = net.apply(
-        {"params": state["params"], "batch_stats": state["stats"]},
-        data["acc"][rows], data["gyr"][rows], length, train=False,
-    )  # fmt: skip
+    acc, gyr = pretrain.standardise(data["acc"][rows], data["gyr"][rows], scale)
+    variables = {"params": state["params"], "batch_stats": state["stats"]}
+    y = net.apply(variables, acc, gyr, length, train=False)
     return y[:, 0] * lane["sd"] + lane["mean"]
 
 
@@ -172,8 +193,8 @@ def over_lanes(function, where, lanes: int, shared: int, **static):
 class Trainer:
     """The compiled stages for one network, task and configuration, reused for group after group.
 
-    config: finetune_steps, batch, warmup, weight_decay.  width: the largest training subset.
-    runs: at most so many lanes at once; fewer where they would not fit the memory.
+    config: finetune_steps, batch, warmup, weight_decay, rotation, shift.  width: the largest
+    training subset.  runs: at most so many lanes at once; fewer where they do not fit the memory.
     """
 
     def __init__(self, card: dict, task: Task, config, width: int, runs: int):
@@ -189,25 +210,24 @@ class Trainer:
         self.data = mesh.put(data, mesh.replicated(self.where))
         self.head = over_lanes(train_head, self.where, 1, 2)
         self.estimate_head = over_lanes(estimate_head, self.where, 2, 1)
-        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net)
+        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net, scale=task.scale)
         self.runs = self.where.size * -(-runs // self.where.size)
         self.some = None
 
     def probe(self, lanes: list[Lane], features) -> tuple[dict, list[np.ndarray]]:
         """Heads [R, ..] on frozen features [N, F], and each lane's estimates for its test set."""
-        mean = features.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred = mesh.put(features - mean, mesh.replicated(self.where))
+        features = mesh.put(features, mesh.replicated(self.where))
         heads, found = [], []
         for first in range(0, len(lanes), self.runs):
             group = lanes[first : first + self.runs]
             placed = self.place(group)
-            head = self.head(placed, centred, self.data["target"])
-            every = mesh.fetch(self.estimate_head(placed, head, centred))
+            head = self.head(placed, features, self.data["target"])
+            every = mesh.fetch(self.estimate_head(placed, head, features))
             found += [row[lane.test] for row, lane in zip(every, group, strict=False)]
             heads += zip(*(x[: len(group)] for x in mesh.fetch((head["kernel"], head["bias"]))),
                          strict=True)  # fmt: skip
         kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
-        return {"kernel": kernel, "bias": bias - mean @ kernel}, found
+        return {"kernel": kernel, "bias": bias}, found
 
     def finetune(self, lanes: list[Lane], encoder, heads) -> list[np.ndarray]:
         """Full fine-tuning from `encoder` and `heads` -> each lane's estimates for its test set.
@@ -250,12 +270,9 @@ class Trainer:
         The compiled program's own account counts: temporaries, and the state before and after.
         Raises UserError where not even one lane a device fits.
         """
-        lane = Lane(
-            np.zeros(1, np.int32), np.zeros(1, np.int32), {"probe": 0.0, "finetune": 0.0}, 0
-        )
-        step = over_lanes(
-            train_some, self.where, 2, 2, net=self.net, config=self.config, steps=self.chunk
-        )
+        lane = Lane(np.zeros(1, int), np.zeros(1, int), penalty=1.0, rate=0.0, seed=0)
+        fixed = {"net": self.net, "scale": self.task.scale, "config": self.config}
+        step = over_lanes(train_some, self.where, 2, 2, **fixed, steps=self.chunk)
         while True:
             zeros = {"kernel": np.zeros((self.runs, features, 1), np.float32),
                      "bias": np.zeros((self.runs, 1), np.float32)}  # fmt: skip

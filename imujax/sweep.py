@@ -73,9 +73,9 @@ class Arm:
         self.name, self.config, self.seed = name, config, seed
         self.source, self.random = source, spec.weights == "random"
         self.raw, self.made = data, {}
-        acc, gyr = pretrain.standardise(data.acc, data.gyr, source.card["scales"])
-        full = (data.length >= data.acc.shape[1]).all()
-        task = finetune.Task(acc, gyr, None if full else data.length, data.target[:, 0])
+        length = None if (data.length >= data.acc.shape[1]).all() else data.length
+        scale = source.card["scales"]
+        task = finetune.Task(data.acc, data.gyr, length, data.target[:, 0], scale)
         width = max(len(cell.train) for cell in cells)
         # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
         runs = 4 if jax.default_backend() == "cpu" else len(cells)

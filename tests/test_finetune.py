@@ -9,11 +9,15 @@ from sklearn.preprocessing import StandardScaler
 
 from imujax import UserError, encoder, finetune, mesh, resnet
 
-CONFIG = ConfigDict({"finetune_steps": 12, "batch": 16, "warmup": 0.2, "weight_decay": 1e-4})
+CONFIG = ConfigDict(
+    {"finetune_steps": 12, "batch": 16, "warmup": 0.2, "weight_decay": 1e-4, "rotation": 20.0,
+     "shift": 2}
+)  # fmt: skip
+SCALE = {"acc": {"mean": 0.1, "sd": 1.1}, "gyr": {"mean": -0.1, "sd": 0.9}}
 
 
 def card(norm):
-    return {"net": resnet.tiny(norm), "window": 32, "rate": 100.0}
+    return {"net": resnet.tiny(norm), "window": 32, "rate": 100.0, "scales": SCALE}
 
 
 def task(count=90, sensors=1, seed=0, short=False):
@@ -22,7 +26,7 @@ def task(count=90, sensors=1, seed=0, short=False):
     size = rng.uniform(0.5, 2, count)
     acc[:, 10:16] *= size[:, None, None, None]
     length = rng.integers(20, 33, count).astype(np.int32) if short else None
-    return finetune.Task(acc, gyr, length, (500 * size + 100).astype(np.float32))
+    return finetune.Task(acc, gyr, length, (500 * size + 100).astype(np.float32), SCALE)
 
 
 def lanes(count=5, examples=90, seed=1):
@@ -66,7 +70,8 @@ def test_the_probe_is_scikit_learns_ridge(size):
     data = task()
     rng = np.random.default_rng(3)
     features = (rng.normal(size=(90, size)) * rng.uniform(0.1, 9, size) + 5).astype(np.float32)
-    features[:, 3] = 2.0  # a constant feature
+    features[:, 3] = 2.1  # a constant feature, and one that is constant but for one test example
+    features[:, 4] = np.where(np.arange(90) == lanes()[0].test[2], 7.7, 0.3)
     trainer = finetune.Trainer(card("batch"), data, CONFIG, width=60, runs=2)
     group = lanes()
     heads, found = trainer.probe(group, features)
@@ -117,7 +122,7 @@ def test_no_lane_sees_a_label_outside_its_training_subset():
     poisoned[others] = 1e6
     found = []
     for target in (data.target, poisoned):
-        changed = finetune.Task(data.acc, data.gyr, None, target)
+        changed = finetune.Task(data.acc, data.gyr, None, target, SCALE)
         trainer = finetune.Trainer(source.card, changed, CONFIG, width=60, runs=1)
         found.append(everything(trainer, source, [lane], features))
     np.testing.assert_array_equal(found[0][0][0], found[1][0][0])
@@ -152,3 +157,25 @@ def test_several_sensors():
     trainer = finetune.Trainer(source.card, data, CONFIG, width=60, runs=4)
     _, tuned = everything(trainer, source, lanes()[:2], features)
     assert [len(y) for y in tuned] == [10, 11] and np.isfinite(tuned[1]).all()
+
+
+def test_augmentation_moves_inside_the_valid_part_and_turns_both_modalities_alike():
+    count, span = 40, 32
+    ramp = np.broadcast_to(
+        np.arange(span, dtype=np.float32)[None, :, None, None], (count, span, 2, 3)
+    )
+    data = {"acc": ramp, "gyr": 2 * ramp, "length": np.full(count, 20, np.int32)}
+    lane = {"seed": np.uint32(3)}
+    plain = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 0.0, "sd": 1.0}}
+    only = ConfigDict({"shift": 4, "rotation": 0.0})
+    acc, gyr = finetune.batch_of(lane, data, plain, np.arange(count), 7, only)
+    begin = np.asarray(acc)[:, 10, 0, 0] - 10
+    assert set(begin) == set(range(-4, 5)) and np.asarray(acc)[:, :20].max() == 19
+    np.testing.assert_array_equal(np.asarray(gyr), 2 * np.asarray(acc))
+    both = ConfigDict({"shift": 4, "rotation": 25.0})
+    turned, turned_gyr = finetune.batch_of(lane, data, plain, np.arange(count), 7, both)
+    length = np.linalg.norm(acc, axis=-1)
+    np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), length, rtol=1e-5)
+    np.testing.assert_allclose(turned_gyr, 2 * np.asarray(turned), rtol=1e-5, atol=1e-5)
+    cosine = (np.asarray(turned) * np.asarray(acc)).sum(-1)[:, 19] / length[:, 19] ** 2
+    assert cosine.min() >= np.cos(np.deg2rad(25.01)) and cosine.min() < 0.95

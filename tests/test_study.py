@@ -20,14 +20,14 @@ def place(tmp_path_factory):
 
 def arguments(place, work, *more):
     return ["--config", str(place["config"]), "--data", str(place["data"]), "--workdir", str(work),
-            *more]  # fmt: skip
+            "--raw", str(place["raw"]), *more]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def done(place):
     """The study run once, its folder."""
     work = place["raw"].parent / "work"
-    cli.run(["study", *arguments(place, work, "--raw", str(place["raw"]))])
+    cli.run(["study", *arguments(place, work)])
     return work
 
 
@@ -141,11 +141,11 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     assert "no option '--colour'" in said
     said = says(capsys, ["pretrain", *at()[2:], "--config", tmp_path / "none.py"])
     assert "no configuration" in said and "none.py" in said
-    said = says(capsys, ["sweep", *at("--raw", raw)])
+    said = says(capsys, ["sweep", *at()])
     assert "holds no checkpoint" in said
     said = says(capsys, ["report", tmp_path / "new"])
     assert str(tmp_path / "new") in said
-    said = says(capsys, ["sweep", *at("--raw", raw, "--checkpoint", str(done / "encoders/small"),
+    said = says(capsys, ["sweep", *at("--checkpoint", str(done / "encoders/small"),
                                       "--config.tasks.force.folds=9")])  # fmt: skip
     assert "9 folds need at least 9 subjects, there are 6" in said
     assert not (tmp_path / "new" / "tasks" / "force" / "runs.csv").exists()
@@ -154,7 +154,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
 
 def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, capsys):
     sensors = "--config.tasks.force.sensors=('wrist',)"
-    checkpoint = ("--raw", str(place["raw"]), "--checkpoint", str(done / "encoders" / "small"))
+    checkpoint = ("--checkpoint", str(done / "encoders" / "small"))
     said = says(capsys, ["sweep", *arguments(place, tmp_path, *checkpoint, sensors)])
     assert "has no sensor wrist: there are shank" in said
     card = place["raw"] / "people" / "force.toml"
@@ -168,9 +168,10 @@ def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, 
 
 
 def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, capsys):
+    (place["raw"] / "people" / "moves2.toml").write_text(people.UNLABELLED.replace("moves", "own"))
     moves = "--config.data_sets.moves.raw=people"
-    words = arguments(place, tmp_path, "--raw", str(place["raw"]), moves,
-                      "--config.data_sets.moves.options.card=people/moves.toml",
+    words = arguments(place, tmp_path, moves,
+                      "--config.data_sets.moves.options.card=people/moves2.toml",
                       "--config.encoders.small.steps=1")  # fmt: skip
     said = says(capsys, ["study", *words])
     assert "was pre-trained on the raw files of" in said
