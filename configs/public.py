@@ -17,19 +17,29 @@ def get_config(size: str = "full") -> ConfigDict:
     config = ConfigDict({"seed": 0})
     config.data_sets = ConfigDict(
         {
-            "waist": common.data_set("sisfall", "sisfall", rate=100.0, window=256, stride=128),
+            "waist": common.data_set("sisfall", "sisfall", rate=100.0, window=128, stride=64),
             "steps": common.data_set("ipol_gait", "ipol_gait", task="stance_time"),
         }
     )
-    net = resnet.tan2023("batch")
-    config.encoders = ConfigDict({"waist": common.encoder(("waist",), net)})
-    title = "Stance time, walking"
+    net = resnet.tan2023("none") | {"pool": "mean_max"}
+    config.encoders = ConfigDict(
+        {"waist": common.encoder(("waist",), net, rotation=30.0, steps=800, save_every=200)}
+    )
     config.tasks = ConfigDict(
-        {"stance_time": common.task("steps", title, common.arms("waist"), draws=2)}
+        {
+            "stance_time": common.task(
+                "steps",
+                "Stance time, walking",
+                common.arms("waist"),
+                axes={"windows": (0.1, 0.25, 1.0)},
+                draws=2,
+                finetune_steps=150,
+            )
+        }
     )
     if size == "tiny":
-        config.encoders.waist.update(net=resnet.tiny(), steps=60, batch=256, log_every=20)
+        config.encoders.waist.update(net=resnet.tiny("none"), steps=60, batch=256, log_every=20)
         config.tasks.stance_time.update(
-            axes={"windows": (0.1, 0.25, 1.0)}, draws=1, folds=3, finetune_steps=50,
+            draws=1, folds=3, finetune_steps=50,
         )  # fmt: skip
     return config

@@ -7,16 +7,17 @@ configuration: network, input scales, sensors, rate, window, full configuration,
 
 import contextlib
 import errno
-import logging
 import pathlib
+import shutil
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
 
 from imujax.errors import UserError
 
-logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every save at length
+logging.set_verbosity(logging.ERROR)  # orbax reports every save at length
 
 
 class Checkpoints:
@@ -66,17 +67,11 @@ def full_disk(folder: pathlib.Path):
         if not full and "No space left on device" not in str(error):
             raise
         for path in folder.glob("*.orbax-checkpoint-tmp*"):
-            _remove(path)
+            shutil.rmtree(path, ignore_errors=True)
         raise UserError(
             f"the disk of {folder} is full: no checkpoint could be written; free some space and "
             "run the same command again, it goes on from the last good checkpoint"
         ) from error
-
-
-def _remove(path: pathlib.Path):
-    import shutil
-
-    shutil.rmtree(path, ignore_errors=True)
 
 
 def read(folder) -> tuple[dict, dict]:

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import checkpoint, pretrain, towers
+from imujax import checkpoint, names, samples, towers
 from imujax.errors import UserError
 
 
@@ -47,7 +47,7 @@ class Encoder:
             raise UserError(
                 f"acc {acc.shape} and gyr {gyr.shape} must both be [windows, samples, sensors, 3]"
             )
-        acc, gyr = pretrain.standardise(acc, gyr, self.card["scales"])
+        acc, gyr = samples.standardise(acc, gyr, self.card["scales"])
         if length is not None and (np.asarray(length) >= acc.shape[1]).all():
             length = None
         found = []
@@ -71,21 +71,29 @@ def _features(net, params, stats, acc, gyr, length):
 def load(folder) -> Encoder:
     """The newest checkpoint of a pre-training folder, on this machine, without its configuration.
 
-    Raises UserError where `folder` holds no checkpoint.
+    Raises UserError where `folder` holds no checkpoint, or one that lacks a part of its network.
     """
     card, state = checkpoint.read(folder)
-    return Encoder(card, _encoders(state["params"]), _encoders(state["stats"]))
+    shapes = jax.eval_shape(_init(card), jax.random.key(0))
+    found = {}
+    for part, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
+        wanted = encoders(shapes.get(part, {}))
+        found[part] = names.graft(wanted, encoders(saved), [(".*", True)])[0] if wanted else {}
+    return Encoder(card, *jax.device_get((found["params"], found["batch_stats"])))
 
 
 def fresh(card: dict, seed: int) -> Encoder:
     """The same network with random weights: the arm that pre-training is compared with."""
-    net = towers.Regressor(card["net"])
-    window = jnp.zeros((2, card["window"], 1, 3))
-    make = jax.jit(lambda key: net.init(key, window, window, None, train=False))
-    made = jax.device_get(make(jax.random.key(seed)))
-    params, stats = made["params"], made.get("batch_stats", {})
-    return Encoder(card, _encoders(params), _encoders(stats))
+    made = jax.device_get(jax.jit(_init(card))(jax.random.key(seed)))
+    return Encoder(card, encoders(made["params"]), encoders(made.get("batch_stats", {})))
 
 
-def _encoders(tree: dict) -> dict:
+def _init(card: dict):
+    """key -> the variables of the regressor of this card."""
+    net, window = towers.Regressor(card["net"]), jnp.zeros((2, card["window"], 1, 3))
+    return functools.partial(net.init, acc=window, gyr=window, length=None, train=False)
+
+
+def encoders(tree: dict) -> dict:
+    """The encoders' part of a collection: what pre-training hands on."""
     return {name: sub for name, sub in tree.items() if name.endswith("encoder")}

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import mesh, optim, pretrain, towers
+from imujax import mesh, optim, samples, towers
 from imujax.errors import UserError
 
 BLOCK = 256  # examples that are estimated at once
@@ -38,7 +38,7 @@ class Task:
     """A labelled set on its way into the network.
 
     acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window is full, target [N] in
-    the task's unit; scale: the encoder's means and SDs, see pretrain.scales.
+    the task's unit; scale: the encoder's means and SDs, see samples.scales.
     """
 
     acc: np.ndarray
@@ -135,11 +135,11 @@ def batch_of(lane, data, scale, rows, step, config):
         at = jnp.clip(jnp.arange(acc.shape[1])[None, :] + by[:, None], 0, last)[..., None, None]
         acc, gyr = (jnp.take_along_axis(x, at, axis=1) for x in (acc, gyr))
     if config.rotation:
-        matrices = pretrain.rotations(turn, rows.shape[0], config.rotation)
+        matrices = samples.rotations(turn, rows.shape[0], config.rotation)
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
-    return pretrain.standardise(acc, gyr, scale)
+    return samples.standardise(acc, gyr, scale)
 
 
 def train_some(lane, state, data, first, net, scale, config, steps: int):
@@ -174,7 +174,7 @@ def train_some(lane, state, data, first, net, scale, config, steps: int):
 def estimate(lane, rows, state, data, net, scale):
     """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
-    acc, gyr = pretrain.standardise(data["acc"][rows], data["gyr"][rows], scale)
+    acc, gyr = samples.standardise(data["acc"][rows], data["gyr"][rows], scale)
     variables = {"params": state["params"], "batch_stats": state["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
     return y[:, 0] * lane["sd"] + lane["mean"]

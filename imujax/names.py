@@ -1,9 +1,8 @@
 """One mechanism over parameter names: an ordered list of (regex, value).
 
 A parameter's name is its path in the tree, "acc_encoder/stem/kernel". The first pattern that
-matches a name in full gives it its value. Freezing, learning-rate multipliers, weight decay and
-the loading of pre-trained weights are all such lists; a pattern that gives no name its value is
-an error, because a misspelt pattern would otherwise freeze or load nothing in silence.
+matches a name in full gives it its value. Loading pre-trained weights is such a list; a pattern
+that gives no name its value is an error, because a misspelt one would load nothing in silence.
 """
 
 import re
@@ -26,17 +25,6 @@ def flatten(tree) -> dict[str, Any]:
 def unflatten(flat: dict[str, Any]) -> dict:
     """The nested dict of `flatten`."""
     return traverse_util.unflatten_dict(flat, sep="/")
-
-
-def assign(tree, patterns: Patterns, default: Any = None) -> dict:
-    """A tree of the same names, each with the value of the first pattern that matches it.
-
-    A name that no pattern matches gets `default`. UserError for a pattern that wins no name.
-
-    >>> assign({"encoder": {"kernel": 0, "bias": 0}}, [(".*/bias", 0.0)], default=1e-5)
-    {'encoder': {'kernel': 1e-05, 'bias': 0.0}}
-    """
-    return unflatten(_match(list(flatten(tree)), patterns, default))
 
 
 def graft(params, source, patterns: Patterns) -> tuple[dict, list[str]]:
@@ -63,7 +51,7 @@ def graft(params, source, patterns: Patterns) -> tuple[dict, list[str]]:
 
 
 def _match(names: list[str], patterns: Patterns, default) -> dict[str, Any]:
-    """{name: value}; see `assign`."""
+    """{name: value of the first pattern that matches it, else the default}."""
     values, winners = {}, set()
     for name in names:
         values[name] = default

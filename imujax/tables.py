@@ -9,7 +9,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,11 +94,30 @@ def write_csv(path: Path, rows: Sequence[dict]) -> Path:
     """Rows of equal keys as a CSV file, written whole or not at all. None is an empty field."""
     lines = [list(rows[0])] if rows else []
     lines += [[_field(value) for value in row.values()] for row in rows]
+
+    def make(part):
+        with part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
+
+    return whole(path, make)
+
+
+def whole(path: Path, make: Callable[[Path], object]) -> Path:
+    """Let `make` write a file under another name, and put it in place when it is complete."""
     part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(lines)
+    make(part)
     os.replace(part, path)
     return path
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Arrays as one compressed .npz, whole or not at all."""
+
+    def make(part):
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    return whole(path, make)
 
 
 def _field(value: object) -> object:

@@ -30,23 +30,22 @@ def test_flatten_joins_the_path_and_unflatten_takes_it_back():
 
 
 def test_the_first_pattern_that_matches_in_full_wins():
-    patterns = [("acc_encoder/.*bias", 0.0), ("acc_encoder/.*", 0.1), ("output/.*", 10.0)]
-    assert names.assign(TREE, patterns, default=1.0) == {
-        "acc_encoder": {"stem": {"kernel": 0.1, "bias": 0.0}},
-        "gyr_encoder": {"stem": {"kernel": 1.0}},
-        "output": {"kernel": 10.0},
-    }
+    patterns = [("acc_encoder/.*bias", False), ("acc_encoder/.*", True), ("output/.*", False)]
+    source = {"acc_encoder": {"stem": {"kernel": leaf(1, 7, 3, 4), "bias": leaf(1, 4)}}}
+    grafted, copied = names.graft(TREE, source, patterns)
+    assert copied == ["acc_encoder/stem/kernel"]
+    assert (grafted["acc_encoder"]["stem"]["bias"] == 0).all()
 
 
 @pytest.mark.parametrize("pattern", ["encoder/.*", "kernel", "acc_encoder"])
 def test_a_pattern_that_matches_nothing_in_full_is_named(pattern):
     with pytest.raises(UserError, match=f"'{pattern}' matches no parameter .*acc_encoder/stem"):
-        names.assign(TREE, [(pattern, 1)])
+        names.graft(TREE, TREE, [(pattern, True)])
 
 
 def test_a_pattern_in_the_shadow_of_an_earlier_one_is_named():
     with pytest.raises(UserError, match="'output/kernel' matches only names that an earlier"):
-        names.assign(TREE, [(".*kernel", 1), ("output/kernel", 2)])
+        names.graft(TREE, TREE, [(".*kernel", True), ("output/kernel", False)])
 
 
 def source():

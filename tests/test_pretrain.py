@@ -7,7 +7,7 @@ import people
 import pytest
 from ml_collections import ConfigDict
 
-from imujax import UserError, datasets, encoder, mesh, pretrain, resnet
+from imujax import UserError, datasets, encoder, mesh, pretrain, resnet, samples
 from imujax.configs import common
 
 
@@ -41,33 +41,33 @@ def test_samples_are_the_sensors_of_each_window(monkeypatch):
     still = sets["one"].acc[3, :, 1]
     still[:] = [0, 9.81, 0]  # a sensor that does not move in one window
     monkeypatch.setattr(datasets, "arrays", lambda path, sensors: sets[path])
-    samples, counts = pretrain.load_samples(["one", "two"], settings(motion=0.3))
+    folded, counts = samples.load(["one", "two"], settings(motion=0.3))
     assert counts == {"samples": 40 * 3 + 7 - 1, "dropped without motion": 1}
     row = 3 * 5 + 2 - 1  # window 5, sensor 2, one sample left out before it
-    np.testing.assert_array_equal(samples.acc[row], sets["one"].acc[5, :, 2])
-    np.testing.assert_array_equal(samples.gyr[row], sets["one"].gyr[5, :, 2])
-    assert samples.window[row] == 5 and samples.sensor[row] == 2
+    np.testing.assert_array_equal(folded.acc[row], sets["one"].acc[5, :, 2])
+    np.testing.assert_array_equal(folded.gyr[row], sets["one"].gyr[5, :, 2])
+    assert folded.window[row] == 5 and folded.sensor[row] == 2
     # ids of different sets never meet
-    first, second = samples.take(slice(0, 119)), samples.take(slice(119, None))
+    first, second = folded.take(slice(0, 119)), folded.take(slice(119, None))
     for name in ("window", "recording", "subject", "sensor"):
         assert not set(getattr(first, name)) & set(getattr(second, name))
 
 
 def test_an_epoch_takes_every_sample_once_and_is_a_function_of_the_step():
     window = np.repeat(np.arange(50), 3)
-    order = pretrain.Order(window, batch=40, seed=3, grouped=False)
+    order = samples.Order(window, batch=40, seed=3, grouped=False)
     rows = np.concatenate([order.rows(step) for step in range(15)])  # 600 = 4 epochs of 150
     for epoch in rows.reshape(4, 150):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(150))
-    again = pretrain.Order(window, batch=40, seed=3, grouped=False)
+    again = samples.Order(window, batch=40, seed=3, grouped=False)
     np.testing.assert_array_equal(again.rows(9), rows[360:400])
-    other = pretrain.Order(window, batch=40, seed=4, grouped=False)
+    other = samples.Order(window, batch=40, seed=4, grouped=False)
     assert (other.rows(9) != rows[360:400]).any()
 
 
 def test_grouped_order_keeps_the_sensors_of_a_window_together():
     window = np.repeat(np.arange(50), 3)
-    rows = pretrain.Order(window, batch=150, seed=0, grouped=True).rows(0)
+    rows = samples.Order(window, batch=150, seed=0, grouped=True).rows(0)
     taken = window[rows].reshape(50, 3)
     assert (taken == taken[:, :1]).all() and (taken[:, 0] != np.arange(50)).any()
 
@@ -81,13 +81,13 @@ def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
             for name, value in data.items()}  # fmt: skip
     scale = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 1.0, "sd": 2.0}}
     rows, key = jnp.arange(count), jax.random.key(0)
-    batch = pretrain.batch_of(data, rows, key, settings(window=32), scale)
+    batch = samples.batch_of(data, rows, key, settings(window=32), scale)
     acc = np.asarray(batch["acc"])
     begin = acc[:, 0, 0] - 100 * np.arange(count)
     assert begin.min() >= 0 and begin.max() <= 8 and len(set(begin)) == 9
     np.testing.assert_array_equal(np.diff(acc, axis=1), 1)
     np.testing.assert_allclose(batch["gyr"], (2 * acc - 1) / 2)
-    turned = pretrain.batch_of(data, rows, key, settings(window=32, rotation=30.0), scale)
+    turned = samples.batch_of(data, rows, key, settings(window=32, rotation=30.0), scale)
     np.testing.assert_allclose(
         np.linalg.norm(turned["acc"], axis=-1), np.linalg.norm(acc, axis=-1), rtol=1e-5
     )
@@ -97,7 +97,7 @@ def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
 def test_rotations_are_rotations_of_at_most_the_angle():
     from scipy.spatial.transform import Rotation
 
-    matrices = np.asarray(pretrain.rotations(jax.random.key(0), 500, 30.0), np.float64)
+    matrices = np.asarray(samples.rotations(jax.random.key(0), 500, 30.0), np.float64)
     angles = np.rad2deg(np.linalg.norm(Rotation.from_matrix(matrices).as_rotvec(), axis=1))
     product = matrices @ matrices.transpose(0, 2, 1)
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)

@@ -10,7 +10,7 @@ import numpy as np
 import people
 import pytest
 
-from imujax import UserError, cli, encoder, sweep, tables
+from imujax import UserError, arms, cli, encoder, tables
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +71,7 @@ def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
 
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
-    real, groups = sweep.train_group, []
+    real, groups = arms.train_group, []
 
     def stops(*args):
         groups.append(args)
@@ -79,7 +79,7 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(sweep, "train_group", stops)
+    monkeypatch.setattr(arms, "train_group", stops)
     words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
     with pytest.raises(KeyboardInterrupt):
         cli.run(words)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from imujax import UserError, sweep
+from imujax import UserError, arms, grid
 from imujax.configs import common
 
 SUBJECT = np.repeat([f"P{i}" for i in range(6)], [30, 20, 25, 10, 40, 15])
@@ -20,7 +20,7 @@ def settings(**changes):
 
 
 def test_the_grid_is_nested_audited_and_shared():
-    cells = sweep.grid(settings(), SUBJECT, seed=0)
+    cells = grid.cells(settings(), SUBJECT, seed=0)
     at = {(c.fold, c.draw, point): c for c in cells for point in c.points}
     assert len(at) == 3 * 2 * 5 and len(cells) == 3 * 2 * 4  # both axes meet at 100 %
     for cell in cells:
@@ -35,10 +35,10 @@ def test_the_grid_is_nested_audited_and_shared():
 
 
 def test_batches_are_the_same_for_both_arms_but_not_for_two_draws():
-    cells = sweep.grid(settings(), SUBJECT, seed=0)
-    seeds = {(c.fold, c.draw): sweep.lane_seed(0, c) for c in cells}
+    cells = grid.cells(settings(), SUBJECT, seed=0)
+    seeds = {(c.fold, c.draw): grid.lane_seed(0, c) for c in cells}
     assert len(set(seeds.values())) == 6
-    assert sweep.lane_seed(1, cells[0]) != sweep.lane_seed(0, cells[0])
+    assert grid.lane_seed(1, cells[0]) != grid.lane_seed(0, cells[0])
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_batches_are_the_same_for_both_arms_but_not_for_two_draws():
 )
 def test_a_grid_that_cannot_be_is_told(changes, words):
     with pytest.raises(UserError, match=words):
-        sweep.grid(settings(**changes), SUBJECT, seed=0)
+        grid.cells(settings(**changes), SUBJECT, seed=0)
 
 
 class Pretend:
@@ -68,7 +68,7 @@ class Pretend:
 
 def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
     arm = Pretend({0.1: 3.0, 1.0: 1.0, 10.0: 2.0, 1e-3: np.nan, 1e-2: 5.0})
-    cells = sweep.grid(arm.config, SUBJECT, seed=0)
+    cells = grid.cells(arm.config, SUBJECT, seed=0)
     by_fold = {c.fold: set(SUBJECT[c.test]) for c in cells}
 
     def train(arm, jobs, purpose, parts, progress, both):
@@ -81,12 +81,12 @@ def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
             found.append((estimate, estimate))
         return found
 
-    monkeypatch.setattr(sweep, "train", train)
+    monkeypatch.setattr(arms, "train", train)
     chosen = {}
-    for key, value, note in sweep.choose(arm, cells, SUBJECT, "probe", chosen, None, None):
+    for key, value, note in arms.choose(arm, cells, SUBJECT, "probe", chosen, None, None):
         assert value == 1.0 and note == ""
         chosen[key] = {"probe": value}
-    for key, value, _ in sweep.choose(arm, cells, SUBJECT, "finetune", chosen, None, None):
+    for key, value, _ in arms.choose(arm, cells, SUBJECT, "finetune", chosen, None, None):
         assert value == 1e-2 and key in chosen  # a rate that diverges is never taken
     whole = [cell for cell in cells if cell.draw == 0]
     for lane, seen in arm.asked:
@@ -100,7 +100,7 @@ def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
 def test_with_one_training_subject_nothing_is_chosen_and_it_is_said(monkeypatch):
     arm = Pretend({})
     arm.config.axes = {"subjects": (0.1,)}
-    cells = sweep.grid(arm.config, SUBJECT, seed=0)
-    monkeypatch.setattr(sweep, "train", lambda *_, **__: [])
-    for _, value, note in sweep.choose(arm, cells, SUBJECT, "probe", {}, None, None):
+    cells = grid.cells(arm.config, SUBJECT, seed=0)
+    monkeypatch.setattr(arms, "train", lambda *_, **__: [])
+    for _, value, note in arms.choose(arm, cells, SUBJECT, "probe", {}, None, None):
         assert value == 1.0 and note == "one training subject: nothing chosen"

@@ -1,0 +1,173 @@
+"""One arm of the comparison: where its weights start, and training its runs group after group.
+
+Settings are chosen on inner subjects of each run's own training subset, for every arm alike.  Each
+group of runs is kept in `parts/` when it is done, so that a sweep that was stopped goes on with the
+next one.
+"""
+
+import hashlib
+import json
+
+import jax
+import numpy as np
+
+from imujax import encoder, finetune, folds, grid, tables
+
+
+class Arm:
+    """One arm of the comparison: where its weights come from, and the compiled training."""
+
+    def __init__(self, name: str, config, data, cells, source: encoder.Encoder, spec, seed: int):
+        self.name, self.config, self.seed = name, config, seed
+        self.source, self.random = source, spec.weights == "random"
+        self.raw, self.made = data, {}
+        length = None if (data.length >= data.acc.shape[1]).all() else data.length
+        scale = source.card["scales"]
+        task = finetune.Task(data.acc, data.gyr, length, data.target[:, 0], scale)
+        width = max(len(cell.train) for cell in cells)
+        # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
+        runs = 4 if jax.default_backend() == "cpu" else len(cells)
+        self.trainer = finetune.Trainer(source.card, task, config, width, runs)
+
+    def start(self, draw: int) -> tuple[encoder.Encoder, np.ndarray]:
+        """The weights a draw starts from, and all examples' embeddings [N, F] under them.
+
+        The pre-trained weights are the same for every draw, random ones are a draw's own.
+        """
+        which = draw if self.random else 0
+        if which not in self.made:
+            fresh = encoder.fresh(self.source.card, self.seed + which) if self.random else None
+            chosen = fresh or self.source
+            features = chosen.embed(self.raw.acc, self.raw.gyr, self.raw.length)
+            self.made[which] = chosen, features
+        return self.made[which]
+
+    def group(self, both: bool) -> int:
+        """How many runs go together: as many as fit the memory in full fine-tuning."""
+        if not both:
+            return 64
+        if self.trainer.some is None:
+            weights, features = self.start(0)
+            self.trainer.fit(weights, features.shape[1], memory(self.trainer.where))
+        return self.trainer.runs
+
+
+def memory(where) -> float:
+    """Bytes a device may be filled with: 80 % of what it reports, else 4 GiB for all together."""
+    stats = where.devices.flat[0].memory_stats() or {}
+    return 0.8 * stats["bytes_limit"] if "bytes_limit" in stats else 4 * 2**30 / where.size
+
+
+def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
+    """Choose the settings of one arm, then train its final runs; both stages of every cell."""
+    chosen = {}
+    for stage in ("probe", "finetune"):
+        for key, value, note in choose(arm, cells, subject, stage, chosen, parts, progress):
+            chosen.setdefault(key, {"note": note})[stage] = value
+    jobs = [job(arm, cell, cell.train, cell.test, chosen[grid.choice_key(cell)]) for cell in cells]
+    found = train(arm, jobs, "final", parts, progress, both=True)
+    made = []
+    for cell, (probe, tuned) in zip(cells, found, strict=True):
+        picked = chosen[grid.choice_key(cell)]
+        note = "; ".join(filter(None, (f"penalty {picked['probe']:g}", picked["note"])))
+        for stage, estimate in (("probe", probe), ("finetune", tuned)):
+            rate = picked["finetune"] if stage == "finetune" else ""
+            made += [
+                {"arm": arm.name, "stage": stage, "learning_rate": rate, "cell": cell,
+                 "point": point, "estimate": estimate, "note": note}
+                for point in cell.points
+            ]  # fmt: skip
+    return made
+
+
+def job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[int, finetune.Lane]:
+    seed = grid.lane_seed(arm.seed, cell)
+    return cell.draw, finetune.Lane(train, test, values["probe"], values.get("finetune", 0.0), seed)
+
+
+def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
+    """Yield (key, value, note): the setting of least RMSE on inner validation subjects.
+
+    That is the penalty of the probe or the learning rate of fine-tuning.  The RMSE is pooled over
+    the inner splits and the choosing draws.  With one training subject there is nothing to choose
+    on: the middle one of the values is taken, and the note says so.
+    """
+    config = arm.config
+    values = list(config.penalties if stage == "probe" else config.rates)
+    jobs, labels = [], []
+    for cell in cells:
+        if cell.draw >= config.select.draws:
+            continue
+        splits = folds.inner(subject, cell.train, config.select.folds, arm.seed)
+        for fit, held in splits[: config.select.splits]:
+            folds.audit(subject, fit, np.concatenate([held, cell.test]), f"fold {cell.fold}, inner")
+            for value in values:
+                fixed = chosen.get(grid.choice_key(cell), {}) | {stage: value}
+                jobs.append(job(arm, cell, fit, held, fixed))
+                labels.append((grid.choice_key(cell), value))
+    found = train(arm, jobs, f"choose-{stage}", parts, progress, both=stage == "finetune")
+    truth = arm.trainer.task.target
+    errors = {}
+    for (key, value), (_, lane), (probe, tuned) in zip(labels, jobs, found, strict=True):
+        estimate = probe if stage == "probe" else tuned
+        squared = (estimate.astype(np.float64) - truth[lane.test]) ** 2
+        errors.setdefault(key, {}).setdefault(value, []).append(squared)
+    for key in dict.fromkeys(grid.choice_key(cell) for cell in cells):
+        if key not in errors:
+            yield key, values[len(values) // 2], "one training subject: nothing chosen"
+            continue
+        pooled = {value: np.concatenate(e).mean() for value, e in errors[key].items()}
+        finite = {value: e for value, e in pooled.items() if np.isfinite(e)}
+        yield key, min(finite, key=finite.get, default=min(values)), ""
+
+
+def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
+    """Run jobs in groups -> for each (estimate of the probe, of the fine-tuned net or None)."""
+    found = [None] * len(jobs)
+    by_encoder = {}
+    for place, (draw, _) in enumerate(jobs):
+        by_encoder.setdefault(draw if arm.random else 0, []).append(place)
+    for draw, places in by_encoder.items():
+        places.sort(key=lambda place: len(jobs[place][1].test))  # alike next to each other
+        size = arm.group(both)
+        for first in range(0, len(places), size):
+            group = places[first : first + size]
+            lanes = [jobs[place][1] for place in group]
+            path = parts / f"{arm.name}-{purpose}-{digest(lanes, draw)}.npz"
+            if not path.exists():
+                save(path, *train_group(arm, lanes, draw, both))
+            for place, estimates in zip(group, read(path, lanes), strict=True):
+                found[place] = estimates
+            progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
+    return found
+
+
+def train_group(arm: Arm, lanes, draw: int, both: bool):
+    weights, features = arm.start(draw)
+    heads, probes = arm.trainer.probe(lanes, features)
+    return probes, arm.trainer.finetune(lanes, weights, heads) if both else None
+
+
+def digest(lanes, draw: int) -> str:
+    """What tells one group of lanes from another, as a short hexadecimal word."""
+    found = hashlib.sha256(str(draw).encode())
+    for lane in lanes:
+        for part in (lane.train, lane.test):
+            found.update(np.asarray(part, np.int64).tobytes() + b"|")
+        found.update(json.dumps([lane.penalty, lane.rate, lane.seed]).encode())
+    return found.hexdigest()[:16]
+
+
+def save(path, probes, tuned):
+    arrays = {"probe": np.concatenate(probes)}
+    if tuned is not None:
+        arrays["finetune"] = np.concatenate(tuned)
+    tables.save_arrays(path, arrays)
+
+
+def read(path, lanes):
+    ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
+    with np.load(path, allow_pickle=False) as file:
+        probes = np.split(file["probe"], ends)
+        tuned = np.split(file["finetune"], ends) if "finetune" in file else [None] * len(lanes)
+    return list(zip(probes, tuned, strict=True))
