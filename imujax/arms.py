@@ -20,34 +20,49 @@ class Arm:
     def __init__(self, name: str, config, data, cells, source: encoder.Encoder, spec, seed: int):
         self.name, self.config, self.seed = name, config, seed
         self.source, self.random = source, spec.weights == "random"
-        self.raw, self.made = data, {}
-        length = None if (data.length >= data.acc.shape[1]).all() else data.length
+        self.data, self.made = data, {}
+        self.length = None if (data.length >= data.acc.shape[1]).all() else data.length
         scale = source.card["scales"]
-        task = finetune.Task(data.acc, data.gyr, length, data.target[:, 0], scale)
+        task = finetune.Task(data.acc, data.gyr, self.length, data.target[:, 0], scale)
         width = max(len(cell.train) for cell in cells)
         # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
         runs = 4 if jax.default_backend() == "cpu" else len(cells)
         self.trainer = finetune.Trainer(source.card, task, config, width, runs)
 
-    def start(self, draw: int) -> tuple[encoder.Encoder, np.ndarray]:
-        """The weights a draw starts from, and all examples' embeddings [N, F] under them.
+    def key(self, cell: grid.Cell) -> tuple:
+        """Which cells start from the same weights: runs go together when their keys are equal.
 
-        The pre-trained weights are the same for every draw, random ones are a draw's own.
+        The pre-trained weights are the same for every cell, random ones are a draw's own, and with
+        batch norm a fold's own too.
         """
-        which = draw if self.random else 0
-        if which not in self.made:
-            fresh = encoder.fresh(self.source.card, self.seed + which) if self.random else None
-            chosen = fresh or self.source
-            features = chosen.embed(self.raw.acc, self.raw.gyr, self.raw.length)
-            self.made[which] = chosen, features
-        return self.made[which]
+        if not self.random:
+            return ()
+        return (cell.draw, cell.fold) if self.source.stats else (cell.draw,)
 
-    def group(self, both: bool) -> int:
+    def start(self, cell: grid.Cell) -> tuple[encoder.Encoder, np.ndarray]:
+        """The weights a cell starts from, and all examples' embeddings [N, F] under them.
+
+        Random weights with batch norm take their statistics from the unlabelled windows of the
+        fold's training subjects; pre-trained ones bring theirs along.
+        """
+        key, data = self.key(cell), self.data
+        if key not in self.made:
+            weights = self.source
+            if self.random:
+                weights = encoder.fresh(self.source.card, self.seed + cell.draw)
+            if self.random and weights.stats:
+                rows = np.flatnonzero(~np.isin(data.subject, data.subject[cell.test]))
+                length = None if self.length is None else self.length[rows]
+                weights = encoder.calibrated(weights, data.acc[rows], data.gyr[rows], length)
+            self.made[key] = weights, weights.embed(data.acc, data.gyr, self.length)
+        return self.made[key]
+
+    def group(self, cell: grid.Cell, both: bool) -> int:
         """How many runs go together: as many as fit the memory in full fine-tuning."""
         if not both:
             return 64
         if self.trainer.some is None:
-            weights, features = self.start(0)
+            weights, features = self.start(cell)
             self.trainer.fit(weights, features.shape[1], memory(self.trainer.where))
         return self.trainer.runs
 
@@ -80,9 +95,9 @@ def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
     return made
 
 
-def job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[int, finetune.Lane]:
+def job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[grid.Cell, finetune.Lane]:
     seed = grid.lane_seed(arm.seed, cell)
-    return cell.draw, finetune.Lane(train, test, values["probe"], values.get("finetune", 0.0), seed)
+    return cell, finetune.Lane(train, test, values["probe"], values.get("finetune", 0.0), seed)
 
 
 def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
@@ -124,33 +139,34 @@ def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
 def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
     """Run jobs in groups -> for each (estimate of the probe, of the fine-tuned net or None)."""
     found = [None] * len(jobs)
-    by_encoder = {}
-    for place, (draw, _) in enumerate(jobs):
-        by_encoder.setdefault(draw if arm.random else 0, []).append(place)
-    for draw, places in by_encoder.items():
+    together = {}
+    for place, (cell, _) in enumerate(jobs):
+        together.setdefault(arm.key(cell), []).append(place)
+    for key, places in together.items():
         places.sort(key=lambda place: len(jobs[place][1].test))  # alike next to each other
-        size = arm.group(both)
+        cell = jobs[places[0]][0]
+        size = arm.group(cell, both)
         for first in range(0, len(places), size):
             group = places[first : first + size]
             lanes = [jobs[place][1] for place in group]
-            path = parts / f"{arm.name}-{purpose}-{digest(lanes, draw)}.npz"
+            path = parts / f"{arm.name}-{purpose}-{digest(lanes, key)}.npz"
             if not path.exists():
-                save(path, *train_group(arm, lanes, draw, both))
+                save(path, *train_group(arm, lanes, cell, both))
             for place, estimates in zip(group, read(path, lanes), strict=True):
                 found[place] = estimates
             progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
     return found
 
 
-def train_group(arm: Arm, lanes, draw: int, both: bool):
-    weights, features = arm.start(draw)
+def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool):
+    weights, features = arm.start(cell)
     heads, probes = arm.trainer.probe(lanes, features)
     return probes, arm.trainer.finetune(lanes, weights, heads) if both else None
 
 
-def digest(lanes, draw: int) -> str:
+def digest(lanes, key: tuple) -> str:
     """What tells one group of lanes from another, as a short hexadecimal word."""
-    found = hashlib.sha256(str(draw).encode())
+    found = hashlib.sha256(str(key).encode())
     for lane in lanes:
         for part in (lane.train, lane.test):
             found.update(np.asarray(part, np.int64).tobytes() + b"|")

@@ -37,7 +37,8 @@ def parser() -> argparse.ArgumentParser:
 
     data, raw = "folder of the data sets", "folder of the raw files"
     work = "folder of the results; a run that was stopped goes on there"
-    config = "configuration, FILE.py or FILE.py:ARGUMENT; change a field by --config.FIELD=VALUE"
+    config = "configuration, FILE.py[:ARGUMENT] or the name of one that comes with imujax"
+    config += "; change a field by --config.FIELD=VALUE"
 
     build = verb("build", "raw files to a data set", raw=(raw, True), data=(data, True))
     build.add_argument("name", metavar="NAME", help="a builder, for instance sisfall")
@@ -82,9 +83,7 @@ def configuration(path: str, words: list[str]):
     strange = [word for word in words if not word.startswith("--config.")]
     if strange:
         raise UserError(f"no option {strange[0]!r} here; --help lists them")
-    file = path.partition(":")[0]
-    if not pathlib.Path(file).is_file():
-        raise UserError(f"no configuration {file}; the repository's lie in configs/")
+    path = located(path)
     argv = ["imujax", f"--config={path}", *words]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
@@ -93,6 +92,20 @@ def configuration(path: str, words: list[str]):
     except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     return values["config"].value
+
+
+def located(path: str) -> str:
+    """A configuration FILE.py[:ARGUMENT]; a bare NAME is one of those that come with imujax."""
+    file, colon, argument = path.partition(":")
+    if not file.endswith(".py"):
+        from importlib import resources
+
+        file = str(resources.files("imujax.configs") / f"{file}.py")
+    if not pathlib.Path(file).is_file():
+        raise UserError(
+            f"no configuration {path.partition(':')[0]}; give a file, or public, insole"
+        )
+    return file + colon + argument
 
 
 def run(words: list[str]):

@@ -99,7 +99,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
                 if name == "trees":
                     features, fit = sampled, shallow.trees
                 elif name.startswith("ridge+"):
-                    h = compared[name.removeprefix("ridge+")].start(cell.draw)[1]
+                    h = compared[name.removeprefix("ridge+")].start(cell)[1]
                     features = np.concatenate([statistics, h], axis=1)
                 estimate, chosen = fit(
                     features,
