@@ -13,9 +13,10 @@ BASELINE = "random"
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against the baseline on one axis, fine-tuned; reduction is None without 100 % runs."""
+    """An arm against its baseline on one axis, fine-tuned; reduction is None without 100 % runs."""
 
     arm: str
+    baseline: str
     axis: str
     overall: dict
     verdict: dict
@@ -26,8 +27,8 @@ class Comparison:
 @dataclass(frozen=True)
 class Task:
     """curves: rows of analysis.curves; conditions: rows of analysis.by_condition for each arm;
-    settings: rows of how often which learning rate was chosen; faults: sentences on what could not
-    be scored, none when all could."""
+    settings: rows of how often which setting was chosen; baselines: for each arm of interest the
+    arm it is compared with; faults: sentences on what could not be scored, none when all could."""
 
     sweep: Sweep
     title: str
@@ -36,6 +37,7 @@ class Task:
     subjects: int
     sensors: tuple[str, ...]
     arms: tuple[str, ...]
+    baselines: dict[str, str]
     references: tuple[str, ...]
     axes: tuple[str, ...]
     curves: list[dict]
@@ -54,8 +56,9 @@ def digest(sweep: Sweep) -> Task:
     """Everything about one task, from its folder. Takes about a second."""
     summary = sweep.summary
     arms = tuple(analysis.arms(sweep, "finetune"))
-    # The arms of interest first, the baseline last.
-    arms = tuple(sorted(arms, key=lambda arm: arm == BASELINE))
+    against = _baselines(summary, arms)
+    # The arms of interest first, the baselines last.
+    arms = tuple(sorted(arms, key=lambda arm: arm in against.values()))
     axes = tuple(analysis.axes(sweep))
     curves = analysis.curves(sweep)
     return Task(
@@ -66,10 +69,11 @@ def digest(sweep: Sweep) -> Task:
         len(np.unique(sweep.predictions["subject"])),
         tuple(str(name) for name in summary.get("sensors", ())),
         arms,
+        against,
         tuple(analysis.arms(sweep, "reference")),
         axes,
         curves,
-        _comparisons(sweep, arms),
+        _comparisons(sweep, against),
         {arm: analysis.by_condition(sweep, arm, "finetune") for arm in arms if _full(sweep, arm)},
         _settings(sweep),
         _faults(sweep),
@@ -94,28 +98,46 @@ def reference_sentence(task: Task, arm: str) -> str | None:
     )
 
 
-def _comparisons(sweep: Sweep, arms: tuple[str, ...]) -> list[Comparison]:
+def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
+    """For each arm the one of random weights of the same network, by the sweep's configuration.
+
+    Where that does not tell, it is the arm called "random"; without one nothing is compared.
+    """
+    config = summary.get("config")
+    specs = config.get("arms", {}) if isinstance(config, dict) else {}
+    random = {
+        spec["encoder"]: arm
+        for arm, spec in specs.items()
+        if spec["weights"] == "random" and arm in arms
+    }
+    if not random:
+        return {arm: BASELINE for arm in arms if arm != BASELINE and BASELINE in arms}
+    return {
+        arm: random[specs[arm]["encoder"]]
+        for arm in arms
+        if arm not in random.values() and specs[arm]["encoder"] in random
+    }
+
+
+def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
     found = []
-    if BASELINE not in arms:
-        return found
-    for arm in arms:
-        if arm == BASELINE:
-            continue
-        rows = analysis.differences(sweep, arm, BASELINE)
+    for arm, baseline in against.items():
+        rows = analysis.differences(sweep, arm, baseline)
         for axis in analysis.axes(sweep):
             here = [r for r in rows if r["axis"] == axis]
             fine = [r for r in here if r["stage"] == "finetune"]
             if not fine:
                 continue
-            main = analysis.overall(sweep, arm, BASELINE, axis=axis)
+            main = analysis.overall(sweep, arm, baseline, axis=axis)
             full = fine[-1]["fraction"] == 1
             found.append(
                 Comparison(
                     arm,
+                    baseline,
                     axis,
                     main,
-                    analysis.verdict(main, fine, arm, BASELINE),
-                    analysis.reduction(sweep, arm, BASELINE, axis=axis) if full else None,
+                    analysis.verdict(main, fine, arm, baseline),
+                    analysis.reduction(sweep, arm, baseline, axis=axis) if full else None,
                     here,
                 )
             )
@@ -129,17 +151,20 @@ def _full(sweep: Sweep, arm: str) -> bool:
 
 
 def _settings(sweep: Sweep) -> list[dict]:
-    """How often each learning rate was chosen, over folds and draws, where there is one."""
+    """How often each setting was chosen, over folds and draws: the learning rate, else the note."""
     runs = sweep.runs
-    keys = ("arm", "stage", "axis", "fraction", "learning_rate")
-    counts = Counter(zip(*(runs[key].tolist() for key in keys), strict=True))
-    cells: dict[tuple, list[str]] = {}
-    for (*cell, rate), count in sorted(counts.items()):
-        if not np.isnan(rate):
-            cells.setdefault(tuple(cell), []).append(f"{rate:g} \u00d7 {count}")
+    keys = ("arm", "stage", "axis", "fraction")
+    cells: dict[tuple, Counter] = {}
+    for *cell, rate, note in zip(
+        *(runs[key].tolist() for key in (*keys, "learning_rate", "note")), strict=True
+    ):
+        chosen = note.split(";")[0] if np.isnan(rate) else f"rate {rate:g}"
+        cells.setdefault(tuple(cell), Counter())[chosen] += 1
     return [
-        dict(zip(keys[:4], cell, strict=True)) | {"learning rate \u00d7 runs": ", ".join(rates)}
-        for cell, rates in cells.items()
+        dict(zip(keys, cell, strict=True))
+        | {"chosen \u00d7 runs": ", ".join(f"{k} \u00d7 {n}" for k, n in sorted(counts.items()))}
+        for cell, counts in sorted(cells.items())
+        if "" not in counts
     ]
 
 
@@ -159,6 +184,7 @@ def _faults(sweep: Sweep) -> list[str]:
         for reason in ("constant estimate", "not finite")
         if why[reason]
     ]
-    notes = Counter(note for note in sweep.runs["note"].tolist() if note)
+    warnings = [note.split("; ")[1:] for note in sweep.runs["note"].tolist()]
+    notes = Counter(note for found in warnings for note in found)
     sentences += [f"Noted for {count} runs: {note}" for note, count in sorted(notes.items())]
     return sentences

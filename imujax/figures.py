@@ -17,11 +17,11 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from imujax.analysis import percent, reduction_limits
-from imujax.digest import BASELINE, Comparison, Task
+from imujax.digest import Comparison, Task
 from imujax.inference import LEVEL
 
-BASELINE_LOOK = ("#D55E00", "s")
-LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+BASELINE_LOOKS = (("#D55E00", "s"), ("#E69F00", "v"))
+LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "P"))
 REFERENCE_DASHES = ((0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (5, 2)), (0, (8, 1.5)))
 GREY, PALE, INK = "#6f6f6f", "#d9d9d9", "#222222"
 STYLE = {
@@ -108,10 +108,11 @@ def _rows(tasks: Sequence[Task]) -> list[list[tuple[Task, str]]]:
 
 def look(task: Task, arm: str) -> tuple[str, str]:
     """Colour and marker of an arm, the same in every picture."""
-    if arm == BASELINE:
-        return BASELINE_LOOK
-    others = [name for name in task.arms if name != BASELINE]
-    return LOOKS[others.index(arm) % len(LOOKS)]
+    others = [name for name in task.arms if name in task.baselines.values()]
+    looks = BASELINE_LOOKS
+    if arm not in others:
+        others, looks = [name for name in task.arms if name not in others], LOOKS
+    return looks[others.index(arm) % len(looks)]
 
 
 def _curves(ax: Axes, task: Task, axis: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from imujax import figures
 from imujax.analysis import percent
-from imujax.digest import BASELINE, Comparison, Task, reference_sentence
+from imujax.digest import Comparison, Task, reference_sentence
 from imujax.inference import LEVEL, RESAMPLES
 
 CSS = """
@@ -146,8 +146,8 @@ def _answer(task: Task) -> str:
     if not items:
         title = html.escape(task.title)
         items.append(
-            f"<li><strong>{title}{_stamp(task)}</strong><p>There is no fine-tuned arm beside "
-            f"{BASELINE} to compare it with.</p></li>"
+            f"<li><strong>{title}{_stamp(task)}</strong><p>There is no fine-tuned arm of "
+            "random weights to compare with.</p></li>"
         )
     return "\n".join(items)
 
@@ -170,9 +170,9 @@ def _curves_figure(tasks: Sequence[Task], svg: bytes) -> str:
         f'<figure><div class="wide">{text}</div><figcaption>Above: mean over subjects of Pearson '
         "r within the subject, against the share of labelled training data; bands are "
         f"{percent(LEVEL)} bootstrap intervals over subjects of the fine-tuned arms. The arrow "
-        f"runs at the level {BASELINE} ends at, to where the other arm first reaches it. Below: "
-        f"difference in r to {BASELINE}, paired over subjects, with its interval. The overlap of "
-        "two bands is no test of their difference.</figcaption></figure>"
+        "runs at the level random weights end at, to where the other arm first reaches it. "
+        "Below: difference in r to random weights, paired over subjects, with its interval. The "
+        "overlap of two bands is no test of their difference.</figcaption></figure>"
     )
 
 
@@ -214,11 +214,11 @@ def _task(task: Task, picture: bytes | None) -> str:
                 STAGES.get(row["stage"], row["stage"]),
                 row["axis"],
                 percent(row["fraction"]),
-                row["learning rate \u00d7 runs"],
+                row["chosen \u00d7 runs"],
             )
             for row in task.settings
         ]
-        head = ("arm", "stage", "share of", "", "learning rate \u00d7 runs")
+        head = ("arm", "stage", "share of", "", "chosen \u00d7 runs")
         parts.append(
             "<details><summary>Settings chosen on inner subjects</summary>"
             f"{table(head, rows, words=5)}</details>"
@@ -263,7 +263,7 @@ def _differences(comparison: Comparison) -> list[str]:
     ]
     head = ("stage", "share", "difference in r", f"{percent(LEVEL)} interval", "t", "p (t)")
     head += ("Holm", "p (Wilcoxon)", "Holm", "subjects")
-    title = f"{comparison.arm} minus {BASELINE}, by share of {comparison.axis}"
+    title = f"{comparison.arm} minus {comparison.baseline}, by share of {comparison.axis}"
     return [f"<h3>{html.escape(title)}</h3>", table(head, rows)]
 
 
@@ -357,7 +357,7 @@ def _methods() -> str:
         "it speaks of help or harm only when the interval leaves out 0 and the paired t-test is "
         "below .05.</p>"
         "<p>The data reduction is read where the curve, linear in the logarithm of the share, "
-        f"first reaches the mean r that {BASELINE} has with all data. A resample that never "
+        f"first reaches the mean r that random weights have with all data. A resample that never "
         "reaches it counts as worse than any number. Where the estimate of a subject is constant "
         "or diverged, r counts as 0; subjects with fewer than 3 examples or a constant truth are "
         "left out. ICC(A,1) is that of McGraw and Wong (1996), absolute agreement.</p>"

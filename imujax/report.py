@@ -72,6 +72,7 @@ def numbers(found: Sequence[Task]) -> dict:
                     "comparisons": [
                         {
                             "arm": comparison.arm,
+                            "baseline": comparison.baseline,
                             "axis": comparison.axis,
                             "verdict": comparison.verdict,
                             "overall": comparison.overall,

@@ -220,7 +220,7 @@ def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
     alone = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
     fake_sweep.write(tmp_path / "tasks" / "t", alone, n_subjects=5)
     report.report([tmp_path], tmp_path / "out")
-    assert "no fine-tuned arm beside random" in (tmp_path / "out" / "report.html").read_text()
+    assert "no fine-tuned arm of random weights" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "differences.csv").read_text() == ""
 
 
@@ -325,3 +325,17 @@ def test_no_word_is_cut_off_or_covered(found, which):
 def test_every_arm_has_its_own_look(found):
     looks = [figures.look(found[0], arm) for arm in found[0].arms]
     assert len({colour for colour, _ in looks}) == len({m for _, m in looks}) == len(looks)
+
+
+def test_an_arm_is_compared_with_the_random_weights_of_its_own_network():
+    specs = {
+        "bn": {"encoder": "a", "weights": "pretrained"},
+        "random": {"encoder": "a", "weights": "random"},
+        "nf": {"encoder": "b", "weights": "pretrained"},
+        "random-nf": {"encoder": "b", "weights": "random"},
+        "alone": {"encoder": "c", "weights": "pretrained"},
+    }
+    summary = {"config": {"arms": specs}}
+    assert digest._baselines(summary, tuple(specs)) == {"bn": "random", "nf": "random-nf"}
+    assert digest._baselines({}, ("x", "random")) == {"x": "random"}
+    assert digest._baselines({}, ("x", "y")) == {}
