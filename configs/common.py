@@ -43,6 +43,10 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
     )
 
 
+# For two cores and an hour: fewer rates, one inner split.  Both arms have the same.
+SMALL = {"rates": (1e-3, 3e-3), "select": {"folds": 4, "splits": 1, "draws": 1}, "draws": 2}
+
+
 def arms(name: str) -> ConfigDict:
     """The comparison: one encoder, with its pre-trained weights and with random ones."""
     return ConfigDict(
@@ -69,8 +73,8 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             # Chosen on inner subjects of each training subset: the probe's penalty and the
             # learning rate of fine-tuning.
             "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-            "rates": (1e-3, 3e-3),
-            "select": {"folds": 4, "splits": 1, "draws": 1},
+            "rates": (1e-4, 3e-4, 1e-3, 3e-3),
+            "select": {"folds": 4, "splits": 2, "draws": 1},
             "finetune_steps": 300,
             "batch": 64,
             "warmup": 0.2,

@@ -17,6 +17,8 @@ FOLDS = (("S04", "S03"), ("S11", "S05"), ("S22", "S16"), ("S30", "S20"), ("S21",
 
 
 def get_config(size: str = "full") -> ConfigDict:
+    if size not in ("full", "tiny"):
+        raise ValueError(f"no size {size!r}: there are full and tiny")
     config = ConfigDict({"seed": 0})
     cut = {"rate": 100.0, "window": 128, "stride": 64}
     config.data_sets = ConfigDict(
@@ -47,7 +49,7 @@ def get_config(size: str = "full") -> ConfigDict:
                 compared,
                 folds=FOLDS,
                 axes={"windows": (0.1, 0.25, 1.0)},
-                draws=2,
+                **common.SMALL,
             )
         }
     )

@@ -14,6 +14,8 @@ from imujax.configs import common
 
 
 def get_config(size: str = "full") -> ConfigDict:
+    if size not in ("full", "tiny"):
+        raise ValueError(f"no size {size!r}: there are full and tiny")
     config = ConfigDict({"seed": 0})
     config.data_sets = ConfigDict(
         {
@@ -32,8 +34,8 @@ def get_config(size: str = "full") -> ConfigDict:
                 "Stance time, walking",
                 common.arms("waist"),
                 axes={"windows": (0.1, 0.25, 1.0)},
-                draws=2,
                 finetune_steps=150,
+                **common.SMALL,
             )
         }
     )

@@ -176,6 +176,11 @@ def differences(
                         **paired_tests(gain[i]),
                     }
                 )
+    return corrected(rows)
+
+
+def corrected(rows: list[dict]) -> list[dict]:
+    """The rows of `differences`, of one arm or several, corrected by Holm over all of them."""
     for test in ("p_t", "p_wilcoxon"):
         for row, p in zip(rows, holm([row[test] for row in rows]), strict=True):
             row[f"{test}_holm"] = float(p)

@@ -7,6 +7,8 @@ next one.
 
 import hashlib
 import json
+import zipfile
+import zlib
 
 import jax
 import numpy as np
@@ -150,7 +152,7 @@ def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
             group = places[first : first + size]
             lanes = [jobs[place][1] for place in group]
             path = parts / f"{arm.name}-{purpose}-{digest(lanes, key)}.npz"
-            if not path.exists():
+            if kept(path) is None:
                 save(path, *train_group(arm, lanes, cell, both))
             for place, estimates in zip(group, read(path, lanes), strict=True):
                 found[place] = estimates
@@ -181,9 +183,18 @@ def save(path, probes, tuned):
     tables.save_arrays(path, arrays)
 
 
-def read(path, lanes):
-    ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
-    with np.load(path, allow_pickle=False) as file:
-        probes = np.split(file["probe"], ends)
-        tuned = np.split(file["finetune"], ends) if "finetune" in file else [None] * len(lanes)
+def kept(path) -> dict | None:
+    """The arrays of a finished part; None where there is none, or a damaged one."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return dict(file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return None
+
+
+def read(path, lanes) -> list[tuple]:
+    """For each lane its estimates by the probe and by the fine-tuned net, or None."""
+    ends, arrays = np.cumsum([len(lane.test) for lane in lanes])[:-1], kept(path)
+    probes = np.split(arrays["probe"], ends)
+    tuned = np.split(arrays["finetune"], ends) if "finetune" in arrays else [None] * len(lanes)
     return list(zip(probes, tuned, strict=True))

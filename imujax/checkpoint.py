@@ -7,6 +7,7 @@ configuration: network, input scales, sensors, rate, window, full configuration,
 
 import contextlib
 import errno
+import os
 import pathlib
 import shutil
 
@@ -18,6 +19,9 @@ from absl import logging
 from imujax.errors import UserError
 
 logging.set_verbosity(logging.ERROR)  # orbax reports every save at length
+
+CARD = {"net", "scales", "rate", "window", "settings", "provenance"}  # what a card must have
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Checkpoints:
@@ -62,9 +66,8 @@ def full_disk(folder: pathlib.Path):
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        full = getattr(error, "errno", None) == errno.ENOSPC
         # tensorstore reports the operating system's words in an error of its own
-        if not full and "No space left on device" not in str(error):
+        if not any(os.strerror(number) in str(error) for number in FULL):
             raise
         for path in folder.glob("*.orbax-checkpoint-tmp*"):
             shutil.rmtree(path, ignore_errors=True)
@@ -77,25 +80,40 @@ def full_disk(folder: pathlib.Path):
 def read(folder) -> tuple[dict, dict]:
     """The newest checkpoint of `folder` on this host -> (card, {"params": .., "stats": ..}).
 
-    Arrays come as NumPy whatever mesh they were saved from; no model code is needed.
-    Raises UserError where there is no checkpoint.
+    Arrays come as NumPy whatever mesh they were saved from; no model code is needed.  The card
+    says which step it is, as `step`.  Raises UserError where there is no checkpoint, or a damaged
+    one.
     """
     folder = pathlib.Path(folder).absolute()
-    steps = [int(path.name) for path in folder.glob("*") if path.name.isdigit()]
+    steps = [int(path.parent.name) for path in folder.glob("*/card") if path.parent.name.isdigit()]
     if not steps:
         raise UserError(
             f"{folder} holds no checkpoint; give the folder that `imujax pretrain` wrote, "
             "for instance WORKDIR/encoders/NAME"
         )
     newest = folder / str(max(steps))
+    try:
+        card, state = _read(newest)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the checkpoint {newest} cannot be read ({' '.join(str(error).split())[:120]}); "
+            "delete that folder, the one before it is then the newest"
+        ) from error
+    missing = CARD - card.keys()
+    if missing:
+        raise UserError(f"the card of {newest} lacks {', '.join(sorted(missing))}: not of imujax")
+    return card | {"step": max(steps)}, state
+
+
+def _read(folder: pathlib.Path) -> tuple[dict, dict]:
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
-        card = reader.restore(newest / "card")
+        card = reader.restore(folder / "card")
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
-        tree = reader.metadata(newest / "state").item_metadata.tree
+        tree = reader.metadata(folder / "state").item_metadata.tree
         wanted = {key: tree[key] for key in ("params", "stats")}
         as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
         state = reader.restore(
-            newest / "state",
+            folder / "state",
             args=ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True),
         )
     return card, state

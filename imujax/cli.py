@@ -72,7 +72,12 @@ def options(words: list[str]) -> dict:
                 raise UserError(f"option --{key} needs a value")
             value = rest.pop(0)
         found[key.replace("-", "_")] = value
-    return found
+    if "workers" in found and not found["workers"].isdigit():
+        raise UserError(f"option --workers must be a number, not {found['workers']!r}")
+    taken = {"name", "raw", "data"} & found.keys()
+    if taken:
+        raise UserError(f"--{min(taken)} stands twice or is no option of a builder")
+    return found | {key: int(found[key]) for key in found.keys() & {"workers"}}
 
 
 def configuration(path: str, words: list[str]):
@@ -89,7 +94,8 @@ def configuration(path: str, words: list[str]):
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     try:
         values(argv)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+    except (flags.Error, ImportError, NameError, SyntaxError, AttributeError, KeyError, TypeError,
+            ValueError) as error:  # fmt: skip
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     return values["config"].value
 
@@ -125,10 +131,11 @@ def run(words: list[str]):
         for path in report.report(args.workdirs, out):
             print(path)
         return
-    config = configuration(args.config, rest)
     use_cache()
+    config = configuration(args.config, rest)
     from imujax import study
 
+    study.check(config)
     if args.verb == "study":
         for path in study.run(config, args.data, args.workdir, args.raw):
             print(path)
@@ -163,6 +170,11 @@ def main():
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             sys.stdout.close()
+    except OSError as error:
+        where = error.filename or "a file"
+        print(f"imujax: {where}: {error.strerror or error}; mend that and run the same command "
+              "again, it goes on from here", file=sys.stderr)  # fmt: skip
+        sys.exit(2)
 
 
 if __name__ == "__main__":

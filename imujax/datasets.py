@@ -173,7 +173,12 @@ def info(path: str | Path) -> dict:
     file = Path(path) / "metadata.json"
     if not file.is_file():
         raise UserError(f"{path} is no finished data set: it has no {file.name}")
-    return json.loads(file.read_text())
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(
+            f"{file} cannot be read ({error}): remove {path} and build again"
+        ) from error
 
 
 def find(data: str | Path, ref: str | Path) -> Path:
@@ -213,18 +218,11 @@ def arrays(
             f"{path} has no sensor {', '.join(absent)}: there are {', '.join(about['sensors'])}"
         )
     picked = [about["sensors"].index(s) for s in wanted]
-    builder = tfds.builder_from_directory(path)
-    source = builder.as_data_source(split=SPLIT)
-    n = len(source) if limit is None else min(limit, len(source))
-    shape = (n, about["window"], len(wanted), 3)
-    out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
-    rest = []
-    for first in range(0, n, 1024):
-        rows = range(first, min(first + 1024, n))
-        for i, example in zip(rows, source.__getitems__(list(rows)), strict=True):
-            out["acc"][i] = example.pop("acc")[:, picked]
-            out["gyr"][i] = example.pop("gyr")[:, picked]
-            rest.append(example)
+    try:
+        out, rest = _read(tfds.builder_from_directory(path), about, picked, limit)
+    except (RuntimeError, OSError, ValueError) as error:  # array_record's words for damage
+        why = " ".join(str(error).split())[:120]
+        raise UserError(f"{path} cannot be read ({why}): remove it and build again") from error
     strings = {k: np.array([e[k].decode() for e in rest], dtype=str) for k in STRINGS}
     return Dataset(
         **out,
@@ -234,6 +232,22 @@ def arrays(
         target=np.stack([e["target"] for e in rest]) if about["targets"] else None,
         info={**about, "sensors": wanted},
     )
+
+
+def _read(builder, about: dict, picked: list[int], limit: int | None) -> tuple[dict, list[dict]]:
+    """acc and gyr of the picked sensors as arrays, and what else each example has."""
+    source = builder.as_data_source(split=SPLIT)
+    n = len(source) if limit is None else min(limit, len(source))
+    shape = (n, about["window"], len(picked), 3)
+    out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
+    rest = []
+    for first in range(0, n, 1024):
+        rows = range(first, min(first + 1024, n))
+        for i, example in zip(rows, source.__getitems__(list(rows)), strict=True):
+            out["acc"][i] = example.pop("acc")[:, picked]
+            out["gyr"][i] = example.pop("gyr")[:, picked]
+            rest.append(example)
+    return out, rest
 
 
 def reference(name: str, options: dict) -> str:

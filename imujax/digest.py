@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imujax import analysis, metrics
+from imujax.inference import holm
 from imujax.tables import Sweep, name_of
 
 BASELINE = "random"
@@ -120,15 +121,17 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
 
 
 def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
+    """Every arm with its baseline on every axis; p values are corrected over all arms."""
+    rows = {arm: analysis.differences(sweep, arm, against[arm]) for arm in against}
+    analysis.corrected([row for found in rows.values() for row in found])
     found = []
-    for arm, baseline in against.items():
-        rows = analysis.differences(sweep, arm, baseline)
-        for axis in analysis.axes(sweep):
-            here = [r for r in rows if r["axis"] == axis]
-            fine = [r for r in here if r["stage"] == "finetune"]
-            if not fine:
-                continue
-            main = analysis.overall(sweep, arm, baseline, axis=axis)
+    for axis in analysis.axes(sweep):
+        there = [arm for arm in against if _fine(rows[arm], axis)]
+        mains = [analysis.overall(sweep, arm, against[arm], axis=axis) for arm in there]
+        for main, p in zip(mains, holm([main["p_t"] for main in mains]), strict=True):
+            main["p_t"] = float(p)
+        for arm, main in zip(there, mains, strict=True):
+            fine, baseline = _fine(rows[arm], axis), against[arm]
             full = fine[-1]["fraction"] == 1
             found.append(
                 Comparison(
@@ -138,10 +141,14 @@ def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
                     main,
                     analysis.verdict(main, fine, arm, baseline),
                     analysis.reduction(sweep, arm, baseline, axis=axis) if full else None,
-                    here,
+                    [row for row in rows[arm] if row["axis"] == axis],
                 )
             )
     return found
+
+
+def _fine(rows: list[dict], axis: str) -> list[dict]:
+    return [row for row in rows if row["axis"] == axis and row["stage"] == "finetune"]
 
 
 def _full(sweep: Sweep, arm: str) -> bool:

@@ -6,6 +6,7 @@ h = encoder.embed(acc, gyr)
 
 import dataclasses
 import functools
+import hashlib
 
 import jax
 import jax.numpy as jnp
@@ -57,6 +58,14 @@ class Encoder:
             h = _features(self.net, self.params, self.stats, acc[rows], gyr[rows], part)
             found.append(np.asarray(h)[: len(acc) - first])
         return np.concatenate(found)
+
+    @property
+    def digest(self) -> str:
+        """What tells these weights from others, in 16 hexadecimal digits."""
+        found = hashlib.sha256()
+        for leaf in jax.tree.leaves((self.params, self.stats)):
+            found.update(np.ascontiguousarray(leaf).tobytes())
+        return found.hexdigest()[:16]
 
     @property
     def net(self) -> "towers.Regressor":

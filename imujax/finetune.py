@@ -92,18 +92,18 @@ def train_head(lane, features, target):
 
     features [N, F].  They are standardised with mean and SD of the lane's training examples alone,
     and so is the label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in
-    the space of features, or in that of examples where these are fewer.  A feature whose SD here is
-    a ten-thousandth of that over all examples is a constant but for rounding, and left out.  The
-    head acts on the features as they are given.
+    the space of features, or in that of examples where these are fewer.  A feature that is constant
+    here but for rounding is left out.  The head acts on the features as they are given.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
     count = lane["count"]
     valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
     x = features[lane["train"]]  # [n, F]
+    least = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
     mean = (x * valid).sum(axis=0, keepdims=True) / count
     x = (x - mean) * valid
     sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
-    sd = jnp.where(sd > 1e-4 * features.std(axis=0, keepdims=True), sd, jnp.inf)
+    sd = jnp.where(sd > least, sd, jnp.inf)
     x = x / sd
     y = (target[lane["train"]] - lane["mean"])[:, None] / lane["sd"] * valid
     few = x.shape[1] > x.shape[0]

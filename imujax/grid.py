@@ -9,6 +9,7 @@ import dataclasses
 import numpy as np
 
 from imujax import folds
+from imujax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,11 @@ def cells(config, subject: np.ndarray, seed: int) -> list[Cell]:
     config: folds (number, "leave_one_out" or lists of names), shuffle, axes {axis: fractions},
     draws.  subject [N]: of every example.
     """
+    for axis, fractions in config.axes.items():
+        if len({round(fraction, 6) for fraction in fractions}) < len(fractions):
+            raise UserError(f"axes.{axis} names a fraction twice: {tuple(fractions)}")
+    if config.draws < 1 or not any(config.axes.values()):
+        raise UserError("a sweep needs at least one draw and one fraction")
     asked = config.folds if isinstance(config.folds, int | str) else [list(f) for f in config.folds]
     tested = folds.subject_folds(sorted(set(subject.tolist())), asked, seed, config.shuffle)
     found = {}

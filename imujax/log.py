@@ -9,6 +9,8 @@ import subprocess
 import sys
 import time
 
+from imujax import tables
+
 PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn",
             "tensorflow-datasets")  # fmt: skip
 
@@ -51,15 +53,16 @@ class Lines:
         if not self.path.exists():
             return []
         found = []
-        for line in self.path.read_text(encoding="utf-8").splitlines():
+        for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
                 found.append(json.loads(line))
-        return found
+        return [line for line in found if isinstance(line, dict) and "step" in line]
 
     def trim(self, step: int):
         """Keep the lines up to and including `step`."""
         kept = [line for line in self.read() if line["step"] <= step]
-        self.path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+        text = "".join(json.dumps(line) + "\n" for line in kept)
+        tables.whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 class Progress:
@@ -85,10 +88,12 @@ class Progress:
 
     def say(self, note: str):
         self.spoke = time.monotonic()
-        rate = (self.done - self.first) / max(self.spoke - self.began, 1e-9)
-        left = (self.total - self.done) / max(rate, 1e-9)
-        print(f"{self.title}: {self.done}/{self.total} {self.unit}, {rate:.3g} {self.unit}/s, "
-              f"{left:.0f} s left{', ' + note if note else ''}", file=sys.stderr)  # fmt: skip
+        text = f"{self.title}: {self.done}/{self.total} {self.unit}"
+        if self.done > self.first:
+            rate = (self.done - self.first) / max(self.spoke - self.began, 1e-9)
+            left = (self.total - self.done) / rate
+            text += f", {rate:.3g} {self.unit}/s, {left:.0f} s left"
+        print(", ".join(filter(None, (text, note))), file=sys.stderr)
 
     def close(self, note: str = ""):
         if self.bar is not None:

@@ -15,8 +15,6 @@ for failing on its hardest subjects. The other metrics of a diverged run stay Na
 NaN: there is no honest number to put in their place.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 METRICS = (
@@ -142,26 +140,6 @@ def for_means(
     if metric == "r":
         value[(undefined == "constant estimate") | (undefined == "not finite")] = 0.0
     return value, ~np.isin(undefined, OF_THE_SUBJECT)
-
-
-def masked_r(truth: np.ndarray, estimate: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Pearson r [R] of many runs at once: truth, estimate and mask broadcast to [R, N].
-
-    Only points where the mask is true count. NaN under the same rules as in `scores`.
-    """
-    truth, estimate, mask = np.broadcast_arrays(truth, estimate, mask)
-    mask = mask.astype(bool)
-    group = np.broadcast_to(np.arange(len(mask))[:, None], mask.shape)[mask]
-    return grouped(group, len(mask), truth[mask], estimate[mask])["r"]
-
-
-def mean_r(rows: Sequence[dict]) -> float:
-    """Plain mean over subjects of r by the rule of `for_means`; NaN when no subject can be scored.
-
-    rows: of `per_subject`, one run.
-    """
-    value, kept = for_means("r", [row["r"] for row in rows], [row["undefined"] for row in rows])
-    return float(value[kept].mean()) if kept.any() else float("nan")
 
 
 def _sum(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:

@@ -352,7 +352,7 @@ def _methods() -> str:
         "the training subset.</p>"
         f"<p>Intervals are {percent(LEVEL)} percentile bootstraps over subjects, {RESAMPLES:,} "
         "resamples, the same for all arms. Paired tests are two-sided; their p values are "
-        "corrected by Holm over all rows of an arm in a task (both stages, all shares). The "
+        "corrected by Holm over all rows of a task (all arms, both stages, all shares). The "
         "sentence at the top rests on one comparison a task and axis, the mean over all shares: "
         "it speaks of help or harm only when the interval leaves out 0 and the paired t-test is "
         "below .05.</p>"

@@ -13,6 +13,7 @@ import time
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from imujax import contrastive, datasets, log, mesh, optim, samples, towers
 from imujax.checkpoint import Checkpoints
@@ -122,7 +123,8 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
         card = {
             "settings": settings, "net": settings["net"], "scales": scale, "counts": counts,
             "rate": config.rate, "window": config.window,
-            "sensors": sorted({s for path in paths for s in datasets.info(path)["sensors"]}),
+            "sensors": sorted(set(config.sensors)
+                              or {s for path in paths for s in datasets.info(path)["sensors"]}),
             "provenance": log.provenance(),
         }  # fmt: skip
         _loop(config, ours, watch, scale, seed, checkpoints, card, title)
@@ -166,15 +168,15 @@ def _loop(config, ours, watch, scale, seed, checkpoints, card, title):
             values = mesh.fetch({"loss": loss, **monitor(state, watch_data, watched)})
             speed = (now - since) * config.batch / (time.monotonic() - clock)
             lines.write(step=now, **values, windows_per_s=speed)
-            if not np.isfinite(values["loss"]):
-                raise UserError(
-                    f"the loss became {float(values['loss'])} by step {now}; lower the learning "
-                    "rate, or look at the data for values out of range"
-                )
             progress.update(now - since, f"loss {float(values['loss']):.3f}, retrieval "
                             f"{float(values['retrieval_acc']):.3f}")  # fmt: skip
             clock, since = time.monotonic(), now
         if now % config.save_every == 0 or now == config.steps:
+            if not np.isfinite(mesh.fetch(optax.global_norm(state["params"]))):
+                raise UserError(
+                    f"the weights are no longer finite at step {now}; lower the learning rate, or "
+                    "look at the data for values out of range"
+                )
             checkpoints.save(now, state, card)
     progress.close()
 

@@ -50,7 +50,7 @@ def load(paths, config) -> tuple[Samples, dict]:
         data = datasets.arrays(path, sensors=tuple(config.sensors) or None)
         fits(data, path, config.rate, config.window)
         part = _fold(data, offset)
-        moving = windows.motion(data.acc).reshape(-1) >= config.motion
+        moving = motion(data).reshape(-1) >= config.motion
         dropped += int((~moving).sum())
         parts.append(part.take(moving))
         offset = {name: int(getattr(part, name).max()) + 1 for name in offset}
@@ -64,6 +64,15 @@ def load(paths, config) -> tuple[Samples, dict]:
     joined["length"] = np.minimum(joined["length"], span)
     samples = Samples(**joined)
     return samples, {"samples": len(samples), "dropped without motion": dropped}
+
+
+def motion(data) -> np.ndarray:
+    """windows.motion over the valid part of each window -> [N, S] m/s^2."""
+    found = np.empty((len(data.acc), data.acc.shape[2]))
+    for length in np.unique(data.length):
+        rows = data.length == length
+        found[rows] = windows.motion(data.acc[rows, :length])
+    return found
 
 
 def fits(data, path, rate: float, window: int):
@@ -119,8 +128,10 @@ def monitored(samples: Samples, share: float, seed: int) -> np.ndarray:
 def scales(samples: Samples) -> dict:
     """One mean and one SD for each modality over all sensors, axes and windows, in SI units."""
     found = {}
+    valid = windows.length_mask(samples.length, samples.acc.shape[1])
     for name in ("acc", "gyr"):
         values = getattr(samples, name)
+        values = values if valid.all() else values[valid]
         found[name] = {
             "mean": float(values.mean(dtype=np.float64)),
             "sd": float(values.std(dtype=np.float64)),

@@ -133,7 +133,8 @@ def _ridge(
     """Estimates [P, n_test] for all penalties from one eigendecomposition of the smaller Gram."""
     x = np.asarray(features[train], np.float64)
     mean, sd = x.mean(axis=0), x.std(axis=0)
-    sd[sd <= 1e-9 * np.abs(mean)] = np.inf  # a constant column says nothing: it becomes 0
+    # A column that is constant, but for float32 rounding, says nothing: it becomes 0.
+    sd[sd <= 1e-6 * np.abs(x).max(axis=0)] = np.inf
     x, x_test = (x - mean) / sd, (np.asarray(features[test], np.float64) - mean) / sd
     y = np.asarray(target[train], np.float64)
     offset, n = y.mean(), len(y)

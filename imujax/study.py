@@ -8,12 +8,39 @@ import pathlib
 from imujax import datasets
 from imujax.errors import UserError
 
+LOSSES = ("symmetric", "one_sided")
+
+
+def check(config):
+    """UserError for a name in the configuration that is not there, before anything is done."""
+    for name, spec in config.encoders.items():
+        if spec.loss not in LOSSES:
+            raise UserError(f"encoders.{name}.loss is {spec.loss!r}: there are {', '.join(LOSSES)}")
+        if not spec.data:
+            raise UserError(f"encoders.{name}.data names no data set to train on")
+        for key in spec.data:
+            _known(f"encoders.{name}.data", key, config.data_sets)
+    for name, spec in config.tasks.items():
+        _known(f"tasks.{name}.data", spec.data, config.data_sets)
+        for label, arm in spec.arms.items():
+            _known(f"tasks.{name}.arms.{label}.encoder", arm.encoder, config.encoders)
+            _known(f"tasks.{name}.arms.{label}.weights", arm.weights, ("pretrained", "random"))
+        for reference in spec.references:
+            there = ("ridge", "trees", *(f"ridge+{arm}" for arm in spec.arms))
+            _known(f"tasks.{name}.references", reference, there)
+
+
+def _known(where: str, name: str, there):
+    if name not in there:
+        raise UserError(f"{where} names {name!r}: there are {', '.join(there)}")
+
 
 def data_set(spec, data, raw=None) -> pathlib.Path:
     """The folder of one data set of the configuration, built from `raw` where it is not there.
 
     spec: {builder, raw (folder below `raw`), options}.  An option `card` is a path below `raw`.
-    Raises UserError where it is not there and `raw` is not given.
+    Without `raw` a card may be out of reach: then the one data set of its name is taken.  Raises
+    UserError where it is not there.
     """
     options = dict(spec.options)
     if raw is not None:
@@ -21,6 +48,11 @@ def data_set(spec, data, raw=None) -> pathlib.Path:
             options["card"] = str(pathlib.Path(raw) / options["card"])
         return datasets.build(spec.builder, pathlib.Path(raw) / spec.raw, data, **options)
     try:
+        if "card" in options and not pathlib.Path(options["card"]).is_file():
+            name = pathlib.Path(options["card"]).stem
+            built = [path.name for path in pathlib.Path(data, spec.builder).glob(f"{name}_*")]
+            if len(built) == 1:
+                return datasets.find(data, f"{spec.builder}/{built[0]}")
         return datasets.find(data, datasets.reference(spec.builder, options))
     except UserError as error:
         raise UserError(f"{error}; build it first, or give the raw files with --raw") from error

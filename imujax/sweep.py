@@ -28,15 +28,16 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
     found = {key: encoder.load(encoders[key]) for key in {a.encoder for a in config.arms.values()}}
     for key, trained in found.items():
         samples.fits(data, data_path, trained.rate, 1)
-        leaks(trained.card, key, data_path)
+        usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
         "seed": seed, "data": [datasets.fingerprint(data_path)],
-        "encoders": {key: trained.card["settings"] for key, trained in found.items()},
+        "encoders": {key: trained.card["settings"] | {"digest": trained.digest}
+                     for key, trained in found.items()},
     }  # fmt: skip
+    cells = grid.cells(config, data.subject, seed)
     begin(workdir, settings)
     if (workdir / "summary.json").exists():
         return workdir
-    cells = grid.cells(config, data.subject, seed)
     progress = log.Progress(work(config, cells), name, "run")
     rows, compared = [], {}
     for label, spec in config.arms.items():
@@ -49,8 +50,14 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
     return workdir
 
 
-def leaks(card: dict, key: str, data_path):
-    """UserError if the encoder was pre-trained on recordings whose subjects are tested."""
+def usable(card: dict, key: str, data_path):
+    """UserError if the encoder is not trained to its end, or has seen files that are tested on."""
+    steps = card["settings"]["steps"]
+    if card["step"] < steps:
+        raise UserError(
+            f"encoder {key} stands at step {card['step']} of {steps}; "
+            "finish `imujax pretrain` first"
+        )
     ours = set(datasets.fingerprint(data_path)["files"])
     if any(ours & set(theirs["files"]) for theirs in card["settings"]["data"]):
         raise UserError(
@@ -90,9 +97,10 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     target = data.target[:, 0].astype(np.float64)
     rows = []
     for cell in cells:
-        indices = cell.train.tobytes() + b"|" + cell.test.tobytes()
+        indices = f"{cell.fold}|{cell.draw}|".encode() + cell.train.tobytes()
         path = parts / f"references-{hashlib.sha256(indices).hexdigest()[:16]}.npz"
-        if not path.exists():
+        found = arms.kept(path)
+        if found is None:
             found = {}
             for name in config.references:
                 features, fit = statistics, shallow.ridge
@@ -112,13 +120,12 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
                 note = ", ".join(f"{key} {value}" for key, value in chosen.items())
                 found |= {name: estimate, f"{name} note": np.array(note)}
             tables.save_arrays(path, found)
-        with np.load(path, allow_pickle=False) as file:
-            for name in config.references:
-                rows += [
-                    {"arm": name, "stage": "reference", "learning_rate": "", "cell": cell,
-                     "point": point, "estimate": file[name], "note": str(file[f"{name} note"])}
-                    for point in cell.points
-                ]  # fmt: skip
+        for name in config.references:
+            rows += [
+                {"arm": name, "stage": "reference", "learning_rate": "", "cell": cell,
+                 "point": point, "estimate": found[name], "note": str(found[f"{name} note"])}
+                for point in cell.points
+            ]  # fmt: skip
         progress.update(1, "references")
     return rows
 

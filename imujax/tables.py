@@ -105,8 +105,12 @@ def write_csv(path: Path, rows: Sequence[dict]) -> Path:
 def whole(path: Path, make: Callable[[Path], object]) -> Path:
     """Let `make` write a file under another name, and put it in place when it is complete."""
     part = path.with_name(path.name + ".part")
-    make(part)
-    os.replace(part, path)
+    try:
+        make(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
     return path
 
 

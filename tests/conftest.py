@@ -1,4 +1,4 @@
-"""What all tests share: strict warnings for our own code, the compilation cache, the real data."""
+"""What all tests share: virtual devices, the compilation cache, the real recordings."""
 
 import os
 import pathlib

@@ -1,6 +1,7 @@
 """Checkpoints: round trips, other devices, full disks, folders that hold none."""
 
 import errno
+import shutil
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from imujax import UserError, checkpoint, mesh, optim
+
+CARD = {"net": {}, "scales": {}, "rate": 1, "window": 2, "settings": {}, "provenance": {}}
 
 
 def state(value=1.0):
@@ -33,9 +36,9 @@ def test_round_trip_over_other_numbers_of_devices(tmp_path):
 def test_read_needs_no_model_and_leaves_the_optimiser(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as saved:
         for step in (1, 12, 3):
-            saved.save(step, state(step), {"step": step})
+            saved.save(step, state(step), CARD | {"rate": step})
     card, found = checkpoint.read(tmp_path)
-    assert card == {"step": 12} and set(found) == {"params", "stats"}
+    assert card == CARD | {"rate": 12, "step": 12} and set(found) == {"params", "stats"}
     kernel = found["params"]["encoder"]["stem"]["kernel"]
     assert isinstance(kernel, np.ndarray) and (kernel == 12).all()
 
@@ -47,7 +50,7 @@ def test_read_of_a_folder_without_checkpoint(tmp_path):
 
 def test_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
     with checkpoint.Checkpoints(tmp_path) as saved:
-        saved.save(1, state(), {"good": True})
+        saved.save(1, state(), CARD)
 
         def full(step, **_):
             (tmp_path / f"{step}.orbax-checkpoint-tmp").mkdir()
@@ -57,4 +60,18 @@ def test_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=r"the disk of .* is full"):
             saved.save(2, state(), {})
     assert not list(tmp_path.glob("*tmp*"))
-    assert checkpoint.read(tmp_path)[0] == {"good": True}
+    assert checkpoint.read(tmp_path)[0] == CARD | {"step": 1}
+
+
+def test_a_damaged_checkpoint_and_a_foreign_folder_are_named(tmp_path):
+    (tmp_path / "12").mkdir()
+    with pytest.raises(UserError, match="holds no checkpoint"):
+        checkpoint.read(tmp_path)
+    with checkpoint.Checkpoints(tmp_path / "cut") as saved:
+        saved.save(3, state(), CARD)
+        saved.save(4, state(), {"rate": 1})
+    with pytest.raises(UserError, match="lacks net, provenance, scales, settings, window"):
+        checkpoint.read(tmp_path / "cut")
+    shutil.rmtree(tmp_path / "cut" / "4" / "state")
+    with pytest.raises(UserError, match=r"checkpoint .*4 cannot be read .*delete that folder"):
+        checkpoint.read(tmp_path / "cut")

@@ -1,6 +1,7 @@
 """Data sets on disk: found by name, read as arrays, without any builder's code."""
 
 import os
+import shutil
 import subprocess
 import sys
 
@@ -121,3 +122,15 @@ def test_importing_is_cheap_and_reading_needs_no_builder(data):
         "assert not [m for m in sys.modules if 'data_builders' in m]"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=os.sep)
+
+
+def test_a_damaged_data_set_is_named(data, tmp_path):
+    def copy(name, change):
+        shutil.copytree(datasets.find(data, "ipol_gait/windows_100hz_w128_s128"), tmp_path / name)
+        change(tmp_path / name)
+        with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again"):
+            datasets.arrays(tmp_path / name)
+
+    copy("lost", lambda path: next(path.glob("*array_record*")).unlink())
+    copy("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))
+    copy("half", lambda path: os.truncate(path / "metadata.json", 40))

@@ -10,7 +10,7 @@ def test_lines_cut_short_are_left_out_and_trimmed(tmp_path):
     for step in (10, 20, 30):
         lines.write(step=step, loss=1 / step)
     with lines.path.open("a") as file:
-        file.write('{"step": 40, "lo')
+        file.write('5\n{"step": 40, "lo')
     assert [line["step"] for line in lines.read()] == [10, 20, 30]
     lines.trim(20)
     assert [json.loads(line)["step"] for line in lines.path.read_text().splitlines()] == [10, 20]

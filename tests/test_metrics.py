@@ -117,20 +117,9 @@ def test_how_the_undefined_enters_a_mean():
     estimate = np.array([1, 2, 3, 9, 9, 9, 1, 2, 3, 1, np.nan, 3])
     rows = metrics.per_subject(run, subject, truth, estimate)
     # good 1, flat (constant estimate) 0, lost (diverged) 0; dull (constant truth) is left out.
-    assert metrics.mean_r(rows) == pytest.approx(1 / 3)
     undefined = [row["undefined"] for row in rows]
+    value, kept = metrics.for_means("r", [row["r"] for row in rows], undefined)
+    assert kept.tolist() == [row["subject"] != "dull" for row in rows]
+    assert value[kept].mean() == pytest.approx(1 / 3)
     value, kept = metrics.for_means("rmse", [row["rmse"] for row in rows], undefined)
     assert kept.sum() == 3 and np.isnan(value[kept]).sum() == 1
-    assert np.isnan(metrics.mean_r([row for row in rows if row["subject"] == "dull"]))
-
-
-def test_masked_r_ignores_what_is_masked():
-    rng = np.random.default_rng(0)
-    truth, estimate = rng.normal(size=30), rng.normal(size=(4, 30))
-    mask = rng.random((4, 30)) < 0.7
-    mask[3] = False
-    result = metrics.masked_r(truth, np.where(mask, estimate, np.nan), mask)
-    for i in range(3):
-        oracle = scipy.stats.pearsonr(truth[mask[i]], estimate[i][mask[i]]).statistic
-        assert result[i] == pytest.approx(oracle)
-    assert np.isnan(result[3])

@@ -9,7 +9,7 @@ import numpy as np
 import people
 import pytest
 
-from imujax import UserError, arms, cli, encoder, tables
+from imujax import UserError, arms, checkpoint, cli, encoder, tables
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_from_raw_files_to_the_figure(done):
     assert np.mean(r) > 0.9
 
 
-def test_both_arms_train_and_test_on_the_same_examples(done):
+def test_every_arm_and_stage_is_tested_on_the_same_examples(done):
     found = tables.load_sweep(done / "tasks" / "force")
     runs, index = found.runs, found.predictions["index"]
     by_cell = {}
@@ -83,8 +83,9 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
     with pytest.raises(KeyboardInterrupt):
         cli.run(words)
     folder = tmp_path / "tasks" / "force"
-    kept = {path.name: path.stat().st_mtime_ns for path in (folder / "parts").glob("*.npz")}
+    kept = sorted((folder / "parts").glob("*.npz"))
     assert len(kept) == 3 and not (folder / "summary.json").exists()
+    kept[0].write_bytes(b"damaged")  # a damaged part is computed again
     count = len(groups)
     cli.run(words)
     straight = tables.load_sweep(done / "tasks" / "force")
@@ -144,10 +145,21 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     assert "holds no checkpoint" in said
     said = says(capsys, ["report", tmp_path / "new"])
     assert str(tmp_path / "new") in said
+    said = says(capsys, ["study", *at("--config.encoders.small.loss=symetric")])
+    assert "encoders.small.loss is 'symetric': there are symmetric, one_sided" in said
+    said = says(capsys, ["study", *at("--config.tasks.force.arms.random.weights=Random")])
+    assert "arms.random.weights names 'Random': there are pretrained, random" in said
+    said = says(capsys, ["study", *at("--config.tasks.force.references=('tree',)")])
+    assert "references names 'tree'" in said
+    said = says(capsys, ["build", "sisfall", "--raw", raw, "--data", data, "--workers", "two"])
+    assert "--workers must be a number" in said
+    (tmp_path / "file").touch()
+    said = says(capsys, ["study", *arguments(place, tmp_path / "file" / "below")])
+    assert "file/below" in said
     said = says(capsys, ["sweep", *at("--checkpoint", str(done / "encoders/small"),
                                       "--config.tasks.force.folds=9")])  # fmt: skip
     assert "9 folds need at least 9 subjects, there are 6" in said
-    assert not (tmp_path / "new" / "tasks" / "force" / "runs.csv").exists()
+    assert not (tmp_path / "new" / "tasks").exists()
     assert not data.exists()
 
 
@@ -160,7 +172,8 @@ def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, 
     text = card.read_text()
     try:
         card.write_text(text.replace("[window]\nrate = 100", "[window]\nrate = 50"))
-        said = says(capsys, ["sweep", *arguments(place, tmp_path, *checkpoint)])
+        elsewhere = place | {"data": tmp_path / "data"}
+        said = says(capsys, ["sweep", *arguments(elsewhere, tmp_path, *checkpoint)])
     finally:
         card.write_text(text)
     assert "at 50 Hz but" in said and "100" in said
@@ -175,6 +188,41 @@ def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, cap
     said = says(capsys, ["study", *words])
     assert "was pre-trained on the raw files of" in said
     assert not (tmp_path / "tasks" / "force" / "runs.csv").exists()
+
+
+def test_an_encoder_that_is_not_trained_to_its_end_is_refused(place, tmp_path, capsys, monkeypatch):
+    real = checkpoint.Checkpoints.save
+
+    def killed(self, step, state, card):
+        real(self, step, state, card)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(checkpoint.Checkpoints, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cli.run(["pretrain", *arguments(place, tmp_path)])
+    monkeypatch.undo()
+    said = says(capsys, ["sweep", *arguments(place, tmp_path)])
+    assert "encoder small stands at step 10 of 30; finish `imujax pretrain` first" in said
+
+
+def test_a_built_set_is_found_without_its_card(place, done, tmp_path, monkeypatch):
+    words = [word for word in arguments(place, done) if word not in ("--raw", str(place["raw"]))]
+    monkeypatch.chdir(tmp_path)
+    cli.run(["sweep", *words])
+
+
+def test_compiled_programs_are_kept_between_runs(place, done, tmp_path):
+    """The cache is where HOME says, unless the environment names another place or another use."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_") and k != "XLA_FLAGS"}
+    code = (
+        "import sys, imujax.cli as c; c.run(sys.argv[1:]); import jax;"
+        "print(jax.config.jax_compilation_cache_dir)"
+    )
+    command = [sys.executable, "-c", code, "study", *arguments(place, done)]
+    said = subprocess.run(
+        command, env=clean | {"HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert said.stdout.splitlines()[-1] == f"{tmp_path}/.cache/imujax/jax", said.stderr
 
 
 def test_a_workdir_of_other_settings_is_refused(place, done, capsys):

@@ -47,6 +47,8 @@ def test_batches_are_the_same_for_both_arms_but_not_for_two_draws():
         ({"folds": 7}, "7 folds need at least 7 subjects, there are 6"),
         ({"folds": (("P0", "P1"), ("P1", "P2"))}, "P1 stands twice"),
         ({"axes": {"windows": (0.0,)}}, "fraction 0.0 must lie above 0"),
+        ({"axes": {"windows": (0.5, 0.5)}}, "axes.windows names a fraction twice"),
+        ({"draws": 0}, "at least one draw"),
         ({"axes": {"steps": (0.5,)}}, 'must be "windows" or "subjects"'),
     ],
 )
@@ -83,6 +85,7 @@ def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
 
     monkeypatch.setattr(arms, "train", train)
     chosen = {}
+    assert len(list(arms.choose(arm, cells, SUBJECT, "probe", {}, None, None))) == 3 * 4
     for key, value, note in arms.choose(arm, cells, SUBJECT, "probe", chosen, None, None):
         assert value == 1.0 and note == ""
         chosen[key] = {"probe": value}
@@ -102,5 +105,7 @@ def test_with_one_training_subject_nothing_is_chosen_and_it_is_said(monkeypatch)
     arm.config.axes = {"subjects": (0.1,)}
     cells = grid.cells(arm.config, SUBJECT, seed=0)
     monkeypatch.setattr(arms, "train", lambda *_, **__: [])
-    for _, value, note in arms.choose(arm, cells, SUBJECT, "probe", {}, None, None):
+    found = list(arms.choose(arm, cells, SUBJECT, "probe", {}, None, None))
+    assert len(found) == 3
+    for _, value, note in found:
         assert value == 1.0 and note == "one training subject: nothing chosen"
