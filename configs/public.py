@@ -25,7 +25,7 @@ def get_config(size: str = "full") -> ConfigDict:
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
     config.encoders = ConfigDict(
-        {"waist": common.encoder(("waist",), net, rotation=30.0, steps=800, save_every=200)}
+        {"waist": common.encoder(("waist",), net, rotation=30.0, steps=500, save_every=250)}
     )
     config.tasks = ConfigDict(
         {
@@ -34,7 +34,7 @@ def get_config(size: str = "full") -> ConfigDict:
                 "Stance time, walking",
                 common.arms("waist"),
                 axes={"windows": (0.1, 0.25, 1.0)},
-                finetune_steps=150,
+                finetune_steps=100,
                 **common.SMALL,
             )
         }

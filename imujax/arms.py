@@ -34,28 +34,21 @@ class Arm:
     def key(self, cell: grid.Cell) -> tuple:
         """Which cells start from the same weights: runs go together when their keys are equal.
 
-        The pre-trained weights are the same for every cell, random ones are a draw's own, and with
-        batch norm a fold's own too.
+        The pre-trained weights are the same for every cell, random ones are a draw's own.
         """
-        if not self.random:
-            return ()
-        return (cell.draw, cell.fold) if self.source.stats else (cell.draw,)
+        return (cell.draw,) if self.random else ()
 
     def start(self, cell: grid.Cell) -> tuple[encoder.Encoder, np.ndarray]:
         """The weights a cell starts from, and all examples' embeddings [N, F] under them.
 
-        Random weights with batch norm take their statistics from the unlabelled windows of the
-        fold's training subjects; pre-trained ones bring theirs along.
+        Random weights with batch norm keep the statistics 0 and 1 that they come with until they
+        are tuned: measured on the training windows they made the frozen probe worse.
         """
         key, data = self.key(cell), self.data
         if key not in self.made:
             weights = self.source
             if self.random:
                 weights = encoder.fresh(self.source.card, self.seed + cell.draw)
-            if self.random and weights.stats:
-                rows = np.flatnonzero(~np.isin(data.subject, data.subject[cell.test]))
-                length = None if self.length is None else self.length[rows]
-                weights = encoder.calibrated(weights, data.acc[rows], data.gyr[rows], length)
             self.made[key] = weights, weights.embed(data.acc, data.gyr, self.length)
         return self.made[key]
 

@@ -97,30 +97,6 @@ def fresh(card: dict, seed: int) -> Encoder:
     return Encoder(card, encoders(made["params"]), encoders(made.get("batch_stats", {})))
 
 
-def calibrated(encoder: Encoder, acc, gyr, length=None, batches: int = 64) -> Encoder:
-    """The encoder with its batch-norm statistics measured on these windows; its weights stay.
-
-    Random weights come with the statistics 0 and 1, which fit no data: a probe on them, and the
-    first steps of fine-tuning, would be worse than random weights need be.  Labels are not used.
-    acc, gyr, length as in `Encoder.embed`; `batches` batches of 128 with momentum 0.9.
-    """
-    acc, gyr = samples.standardise(acc, gyr, encoder.card["scales"])
-    rows = np.resize(np.random.default_rng(0).permutation(len(acc)), (batches, 128))
-    stats = encoder.stats
-    for row in rows:
-        part = None if length is None else np.asarray(length, np.int32)[row]
-        stats = _measure(encoder.net, encoder.params, stats, acc[row], gyr[row], part)
-    return dataclasses.replace(encoder, stats=jax.device_get(stats))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _measure(net, params, stats, acc, gyr, length):
-    variables = {"params": params, "batch_stats": stats}
-    return net.apply(
-        variables, acc, gyr, length, train=True, method="features", mutable=["batch_stats"]
-    )[1]["batch_stats"]
-
-
 def _init(card: dict):
     """key -> the variables of the regressor of this card."""
     net, window = towers.Regressor(card["net"]), jnp.zeros((2, card["window"], 1, 3))

@@ -7,8 +7,14 @@ import pytest
 
 CACHE = pathlib.Path(__file__).parents[1] / ".cache" / "jax"
 
-# Before jax is imported anywhere: four virtual devices, so that sharding is tested on any machine.
-os.environ.setdefault("XLA_FLAGS", "--xla_force_host_platform_device_count=4")
+# Before jax is imported anywhere: four virtual devices, so that sharding is tested on any machine,
+# and patience between them, since a busy machine may let one of them wait for minutes.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_force_host_platform_device_count=4"
+    " --xla_cpu_collective_call_warn_stuck_timeout_seconds=300"
+    " --xla_cpu_collective_call_terminate_timeout_seconds=600",
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")

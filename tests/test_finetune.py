@@ -179,19 +179,3 @@ def test_augmentation_moves_inside_the_valid_part_and_turns_both_modalities_alik
     np.testing.assert_allclose(turned_gyr, 2 * np.asarray(turned), rtol=1e-5, atol=1e-5)
     cosine = (np.asarray(turned) * np.asarray(acc)).sum(-1)[:, 19] / length[:, 19] ** 2
     assert cosine.min() >= np.cos(np.deg2rad(25.01)) and cosine.min() < 0.95
-
-
-def test_random_weights_get_the_statistics_of_the_data_and_keep_their_weights():
-    """After calibration the eval-mode features are those of one large batch in training mode."""
-    data, raw = task(), encoder.fresh(card("batch"), 0)
-    found = encoder.calibrated(raw, data.acc, data.gyr)
-    jax.tree.map(np.testing.assert_array_equal, found.params, raw.params)
-    net = found.net
-    batch = [x / SCALE[name]["sd"] - SCALE[name]["mean"] / SCALE[name]["sd"]
-             for name, x in (("acc", data.acc), ("gyr", data.gyr))]  # fmt: skip
-    variables = {"params": raw.params, "batch_stats": raw.stats}
-    whole, _ = net.apply(variables, *batch, None, train=True, method="features",
-                         mutable=["batch_stats"])  # fmt: skip
-    whole = np.asarray(whole)
-    before, after = (np.abs(e.embed(data.acc, data.gyr) - whole).mean() for e in (raw, found))
-    assert after < 0.15 * before and after < 0.05 * whole.std()
