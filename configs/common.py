@@ -1,7 +1,8 @@
 """The sections that every experiment is made of, with the defaults of this house.
 
 An experiment is a ConfigDict {seed, data_sets, encoders, tasks}; the words are explained where they
-are read: data sets in imujax/study.py, encoders in imujax/pretrain.py, tasks in imujax/sweep.py.
+are read: data sets in imujax/study.py, encoders in imujax/samples.py and pretrain.py, tasks in
+imujax/grid.py, arms.py and finetune.py.
 """
 
 from ml_collections import ConfigDict
@@ -71,7 +72,8 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             "shuffle": True,
             "draws": 5,
             # Chosen on inner subjects of each training subset: the probe's penalty and the
-            # learning rate of fine-tuning.
+            # learning rate of fine-tuning.  select: into so many inner folds, so many of which
+            # are validated on, for so many of the draws.
             "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
             "rates": (1e-4, 3e-4, 1e-3, 3e-3),
             "select": {"folds": 4, "splits": 2, "draws": 1},

@@ -13,7 +13,7 @@ import zlib
 import jax
 import numpy as np
 
-from imujax import encoder, finetune, folds, grid, tables
+from imujax import encoder, finetune, folds, grid, mesh, tables
 
 
 class Arm:
@@ -38,7 +38,7 @@ class Arm:
         """
         return (cell.draw,) if self.random else ()
 
-    def start(self, cell: grid.Cell) -> tuple[encoder.Encoder, np.ndarray]:
+    def start(self, cell: grid.Cell) -> tuple[encoder.Encoder, jax.Array]:
         """The weights a cell starts from, and all examples' embeddings [N, F] under them.
 
         Random weights with batch norm keep the statistics 0 and 1 that they come with until they
@@ -49,7 +49,8 @@ class Arm:
             weights = self.source
             if self.random:
                 weights = encoder.fresh(self.source.card, self.seed + cell.draw)
-            self.made[key] = weights, weights.embed(data.acc, data.gyr, self.length)
+            features = weights.embed(data.acc, data.gyr, self.length)
+            self.made[key] = weights, mesh.put(features, mesh.replicated(self.trainer.where))
         return self.made[key]
 
     def group(self, cell: grid.Cell, both: bool) -> int:
@@ -145,18 +146,24 @@ def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
             group = places[first : first + size]
             lanes = [jobs[place][1] for place in group]
             path = parts / f"{arm.name}-{purpose}-{digest(lanes, key)}.npz"
-            if kept(path) is None:
-                save(path, *train_group(arm, lanes, cell, both))
-            for place, estimates in zip(group, read(path, lanes), strict=True):
+            arrays = kept(path)
+            if arrays is None:
+                arrays = train_group(arm, lanes, cell, both)
+                tables.save_arrays(path, arrays)
+            for place, estimates in zip(group, shared_out(arrays, lanes), strict=True):
                 found[place] = estimates
             progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
     return found
 
 
-def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool):
+def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
+    """Estimates of all lanes' test examples end to end, by stage: what a part holds."""
     weights, features = arm.start(cell)
     heads, probes = arm.trainer.probe(lanes, features)
-    return probes, arm.trainer.finetune(lanes, weights, heads) if both else None
+    arrays = {"probe": np.concatenate(probes)}
+    if both:
+        arrays["finetune"] = np.concatenate(arm.trainer.finetune(lanes, weights, heads))
+    return arrays
 
 
 def digest(lanes, key: tuple) -> str:
@@ -169,13 +176,6 @@ def digest(lanes, key: tuple) -> str:
     return found.hexdigest()[:16]
 
 
-def save(path, probes, tuned):
-    arrays = {"probe": np.concatenate(probes)}
-    if tuned is not None:
-        arrays["finetune"] = np.concatenate(tuned)
-    tables.save_arrays(path, arrays)
-
-
 def kept(path) -> dict | None:
     """The arrays of a finished part; None where there is none, or a damaged one."""
     try:
@@ -185,9 +185,9 @@ def kept(path) -> dict | None:
         return None
 
 
-def read(path, lanes) -> list[tuple]:
+def shared_out(arrays: dict, lanes) -> list[tuple]:
     """For each lane its estimates by the probe and by the fine-tuned net, or None."""
-    ends, arrays = np.cumsum([len(lane.test) for lane in lanes])[:-1], kept(path)
+    ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
     probes = np.split(arrays["probe"], ends)
     tuned = np.split(arrays["finetune"], ends) if "finetune" in arrays else [None] * len(lanes)
     return list(zip(probes, tuned, strict=True))

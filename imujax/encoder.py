@@ -15,6 +15,8 @@ import numpy as np
 from imujax import checkpoint, names, samples, towers
 from imujax.errors import UserError
 
+ENCODERS = r"(\w+_)?encoder/.*"  # the names of what pre-training hands on; heads are left behind
+
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
@@ -86,8 +88,8 @@ def load(folder) -> Encoder:
     shapes = jax.eval_shape(_init(card), jax.random.key(0))
     found = {}
     for part, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
-        wanted = encoders(shapes.get(part, {}))
-        found[part] = names.graft(wanted, encoders(saved), [(".*", True)])[0] if wanted else {}
+        wanted = encoders(shapes.get(part, {}))  # no statistics without a norm
+        found[part] = names.graft(wanted, saved, [(ENCODERS, True)])[0] if wanted else {}
     return Encoder(card, *jax.device_get((found["params"], found["batch_stats"])))
 
 

@@ -198,12 +198,8 @@ class Trainer:
     """
 
     def __init__(self, card: dict, task: Task, config, width: int, runs: int):
-        self.net, self.config, self.task, self.width = (
-            towers.Regressor(card["net"]),
-            config,
-            task,
-            width,
-        )
+        self.net, self.config = towers.Regressor(card["net"]), config
+        self.task, self.width = task, width
         self.where = mesh.make("run")
         self.chunk = max(n for n in range(1, 26) if config.finetune_steps % n == 0)  # a dispatch
         data = {"acc": task.acc, "gyr": task.gyr, "length": task.length, "target": task.target}
@@ -212,11 +208,11 @@ class Trainer:
         self.estimate_head = over_lanes(estimate_head, self.where, 2, 1)
         self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net, scale=task.scale)
         self.runs = self.where.size * -(-runs // self.where.size)
+        self.start = jax.jit(self._start, out_shardings=mesh.split(self.where))
         self.some = None
 
     def probe(self, lanes: list[Lane], features) -> tuple[dict, list[np.ndarray]]:
         """Heads [R, ..] on frozen features [N, F], and each lane's estimates for its test set."""
-        features = mesh.put(features, mesh.replicated(self.where))
         heads, found = [], []
         for first in range(0, len(lanes), self.runs):
             group = lanes[first : first + self.runs]
@@ -235,7 +231,8 @@ class Trainer:
         At most `self.runs` lanes; `fit` says how many that is.
         """
         placed = self.place(lanes)
-        state = self.start(encoder, jax.tree.map(lambda x: fill(x, self.runs), heads))
+        heads = jax.tree.map(lambda x: fill(x, self.runs), heads)
+        state = self.start(encoder.params, encoder.stats, heads)
         for first in range(0, self.config.finetune_steps, self.chunk):
             state, _ = self.some(placed, state, self.data, jnp.int32(first))
         found, most = [], max(len(lane.test) for lane in lanes)
@@ -249,36 +246,33 @@ class Trainer:
     def place(self, lanes: list[Lane]) -> dict:
         return mesh.put(stack(lanes, self.task, self.runs, self.width), mesh.split(self.where))
 
-    def start(self, encoder, heads) -> dict:
+    def _start(self, params, stats, heads) -> dict:
         """The stacked state of lanes that begin with one encoder and heads [R, ..] of their own."""
         runs = len(heads["bias"])
-
-        @functools.partial(jax.jit, out_shardings=mesh.split(self.where))
-        def make(params, stats, heads):
-            params, stats = jax.tree.map(
-                lambda x: jnp.broadcast_to(jnp.asarray(x)[None], (runs, *x.shape)), (params, stats)
-            )
-            params = params | {"output": heads}
-            opt = jax.vmap(optim.adam(self.config.weight_decay).init)(params)
-            return {"params": params, "stats": stats, "opt": opt}
-
-        return make(encoder.params, encoder.stats, heads)
+        params, stats = jax.tree.map(
+            lambda x: jnp.broadcast_to(x[None], (runs, *x.shape)), (params, stats)
+        )
+        params = params | {"output": heads}
+        opt = jax.vmap(optim.adam(self.config.weight_decay).init)(params)
+        return {"params": params, "stats": stats, "opt": opt}
 
     def fit(self, encoder, features: int, room: float) -> int:
         """Compile the fine-tuning step for as many lanes as `room` bytes a device allow.
 
-        The compiled program's own account counts: temporaries, and the state before and after.
-        Raises UserError where not even one lane a device fits.
+        The compiled program's own account counts: temporaries, and the state before and after;
+        nothing is placed on a device to find out.  Raises UserError where not even one lane fits.
         """
         lane = Lane(np.zeros(1, int), np.zeros(1, int), penalty=1.0, rate=0.0, seed=0)
         fixed = {"net": self.net, "scale": self.task.scale, "config": self.config}
         step = over_lanes(train_some, self.where, 2, 2, **fixed, steps=self.chunk)
         while True:
-            zeros = {"kernel": np.zeros((self.runs, features, 1), np.float32),
-                     "bias": np.zeros((self.runs, 1), np.float32)}  # fmt: skip
-            state = self.start(encoder, zeros)
+            shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}
+            heads = {key: jax.ShapeDtypeStruct(shape, np.float32) for key, shape in shapes.items()}
+            state = jax.eval_shape(self.start, encoder.params, encoder.stats, heads)
+            state = mesh.described(state, mesh.split(self.where))
             self.some = step.lower(self.place([lane]), state, self.data, jnp.int32(0)).compile()
-            held = sum(x.nbytes for x in jax.tree.leaves(state)) / self.where.size
+            leaves = jax.tree.leaves(state)
+            held = sum(x.size * x.dtype.itemsize for x in leaves) / self.where.size
             needed = self.some.memory_analysis().temp_size_in_bytes + 2 * held
             if needed <= room:
                 return self.runs

@@ -42,6 +42,11 @@ def put(tree, sharding):
     return jax.tree.map(place, tree)
 
 
+def described(tree, sharding):
+    """Shapes and dtypes of a tree with a sharding, to compile for it before it is there."""
+    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
+
+
 def fetch(tree):
     """Arrays of any sharding as NumPy arrays on this host; split ones are gathered."""
 

@@ -11,7 +11,7 @@ import shutil
 
 import numpy as np
 
-from imujax import arms, datasets, encoder, grid, log, pretrain, samples, shallow, tables
+from imujax import arms, datasets, encoder, grid, log, mesh, pretrain, samples, shallow, tables
 from imujax.errors import UserError
 
 
@@ -107,8 +107,8 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
                 if name == "trees":
                     features, fit = sampled, shallow.trees
                 elif name.startswith("ridge+"):
-                    h = compared[name.removeprefix("ridge+")].start(cell)[1]
-                    features = np.concatenate([statistics, h], axis=1)
+                    _, embedding = compared[name.removeprefix("ridge+")].start(cell)
+                    features = np.concatenate([statistics, mesh.fetch(embedding)], axis=1)
                 estimate, chosen = fit(
                     features,
                     target,
