@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imujax import analysis, metrics
+from imujax import analysis, metrics, wording
 from imujax.inference import holm
 from imujax.tables import Sweep, name_of
 
@@ -139,7 +139,7 @@ def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
                     baseline,
                     axis,
                     main,
-                    analysis.verdict(main, fine, arm, baseline),
+                    wording.verdict(main, fine, arm, baseline),
                     analysis.reduction(sweep, arm, baseline, axis=axis) if full else None,
                     [row for row in rows[arm] if row["axis"] == axis],
                 )

@@ -8,9 +8,9 @@ import re
 from collections.abc import Sequence
 
 from imujax import figures
-from imujax.analysis import percent
 from imujax.digest import Comparison, Task, reference_sentence
 from imujax.inference import LEVEL, RESAMPLES
+from imujax.wording import percent
 
 CSS = """
 :root { color-scheme: light; }

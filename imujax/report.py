@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from imujax import figures, page, tables
+from imujax import agreement, figures, page, tables
 from imujax.digest import Task, digest, reference_sentence
 from imujax.errors import UserError
 from imujax.inference import BOOTSTRAP_SEED, LEVEL, RESAMPLES
@@ -28,7 +28,7 @@ def report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
     curves = figures.curves_figure(found)
     svg = figures.svg(curves)
     pictures = [
-        figures.png(figures.agreement_figure(task), dpi=130) if task.conditions else None
+        figures.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
         for task in found
     ]
     files = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from imujax import analysis, inference, tables
+from imujax import analysis, inference, tables, wording
 from imujax.errors import UserError
 
 TASK = "peak knee flexion moment"
@@ -282,16 +282,16 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
     sweep = tables.load_sweep(tmp_path / "t")
     main = analysis.overall(sweep, *PAIR)
     assert main["difference"] == pytest.approx(gain, abs=1e-6)
-    result = analysis.verdict(main, analysis.differences(sweep, *PAIR), *PAIR)
+    result = wording.verdict(main, analysis.differences(sweep, *PAIR), *PAIR)
     assert result["word"] == word
-    assert analysis.signed(gain) in result["sentence"] and str(n) in result["sentence"]
+    assert wording.signed(gain) in result["sentence"] and str(n) in result["sentence"]
     assert ("none is significant" in result["sentence"]) == (word[:6] == "cannot")
 
 
 def test_an_interval_alone_is_no_verdict():
     main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t": 0.11}
-    assert analysis.verdict(main, [], *PAIR)["word"] == "cannot be told from chance"
-    assert analysis.verdict(main | {"p_t": 0.01}, [], *PAIR)["word"] == "helps"
+    assert wording.verdict(main, [], *PAIR)["word"] == "cannot be told from chance"
+    assert wording.verdict(main | {"p_t": 0.01}, [], *PAIR)["word"] == "helps"
 
 
 # Conditions
@@ -381,4 +381,4 @@ def test_tables_are_written_whole(tmp_path):
     assert path.read_text(encoding="utf-8") == 'x,y,z\n0.123456789,,"ä,b"\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
     (tmp_path / "summary").mkdir()
-    assert json.dumps(analysis.percent(0.158489)) == '"16 %"'
+    assert json.dumps(wording.percent(0.158489)) == '"16 %"'

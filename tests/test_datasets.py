@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from test_builders import write_ipol, write_sisfall
+from raw_files import write_ipol, write_sisfall
 
 from imujax import datasets
 from imujax.data_builders import base

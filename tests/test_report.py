@@ -10,7 +10,7 @@ import fake_sweep
 import numpy as np
 import pytest
 
-from imujax import analysis, digest, figures, inference, page, report, tables
+from imujax import digest, figures, inference, page, report, tables, wording
 from imujax.errors import UserError
 
 EVIL = "<script>alert('GRF')</script>"
@@ -287,7 +287,7 @@ def test_the_reduction_is_written_above_its_panel(found):
     upper = panels(figures.curves_figure(found))[0][0]
     result = found[0].comparisons[0].reduction
     note = next(t.get_text() for t in upper.texts if "same r with" in t.get_text())
-    assert analysis.percent(result["crossing"]) in note
+    assert wording.percent(result["crossing"]) in note
     harm = panels(figures.curves_figure(found))[1][0]
     assert not any("same r with" in t.get_text() for t in harm.texts)
     assert any("told from none" in t.get_text() for t in harm.texts)
