@@ -1,0 +1,1 @@
+"""Movement, forces and inertial sensors by physics, in JAX."""
