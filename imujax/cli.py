@@ -9,6 +9,8 @@ import sys
 from imujax.errors import UserError
 
 EXAMPLES = {
+    "quickstart": "imujax quickstart --workdir work/quick",
+    "simulate": "imujax simulate --out raw/simulated --subjects 5 --sets loading_rate",
     "build": "imujax build sisfall --raw raw/sisfall --data data --window 128",
     "pretrain": "imujax pretrain --config configs/public.py --data data --workdir work",
     "sweep": "imujax sweep --config configs/public.py --data data --workdir work",
@@ -40,6 +42,18 @@ def parser() -> argparse.ArgumentParser:
     config = "configuration, FILE.py[:ARGUMENT] or the name of one that comes with imujax"
     config += "; change a field by --config.FIELD=VALUE"
 
+    quick = verb("quickstart", "the whole study on simulated people, without any data",
+                 workdir=(work, True))  # fmt: skip
+    quick.add_argument("--config", default="simulated", metavar="FILE",
+                       help=config + "; simulated by default")  # fmt: skip
+    simulate = verb("simulate", "simulated people to raw files", out=("folder to write to", False))
+    simulate.add_argument("--subjects", type=int, metavar="N", help="people in each set")
+    simulate.add_argument("--sets", metavar="NAMES", help="sets with commas between; all of them")
+    simulate.add_argument("--seed", type=int, default=0, metavar="S", help="0 by default")
+    simulate.add_argument("--show", metavar="FILE", type=pathlib.Path,
+                          help="draw one of the people, FILE.png or FILE.gif")  # fmt: skip
+    simulate.add_argument("--gait", default="walking", metavar="NAME",
+                          help="of --show: walking or running")  # fmt: skip
     build = verb("build", "raw files to a data set", raw=(raw, True), data=(data, True))
     build.add_argument("name", metavar="NAME", help="a builder, for instance sisfall")
     build.epilog += "; further options are the builder's own, see its README"
@@ -109,7 +123,7 @@ def located(path: str) -> str:
         file = str(resources.files("imujax.configs") / f"{file}.py")
     if not pathlib.Path(file).is_file():
         raise UserError(
-            f"no configuration {path.partition(':')[0]}; give a file, or public, insole"
+            f"no configuration {path.partition(':')[0]}; give a file, or public, insole, simulated"
         )
     return file + colon + argument
 
@@ -132,8 +146,16 @@ def run(words: list[str]):
             print(path)
         return
     use_cache()
+    if args.verb == "simulate":
+        simulate(args, rest)
+        return
     config = configuration(args.config, rest)
     from imujax import study
+
+    if args.verb == "quickstart":
+        for path in study.quickstart(config, args.workdir):
+            print(path)
+        return
 
     study.check(config)
     if args.verb == "study":
@@ -147,6 +169,23 @@ def run(words: list[str]):
     checkpoints = study.checkpoints(config, args.workdir, args.checkpoint)
     for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw):
         print(path)
+
+
+def simulate(args, rest: list[str]):
+    """Write sets of simulated recordings, or draw one person."""
+    from imujax.simulate import people
+
+    if rest:
+        raise UserError(f"no option {rest[0]!r} here; --help lists them")
+    if (args.out is None) == (args.show is None):
+        raise UserError("give --out DIR to write recordings, or --show FILE for a picture")
+    if args.show is not None:
+        print(people.draw(args.show, args.gait, args.seed))
+        return
+    changes = {"seed": args.seed} | ({"subjects": args.subjects} if args.subjects else {})
+    names = args.sets.split(",") if args.sets else list(people.SETS)
+    for name in names:
+        print(people.write(name, people.spec(name, changes), args.out))
 
 
 def use_cache():

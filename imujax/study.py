@@ -4,6 +4,7 @@ Every step is re-entrant, so the study picks up where it was stopped.
 """
 
 import pathlib
+import sys
 
 from imujax import datasets
 from imujax.errors import UserError
@@ -92,3 +93,19 @@ def run(config, data, workdir, raw=None) -> list[pathlib.Path]:
 
     sweeps(config, data, encoders(config, data, workdir, raw), workdir, raw)
     return report.report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
+
+
+def quickstart(config, workdir) -> list[pathlib.Path]:
+    """Simulate the sets that the configuration names, then run its study -> files of the report."""
+    from imujax.simulate import people
+
+    check(config)
+    workdir = pathlib.Path(workdir)
+    for name, changes in config.simulate.items():
+        people.write(name, people.spec(name, changes.to_dict()), workdir / "raw")
+    print(
+        "The people, their movements and forces are SIMULATED: this shows how the study works, "
+        "not what it finds on real people.",
+        file=sys.stderr,
+    )
+    return run(config, workdir / "data", workdir, workdir / "raw")

@@ -188,6 +188,14 @@ def leg(body: Body):
     return -body.joint[..., INDEX["shank_r"], 2], -body.joint[..., INDEX["foot_r"], 2]
 
 
+def centre(body: Body):
+    """Centre of mass of one standing person, from the middle of the hip joints [3] m."""
+    at = []
+    for i, parent in enumerate(PARENT):
+        at.append(body.joint[i] + (at[parent] if parent >= 0 else 0.0))
+    return (body.segment_mass[:, None] * (jnp.stack(at) + body.com)).sum(0) / body.mass
+
+
 def build(mass, height, male, factors: dict, speed, uneven) -> Body:
     """The body of one person.
 

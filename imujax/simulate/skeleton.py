@@ -16,8 +16,9 @@ from imujax.simulate.body import SEGMENTS, Body
 
 PAIR = {name[:-2]: i for i, name in enumerate(SEGMENTS) if name.endswith("_r")}  # right, then left
 NEWTON = 4  # steps from a guess some centimetres off to rounding
-REACH = 0.9970  # of the straight leg: from here on the ankle is drawn in, knee at 9 degrees,
-SLACK = 0.0020  # and more than REACH + SLACK is never reached, knee at 5 degrees
+# Shares of the straight leg: from the first on the ankle is drawn in, and more than the first and
+# the second together is never reached; for a standing leg (knee at 9 and 5 degrees), a loose one.
+REACH, SLACK = (0.9970, 0.9850), (0.0020, 0.0120)
 
 
 class Tracks(NamedTuple):
@@ -29,7 +30,8 @@ class Tracks(NamedTuple):
     turn of the foot in the world.  leg [2, T]: turn of the knee's axis from the pelvis's, left
     positive.  girdle [2, 2, T]: elevation and protraction.  arm [2, 3, T]: flexion, abduction and
     inward turn of the upper arm on the trunk.  elbow [2, 2, T]: flexion, pronation.
-    hand [2, 2, T]: flexion (palm), deviation (thumb side).
+    hand [2, 2, T]: flexion (palm), deviation (thumb side).  loose [2, T]: 0 where the leg may be
+    almost straight, 1 where it is drawn in earlier and more softly (a swinging leg).
     """
 
     root: jax.Array
@@ -43,6 +45,7 @@ class Tracks(NamedTuple):
     arm: jax.Array
     elbow: jax.Array
     hand: jax.Array
+    loose: jax.Array | float = 0.0
 
 
 class Kinematics(NamedTuple):
@@ -106,9 +109,10 @@ def _legs(body: Body, pelvis: jax.Array, turn: jax.Array, tracks: Tracks):
     far = jnp.sqrt(dot(goal, goal))
     along = goal / far
     length = thigh + shank
-    over = (far / length - REACH) / SLACK
+    reach, slack = (a + (b - a) * tracks.loose for a, b in (REACH, SLACK))
+    over = (far / length - reach) / slack
     held = jnp.maximum(over, 0.0)
-    distance = jnp.where(over > 0, length * (REACH + SLACK * held / (1 + held**3) ** (1 / 3)), far)
+    distance = jnp.where(over > 0, length * (reach + slack * held / (1 + held**3) ** (1 / 3)), far)
     inward = turn[:, 0, None] * -jnp.sin(tracks.leg) + turn[:, 1, None] * jnp.cos(tracks.leg)
     axis = inward - dot(inward, along) * along
     axis = axis / jnp.sqrt(dot(axis, axis))
@@ -254,3 +258,11 @@ def kinematics(body: Body, tracks: Callable[[jax.Array], Tracks], t: jax.Array, 
 
     ((p, r), (v, rr)), (_, (a, ra)) = jax.jvp(rate, (t,), (jnp.ones_like(t),))
     return Kinematics(p, v, a, r, rr, ra)
+
+
+def knee_flexion(kin: Kinematics) -> jax.Array:
+    """Angle between thigh and shank [2, T] rad (right, left); the knee is a hinge about y."""
+    thigh = kin.rotation[PAIR["thigh"] : PAIR["thigh"] + 2]
+    shank = kin.rotation[PAIR["shank"] : PAIR["shank"] + 2]
+    ahead, up = ((thigh[:, :, axis] * shank[:, :, 2]).sum(1) for axis in (0, 2))
+    return jnp.arctan2(ahead, up)

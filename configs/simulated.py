@@ -1,0 +1,67 @@
+"""The whole study on simulated people: three labelled tasks, an encoder for each.
+
+    imujax quickstart --workdir work/simulated                             (minutes, two cores)
+    imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
+
+The people who move without labels are others than those with force plates, their units are put on
+with more scatter and have less noise: `simulate` says how, over imujax/simulate/people.py.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax import resnet
+from imujax.configs import common
+
+SIZES = {
+    # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning
+    "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000, "finetune": 300},
+    "quick": {"movi": (10, 6.0), "labelled": (8, 6.0), "steps": 250, "finetune": 60},
+    "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
+}
+# Labelled units are put on with care.
+GAP = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8}}
+
+
+def get_config(size: str = "quick") -> ConfigDict:
+    if size not in SIZES:
+        raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
+    chosen = SIZES[size]
+    config = ConfigDict({"seed": 0})
+    subjects, seconds = chosen["movi"]
+    config.simulate = ConfigDict({"movi": {"subjects": subjects, "seconds": seconds}})
+    for name in ("loading_rate", "peak_force", "knee_moment"):
+        config.simulate[name] = ConfigDict(GAP | {"seconds": chosen["labelled"][1]})
+        if chosen["labelled"][0]:
+            config.simulate[name].subjects = chosen["labelled"][0]
+    config.data_sets = ConfigDict(
+        {
+            "fast": common.data_set("simulated", "movi", rate=200.0, window=128),
+            "slow": common.data_set("simulated", "movi", rate=100.0, window=128),
+            **{
+                name: common.data_set("simulated", name, task=name)
+                for name in ("loading_rate", "peak_force", "knee_moment")
+            },
+        }
+    )
+    net = resnet.tan2023("none") | {"pool": "mean_max"}
+    net = net if size == "full" else resnet.tiny("none")
+    train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": chosen["steps"]}
+    train |= {} if size == "full" else {"batch": 256, "learning_rate": 3e-3}
+    config.encoders = ConfigDict(
+        {
+            "fast": common.encoder(("fast",), net, rate=200.0, **train),
+            "slow": common.encoder(("slow",), net, rate=100.0, **train),
+        }
+    )
+    fewer = {} if size == "full" else common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}}
+    fewer |= {} if size == "full" else {"draws": 1, "folds": 4}
+    config.tasks = ConfigDict()
+    for name, title, encoder in (
+        ("loading_rate", "Vertical loading rate, running", "fast"),
+        ("peak_force", "Peak vertical ground reaction force, walking", "fast"),
+        ("knee_moment", "Peak knee flexion moment, walking", "slow"),
+    ):
+        config.tasks[name] = common.task(
+            name, title, common.arms(encoder), finetune_steps=chosen["finetune"], **fewer
+        )
+    return config

@@ -1,0 +1,181 @@
+"""The files of simulated trials, as `imujax simulate` writes them.  No tfds or jax here."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from imujax import datasets, labels, windows
+from imujax.errors import UserError
+from imujax.recordings import Recording
+
+WINDOWS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
+# task: sensors, rate [Hz], window, target
+TASKS = {
+    "loading_rate": (("shank_l",), 200.0, 64, {"name": "vertical loading rate", "unit": "BW/s"}),
+    "peak_force": (
+        ("trunk", "shank_r"), 200.0, 128, {"name": "peak vertical ground force", "unit": "BW"},
+    ),
+    "knee_moment": (
+        ("trunk", "pelvis", "thigh_r", "shank_r", "foot_r", "thigh_l", "shank_l", "foot_l"),
+        100.0, 128, {"name": "peak knee flexion moment", "unit": "%BW*BH"},
+    ),
+}  # fmt: skip
+LEFTWARDS = np.array([0.0, 1.0, 0.0])
+
+
+def complete(given: dict) -> dict:
+    """All options of the task ("windows", "loading_rate", "peak_force", "knee_moment")."""
+    given = dict(given)
+    task = given.pop("task", "windows")
+    if task != "windows" and task not in TASKS:
+        raise UserError(f"task must be windows, {', '.join(TASKS)}, not {task!r}")
+    if task != "windows":
+        return {"task": task, **datasets.complete({}, given)}
+    options = datasets.complete(WINDOWS, given)
+    return {"task": task, **options, "stride": int(options["stride"] or options["window"])}
+
+
+def config(options: dict) -> str:
+    """Name of the folder, e.g. windows_100hz_w128_s128 or knee_moment."""
+    if options["task"] != "windows":
+        return options["task"]
+    name = "windows_{rate:g}hz_w{window}_s{stride}".format(**options)
+    if options["motion"] != WINDOWS["motion"]:
+        name += "_m{motion:g}".format(**options)
+    return name
+
+
+def describe(options: dict) -> dict:
+    """Metadata that follow from the options; `sensors` of windows are those of MoVi."""
+    if options["task"] == "windows":
+        sensors, rate, window, targets = SEVENTEEN, options["rate"], options["window"], []
+    else:
+        sensors, rate, window, target = TASKS[options["task"]]
+        targets = [target]
+    return {
+        "sensors": list(sensors),
+        "rate": rate,
+        "window": window,
+        "stride": options.get("stride"),
+        "frame": "of the segments: x forward, y left, z up in standing",
+        "units": {"acc": "m/s^2", "gyr": "rad/s"},
+        "targets": targets,
+        "simulated": True,
+    }
+
+
+SIDES = ("r", "l")
+PAIRS = ("thigh", "shank", "foot", "shoulder", "upper_arm", "forearm", "hand")
+SEVENTEEN = ("pelvis", "trunk", "head", *(f"{name}_{side}" for name in PAIRS for side in SIDES))
+
+
+def files(raw: Path, options: dict) -> list[Path]:
+    """The trials of one simulated set, <subject>/<trial>.npz."""
+    found = sorted(raw.glob("*/*.npz"))
+    if not found or not (raw / "set.json").is_file():
+        raise UserError(
+            f"{raw} has no simulated trials: give the folder of one set, which holds set.json and "
+            "a folder for each subject, or write one with `imujax simulate`"
+        )
+    return found
+
+
+def trial(path: Path, wanted: tuple[str, ...]) -> tuple[Recording, dict[str, np.ndarray]]:
+    """One trial: the recording of the sensors wanted, and all arrays of the file."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+        sensors = [str(name) for name in arrays["sensors"]]
+        places = [sensors.index(name) for name in wanted]
+        recording = Recording(
+            subject=str(arrays["subject"]),
+            recording=str(arrays["recording"]),
+            sensors=wanted,
+            rate=float(arrays["rate"]),
+            acc=arrays["acc"][:, places].astype(np.float64),
+            gyr=arrays["gyr"][:, places].astype(np.float64),
+            source=str(path),
+            activity=str(arrays["recording"]),
+            mass=float(arrays["mass"]),
+            height=float(arrays["height"]),
+        )
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise UserError(
+            f"{path} is no simulated trial with the sensors {', '.join(wanted)} ({error}): "
+            "simulate the set again"
+        ) from error
+    return recording, arrays
+
+
+def examples(path: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+    """Examples of one trial, what was dropped, and its seconds."""
+    task = options["task"]
+    recording, arrays = trial(path, SEVENTEEN if task == "windows" else TASKS[task][0])
+    seconds = len(recording.acc) / recording.rate
+    if task == "windows":
+        kept, dropped = windows.examples(
+            recording, options["rate"], options["window"], options["stride"], options["motion"]
+        )
+        return kept, dropped, seconds
+    if "force" not in arrays:
+        raise UserError(f"{path} has no forces: {task} needs a set of walking or running")
+    starts, lengths, targets, dropped = FINDERS[task](recording, arrays)
+    window, rate = TASKS[task][2], TASKS[task][1]
+    kept = []
+    for start, length, target in zip(starts, lengths, targets, strict=True):
+        acc, valid = windows.pad(recording.acc[start : start + length], window)
+        gyr, _ = windows.pad(recording.gyr[start : start + length], window)
+        kept.append(
+            windows.example(
+                recording, acc, gyr, start / rate, recording.activity,
+                condition=recording.activity, target=[target], length=valid,
+            )
+        )  # fmt: skip
+    return kept, +dropped, seconds
+
+
+def _loading_rates(recording: Recording, arrays: dict):
+    """Every contact of the left foot in running (labels.loading_rates)."""
+    force = arrays["force"][:, 1, 2]
+    strikes, rates, dropped = labels.loading_rates(force, 1000.0, recording.mass, recording.source)
+    starts, kept = labels.strike_windows(strikes, 1000.0, len(recording.acc))
+    dropped["contacts whose window leaves the recording"] += int((~kept).sum())
+    return starts, [64] * len(starts), rates[kept], dropped
+
+
+def _peak_forces(recording: Recording, arrays: dict):
+    """Windows with the right foot's peak force in their middle (labels.stance_peaks)."""
+    force = labels.plate_force(arrays["force"][:, 0, 2], 1000.0, recording.source)
+    strikes, offs = (np.round(arrays[f"{e}_right"] * 200).astype(int) for e in ("strike", "off"))
+    peaks, values, dropped = labels.stance_peaks(
+        force, strikes, offs, recording.mass, recording.source
+    )
+    starts, which, refused = labels.peak_windows(len(recording.acc), peaks, values)
+    return starts, [128] * len(starts), values[which], dropped + refused
+
+
+def _knee_moments(recording: Recording, arrays: dict):
+    """Every step of the right foot (labels.knee_flexion_peaks), by the cross product."""
+    step = round(len(arrays["knee"]) / len(recording.acc))
+    moment = labels.knee_moment_cross(
+        arrays["force"][::10, 0], arrays["cop"][::step, 0], arrays["knee"][::step, 0], LEFTWARDS
+    )
+    moment = labels.percent_bw_bh(moment, recording.mass, recording.height, recording.source)
+    strikes, offs = (np.round(arrays[f"{e}_right"] * 100).astype(int) for e in ("strike", "off"))
+    starts, lengths, kept = labels.knee_steps(strikes, offs, len(recording.acc))
+    dropped = windows.Dropped({"steps that leave the recording": int((~kept).sum())})
+    steps = np.zeros((len(starts), 128))
+    for row, start, length in zip(steps, starts, lengths, strict=True):
+        row[:] = windows.pad(moment[start : start + length], 128)[0]
+    peaks, found, refused = labels.knee_flexion_peaks(steps, lengths)
+    return starts[found], np.minimum(lengths[found], 128), peaks, dropped + refused
+
+
+FINDERS = {
+    "loading_rate": _loading_rates,
+    "peak_force": _peak_forces,
+    "knee_moment": _knee_moments,
+}

@@ -1,0 +1,133 @@
+"""Angular momentum: the forces must turn the body as it is seen to turn.
+
+The feet's forces are chosen before anything turns, so their moment about the centre of mass is not
+yet the rate of the body's angular momentum.  Two things give way: the trunk's angles, by a smooth
+course that is solved for over the whole walk, and the centre of pressure under the feet, at every
+sample and within a few centimetres.  What then remains is the residual of `dynamics.balance`.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from imujax.recordings import G
+from imujax.simulate import dynamics, gait, skeleton
+from imujax.simulate.body import PARENT, Body, leg
+
+SHIFT = (0.045, 0.025)  # m, how far the centre of pressure is moved at most: along, across
+TWIST = 0.010  # body weight times height, the largest free moment (Holden and Cavanagh 1991)
+SOFT = 0.08  # body weight: under less force the centre of pressure is left where it is
+GRID = 0.02  # s, where the trunk is solved
+LEAN = 0.03  # rad of the trunk's correction cost as much
+MISS = 0.005  # as so many m times body weight of a moment in excess
+MOST = 0.15  # m times body weight of excess that is worked on at once
+ROUNDS, LOWERED = 2, 3  # how often the trunk is solved, and the height after each time
+
+
+def pressure(body: Body, walk: gait.Walk, t: jax.Array, shift: jax.Array) -> jax.Array:
+    """Centre of pressure under each foot [2, 3, T], moved by `shift` [2, T] m along and across."""
+    k = gait.foot_contact(walk, t)
+    share = jnp.clip((t - walk.strike[k]) / walk.stance[k], 0, 1)
+    ahead = gait.pressure(body, walk, share)
+    yaw, tilt = walk.yaw[k], walk.ground.tilt
+    along = ahead * jnp.cos(yaw) + shift[0]
+    across = ahead * jnp.sin(yaw) + shift[1]
+    path = jnp.stack([along * jnp.cos(tilt), across, along * jnp.sin(tilt)])
+    return jnp.moveaxis(walk.foot[:, k] + path, 1, 0)
+
+
+def _nominal(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
+    force, _ = gait.ground_force(walk, t)
+    none = jnp.zeros((2, t.shape[0]), t.dtype)
+    return dynamics.Loads(force * body.mass * G, pressure(body, walk, t, none), none)
+
+
+def loads(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -> dynamics.Loads:
+    """What the ground does to each foot at t [T]; `kin` is the walk's kinematics at the same t.
+
+    The centre of pressure is moved, and a free moment added, so that the moments balance, as far
+    as SHIFT and TWIST allow.
+    """
+    plain = _nominal(body, walk, t)
+    excess = dynamics.balance(body, kin, plain)
+    weight = body.mass * G
+    up = plain.force[:, 2].sum(0)
+    share = up / (up**2 + (SOFT * weight) ** 2)
+    limit = jnp.array(SHIFT)[:, None]
+    shift = limit * jnp.tanh(jnp.stack([excess[1], -excess[0]]) * share / limit)
+    most = TWIST * weight * body.height * up / (up + SOFT * weight)
+    # Moving the feet's forces turns them about the vertical as well.
+    across = (shift[0] * plain.force[:, 1] - shift[1] * plain.force[:, 0]).sum(0)
+    twist = -most * jnp.tanh((excess[2] + across) / (most + 1e-6 * weight))
+    part = plain.force[:, 2] / (up + 1e-6 * weight)
+    return plain._replace(cop=pressure(body, walk, t, shift), free=twist * part)
+
+
+def settle(body: Body, walk: gait.Walk) -> gait.Walk:
+    """The walk within reach of the legs, its trunk solved so that the moments nearly balance."""
+    samples = int((walk.fix.shape[1] - 6) * gait.FIX / GRID)
+    t = walk.begin + (jnp.arange(samples) + 0.5) * GRID
+    walk = lower(body, walk, t)
+    for _ in range(ROUNDS):
+        walk = walk._replace(fix=_corrected(body, walk, gait.kinematics(body, walk, t), t))
+        walk = lower(body, walk, t)
+    return walk
+
+
+@jax.jit
+def lower(body: Body, walk: gait.Walk, t: jax.Array) -> gait.Walk:
+    """Lower the centre of mass until no standing leg is out of reach at t [T]."""
+    k = gait.foot_contact(walk, t)
+    stands = t < walk.strike[k] + walk.stance[k]
+
+    def again(walk, _):
+        tracks = gait.tracks(body, walk, t)
+        position, _ = skeleton.pose(body, tracks, True)
+        hip = position[skeleton.PAIR["thigh"] : skeleton.PAIR["thigh"] + 2]
+        far = jnp.sqrt(((tracks.ankle - hip) ** 2).sum(1))
+        far = jnp.where(stands, far, 0).max()
+        over = jnp.maximum(far - skeleton.REACH[0] * sum(leg(body)), 0)
+        return walk._replace(place=walk.place.at[2].add(-1.1 * over)), None
+
+    return jax.lax.scan(again, walk, None, length=LOWERED)[0]
+
+
+@jax.jit
+def _corrected(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -> jax.Array:
+    """Coefficients [3, K] with which less moment is in excess; linear least squares, each axis."""
+    count = walk.fix.shape[1]
+    basis = gait.spline(jnp.eye(count, dtype=t.dtype), (t - walk.begin) / gait.FIX).T
+    bend = (basis[2:] - 2 * basis[1:-1] + basis[:-2]) / GRID**2
+    weight = body.mass * G
+    plain = _nominal(body, walk, t)
+    excess = dynamics.balance(body, kin, plain)[:, 1:-1] / weight  # m
+    excess = MOST * jnp.tanh(excess / MOST)  # a leg that is almost straight makes it jump
+    up = plain.force[:, 2, 1:-1].sum(0) / weight
+    room = jnp.stack([up * SHIFT[1], up * SHIFT[0], up * TWIST * body.height]) / 2
+    cost = 1 / jnp.sqrt(MISS**2 + room**2)  # [3, samples]
+
+    def axis(excess, cost, inertia, old):
+        rows = jnp.concatenate([cost[:, None] * bend * inertia, jnp.eye(count) / LEAN])
+        goal = jnp.concatenate([cost * (excess + bend @ old * inertia), jnp.zeros(count)])
+        return jnp.linalg.lstsq(rows, goal)[0]
+
+    return jax.vmap(axis)(excess, cost, _trunk_inertia(body) / weight, walk.fix)
+
+
+def _trunk_inertia(body: Body) -> jax.Array:
+    """About the waist, of all that turns with the trunk when the whole body's centre stays [3]."""
+    turning = (1, *range(9, 17))  # trunk, shoulders, arms hanging
+    carried = jnp.array(turning)
+    at = {1: jnp.zeros(3)}
+    for i in range(9, 17):
+        at[i] = at[PARENT[i]] + body.joint[i]
+    place = jnp.stack([at[i] for i in turning]) + body.com[carried]
+    mass = body.segment_mass[carried]
+    head = body.segment_mass[2]
+    centre = ((mass[:, None] * place).sum(0) + head * body.joint[2]) / (mass.sum() + head)
+    square = place**2
+    spread = square.sum(1, keepdims=True) - square
+    own = (body.inertia[carried] + mass[:, None] * spread).sum(0)
+    tied = head * (body.joint[2] @ body.joint[2] - body.joint[2] ** 2)
+    total = mass.sum() + head
+    back = total**2 / body.mass * (centre @ centre - centre**2)
+    return own + tied - back

@@ -1,0 +1,291 @@
+"""Sets of simulated recordings: who moves, how, with which sensors; one file a trial.
+
+The four sets have the shape of the study's: unlabelled movements of many people (as MoVi), and
+three labelled ones (Tan et al. 2021, Camargo et al. 2021, Tan et al. 2022).  A set is a dict of
+plain values, so that another population, placement or noise is a matter of configuration; each
+person and each trial is a function of the seed, the set and their numbers alone.
+"""
+
+import functools
+import json
+import pathlib
+import zlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imujax import log, windows
+from imujax.errors import UserError
+from imujax.recordings import G
+from imujax.simulate import activities, balance, body, dynamics, gait, sensors, skeleton, style
+
+FINE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
+PLATE = 1000.0  # Hz of the force plates
+SECONDS = 10.0  # of a trial
+QUICKEST = 0.27  # s, the shortest step time that a trial has contacts for
+CHUNK = 500  # samples that are computed at once
+
+
+def _gait(name: str, gait: str, speed: float, **more) -> dict:
+    """A trial: speed in m/s (running) or in parts of the preferred one (walking)."""
+    return {"name": name, "gait": gait, "speed": speed, "rise": 0.0, "stairs": False} | more
+
+
+RUNS = [
+    _gait(
+        f"{shoe} {rate} {speed}", "running", speed / 10,
+        manner={"cadence": change} | soles,
+    )
+    for shoe, soles in (
+        ("nike", {"lost": -0.08, "span": 0.12}),
+        ("mini", {"lost": 0.08, "span": -0.12, "strike": 0.06}),
+    )
+    for rate, change in (("baseline", 0.0), ("SI", 0.075), ("SR", -0.075))
+    for speed in (24, 28)
+]  # fmt: skip
+TERRAIN = [
+    *(_gait(f"levelground {n}", "walking", s) for n, s in
+      (("slow", 0.75), ("normal", 1.0), ("fast", 1.25))),
+    *(_gait(f"ramp {n}", "walking", 0.8, rise=r) for n, r in
+      (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))),
+    *(_gait(f"stair {n}", "walking", 0.45, rise=r, stairs=True) for n, r in
+      (("up", 0.25), ("down", -0.25))),
+]  # fmt: skip
+STEPS = [
+    *(_gait(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)),
+    *(_gait(f"toes {n}", "walking", 1.0, manner={"toes": a}) for n, a in
+      (("in", -0.2), ("out", 0.2))),
+    *(_gait(f"width {n}", "walking", 1.0, manner={"width": a}) for n, a in
+      (("narrow", -0.35), ("wide", 0.35))),
+    *(_gait(f"sway {n}", "walking", 1.0, manner={"sway": a}) for n, a in
+      (("small", 0.07), ("large", 0.14))),
+]  # fmt: skip
+MOVES = [{"name": name} for name in activities.NAMES if name not in ("walking", "jogging")]
+MOVES += [_gait("walking", "walking", 0.95), _gait("jogging", "running", 2.4)]
+
+COMMON = {
+    "seed": 0,
+    "seconds": SECONDS,
+    "people": body.PEOPLE,
+    "unit": sensors.UNIT,
+    "scatter": sensors.SCATTER,
+    "manner": 1.0,  # how much people differ in their gait
+    "noise": 1.0,  # how much a step differs from the next
+}
+SETS = {
+    "movi": COMMON | {
+        "subjects": 90, "rate": 100.0, "sensors": list(body.SEGMENTS), "trials": MOVES,
+    },
+    "loading_rate": COMMON | {
+        "subjects": 15, "rate": 200.0, "sensors": ["shank_l"], "trials": RUNS,
+    },
+    "peak_force": COMMON | {
+        "subjects": 21, "rate": 200.0, "sensors": ["trunk", "shank_r"], "trials": TERRAIN,
+    },
+    "knee_moment": COMMON | {
+        "subjects": 17, "rate": 100.0, "trials": STEPS,
+        "sensors": ["foot_l", "foot_r", "shank_r", "thigh_r", "pelvis", "trunk", "shank_l",
+                    "thigh_l"],
+    },
+}  # fmt: skip
+
+
+def spec(name: str, changes: dict) -> dict:
+    """The set of that name with some of its entries changed; a mistake is a UserError."""
+    if name not in SETS:
+        raise UserError(f"no simulated set {name!r}: there are {', '.join(SETS)}")
+    strange = sorted(changes.keys() - SETS[name].keys())
+    if strange:
+        raise UserError(f"a simulated set has no {strange[0]!r}: it has {', '.join(SETS[name])}")
+    return SETS[name] | changes
+
+
+def lay(person, shape, ground, speed, key, noise, seconds) -> gait.Walk:
+    """A walk of `seconds` that is within reach and in balance."""
+    return balance.settle(person, _laid(person, shape, ground, speed, key, noise, seconds))
+
+
+@functools.partial(jax.jit, static_argnames="seconds")
+def _laid(person, shape, ground, speed, key, noise, seconds):
+    contacts = int(seconds / QUICKEST) + 8
+    drawn = gait.noise(key, contacts, shape.force.shape[1], noise)
+    return gait.lay(person, shape, ground, speed, drawn, seconds)
+
+
+def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
+    """Kinematics and loads of a walk at t [T], CHUNK samples at a time: one compiled program."""
+    parts = []
+    for first in range(0, len(t), CHUNK):
+        piece = t[first : first + CHUNK]
+        whole = jnp.concatenate([piece, jnp.repeat(piece[-1:], CHUNK - len(piece))])
+        kin = gait.kinematics(person, walk, whole)
+        parts.append((kin, loads_of(person, walk, kin, whole)))
+    return jax.tree.map(lambda *x: jnp.concatenate(x, -1)[..., : len(t)], *parts)
+
+
+loads_of = jax.jit(balance.loads)
+
+
+@jax.jit
+def perform(person: body.Body, movement, t: jax.Array):
+    """Kinematics of one of the other movements at t [T]."""
+    return skeleton.kinematics(
+        person, lambda time: activities.tracks(person, movement, time), t, False
+    )
+
+
+read = jax.jit(sensors.read, static_argnames=("rate",))
+plates = jax.jit(gait.ground_force)
+
+
+def person_of(spec: dict, name: str, number: int) -> tuple[jax.Array, body.Body]:
+    """The key and the body of one subject of a set."""
+    key = jax.random.fold_in(jax.random.key(spec["seed"]), zlib.crc32(name.encode()))
+    key = jax.random.fold_in(key, number)
+    people = jax.tree.map(np.float32, spec["people"])
+    drawn = body.draw(jax.random.fold_in(key, 0), 1, people)
+    return key, jax.tree.map(lambda x: x[0], drawn)
+
+
+def recording(spec: dict, name: str, number: int, trial: int) -> dict[str, np.ndarray]:
+    """One trial of one subject as the arrays of its file; see README of the builder."""
+    what = spec["trials"][trial]
+    key, person = person_of(spec, name, number)
+    segments = tuple(body.INDEX[s] for s in spec["sensors"])
+    mount = sensors.mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
+    count = int(spec["seconds"] * FINE)
+    chance = jax.random.fold_in(key, 100 + trial)
+    out = {
+        "subject": f"{name}{number + 1:02d}",
+        "recording": what["name"],
+        "sensors": np.array(spec["sensors"]),
+        "rate": spec["rate"],
+        "mass": float(person.mass),
+        "height": float(person.height),
+    }
+    if "gait" in what:
+        walk = walk_of(spec, what, key, person, chance)
+        t = walk.begin + jnp.arange(count) / FINE
+        kin, loads = measure(person, walk, t)
+        out |= forces(spec, person, walk, kin, loads)
+    else:
+        own = activities.own(jax.random.fold_in(key, 4), spec["manner"])
+        movement = activities.perform(chance, person, what["name"], spec["seconds"], own)
+        kin = perform(person, movement, jnp.arange(count) / FINE)
+    acc, gyr = read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], FINE)
+    for signal, values in (("acc", acc), ("gyr", gyr)):
+        values = np.moveaxis(np.asarray(values), 2, 0)  # [T, S, 3]
+        out[signal] = windows.resample(values, FINE, spec["rate"]).astype(np.float32)
+    return out
+
+
+def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk:
+    """The walk of one trial of a person."""
+    manner = style.own(jax.random.fold_in(key, 3), spec["manner"])
+    changes = {k: getattr(manner, k) + v for k, v in what.get("manner", {}).items()}
+    manner = manner._replace(**changes)
+    speed = what["speed"] * (person.speed if what["gait"] == "walking" else 1.0)
+    shape = style.style(what["gait"], person, jnp.asarray(speed, person.mass.dtype), manner)
+    tilt = 0.0 if what["stairs"] else np.arctan(what["rise"])
+    ground = gait.Ground(jnp.float32(what["rise"]), jnp.float32(tilt))
+    return lay(person, shape, ground, speed, chance, spec["noise"], spec["seconds"])
+
+
+def forces(spec, person, walk, kin, loads) -> dict[str, np.ndarray]:
+    """What the plates and the markers say: force [T1, 2, 3] N, cop, knee [T2, 2, 3] m, events s.
+
+    force at 1000 Hz, cop, knee and free (moment [T2, 2] N m) at FINE; right, left.
+    """
+    t = np.arange(int(spec["seconds"] * PLATE)) / PLATE
+    force, _ = plates(walk, walk.begin + jnp.asarray(t, jnp.float32))
+    begin = float(walk.begin)
+    strike = np.asarray(walk.strike, np.float64) - begin
+    off = strike + np.asarray(walk.stance)
+    knee = kin.position[skeleton.PAIR["shank"] : skeleton.PAIR["shank"] + 2]
+    out = {
+        "force": np.moveaxis(np.asarray(force), 2, 0) * float(person.mass) * G,
+        "cop": np.moveaxis(np.asarray(loads.cop), 2, 0),
+        "free": np.asarray(loads.free).T,
+        "knee": np.moveaxis(np.asarray(knee), 2, 0),
+        "knee_moment": np.asarray(moment(person, kin, loads)).T,
+    }
+    for side, name in enumerate(("right", "left")):
+        inside = (strike[side::2] >= 0) & (off[side::2] <= spec["seconds"])
+        out[f"strike_{name}"] = strike[side::2][inside]
+        out[f"off_{name}"] = off[side::2][inside]
+    return {k: v.astype(np.float32) for k, v in out.items()}
+
+
+moment = jax.jit(dynamics.knee_moment)
+
+
+def write(name: str, spec: dict, out: str | pathlib.Path) -> pathlib.Path:
+    """Write the set into OUT/name; files that are there are kept, so a stopped run goes on."""
+    folder = pathlib.Path(out) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    card = folder / "set.json"
+    text = json.dumps({"simulated": True, "name": name} | spec, indent=1, sort_keys=True)
+    if card.is_file() and card.read_text() != text:
+        raise UserError(
+            f"{folder} holds a set simulated with other settings; take another --out or delete it"
+        )
+    card.write_text(text)
+    jobs = [
+        (number, trial)
+        for number in range(spec["subjects"])
+        for trial in range(len(spec["trials"]))
+        if not _file(folder, name, spec, number, trial).is_file()
+    ]
+    progress = log.Progress(len(jobs), f"simulate {name}", "trial")
+
+    def work(job):
+        path = _file(folder, name, spec, *job)
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            np.savez(file, **recording(spec, name, *job))
+        part.replace(path)
+
+    for job in jobs:
+        work(job)
+        progress.update()
+    progress.close()
+    return folder
+
+
+def _file(folder: pathlib.Path, name: str, spec: dict, number: int, trial: int) -> pathlib.Path:
+    what = spec["trials"][trial]["name"].replace("/", "_").replace(" ", "_")
+    return folder / f"{name}{number + 1:02d}" / f"{what}.npz"
+
+
+def draw(path: pathlib.Path, kind: str, seed: int) -> pathlib.Path:
+    """Draw one person walking or running, with forces and traces, to FILE.png or FILE.gif."""
+    from imujax.simulate import picture
+
+    if kind not in style.table():
+        raise UserError(f"no gait {kind!r}: there are {', '.join(style.table())}")
+    made = spec("knee_moment", {"seed": seed, "sensors": ["shank_r"]})
+    what = _gait(kind, kind, 1.0 if kind == "walking" else 3.0)
+    key, person = person_of(made, "shown", 0)
+    walk = walk_of(made, what, key, person, jax.random.fold_in(key, 100))
+    t = walk.begin + jnp.arange(int(3 * FINE)) / FINE
+    kin, loads = measure(person, walk, t)
+    mount = sensors.mounts(key, person, (body.INDEX["shank_r"],), made["scatter"])
+    acc, gyr = read(key, kin, mount, made["unit"], FINE)
+    knee = jnp.rad2deg(skeleton.knee_flexion(kin))
+    weight = float(person.mass) * G
+    time = np.asarray(t - t[0])
+    sides = ("right", "left")
+    traces = {
+        "vertical force": (time, np.asarray(loads.force[:, 2]).T / weight, sides, "BW"),
+        "fore-aft force": (time, np.asarray(loads.force[:, 0]).T / weight, sides, "BW"),
+        "knee flexion": (time, np.asarray(knee).T, sides, "deg"),
+        "knee moment": (time, np.asarray(moment(person, kin, loads)).T, sides, "%BW*BH"),
+        "shank accelerometer": (time, np.asarray(acc[0]).T, ("x", "y", "z"), "m/s^2"),
+        "shank gyroscope": (time, np.asarray(gyr[0]).T, ("x", "y", "z"), "rad/s"),
+    }
+    speed = what["speed"] * (float(person.speed) if kind == "walking" else 1.0)
+    return picture.show(
+        path, person, time, kin, loads, traces, f"a person {kind} at {speed:.1f} m/s"
+    )

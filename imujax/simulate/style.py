@@ -1,0 +1,129 @@
+"""Styles of gait: the calibrated table, a person's own manner, and what a trial asks for.
+
+The table (gait.json) was fitted by least squares to the published curves that the README of the
+builder `simulated` names.  Every entry is a quadratic in the speed of a person with the table's
+leg; others go as it does at the same Froude number: lengths by the leg's length, times by its root.
+"""
+
+import functools
+import json
+from importlib import resources
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imujax.simulate.body import Body, centre, leg
+from imujax.simulate.gait import Style
+
+
+class Manner(NamedTuple):
+    """Deviations from the table; zeros are the table itself.
+
+    cadence, stance, lost, span, swing, arms, width: logarithms of factors on the step rate, the
+    stance's share, the speed lost at contact and the time that takes, the swing's bumps, the arms'
+    swing, and the force towards the middle (which sets the step width).  toes, strike, lean, sway
+    [] rad: toes turned out, toes down at contact, trunk forwards, trunk over the standing leg.
+    pitch [1 + 2H] rad; force [3, J] body weights.
+    """
+
+    cadence: jax.Array
+    stance: jax.Array
+    lost: jax.Array
+    span: jax.Array
+    swing: jax.Array
+    arms: jax.Array
+    width: jax.Array
+    toes: jax.Array
+    strike: jax.Array
+    lean: jax.Array
+    sway: jax.Array
+    pitch: jax.Array
+    force: jax.Array
+
+
+# Standard deviations from person to person.
+PEOPLE = {
+    "cadence": 0.04,
+    "stance": 0.015,
+    "lost": 0.15,
+    "span": 0.10,
+    "swing": 0.05,
+    "arms": 0.30,
+    "width": 0.15,
+    "toes": 0.06,
+    "strike": 0.04,
+    "lean": 0.03,
+    "sway": 0.01,
+    "pitch": 0.008,
+    "force": 0.012,
+}
+GATHERED = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mises)
+
+
+@functools.cache
+def table() -> dict:
+    """{gait: {leg, centre_of_mass, centre, spread, slowest, fastest, fields: {name: [3, ...]}}}."""
+    return json.loads(resources.files("imujax.simulate").joinpath("gait.json").read_text())
+
+
+def own(key: jax.Array, share: float | jax.Array = 1.0) -> Manner:
+    """A person's manner, drawn; the higher harmonics vary less."""
+    fields = next(iter(table().values()))["fields"]
+    shapes = {"pitch": np.shape(fields["pitch"])[1:], "force": np.shape(fields["force"])[1:]}
+    keys = jax.random.split(key, len(Manner._fields))
+    out = {}
+    for name, key in zip(Manner._fields, keys, strict=True):
+        out[name] = share * PEOPLE[name] * jax.random.normal(key, shapes.get(name, ()))
+    count = (shapes["pitch"][0] - 1) // 2
+    fall = jnp.arange(1, count + 1.0)
+    out["pitch"] = out["pitch"] / jnp.concatenate([jnp.ones(1), fall, fall])
+    out["force"] = out["force"] / jnp.arange(1.0, shapes["force"][1] + 1)
+    return Manner(**out)
+
+
+def plain() -> Manner:
+    """The table itself."""
+    return jax.tree.map(jnp.zeros_like, own(jax.random.key(0)))
+
+
+def style(gait: str, body: Body, speed: jax.Array, manner: Manner) -> Style:
+    """The style of `gait` ("walking", "running") of one person at `speed` [m/s]."""
+    entry = table()[gait]
+    scale = (sum(leg(body)) - body.heel[0, 2]) / entry["leg"]  # lengths
+    x = (speed / jnp.sqrt(scale) - entry["centre"]) / entry["spread"]
+
+    def at(name):
+        first, slope, bend = jnp.asarray(entry["fields"][name], x.dtype)
+        return first + x * (slope + x * bend)
+
+    count = (at("pitch").shape[0] - 1) // 2
+    # Toes down at contact: a bump of the pitch about the strike, as a Fourier series.
+    from_strike = jnp.exp(-0.5 * jnp.arange(1, count + 1) ** 2 / GATHERED)
+    bump = jnp.concatenate([jnp.zeros(1), from_strike / from_strike.sum(), jnp.zeros(count)])
+    force = at("force") + manner.force
+    force = force * jnp.stack([jnp.ones(()), jnp.exp(manner.width), jnp.ones(())])[:, None]
+    pulse = at("pulse") * jnp.stack([jnp.ones(()), jnp.exp(manner.lost), jnp.exp(manner.span)])
+    trunk = at("trunk").at[1, 0].add(manner.lean)
+    half = (trunk.shape[1] - 1) // 2
+    trunk = trunk.at[0, 1 + half].add(manner.sway)  # over the right leg in its stance
+    arm = at("arm")
+    arm = jnp.concatenate([arm[:, :1], arm[:, 1:] * jnp.exp(manner.arms)], 1)
+    root = jnp.sqrt(scale)
+    return Style(
+        step=at("step") * root * jnp.exp(-manner.cadence),
+        stance=at("stance") * jnp.exp(manner.stance),
+        force=force,
+        pulse=pulse * jnp.stack([jnp.ones(()), root, root]),
+        pitch=at("pitch") + manner.pitch + manner.strike * bump,
+        swing=at("swing") * scale * jnp.exp(manner.swing),
+        height=at("height") * scale + centre(body)[2] - entry["centre_of_mass"] * scale,
+        pressure=at("pressure"),
+        toes=at("toes") + manner.toes,
+        pelvis=at("pelvis"),
+        trunk=trunk,
+        head=at("head"),
+        arm=arm,
+        elbow=at("elbow"),
+    )

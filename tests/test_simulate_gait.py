@@ -1,0 +1,288 @@
+"""Walking and running against Newton's laws, and against what is published of them."""
+
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imujax import labels
+from imujax.recordings import G
+from imujax.simulate import balance, body, dynamics, gait, skeleton, style
+
+RATE = 200.0  # Hz
+SECONDS = 4.0
+CONTACTS = 28
+SPEEDS = {"walking": 1.3, "running": 2.6}
+LEVEL = (0.0, 0.0)
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+class Case(NamedTuple):
+    body: body.Body
+    walk: gait.Walk
+    t: np.ndarray
+    kin: skeleton.Kinematics
+    loads: dynamics.Loads
+
+
+@cache
+def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL) -> Case:
+    """A person of 1.75 m and 70 kg, in float64."""
+    person = body.standard(70.0, 1.75, 0.5)
+    v = jnp.asarray(speed or SPEEDS[kind])
+    shape = style.style(kind, person, v, style.plain())
+    drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
+    drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
+    land = gait.Ground(*(jnp.asarray(x) for x in ground))
+    walk = balance.settle(person, LAY(person, shape, land, v, drawn))
+    t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
+    kin = gait.kinematics(person, walk, t)
+    return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, kin, t))
+
+
+LAY = jax.jit(lambda *given: gait.lay(*given, seconds=SECONDS))
+LOADS = jax.jit(balance.loads)
+KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
+
+
+def stances(c: Case):
+    """(side, first and last sample) of the stances that lie whole in the samples."""
+    strike, stance = np.asarray(c.walk.strike), np.asarray(c.walk.stance)
+    for k in range(len(strike)):
+        first = np.searchsorted(c.t, strike[k])
+        last = np.searchsorted(c.t, strike[k] + stance[k])
+        if strike[k] >= c.t[0] and strike[k] + stance[k] <= c.t[-1]:
+            yield k % 2, first, last
+
+
+@KINDS
+def test_the_forces_are_mass_times_acceleration_of_the_17_segments(kind):
+    c = case(kind)
+    force, _ = gait.ground_force(c.walk, jnp.asarray(c.t))
+    mass = np.asarray(c.body.segment_mass)
+    centre = np.asarray(c.kin.acceleration) + np.einsum(
+        "sijt,sj->sit", np.asarray(c.kin.rotation_acc), np.asarray(c.body.com)
+    )
+    inertial = np.einsum("s,sit->it", mass, centre) + 70.0 * G * np.array([0, 0, 1.0])[:, None]
+    assert np.abs(np.asarray(force).sum(0) * 70.0 * G - inertial).max() < 1e-6 * 70.0 * G
+
+
+@KINDS
+def test_accelerations_are_those_of_the_positions(kind):
+    c = case(kind)
+    h = 1e-4
+    t = jnp.asarray(c.t)
+    # Neighbours at which a foot strikes or leaves have another third derivative.
+    steps = [np.asarray(gait.kinematics(c.body, c.walk, t + d).velocity) for d in (-h, h)]
+    middle = (steps[1] - steps[0]) / (2 * h)
+    error = np.abs(middle - np.asarray(c.kin.acceleration)).max((0, 1))
+    assert np.percentile(error, 95) < 1e-3 * np.abs(middle).max()
+
+
+def test_no_force_in_flight_and_the_body_falls():
+    c = case("running")
+    up = np.asarray(c.loads.force)[:, 2].sum(0)
+    flight = up == 0
+    assert 0.05 < flight.mean() < 0.45
+    _, _, acc = dynamics.com(c.body, c.kin)
+    assert np.allclose(np.asarray(acc)[:, flight].T, [0, 0, -G], atol=1e-6)
+
+
+@KINDS
+def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
+    c = case(kind, noise=0.0)
+    strikes = np.asarray(c.walk.strike)
+    t = jnp.linspace(strikes[4], strikes[6], 4001)[:-1]
+    force, _ = gait.ground_force(c.walk, t)
+    assert np.asarray(force)[:, 2].sum(0).mean() == pytest.approx(1, abs=0.005)
+    assert np.asarray(force)[:, :2].sum(0).mean(1) == pytest.approx([0, 0], abs=0.005)
+
+
+@KINDS
+def test_a_standing_foot_rolls_and_does_not_slip(kind):
+    c = case(kind)
+    sole = [float(x) for x in gait.sole(c.body)]
+    omega = np.asarray(dynamics.omega(c.kin))
+    for side, first, last in stances(c):
+        # Heel pad and shoe are pressed, and the leg is still a swinging one.
+        settled = max(float(c.walk.style.pulse[2]) * RATE, gait.LOOSE * (last - first))
+        soft = first + int(settled) + 2
+        now = slice(soft, last - 1)
+        i = skeleton.PAIR["foot"] + side
+        ankle, speed = (np.asarray(x)[i][:, now] for x in (c.kin.position, c.kin.velocity))
+        turn = omega[i][:, now]
+        # Of a rolling body the velocity is omega x r, r from the contact to the ankle: r is
+        # perpendicular to nothing else than the ground, so its height must be the ankle's.
+        across = np.linalg.norm(turn[:2], axis=0)
+        level = np.linalg.norm(speed[:2], axis=0)
+        rolls = across > 0.05
+        assert np.allclose(level[rolls] / across[rolls], ankle[2][rolls], rtol=1e-6)
+        reach = np.abs(speed[2][rolls] / across[rolls])
+        assert reach.max() < max(abs(sole[0]), sole[1]) + 1e-9
+        assert np.abs(level[~rolls]).max(initial=0) < 0.05 * 0.2
+
+
+@KINDS
+def test_the_moments_nearly_balance(kind):
+    """What is left over, in body weights times metres: stated in the README of the builder."""
+    c = case(kind)
+    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
+    plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance._nominal(
+        c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
+    assert np.median(left) < 0.5 * np.median(plain)
+    assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.45}[kind]
+
+
+def test_from_above_is_from_below_where_the_moments_balance():
+    c = case("walking")
+    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))).max(0)
+    below = dynamics.joints_from_below(c.body, c.kin, c.loads)
+    above = dynamics.legs_from_above(c.body, c.kin, c.loads)
+    force = np.asarray(below.force) - np.asarray(above.force)
+    moment = np.asarray(below.moment) - np.asarray(above.moment)
+    assert np.abs(force).max() < 1e-6
+    assert (np.abs(moment).max((0, 1, 2)) <= 2 * left + 1e-6).all()
+
+
+def knees(c: Case) -> np.ndarray:
+    return np.rad2deg(np.asarray(skeleton.knee_flexion(c.kin)))
+
+
+@pytest.mark.parametrize(
+    ("speed", "first", "valley", "second"),
+    # Schwartz et al. 2008, J Biomech 41:1639, means of individual peaks; SD .07 to .15.
+    [(0.85, 1.03, 0.89, 1.05), (1.26, 1.13, 0.78, 1.10), (1.65, 1.27, 0.64, 1.15)],
+)
+def test_walking_forces_are_those_published(speed, first, valley, second):
+    c = case("walking", speed)
+    for side, a, b in stances(c):
+        up = np.asarray(c.loads.force)[side, 2, a:b] / (70 * G)
+        n = len(up)
+        found = up[: n // 2].max(), up[n // 4 : 3 * n // 4].min(), up[n // 2 :].max()
+        assert found == pytest.approx((first, valley, second), abs=0.22)
+        ahead = np.asarray(c.loads.force)[side, 0, a:b] / (70 * G)
+        assert -0.35 < ahead.min() < -0.06 and 0.06 < ahead.max() < 0.35
+
+
+def test_walking_peaks_rise_with_speed():
+    peaks = [np.asarray(case("walking", v).loads.force)[:, 2].max() for v in (0.85, 1.26, 1.65)]
+    assert peaks[0] < peaks[1] < peaks[2]
+
+
+def test_knees_bend_as_published():
+    # Schwartz et al. 2008: strike 5.6 (SD 4.7), loading 19, least 1.8 (4.3), swing 60 (4.8) deg;
+    # the simulated person never quite straightens the knee.
+    c = case("walking", 1.26)
+    assert 50 < knees(c).max() < 72
+    assert 3 < knees(c).min() < 20
+    # Fukuchi et al. 2017, PeerJ 5:e3298, at 2.5 m/s: 11 at strike, 42 in stance, 90 in swing.
+    c = case("running", 2.5)
+    assert 78 < knees(c).max() < 105
+    middle = [knees(c)[s, a : (a + b) // 2 + 1].max() for s, a, b in stances(c)]
+    assert all(35 < x < 60 for x in middle)
+
+
+@pytest.mark.parametrize("speed", [2.5, 3.0])
+def test_running_forces_are_those_published(speed):
+    # 2.0 to 2.9 BW (Nilsson and Thorstensson 1989, Acta Physiol Scand 136:217).
+    c = case("running", speed)
+    for side, a, b in stances(c):
+        assert 2.0 < np.asarray(c.loads.force)[side, 2, a:b].max() / (70 * G) < 2.9
+
+
+def test_loading_rates_are_those_published():
+    # Rearfoot runners 51 BW/s at 2.5 m/s (Alcantara et al. 2022, PeerJ 10:e12752), 66 (SD 19) at
+    # 3.7 m/s (Milner et al. 2006); 31 with filtered forces (Fukuchi et al. 2017).
+    c = case("running", 3.0)
+    t = c.walk.begin + jnp.arange(int(SECONDS * 1000)) / 1000
+    force, _ = gait.ground_force(c.walk, t)
+    _, rates, _ = labels.loading_rates(np.asarray(force)[1, 2] * 70 * G, 1000.0, 70.0, "test")
+    assert len(rates) >= 4
+    assert 20 < rates.mean() < 100 and 0.02 < rates.std() / rates.mean() < 0.3
+
+
+def test_steps_follow_the_published_cadence():
+    # Schwartz et al. 2008 at a leg of .88 m, scaled by the root of the leg's length.
+    for speed, cadence in ((0.853, 91.2), (1.262, 113.1), (1.645, 132.7)):
+        root = np.sqrt(0.9 / 0.88)
+        c = case("walking", speed * root, noise=0.0)
+        assert 60 / np.diff(np.asarray(c.walk.strike)).mean() == pytest.approx(
+            cadence / root, rel=0.05
+        )
+
+
+def test_steps_differ_and_a_still_noise_makes_them_equal():
+    varied, same = case("walking"), case("walking", noise=0.0)
+    spread = [np.diff(np.asarray(c.walk.strike))[:-1].std() for c in (varied, same)]
+    assert 0.003 < spread[0] < 0.02 and spread[1] < 1e-12
+
+
+@pytest.mark.parametrize("ground", [(0.1, np.arctan(0.1)), (-0.1, -np.arctan(0.1)), (0.25, 0.0)])
+def test_feet_stand_on_slopes_and_stairs(ground):
+    c = case("walking", 0.9, ground=ground)
+    foot = np.asarray(c.walk.foot)
+    assert np.allclose(foot[2], ground[0] * foot[0], atol=1e-9)
+    path = np.asarray(dynamics.com(c.body, c.kin)[0])
+    assert np.polyfit(path[0], path[2], 1)[0] == pytest.approx(ground[0], abs=0.02)
+
+
+def test_the_sole_is_rolled_over_without_slipping():
+    """d(forwards)/d(pitch) = height, for any shape: against numerical quadrature of the height."""
+    from scipy.integrate import quad
+
+    sole = gait.Sole(*(jnp.asarray(x) for x in (-0.06, 0.13, 0.07)))
+    for pitch in (-0.5, -0.02, 0.3, 1.2):
+        along, up = gait.rolled(sole, jnp.asarray(pitch))
+        area, _ = quad(lambda p: float(gait.rolled(sole, jnp.asarray(p))[1]), 0, pitch)
+        assert float(along) == pytest.approx(area, abs=1e-9)
+        corner = max(x * np.sin(pitch) + 0.07 * np.cos(pitch) for x in (-0.06, 0.13))
+        assert corner < float(up) < corner + 0.007
+
+
+def test_impulses_are_integrals_of_the_force():
+    from scipy.integrate import cumulative_simpson
+
+    t = np.linspace(0, 0.9, 9001)
+    first, second = gait.impulses(jnp.full_like(jnp.asarray(t), 0.6), 4, jnp.asarray(t))
+    hit = gait.pulse_impulses(0.05, jnp.asarray(t))
+    for n in range(4):
+        force = np.where(t < 0.6, np.sin((n + 1) * np.pi * t / 0.6), 0)
+        once = cumulative_simpson(force, x=t, initial=0)
+        assert np.allclose(first[n], once, atol=1e-7)
+        assert np.allclose(second[n], cumulative_simpson(once, x=t, initial=0), atol=1e-7)
+    force = np.where(t < 0.05, (1 - np.cos(2 * np.pi * t / 0.05)) / 2, 0)
+    once = cumulative_simpson(force, x=t, initial=0)
+    assert np.allclose(hit[0], once, atol=1e-9)
+    assert np.allclose(hit[1], cumulative_simpson(once, x=t, initial=0), atol=1e-9)
+
+
+def test_the_spline_is_scipys():
+    from scipy.interpolate import BSpline
+
+    rng = np.random.default_rng(0)
+    coefficients = rng.normal(size=12)
+    at = np.linspace(0, 5.999, 50)
+    theirs = BSpline(np.arange(-5, 13), coefficients, 5)(at)
+    ours = gait.spline(jnp.asarray(coefficients), jnp.asarray(at))
+    assert np.allclose(ours, theirs, atol=1e-12)
+
+
+def test_two_styles_of_one_table_scale_with_the_leg():
+    short, tall = (body.standard(70.0, h, 0.5) for h in (1.5, 1.8))
+    ratio = 1.8 / 1.5
+    slow, fast = (
+        style.style("walking", b, jnp.asarray(v), style.plain())
+        for b, v in ((short, 1.2), (tall, 1.2 * np.sqrt(ratio)))
+    )
+    assert float(fast.step / slow.step) == pytest.approx(np.sqrt(ratio))
+    assert np.allclose(fast.swing, ratio * slow.swing)
+    assert np.allclose(fast.force, slow.force)
+    assert float(fast.height / slow.height) == pytest.approx(ratio)
