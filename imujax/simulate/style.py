@@ -1,7 +1,7 @@
 """Styles of gait: the calibrated table, a person's own manner, and what a trial asks for.
 
-The table (gait.json) was fitted by least squares to the published curves that the README of the
-builder `simulated` names.  Every entry is a quadratic in the speed of a person with the table's
+The table (gait.json) is fitted by launch/calibrate_gait.py to the published curves of
+launch/gait_curves.json.  Every entry is a quadratic in the speed of a person with the table's
 leg; others go as it does at the same Froude number: lengths by the leg's length, times by its root.
 """
 

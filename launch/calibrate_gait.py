@@ -1,0 +1,158 @@
+"""Fit the table of gaits, imujax/simulate/gait.json, to the published curves of gait_curves.json.
+
+    python launch/calibrate_gait.py --evaluations 40
+
+It starts from the table that is there and prints how far each curve is from the published one.  Of
+every gait the shapes that have no published value of their own are free: harmonics of the fore-aft
+and vertical force, the foot's pitch, the swing, the height and the way of the centre of pressure,
+each a quadratic in the speed.  A person of 1.75 m and 70 kg takes steps without variation.
+"""
+
+import argparse
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy.optimize import least_squares
+
+from imujax import simulate
+from imujax.simulate import body, dynamics, gait, skeleton, style
+
+HERE = pathlib.Path(__file__).parent
+POINTS = 60  # samples of a stride
+FREE = {"force": 0.02, "pitch": 0.02, "swing": 0.02, "height": 0.01, "pressure": 0.1}  # steps
+FORE_AFT = (0.8, 1.1, 1.35)  # of the one runner's force, at the three speeds
+
+
+def steady(person, entry, fields, speed):
+    """One stride of the right foot without variation -> curves, each [POINTS]."""
+    x = (speed / np.sqrt(LEG / entry["leg"]) - entry["centre"]) / entry["spread"]
+    shape = gait.Style(**{k: f[0] + x * (f[1] + x * f[2]) for k, f in fields.items()})
+    none = jax.tree.map(jnp.zeros_like, gait.noise(jax.random.key(0), 10, shape.force.shape[1]))
+    level = gait.Ground(jnp.zeros(()), jnp.zeros(()))
+    walk = gait.lay(person, shape, level, speed, none, 2.0)
+    t = walk.strike[4] + (walk.next[4] - walk.strike[4]) * jnp.arange(POINTS) / POINTS + 1e-6
+    kin = gait.kinematics(person, walk, t)
+    aim = gait.tracks(person, walk, t).ankle[0] - kin.position[skeleton.PAIR["thigh"]]
+    foot = kin.rotation[skeleton.PAIR["foot"]]
+    force, share = gait.ground_force(walk, t)
+    ball = kin.position[skeleton.PAIR["foot"]] + skeleton.apply(foot, person.ball[0])
+    nominal = gait.pressure(person, walk, share)
+    k = gait.foot_contact(walk, t)
+    cop = walk.foot[:, k] + jnp.stack([nominal * jnp.cos(walk.yaw[k]),
+                                       nominal * jnp.sin(walk.yaw[k]), 0 * nominal])  # fmt: skip
+    weight = person.mass * 9.80665
+    loads = dynamics.Loads(force * weight, jnp.moveaxis(cop, 1, 0), jnp.zeros((2, POINTS)))
+    return {
+        "foot": jnp.rad2deg(jnp.arctan2(foot[2, 0], foot[0, 0])),
+        "lean": jnp.rad2deg(jnp.arctan2(aim[0], -aim[2])),
+        "reach": jnp.sqrt((aim**2).sum(0)) / sum(body.leg(person)),
+        "knee": jnp.rad2deg(skeleton.knee_flexion(kin)[0]),
+        "up": force[0, 2],
+        "ahead": force[0, 0],
+        "pelvis": kin.position[0, 2] - kin.position[0, 2].mean(),
+        "clear": jnp.where(share[0] < 1, 1.0, ball[2]),
+        "excess": dynamics.balance(person, kin, loads)[1] / weight,
+    }
+
+
+def published(person, kind: str, one: dict, scale: float) -> dict:
+    """The targets of one speed, each [POINTS]."""
+    turns = np.arange(POINTS) / POINTS
+
+    def over_stride(values):
+        return np.interp(turns, np.linspace(0, 1, len(values)), values)
+
+    thigh, shank = (float(x) for x in body.leg(person))
+    low, bent = (np.deg2rad(over_stride(one[name])) for name in ("shank", "knee"))
+    x = thigh * np.sin(low + bent) + shank * np.sin(low)
+    z = thigh * np.cos(low + bent) + shank * np.cos(low)
+    ahead = np.array(one["ahead"] if kind == "walking" else one["ahead_of_one_runner"]) * scale
+    found = {
+        "foot": over_stride(one["foot"]),
+        "knee": over_stride(one["knee"]),
+        "lean": np.rad2deg(np.arctan2(x, z)),
+        "reach": np.minimum(np.hypot(x, z) / (thigh + shank), 0.9962),
+        "ahead": np.interp(turns / one["stance"], np.linspace(0, 1, len(ahead)), ahead, right=0),
+    }
+    if kind == "walking":
+        up = np.array(one["up"])
+        found["up"] = np.interp(turns / one["stance"], np.linspace(0, 1, len(up)), up, right=0)
+    else:
+        found["pelvis"] = over_stride(one["pelvis"])
+    return found
+
+
+def residuals(kind: str, got: dict, want: dict):
+    """Differences in parts of what is tolerated, one vector of a speed."""
+    lean = got["lean"] - want["lean"]
+    if kind == "running":  # markers on the skin: the thigh's attitude has an unknown offset
+        lean = lean - 0.9 * lean.mean()
+    parts = [
+        (got["foot"] - want["foot"]) / 2,
+        lean / 1.5,
+        (got["reach"] - want["reach"]) / (0.003 + 0.06 * (1 - want["reach"])),
+        (got["ahead"] - want["ahead"]) / (0.02 if kind == "walking" else 0.05),
+        jnp.minimum(got["clear"] - 0.012, 0) / 0.004,
+        jnp.maximum(got["reach"] - 0.997, 0) / 0.001,
+        3 * jnp.tanh(got["excess"] / 0.18),
+    ]
+    if kind == "walking":
+        parts.append((got["up"] - want["up"]) / 0.06)
+    else:
+        parts.append((got["pelvis"] - want["pelvis"]) / 0.01)
+    return jnp.concatenate(parts) / np.sqrt(POINTS)
+
+
+def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
+    """The entry of one gait with its free fields fitted."""
+    person = body.standard(70.0, 1.75, 0.5)
+    fields = {k: jnp.asarray(v, float) for k, v in entry["fields"].items()}
+    free = {k: fields[k] for k in FREE}
+    start, back = ravel_pytree(free)
+    steps = np.concatenate([np.full(free[k].size, FREE[k]) for k in sorted(FREE)])
+    speeds = [c["speed"] * np.sqrt(LEG / c["leg"]) for c in curves]
+    scales = FORE_AFT if kind == "running" else (1.0,) * len(curves)
+    wants = [published(person, kind, c, s) for c, s in zip(curves, scales, strict=True)]
+    wants = {k: jnp.stack([w[k] for w in wants]) for k in wants[0]}
+
+    def curves_of(flat):
+        return jax.vmap(lambda v: steady(person, entry, fields | back(flat), v))(jnp.array(speeds))
+
+    @jax.jit
+    def differences(flat):
+        got = curves_of(flat)
+        return jax.vmap(lambda g, w: residuals(kind, g, w))(got, wants).ravel()
+
+    many = jax.jit(lambda flats: jax.lax.map(differences, flats, batch_size=16))
+
+    def jacobian(flat):
+        near = np.concatenate([flat[None], flat + np.diag(1e-4 * steps)])
+        all_of = np.asarray(many(near))
+        return ((all_of[1:] - all_of[0]) / (1e-4 * steps)[:, None]).T
+
+    found = least_squares(lambda flat: np.asarray(differences(flat)), np.asarray(start),
+                          jac=jacobian, x_scale=steps, max_nfev=evaluations)  # fmt: skip
+    got = curves_of(found.x)
+    for i, speed in enumerate(speeds):
+        off = {k: float(np.sqrt(((got[k][i] - wants[k][i]) ** 2).mean())) for k in wants}
+        print(f"{kind} {speed:.2f} m/s, RMS:", *(f"{k} {v:.3g}" for k, v in off.items()))
+    fitted = jax.tree.map(lambda x: np.round(np.asarray(x), 6).tolist(), back(found.x))
+    return entry | {"fields": entry["fields"] | fitted}
+
+
+if __name__ == "__main__":
+    jax.config.update("jax_enable_x64", True)
+    ask = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ask.add_argument("--evaluations", type=int, default=40)
+    given = ask.parse_args()
+    LEG = float(sum(body.leg(body.standard(70.0, 1.75, 0.5))) -
+                body.standard(70.0, 1.75, 0.5).heel[0, 2])  # fmt: skip
+    data = json.loads((HERE / "gait_curves.json").read_text())
+    made = {k: fit(k, e, data[k], given.evaluations) for k, e in style.table().items()}
+    out = pathlib.Path(simulate.__file__).with_name("gait.json")
+    out.write_text(json.dumps(made, separators=(",", ":")))
+    print(out)
