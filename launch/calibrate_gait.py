@@ -19,7 +19,8 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares
 
 from imujax import simulate
-from imujax.simulate import body, dynamics, gait, skeleton, style
+from imujax.recordings import G
+from imujax.simulate import balance, body, dynamics, gait, skeleton, style
 
 HERE = pathlib.Path(__file__).parent
 POINTS = 60  # samples of a stride
@@ -40,12 +41,7 @@ def steady(person, entry, fields, speed):
     foot = kin.rotation[skeleton.PAIR["foot"]]
     force, share = gait.ground_force(walk, t)
     ball = kin.position[skeleton.PAIR["foot"]] + skeleton.apply(foot, person.ball[0])
-    nominal = gait.pressure(person, walk, share)
-    k = gait.foot_contact(walk, t)
-    cop = walk.foot[:, k] + jnp.stack([nominal * jnp.cos(walk.yaw[k]),
-                                       nominal * jnp.sin(walk.yaw[k]), 0 * nominal])  # fmt: skip
-    weight = person.mass * 9.80665
-    loads = dynamics.Loads(force * weight, jnp.moveaxis(cop, 1, 0), jnp.zeros((2, POINTS)))
+    loads = balance.nominal(person, walk, t)
     return {
         "foot": jnp.rad2deg(jnp.arctan2(foot[2, 0], foot[0, 0])),
         "lean": jnp.rad2deg(jnp.arctan2(aim[0], -aim[2])),
@@ -55,7 +51,7 @@ def steady(person, entry, fields, speed):
         "ahead": force[0, 0],
         "pelvis": kin.position[0, 2] - kin.position[0, 2].mean(),
         "clear": jnp.where(share[0] < 1, 1.0, ball[2]),
-        "excess": dynamics.balance(person, kin, loads)[1] / weight,
+        "excess": dynamics.balance(person, kin, loads)[1] / (person.mass * G),
     }
 
 

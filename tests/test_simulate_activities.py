@@ -12,13 +12,13 @@ from scipy.interpolate import BSpline
 
 from imujax.errors import UserError
 from imujax.recordings import G
-from imujax.simulate import activities, skeleton
+from imujax.simulate import activities, scores, skeleton
 from imujax.simulate import body as bodies
 from imujax.simulate.body import INDEX
 
 RATE, SECONDS, PEOPLE = 100, 10.0, 4
 T = np.arange(int(SECONDS * RATE)) / RATE
-NAMES = activities.MOVEMENTS
+NAMES = scores.MOVEMENTS
 ON_THE_FLOOR = ("crawling", "cross-legged sitting")
 
 
@@ -105,9 +105,9 @@ def between(a, b):
 
 
 def test_the_names_are_those_of_the_data_set():
-    assert len(activities.NAMES) == len(set(activities.NAMES)) == 21
+    assert len(scores.NAMES) == len(set(scores.NAMES)) == 21
     assert len(NAMES) == 19
-    assert set(activities.NAMES) - set(NAMES) == {"walking", "jogging"}
+    assert set(scores.NAMES) - set(NAMES) == {"walking", "jogging"}
     with pytest.raises(UserError, match=re.escape("imujax.simulate.gait")):
         activities.index("jogging")
     with pytest.raises(UserError, match="hand clapping"):
@@ -268,11 +268,11 @@ def test_tracks_are_quintic_splines(x64):
 def test_a_held_pose_is_held(x64):
     """From pose to pose without overshoot, also where a pose is held not quite still."""
     random = np.random.default_rng(1)
-    poses = np.repeat(random.normal(size=(20, activities.D)), 2, axis=0)
-    poses[1::2] += random.normal(size=(20, activities.D)) * 0.01
+    poses = np.repeat(random.normal(size=(20, scores.D)), 2, axis=0)
+    poses[1::2] += random.normal(size=(20, scores.D)) * 0.01
     times = np.cumsum(random.uniform(0.3, 0.8, 40))
     grid = np.linspace(times[0], times[-1], 2000)
-    how = np.full(40, activities.SMOOTH)
+    how = np.full(40, scores.SMOOTH)
     path, _ = activities._between(*map(jnp.asarray, (times, poses, how, 10.0, grid)))
     at = np.searchsorted(times, grid, side="right") - 1
     at = np.minimum(at, 38)
@@ -375,7 +375,7 @@ def test_a_short_one_is_a_piece_of_a_whole_one():
     person = jax.tree.map(lambda x: x[0], crowd()[1])
     whole, piece = (
         np.asarray(activities.perform(jax.random.key(7), person, "sitting down", s).track)
-        for s in (activities.WHOLE, 4.0)
+        for s in (scores.WHOLE, 4.0)
     )
     assert piece.shape[1] == 4 / activities.KNOT + 6
     starts = range(whole.shape[1] - piece.shape[1] + 1)

@@ -10,7 +10,7 @@ import pytest
 
 from imujax import labels
 from imujax.recordings import G
-from imujax.simulate import balance, body, dynamics, gait, skeleton, style
+from imujax.simulate import balance, body, curves, dynamics, gait, skeleton, style
 
 RATE = 200.0  # Hz
 SECONDS = 4.0
@@ -109,7 +109,7 @@ def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
 @KINDS
 def test_a_standing_foot_rolls_and_does_not_slip(kind):
     c = case(kind)
-    sole = [float(x) for x in gait.sole(c.body)]
+    sole = [float(x) for x in curves.sole(c.body)]
     omega = np.asarray(dynamics.omega(c.kin))
     for side, first, last in stances(c):
         # Heel pad and shoe are pressed, and the leg is still a swinging one.
@@ -135,7 +135,7 @@ def test_the_moments_nearly_balance(kind):
     """What is left over, in body weights times metres: stated in the README of the builder."""
     c = case(kind)
     left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
-    plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance._nominal(
+    plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance.nominal(
         c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
     assert np.median(left) < 0.5 * np.median(plain)
     assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.45}[kind]
@@ -238,10 +238,10 @@ def test_the_sole_is_rolled_over_without_slipping():
     """d(forwards)/d(pitch) = height, for any shape: against numerical quadrature of the height."""
     from scipy.integrate import quad
 
-    sole = gait.Sole(*(jnp.asarray(x) for x in (-0.06, 0.13, 0.07)))
+    sole = curves.Sole(*(jnp.asarray(x) for x in (-0.06, 0.13, 0.07)))
     for pitch in (-0.5, -0.02, 0.3, 1.2):
-        along, up = gait.rolled(sole, jnp.asarray(pitch))
-        area, _ = quad(lambda p: float(gait.rolled(sole, jnp.asarray(p))[1]), 0, pitch)
+        along, up = curves.rolled(sole, jnp.asarray(pitch))
+        area, _ = quad(lambda p: float(curves.rolled(sole, jnp.asarray(p))[1]), 0, pitch)
         assert float(along) == pytest.approx(area, abs=1e-9)
         corner = max(x * np.sin(pitch) + 0.07 * np.cos(pitch) for x in (-0.06, 0.13))
         assert corner < float(up) < corner + 0.007
@@ -251,8 +251,8 @@ def test_impulses_are_integrals_of_the_force():
     from scipy.integrate import cumulative_simpson
 
     t = np.linspace(0, 0.9, 9001)
-    first, second = gait.impulses(jnp.full_like(jnp.asarray(t), 0.6), 4, jnp.asarray(t))
-    hit = gait.pulse_impulses(0.05, jnp.asarray(t))
+    first, second = curves.impulses(jnp.full_like(jnp.asarray(t), 0.6), 4, jnp.asarray(t))
+    hit = curves.pulse_impulses(0.05, jnp.asarray(t))
     for n in range(4):
         force = np.where(t < 0.6, np.sin((n + 1) * np.pi * t / 0.6), 0)
         once = cumulative_simpson(force, x=t, initial=0)
@@ -271,7 +271,7 @@ def test_the_spline_is_scipys():
     coefficients = rng.normal(size=12)
     at = np.linspace(0, 5.999, 50)
     theirs = BSpline(np.arange(-5, 13), coefficients, 5)(at)
-    ours = gait.spline(jnp.asarray(coefficients), jnp.asarray(at))
+    ours = curves.spline(jnp.asarray(coefficients), jnp.asarray(at))
     assert np.allclose(ours, theirs, atol=1e-12)
 
 

@@ -7,7 +7,7 @@ from scipy.spatial.transform import Rotation
 
 from imujax.errors import UserError
 from imujax.recordings import G
-from imujax.simulate import picture
+from imujax.simulate import picture, scene
 from imujax.simulate.body import PARENT, SEGMENTS, Body, standard
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.skeleton import Kinematics
@@ -78,7 +78,7 @@ def signals(t, loads):
 
 
 def test_joints_of_a_standing_person(body):
-    at = picture.joints(body, standing(body))
+    at = scene.joints(body, standing(body))
     for name in ("heel", "ball", "toe"):
         np.testing.assert_allclose(at[name][:, 2], 0, atol=1e-6)
     np.testing.assert_allclose(at["head_top"][2], 1.75, atol=1e-6)
@@ -93,8 +93,8 @@ def test_joints_of_a_standing_person(body):
 def test_joints_move_with_their_segments(body):
     turns = Rotation.random(len(SEGMENTS) * 4, random_state=3).as_matrix().reshape(-1, 4, 3, 3)
     kin = moved(body, turns, np.arange(12.0).reshape(4, 3))
-    at = picture.joints(body, kin)
-    rest = picture.joints(body, standing(body))
+    at = scene.joints(body, kin)
+    rest = scene.joints(body, standing(body))
     owners = {
         ("hip", "knee"): "thigh", ("knee", "ankle"): "shank", ("ankle", "toe"): "foot",
         ("ankle", "heel"): "foot", ("shoulder", "elbow"): "upper_arm",
@@ -115,27 +115,27 @@ def test_arrows_are_as_long_as_the_forces(body):
     rng = np.random.default_rng(0)
     force = rng.uniform(50, 1500, (2, 3, 20))
     loads = Loads(force, rng.normal(size=(2, 3, 20)), np.zeros((2, 20)))
-    tail, tip = picture.arrows(body, loads)
+    tail, tip = scene.arrows(body, loads)
     np.testing.assert_array_equal(tail, loads.cop)
     per_newton = (tip - tail) / force
-    np.testing.assert_allclose(per_newton, picture.ARROW * 1.75 / (70 * G), rtol=1e-6)
+    np.testing.assert_allclose(per_newton, scene.ARROW * 1.75 / (70 * G), rtol=1e-6)
 
 
 def test_no_arrow_where_a_foot_hardly_touches(body):
     force = np.zeros((2, 3, 2))
     force[:, :, 0] = (200.0, 0.0, 0.03 * 70 * G)
     force[1, 2, 1] = 70 * G
-    tail, tip = picture.arrows(body, Loads(force, np.ones((2, 3, 2)), np.zeros((2, 2))))
+    tail, tip = scene.arrows(body, Loads(force, np.ones((2, 3, 2)), np.zeros((2, 2))))
     lengths = np.linalg.norm(tip - tail, axis=1)
-    np.testing.assert_allclose(lengths, [[0, 0], [0, picture.ARROW * 1.75]], rtol=1e-6)
+    np.testing.assert_allclose(lengths, [[0, 0], [0, scene.ARROW * 1.75]], rtol=1e-6)
 
 
 def test_a_drawn_arrow_begins_and_ends_at_its_ends():
-    outline = picture._arrow(np.array((1.0, 2.0)), np.array((1.6, 2.8)), 0.02)
+    outline = scene.arrow_outline(np.array((1.0, 2.0)), np.array((1.6, 2.8)), 0.02)
     np.testing.assert_allclose(outline[3], (1.6, 2.8))
     np.testing.assert_allclose((outline[0] + outline[-1]) / 2, (1.0, 2.0))
     np.testing.assert_allclose(np.linalg.norm(outline[0] - outline[-1]), 0.02)
-    short = picture._arrow(np.zeros(2), np.array((0.0, 0.03)), 0.02)
+    short = scene.arrow_outline(np.zeros(2), np.array((0.0, 0.03)), 0.02)
     assert short[:, 1].min() == 0
     assert short[:, 1].max() == 0.03
 
@@ -143,40 +143,40 @@ def test_a_drawn_arrow_begins_and_ends_at_its_ends():
 @pytest.mark.parametrize("rise", [0.0, 0.15, -0.1])
 def test_footholds_of_a_ramp(body, rise):
     _, _, loads = walking(body, rise=rise)
-    holds = np.array(picture.footholds(body, loads))
+    holds = np.array(scene.footholds(body, loads))
     assert len(holds) == 7  # one every half second, three of them cut by the ends
     np.testing.assert_allclose(holds[:, 1], rise * holds[:, 0], atol=1e-9)
     np.testing.assert_allclose(holds[:, 2], rise, atol=1e-9)
-    x, z = picture._surface([tuple(hold) for hold in holds])
+    x, z = scene._surface([tuple(hold) for hold in holds])
     np.testing.assert_allclose(z, rise * x, atol=1e-9)
 
 
 def test_steps_have_risers_between_the_footholds():
-    x, z = picture._surface([(0.0, 0.0, 0.0), (0.6, 0.15, 0.0), (1.2, 0.16, 0.0)])
+    x, z = scene._surface([(0.0, 0.0, 0.0), (0.6, 0.15, 0.0), (1.2, 0.16, 0.0)])
     np.testing.assert_allclose(x[1:-1], [0.3, 0.3, 0.9])
     np.testing.assert_allclose(z, [0, 0, 0.15, 0.155, 0.16])
 
 
 def test_the_sagittal_plane_keeps_its_shape_and_the_right_side_is_near():
     points = np.array([[0.3, 0, 1.2], [-0.5, 0, 0.1], [0.3, 0.2, 1.2], [0.3, -0.2, 1.2]]).T
-    across, up, near = picture._project(points)
+    across, up, near = scene._project(points)
     np.testing.assert_allclose(across[:2], points[0, :2])
     np.testing.assert_allclose(up[:2], points[2, :2])
     assert near[3] > near[0] > near[2]
 
 
 def test_near_limbs_hide_far_ones(body):
-    stage = picture._stage(body, np.arange(3.0), standing(body), None)
-    colours = [colour for _, colour, _ in picture._person(stage, 0)]
+    stage = scene.staged(body, np.arange(3.0), standing(body), None)
+    colours = [colour for _, colour, _ in scene.person_at(stage, 0)]
     right, left = (
-        np.flatnonzero([c == colour for c in colours]) for colour in picture.SIDES.values()
+        np.flatnonzero([c == colour for c in colours]) for colour in scene.SIDES.values()
     )
     assert len(right) == len(left) == 6
     assert left.max() < right.min()
 
 
 def test_without_forces_the_ground_is_below_the_feet(body):
-    stage = picture._stage(body, np.arange(3.0), standing(body), None)
+    stage = scene.staged(body, np.arange(3.0), standing(body), None)
     np.testing.assert_allclose(stage.ground[1], 0, atol=1e-6)
     np.testing.assert_allclose(stage.way, 0, atol=1e-6)
 
@@ -196,7 +196,7 @@ def test_png_shows_the_stride_from_a_strike_on(body, tmp_path, monkeypatch):
         pixels = np.asarray(image.convert("RGB")).astype(int)
     assert pixels.shape[1] == 1600
     assert 1000 < pixels.shape[0] < 1600
-    for colour in [*picture.SIDES.values(), picture.FLESH, picture.INK]:
+    for colour in [*scene.SIDES.values(), scene.FLESH, picture.INK]:
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         assert (np.abs(pixels - rgb).sum(-1) < 6).sum() > 1500, colour
     (figure,) = made

@@ -15,20 +15,12 @@ from scipy.spatial.transform import Rotation
 from imujax.recordings import G
 from imujax.simulate import sensors
 from imujax.simulate.body import SEGMENTS
+from imujax.simulate.skeleton import Kinematics
 
 SILENT = {"noise": 0.0, "bias": 0.0, "drift": 0.0, "drift_time": 1.0, "scale": 0.0, "cross": 0.0}
 SILENT |= {"range": 1000.0, "bits": 40}
 LENGTH = 4001  # of most signals: what is compiled once serves many tests
 STILL = {"place": 0.0, "turn": 0.0, "wobble": 0.0}
-
-
-class Kinematics(NamedTuple):
-    position: jax.Array
-    velocity: jax.Array
-    acceleration: jax.Array
-    rotation: jax.Array
-    rotation_rate: jax.Array
-    rotation_acc: jax.Array
 
 
 class Body(NamedTuple):

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from imujax.recordings import G
 from imujax.simulate import dynamics, gait, skeleton
 from imujax.simulate.body import PARENT, Body, leg
+from imujax.simulate.curves import spline
 
 SHIFT = (0.045, 0.025)  # m, how far the centre of pressure is moved at most: along, across
 TWIST = 0.010  # body weight times height, the largest free moment (Holden and Cavanagh 1991)
@@ -35,7 +36,8 @@ def pressure(body: Body, walk: gait.Walk, t: jax.Array, shift: jax.Array) -> jax
     return jnp.moveaxis(walk.foot[:, k] + path, 1, 0)
 
 
-def _nominal(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
+def nominal(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
+    """The loads at t [T] before anything is moved for the sake of the moments."""
     force, _ = gait.ground_force(walk, t)
     none = jnp.zeros((2, t.shape[0]), t.dtype)
     return dynamics.Loads(force * body.mass * G, pressure(body, walk, t, none), none)
@@ -47,7 +49,7 @@ def loads(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -
     The centre of pressure is moved, and a free moment added, so that the moments balance, as far
     as SHIFT and TWIST allow.
     """
-    plain = _nominal(body, walk, t)
+    plain = nominal(body, walk, t)
     excess = dynamics.balance(body, kin, plain)
     weight = body.mass * G
     up = plain.force[:, 2].sum(0)
@@ -95,10 +97,10 @@ def lower(body: Body, walk: gait.Walk, t: jax.Array) -> gait.Walk:
 def _corrected(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -> jax.Array:
     """Coefficients [3, K] with which less moment is in excess; linear least squares, each axis."""
     count = walk.fix.shape[1]
-    basis = gait.spline(jnp.eye(count, dtype=t.dtype), (t - walk.begin) / gait.FIX).T
+    basis = spline(jnp.eye(count, dtype=t.dtype), (t - walk.begin) / gait.FIX).T
     bend = (basis[2:] - 2 * basis[1:-1] + basis[:-2]) / GRID**2
     weight = body.mass * G
-    plain = _nominal(body, walk, t)
+    plain = nominal(body, walk, t)
     excess = dynamics.balance(body, kin, plain)[:, 1:-1] / weight  # m
     excess = MOST * jnp.tanh(excess / MOST)  # a leg that is almost straight makes it jump
     up = plain.force[:, 2, 1:-1].sum(0) / weight

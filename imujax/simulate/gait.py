@@ -17,11 +17,11 @@ import jax.numpy as jnp
 from imujax.recordings import G
 from imujax.simulate import skeleton
 from imujax.simulate.body import Body
+from imujax.simulate.curves import impulses, pulse_impulses, rolled, series, smooth, sole, spline
 from imujax.simulate.skeleton import Kinematics, Tracks
 
 LOOSE = 0.12  # share of a stance or a swing that a leg takes to be held as such
 FIX = 0.04  # s between the coefficients of the trunk's correction
-ROUND = 0.03  # of the foot's length from heel to ball: radius by which its sole is rounded
 
 
 class Style(NamedTuple):
@@ -58,91 +58,6 @@ class Ground(NamedTuple):
 
     rise: jax.Array
     tilt: jax.Array
-
-
-def series(coefficients: jax.Array, turns: jax.Array) -> jax.Array:
-    """Fourier series [..., 1 + 2H] (mean, cosines, sines) at `turns` [T] -> [..., T]."""
-    count = (coefficients.shape[-1] - 1) // 2
-    out = coefficients[..., 0, None]
-    angle = 2 * jnp.pi * turns
-    cos, sin = jnp.cos(angle), jnp.sin(angle)
-    c, s = cos, sin
-    for n in range(count):
-        out = out + coefficients[..., 1 + n, None] * c + coefficients[..., 1 + count + n, None] * s
-        c, s = c * cos - s * sin, s * cos + c * sin
-    return out
-
-
-def smooth(u: jax.Array) -> jax.Array:
-    """0 to 1 for u from 0 to 1, first and second derivative zero at both ends."""
-    return u**3 * (10 + u * (6 * u - 15))
-
-
-def spline(coefficients: jax.Array, at: jax.Array) -> jax.Array:
-    """Uniform quintic B-spline [..., K] at `at` [T], from 0 to K - 6 -> [..., T]; C4."""
-    first = jnp.clip(jnp.floor(at), 0, coefficients.shape[-1] - 6)
-    u = at - first
-    weights = [jnp.ones_like(u)]
-    for degree in range(1, 6):  # de Boor's recursion on uniform knots
-        lower = [jnp.zeros_like(u), *weights, jnp.zeros_like(u)]
-        weights = [
-            ((u + degree - i) * lower[i] + (i + 1 - u) * lower[i + 1]) / degree
-            for i in range(degree + 1)
-        ]
-    rows = first.astype(int) + jnp.arange(6)[:, None]
-    return (coefficients[..., rows] * jnp.stack(weights)).sum(-2)
-
-
-class Sole(NamedTuple):
-    """The sole as a rolling shape: heel, ball [] m forwards of the ankle, ankle [] m above it."""
-
-    heel: jax.Array
-    ball: jax.Array
-    ankle: jax.Array
-
-
-def sole(body: Body) -> Sole:
-    """Of the right foot; both are alike."""
-    return Sole(body.heel[0, 0], body.ball[0, 0], -body.ball[0, 2])
-
-
-def rolled(sole: Sole, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The ankle over a foot that rolls without slipping -> (forwards, up) [m], shape of `pitch`.
-
-    pitch: to the ground, toes down positive; forwards is 0 when the foot is flat.  The sole's
-    support function is h = ankle cos + middle sin + half |sin| with the corner at the flat foot
-    rounded; the ankle is h above the ground and goes forwards by the integral of h.
-    """
-    middle, half = (sole.heel + sole.ball) / 2, (sole.ball - sole.heel) / 2
-    soft = ROUND
-    u = jnp.sin(pitch / 2)
-    root = jnp.sqrt(u * u + soft * soft)
-    up = sole.ankle * jnp.cos(pitch) + middle * jnp.sin(pitch)
-    up = up + half * 2 * jnp.cos(pitch / 2) * root
-    along = sole.ankle * jnp.sin(pitch) + middle * (1 - jnp.cos(pitch))
-    along = along + half * 2 * (u * root + soft * soft * jnp.arcsinh(u / soft))
-    return along, up
-
-
-def impulses(stance: jax.Array, count: int, t: jax.Array):
-    """First and second integral over time of sin(n pi t / stance), n = 1 .. count, from 0.
-
-    stance, t of one shape [...] -> two arrays [count, ...]; t may lie past the stance's end.
-    """
-    s = jnp.clip(t / stance, 0, 1)
-    past = jnp.maximum(t - stance, 0)
-    n = jnp.arange(1, count + 1, dtype=t.dtype).reshape(-1, *([1] * t.ndim)) * jnp.pi
-    first = stance * (1 - jnp.cos(n * s)) / n
-    return first, stance**2 * (s / n - jnp.sin(n * s) / n**2) + first * past
-
-
-def pulse_impulses(span: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """First and second integral of the raised cosine (1 - cos(2 pi t / span)) / 2 from 0."""
-    held = jnp.clip(t, 0, span)
-    w = 2 * jnp.pi / span
-    first = held / 2 - jnp.sin(w * held) / (2 * w)
-    second = held**2 / 4 + (jnp.cos(w * held) - 1) / (2 * w**2)
-    return first, second + first * jnp.maximum(t - span, 0)
 
 
 class Noise(NamedTuple):
@@ -190,9 +105,9 @@ VARY = {
 class Walk(NamedTuple):
     """A sequence of N contacts, everything that `tracks` and `loads` need.
 
-    strike, stance, pulse (speed lost), span (of the pulse), yaw, pitch (scale), rate (of the
-    stride's phase at the strike, 1/s), next (strike of the same foot) [N]; force [3, J, N] and
-    knock [N] in parts of body weight; place, speed [3, N]: of the centre of mass at each strike;
+    strike, stance, next (strike of the same foot) s, pulse (speed lost) m/s, yaw rad, pitch
+    (scale), rate (of the stride's phase at the strike) 1/s [N]; force [3, J, N] and knock [N] in
+    parts of body weight; place, speed [3, N]: of the centre of mass at each strike;
     foot [3, N]: the ankle over the flat foot, less its height; leave, land [3, 3, N]: the ankle's
     place, speed and acceleration at toe-off and at the foot's next strike.  fix [3, K]: spline
     coefficients of what is added to the trunk's angles, every FIX s from `begin` [] s on.
@@ -237,7 +152,7 @@ def lay(
     fall = 1 / jnp.arange(1, harmonics + 1)
     force = style.force[:, :, None] + VARY["force"] * fall[:, None] * noise.force
     force = jnp.stack([force[0], side * force[1], force[2]])
-    force = _balanced(force, knock, style.pulse[2], step, stance, side)
+    force = _balanced(force, knock, style.pulse[2], step, stance)
     place, velocity, force = _states(style, ground, speed, force, knock, step, stance, side, noise)
     same = jnp.concatenate([strike[2:], strike[-2:] + 2 * style.step])
     stride = same - strike
@@ -259,7 +174,7 @@ def lay(
     )
 
 
-def _balanced(force, knock, span, step, stance, side):
+def _balanced(force, knock, span, step, stance):
     """Scale the vertical force to one body weight over a step, shift fore-aft to nothing."""
     first, _ = impulses(stance, force.shape[1], stance)  # [J, N]
     up = (step - knock * span / 2) / (force[2] * first).sum(0)
@@ -284,7 +199,7 @@ def _states(style, ground, speed, force, knock, step, stance, side, noise):
     # The steady gait: what one unvaried contact and the one before it do in a step.
     t, s = style.step, 2 * style.step * style.stance
     plain = _balanced(
-        style.force[:, :, None], jnp.mean(knock)[None], style.pulse[2], t[None], s[None], side[:1]
+        style.force[:, :, None], jnp.mean(knock)[None], style.pulse[2], t[None], s[None]
     )[:, :, 0]
     (o1, o2), (w1, w2) = (impulses(s, harmonics, x) for x in (t, 2 * t))
     e1, e2 = w1 - o1, w2 - o2 - o1 * t
@@ -303,7 +218,7 @@ def _states(style, ground, speed, force, knock, step, stance, side, noise):
     place, velocity = steady_place + varied[0], steady_speed + varied[1]
 
     def go(carry, now):
-        before, p, v = carry  # before: [6, 3] impulse and path of the last contact's tail
+        before, p, v = carry  # before: [2, 3] impulse and path of the last contact's tail
         f, hit, target_p, target_v, o, tail, h = now
         gained = G * (f @ o[0] + before[0]) + h[0]
         moved = G * (f @ o[1] + before[1]) + h[1] + v * hit
@@ -361,17 +276,23 @@ def foot_contact(walk: Walk, t: jax.Array) -> jax.Array:
     return jnp.stack([k - odd, k - 1 + odd])
 
 
+def _force_of(walk: Walk, k: jax.Array, since: jax.Array) -> jax.Array:
+    """Force [3, ...] of contact k, in parts of body weight, `since` [...] s after its strike."""
+    share = jnp.clip(since / walk.stance[k], 0, 1)
+    n = jnp.arange(1, walk.force.shape[1] + 1).reshape(-1, *([1] * since.ndim)) * jnp.pi
+    force = (walk.force[:, :, k] * jnp.sin(n * share)).sum(1)
+    force = jnp.where(share < 1, force, 0)  # sin(n pi) is not quite nothing
+    span = walk.style.pulse[2]
+    hit = walk.knock[k] * (1 - jnp.cos(2 * jnp.pi * jnp.clip(since / span, 0, 1))) / 2
+    return force.at[2].add(jnp.where(since < span, hit, 0))
+
+
 def ground_force(walk: Walk, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Force on each foot in parts of body weight [2, 3, T], share of its stance [2, T] (0 to 1)."""
     k = foot_contact(walk, t)
     since = t - walk.strike[k]
-    share = jnp.clip(since / walk.stance[k], 0, 1)
-    n = jnp.arange(1, walk.force.shape[1] + 1)[:, None, None] * jnp.pi
-    force = jnp.moveaxis((walk.force[:, :, k] * jnp.sin(n * share)).sum(1), 0, 1)
-    force = jnp.where((share < 1)[:, None], force, 0)  # sin(n pi) is not quite nothing
-    span = walk.style.pulse[2]
-    hit = walk.knock[k] * (1 - jnp.cos(2 * jnp.pi * jnp.clip(since / span, 0, 1))) / 2
-    return force.at[:, 2].add(jnp.where(since < span, hit, 0)), share
+    force = jnp.moveaxis(_force_of(walk, k, since), 0, 1)
+    return force, jnp.clip(since / walk.stance[k], 0, 1)
 
 
 def pressure(body: Body, walk: Walk, share: jax.Array) -> jax.Array:
@@ -388,14 +309,11 @@ def _footholds(body: Body, walk: Walk, points: int = 32) -> jax.Array:
     Over a stance the mean of (p - c) x F is nothing about the two horizontal axes.
     """
     share = (jnp.arange(points) + 0.5) / points
-    times = walk.strike + share[:, None] * walk.stance  # [P, N]
+    since = share[:, None] * walk.stance  # [P, N]
+    times = walk.strike + since
     centre = mass_centre(walk, times.reshape(-1)).reshape(3, points, -1)
-    n = jnp.arange(1, walk.force.shape[1] + 1)[:, None] * jnp.pi
-    force = jnp.einsum("ajk,jp->apk", walk.force, jnp.sin(n * share))
-    span = walk.style.pulse[2]
-    since = share[:, None] * walk.stance
-    hit = walk.knock * (1 - jnp.cos(2 * jnp.pi * jnp.clip(since / span, 0, 1))) / 2
-    force = force.at[2].add(hit)
+    every = jnp.broadcast_to(jnp.arange(since.shape[1]), since.shape)
+    force = _force_of(walk, every, since)
     weight = force[2] / force[2].sum(0)
     ahead = pressure(body, walk, share)[:, None]
     x = (weight * (centre[0] - ahead * jnp.cos(walk.yaw))).sum(0)
@@ -442,14 +360,7 @@ def _standing(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
 def _stance_state(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """Place, speed and acceleration [3, 3, N] of the ankle in the stance of contact k at t."""
 
-    def at(time):
-        return _standing(body, walk, k, time)
-
-    def rate(time):
-        return jax.jvp(at, (time,), (jnp.ones_like(time),))
-
-    (place, speed), (_, acc) = jax.jvp(rate, (t,), (jnp.ones_like(t),))
-    return jnp.stack([place, speed, acc])
+    return jnp.stack(skeleton.derivatives(lambda time: _standing(body, walk, k, time), t))
 
 
 def _swinging(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
@@ -472,7 +383,7 @@ def _swinging(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
 
 
 def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
-    """What the gait prescribes at t [T], between the third strike and the third from the end."""
+    """What the gait prescribes at t [T], from `begin` on, up to the third contact from the end."""
     k = foot_contact(walk, t)
     stands = t < walk.strike[k] + walk.stance[k]
     ankle = jnp.where(stands, _standing(body, walk, k, t), _swinging(walk, k, t))

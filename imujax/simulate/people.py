@@ -18,11 +18,22 @@ import numpy as np
 from imujax import log, windows
 from imujax.errors import UserError
 from imujax.recordings import G
-from imujax.simulate import activities, balance, body, dynamics, gait, sensors, skeleton, style
+from imujax.simulate import (
+    activities,
+    balance,
+    body,
+    dynamics,
+    gait,
+    scores,
+    sensors,
+    skeleton,
+    style,
+)  # fmt: skip
 
 FINE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
 PLATE = 1000.0  # Hz of the force plates
 SECONDS = 10.0  # of a trial
+LEAST = 2.0  # s, the shortest trial: a few steps
 QUICKEST = 0.27  # s, the shortest step time that a trial has contacts for
 CHUNK = 500  # samples that are computed at once
 
@@ -61,7 +72,7 @@ STEPS = [
     *(_gait(f"sway {n}", "walking", 1.0, manner={"sway": a}) for n, a in
       (("small", 0.07), ("large", 0.14))),
 ]  # fmt: skip
-MOVES = [{"name": name} for name in activities.NAMES if name not in ("walking", "jogging")]
+MOVES = [{"name": name} for name in scores.MOVEMENTS]
 MOVES += [_gait("walking", "walking", 0.95), _gait("jogging", "running", 2.4)]
 
 COMMON = {
@@ -98,7 +109,14 @@ def spec(name: str, changes: dict) -> dict:
     strange = sorted(changes.keys() - SETS[name].keys())
     if strange:
         raise UserError(f"a simulated set has no {strange[0]!r}: it has {', '.join(SETS[name])}")
-    return SETS[name] | changes
+    made = SETS[name] | changes
+    for entry, least in (("subjects", 1), ("seconds", LEAST), ("rate", 1.0)):
+        if made[entry] < least:
+            raise UserError(f"{entry} of a simulated set must be {least:g} or more")
+    unknown = sorted(set(made["sensors"]) - set(body.SEGMENTS))
+    if unknown:
+        raise UserError(f"no segment {unknown[0]!r} to wear a sensor: {', '.join(body.SEGMENTS)}")
+    return made
 
 
 def lay(person, shape, ground, speed, key, noise, seconds) -> gait.Walk:
@@ -136,6 +154,9 @@ def perform(person: body.Body, movement, t: jax.Array):
 
 
 read = jax.jit(sensors.read, static_argnames=("rate",))
+mounts = jax.jit(sensors.mounts, static_argnames=("segments",))
+manner_of = jax.jit(style.own)
+style_of = jax.jit(style.style, static_argnames=("gait",))
 plates = jax.jit(gait.ground_force)
 
 
@@ -153,7 +174,7 @@ def recording(spec: dict, name: str, number: int, trial: int) -> dict[str, np.nd
     what = spec["trials"][trial]
     key, person = person_of(spec, name, number)
     segments = tuple(body.INDEX[s] for s in spec["sensors"])
-    mount = sensors.mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
+    mount = mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
     count = int(spec["seconds"] * FINE)
     chance = jax.random.fold_in(key, 100 + trial)
     out = {
@@ -182,11 +203,11 @@ def recording(spec: dict, name: str, number: int, trial: int) -> dict[str, np.nd
 
 def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk:
     """The walk of one trial of a person."""
-    manner = style.own(jax.random.fold_in(key, 3), spec["manner"])
+    manner = manner_of(jax.random.fold_in(key, 3), spec["manner"])
     changes = {k: getattr(manner, k) + v for k, v in what.get("manner", {}).items()}
     manner = manner._replace(**changes)
     speed = what["speed"] * (person.speed if what["gait"] == "walking" else 1.0)
-    shape = style.style(what["gait"], person, jnp.asarray(speed, person.mass.dtype), manner)
+    shape = style_of(what["gait"], person, jnp.asarray(speed, person.mass.dtype), manner)
     tilt = 0.0 if what["stairs"] else np.arctan(what["rise"])
     ground = gait.Ground(jnp.float32(what["rise"]), jnp.float32(tilt))
     return lay(person, shape, ground, speed, chance, spec["noise"], spec["seconds"])
@@ -271,7 +292,7 @@ def draw(path: pathlib.Path, kind: str, seed: int) -> pathlib.Path:
     walk = walk_of(made, what, key, person, jax.random.fold_in(key, 100))
     t = walk.begin + jnp.arange(int(3 * FINE)) / FINE
     kin, loads = measure(person, walk, t)
-    mount = sensors.mounts(key, person, (body.INDEX["shank_r"],), made["scatter"])
+    mount = mounts(key, person, (body.INDEX["shank_r"],), made["scatter"])
     acc, gyr = read(key, kin, mount, made["unit"], FINE)
     knee = jnp.rad2deg(skeleton.knee_flexion(kin))
     weight = float(person.mass) * G

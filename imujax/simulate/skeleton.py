@@ -247,16 +247,20 @@ def _solve(off: Callable, guess: jax.Array, given) -> jax.Array:
     return x
 
 
-def kinematics(body: Body, tracks: Callable[[jax.Array], Tracks], t: jax.Array, free: bool):
-    """Kinematics of the movement `tracks` at the times t [T] s."""
-
-    def at(time):
-        return pose(body, tracks(time), free)
+def derivatives(at: Callable, t: jax.Array) -> tuple:
+    """at(t), its first and its second derivative in time, exact; t [...] s, elementwise."""
 
     def rate(time):
         return jax.jvp(at, (time,), (jnp.ones_like(time),))
 
-    ((p, r), (v, rr)), (_, (a, ra)) = jax.jvp(rate, (t,), (jnp.ones_like(t),))
+    (value, first), (_, second) = jax.jvp(rate, (t,), (jnp.ones_like(t),))
+    return value, first, second
+
+
+def kinematics(body: Body, tracks: Callable[[jax.Array], Tracks], t: jax.Array, free: bool):
+    """Kinematics of the movement `tracks` at the times t [T] s; free: as in `pose`."""
+    found = derivatives(lambda time: pose(body, tracks(time), free), t)
+    (p, r), (v, rr), (a, ra) = found
     return Kinematics(p, v, a, r, rr, ra)
 
 

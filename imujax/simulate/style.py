@@ -64,7 +64,7 @@ GATHERED = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mis
 
 @functools.cache
 def table() -> dict:
-    """{gait: {leg, centre_of_mass, centre, spread, slowest, fastest, fields: {name: [3, ...]}}}."""
+    """{gait: {leg, centre_of_mass m, centre, spread m/s, fields: {name: [3, ...]}}}."""
     return json.loads(resources.files("imujax.simulate").joinpath("gait.json").read_text())
 
 
