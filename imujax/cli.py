@@ -182,10 +182,12 @@ def simulate(args, rest: list[str]):
     if args.show is not None:
         print(people.draw(args.show, args.gait, args.seed))
         return
-    changes = {"seed": args.seed} | ({"subjects": args.subjects} if args.subjects else {})
+    changes = {"seed": args.seed}
+    if args.subjects is not None:
+        changes["subjects"] = args.subjects
     names = args.sets.split(",") if args.sets else list(people.SETS)
-    for name in names:
-        print(people.write(name, people.spec(name, changes), args.out))
+    for name, spec in [(name, people.spec(name, changes)) for name in names]:
+        print(people.write(name, spec, args.out))
 
 
 def use_cache():

@@ -100,9 +100,14 @@ def quickstart(config, workdir) -> list[pathlib.Path]:
     from imujax.simulate import people
 
     check(config)
+    if "simulate" not in config:
+        raise UserError(
+            "the configuration has no section `simulate`: take simulated, or run `imujax study`"
+        )
     workdir = pathlib.Path(workdir)
-    for name, changes in config.simulate.items():
-        people.write(name, people.spec(name, changes.to_dict()), workdir / "raw")
+    sets = {name: people.spec(name, more.to_dict()) for name, more in config.simulate.items()}
+    for name, spec in sets.items():
+        people.write(name, spec, workdir / "raw")
     print(
         "The people, their movements and forces are SIMULATED: this shows how the study works, "
         "not what it finds on real people.",

@@ -131,6 +131,9 @@ def test_a_damaged_file_is_named(raw, tmp_path):
     [
         (["simulate"], "give --out DIR"),
         (["simulate", "--out", "x", "--sets", "dogs"], "no simulated set 'dogs'"),
+        (["simulate", "--out", "x", "--sets", "movi,dogs"], "no simulated set 'dogs'"),
+        (["simulate", "--out", "x", "--subjects", "0"], "subjects of a simulated set must be 1"),
+        (["quickstart", "--workdir", "x", "--config", "public"], "has no section `simulate`"),
         (["simulate", "--show", "x.png", "--gait", "hopping"], "no gait 'hopping'"),
     ],
 )
