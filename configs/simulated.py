@@ -19,7 +19,7 @@ SIZES = {
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
 }
 # Labelled units are put on with care.
-GAP = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8}}
+GAP = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8, "strap": 0.2}}
 
 
 def get_config(size: str = "quick") -> ConfigDict:

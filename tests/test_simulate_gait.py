@@ -42,13 +42,12 @@ def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL
     drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
     drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
     land = gait.Ground(*(jnp.asarray(x) for x in ground))
-    walk = balance.settle(person, LAY(person, shape, land, v, drawn))
+    walk = balance.settle(person, shape, land, v, drawn, SECONDS)
     t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
     kin = gait.kinematics(person, walk, t)
     return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, kin, t))
 
 
-LAY = jax.jit(lambda *given: gait.lay(*given, seconds=SECONDS))
 LOADS = jax.jit(balance.loads)
 KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
 
@@ -111,23 +110,41 @@ def test_a_standing_foot_rolls_and_does_not_slip(kind):
     c = case(kind)
     sole = [float(x) for x in curves.sole(c.body)]
     omega = np.asarray(dynamics.omega(c.kin))
+    put = np.asarray(gait.tracks(c.body, c.walk, jnp.asarray(c.t)).ankle)
     for side, first, last in stances(c):
-        # Heel pad and shoe are pressed, and the leg is still a swinging one.
-        settled = max(float(c.walk.style.pulse[2]) * RATE, gait.LOOSE * (last - first))
-        soft = first + int(settled) + 2
-        now = slice(soft, last - 1)
+        pad = int(float(c.walk.style.pulse[2]) * RATE) + 2  # heel and shoe are pressed
+        now = slice(first + pad, last - 1)
         i = skeleton.PAIR["foot"] + side
         ankle, speed = (np.asarray(x)[i][:, now] for x in (c.kin.position, c.kin.velocity))
+        # A leg that would be too straight is drawn in: by millimetres, and hardly ever.
+        drawn = np.linalg.norm(ankle - put[side][:, now], axis=0)
+        assert drawn.max() < 2.5e-3
         turn = omega[i][:, now]
         # Of a rolling body the velocity is omega x r, r from the contact to the ankle: r is
         # perpendicular to nothing else than the ground, so its height must be the ankle's.
         across = np.linalg.norm(turn[:2], axis=0)
         level = np.linalg.norm(speed[:2], axis=0)
-        rolls = across > 0.05
+        free = drawn < 1e-9
+        assert free.mean() > 0.6
+        rolls = free & (across > 0.05)
         assert np.allclose(level[rolls] / across[rolls], ankle[2][rolls], rtol=1e-6)
         reach = np.abs(speed[2][rolls] / across[rolls])
         assert reach.max() < max(abs(sole[0]), sole[1]) + 1e-9
-        assert np.abs(level[~rolls]).max(initial=0) < 0.05 * 0.2
+        assert np.abs(level[free & ~rolls]).max(initial=0) < 0.05 * 0.2
+
+
+def test_legs_are_not_pulled_straight():
+    """Of a leg that is almost straight the knee is flung about: accelerations tell."""
+    # Walking: 3 g (bone pins, Lafortune 1991); running: 11 g and more at the tibia (the same).
+    for kind, most in (("walking", 12), ("running", 35)):
+        acc = np.asarray(case(kind).kin.acceleration)[skeleton.PAIR["shank"] :][:4]
+        assert np.linalg.norm(acc, axis=1).max() < most * G
+
+
+def test_walkers_do_not_crouch():
+    # Schwartz et al. 2008: half of the stride the knee is straighter than 18 degrees.
+    assert np.median(knees(case("walking", 1.26))) < 30
+    assert np.median(knees(case("walking", 1.26, noise=0.0))) < 24
 
 
 @KINDS
@@ -138,7 +155,7 @@ def test_the_moments_nearly_balance(kind):
     plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance.nominal(
         c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
     assert np.median(left) < 0.5 * np.median(plain)
-    assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.45}[kind]
+    assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
 
 
 def test_from_above_is_from_below_where_the_moments_balance():
@@ -148,7 +165,7 @@ def test_from_above_is_from_below_where_the_moments_balance():
     above = dynamics.legs_from_above(c.body, c.kin, c.loads)
     force = np.asarray(below.force) - np.asarray(above.force)
     moment = np.asarray(below.moment) - np.asarray(above.moment)
-    assert np.abs(force).max() < 1e-6
+    assert np.abs(force).max() < 1e-5  # N, of 700
     assert (np.abs(moment).max((0, 1, 2)) <= 2 * left + 1e-6).all()
 
 

@@ -20,7 +20,7 @@ from imujax.simulate.skeleton import Kinematics
 SILENT = {"noise": 0.0, "bias": 0.0, "drift": 0.0, "drift_time": 1.0, "scale": 0.0, "cross": 0.0}
 SILENT |= {"range": 1000.0, "bits": 40}
 LENGTH = 4001  # of most signals: what is compiled once serves many tests
-STILL = {"place": 0.0, "turn": 0.0, "wobble": 0.0}
+STILL = {"place": 0.0, "turn": 0.0, "wobble": 0.0, "strap": 0.0}
 
 
 class Body(NamedTuple):
@@ -105,7 +105,7 @@ def put_on(seed=0, segments=range(17), scatter=STILL):
 
 
 def scattered(wobble=1.0):
-    return put_on(3, scatter={"place": 0.05, "turn": 60.0, "wobble": wobble})
+    return put_on(3, scatter={"place": 0.05, "turn": 60.0, "wobble": wobble, "strap": 0.0})
 
 
 mounts, ideal, wobbled = map(jax.jit, (sensors.mounts, sensors.ideal, sensors.wobbled))
@@ -432,7 +432,7 @@ def test_nominal_places(x64):
 
 def test_scatter_of_placement(x64):
     segments = np.tile(np.arange(17), 300)
-    scatter = {"place": 0.02, "turn": 8.0, "wobble": 0.5}
+    scatter = {"place": 0.02, "turn": 8.0, "wobble": 0.5, "strap": 0.3}
     unit = put_on(2, segments, scatter)
     nominal = put_on(2, segments, STILL)
     slip = np.asarray(unit.place - nominal.place)
@@ -443,7 +443,12 @@ def test_scatter_of_placement(x64):
     assert np.sqrt((turn**2).sum(1).mean()) == pytest.approx(8.0, rel=0.04)
     covariance = np.cov(turn.T) / (64 / 3)  # the axis has no preferred direction
     np.testing.assert_allclose(covariance, np.eye(3), atol=0.1)
-    np.testing.assert_array_equal(unit.amplitude, 0.5)
+    loose = np.log(np.asarray(unit.amplitude) / 0.5)
+    assert loose.std() == pytest.approx(0.3, rel=0.04) and abs(loose.mean()) < 0.02
+    # As a mass on a spring: the same force moves it 1 / stiffness, and stiffness is frequency^2.
+    np.testing.assert_allclose(
+        np.asarray(unit.frequency / nominal.frequency) ** 2, np.exp(-loose), rtol=1e-9
+    )
     again = put_on(2, segments, scatter)
     other = put_on(3, segments, scatter)
     np.testing.assert_array_equal(unit.place, again.place)

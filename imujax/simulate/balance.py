@@ -6,6 +6,8 @@ course that is solved for over the whole walk, and the centre of pressure under 
 sample and within a few centimetres.  What then remains is the residual of `dynamics.balance`.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -21,7 +23,24 @@ GRID = 0.02  # s, where the trunk is solved
 LEAN = 0.03  # rad of the trunk's correction cost as much
 MISS = 0.005  # as so many m times body weight of a moment in excess
 MOST = 0.15  # m times body weight of excess that is worked on at once
-ROUNDS, LOWERED = 2, 3  # how often the trunk is solved, and the height after each time
+LOWERED = 3  # how often the height is mended, before and after the trunk is solved
+SHARES = (
+    0.0,
+    0.05,
+    0.1,
+    0.15,
+    0.22,
+    0.32,
+    0.44,
+    0.55,
+    0.66,
+    0.77,
+    0.87,
+    0.95,
+    1.0,
+    1.06,
+)  # of a stance
+RAISED = 0.03  # m, the centre of mass is raised or lowered at most to begin with
 
 
 def pressure(body: Body, walk: gait.Walk, t: jax.Array, shift: jax.Array) -> jax.Array:
@@ -64,33 +83,54 @@ def loads(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -
     return plain._replace(cop=pressure(body, walk, t, shift), free=twist * part)
 
 
-def settle(body: Body, walk: gait.Walk) -> gait.Walk:
-    """The walk within reach of the legs, its trunk solved so that the moments nearly balance."""
-    samples = int((walk.fix.shape[1] - 6) * gait.FIX / GRID)
-    t = walk.begin + (jnp.arange(samples) + 0.5) * GRID
-    walk = lower(body, walk, t)
-    for _ in range(ROUNDS):
-        walk = walk._replace(fix=_corrected(body, walk, gait.kinematics(body, walk, t), t))
-        walk = lower(body, walk, t)
-    return walk
+def settle(body: Body, style, ground, speed, noise, seconds: float) -> gait.Walk:
+    """A walk as of `gait.lay`, within reach of the legs, its moments nearly balanced by the trunk.
+
+    seconds: as there; static.
+    """
+    low = jnp.zeros_like(noise.step)
+    fix = jnp.zeros((3, int(seconds / gait.FIX) + 6), low.dtype)
+    walk, low = _reached(body, style, ground, speed, noise, seconds, low, fix)
+    t = walk.begin + (jnp.arange(int(seconds / GRID)) + 0.5) * GRID
+    fix = _corrected(body, walk, gait.kinematics(body, walk, t), t)
+    return _reached(body, style, ground, speed, noise, seconds, low, fix)[0]
 
 
-@jax.jit
-def lower(body: Body, walk: gait.Walk, t: jax.Array) -> gait.Walk:
-    """Lower the centre of mass until no standing leg is out of reach at t [T]."""
-    k = gait.foot_contact(walk, t)
-    stands = t < walk.strike[k] + walk.stance[k]
+@functools.partial(jax.jit, static_argnames="seconds")
+def _reached(body: Body, style, ground, speed, noise, seconds, low, fix):
+    """Lower the centre of mass, contact by contact, until no standing leg is out of reach.
 
-    def again(walk, _):
-        tracks = gait.tracks(body, walk, t)
+    low [N] m: where to begin; all zeros: begin at the height that the mean contact can just reach.
+    -> walk, low.
+    """
+    share = jnp.array(SHARES)[:, None]  # [P, 1]
+    first = jnp.all(low == 0)
+
+    def laid(low):
+        return gait.lay(body, style, ground, speed, noise, seconds, low)._replace(fix=fix)
+
+    def again(low, turn):
+        walk = laid(low)
+        count = low.shape[0]
+        t = (walk.strike + share * walk.stance)[:, 2 : count - 3]  # [P, N - 5]
+        tracks = gait.tracks(body, walk, t.reshape(-1))
         position, _ = skeleton.pose(body, tracks, True)
         hip = position[skeleton.PAIR["thigh"] : skeleton.PAIR["thigh"] + 2]
-        far = jnp.sqrt(((tracks.ankle - hip) ** 2).sum(1))
-        far = jnp.where(stands, far, 0).max()
-        over = jnp.maximum(far - skeleton.REACH[0] * sum(leg(body)), 0)
-        return walk._replace(place=walk.place.at[2].add(-1.1 * over)), None
+        far = jnp.sqrt(((tracks.ankle - hip) ** 2).sum(1)).reshape(2, *t.shape)
+        odd = jnp.arange(2, count - 3) % 2 == 1
+        over = jnp.where(odd, far[1], far[0]) - skeleton.REACH[0] * sum(leg(body))
+        seen = (t >= walk.begin) & (t < walk.begin + seconds)
+        need = [jnp.where(seen & x, over, -1.0).max(0) for x in (share < 0.5, share > 0.5)]
+        need = jnp.pad(jnp.maximum(need[0], jnp.roll(need[1], 1)), (2, 3), constant_values=-1.0)
+        used = need > -1.0
+        mean = jnp.clip(jnp.where(used, need, 0).sum() / used.sum(), -RAISED, RAISED)
+        more = jnp.where(first & (turn == 0), mean, jnp.maximum(need, 0))
+        # Bumps of neighbours add up.
+        given = gait.sagging(walk.strike, jnp.abs(more), walk.strike)
+        return low + more * jnp.abs(more) / (given + 1e-9), None
 
-    return jax.lax.scan(again, walk, None, length=LOWERED)[0]
+    low = jax.lax.scan(again, low, jnp.arange(LOWERED))[0]
+    return laid(low), low
 
 
 @jax.jit
@@ -108,9 +148,10 @@ def _corrected(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Arr
     cost = 1 / jnp.sqrt(MISS**2 + room**2)  # [3, samples]
 
     def axis(excess, cost, inertia, old):
-        rows = jnp.concatenate([cost[:, None] * bend * inertia, jnp.eye(count) / LEAN])
-        goal = jnp.concatenate([cost * (excess + bend @ old * inertia), jnp.zeros(count)])
-        return jnp.linalg.lstsq(rows, goal)[0]
+        rows = cost[:, None] * bend * inertia
+        goal = cost * (excess + bend @ old * inertia)
+        factor = jax.scipy.linalg.cho_factor(rows.T @ rows + jnp.eye(count) / LEAN**2)
+        return jax.scipy.linalg.cho_solve(factor, rows.T @ goal)
 
     return jax.vmap(axis)(excess, cost, _trunk_inertia(body) / weight, walk.fix)
 

@@ -20,8 +20,9 @@ from imujax.simulate.body import Body
 from imujax.simulate.curves import impulses, pulse_impulses, rolled, series, smooth, sole, spline
 from imujax.simulate.skeleton import Kinematics, Tracks
 
-LOOSE = 0.12  # share of a stance or a swing that a leg takes to be held as such
+LOOSE = 0.25  # share of a stance or a swing that a leg takes to be held as such
 FIX = 0.04  # s between the coefficients of the trunk's correction
+SAG = 0.4  # s, SD of the bump by which the centre of mass goes lower about a contact
 
 
 class Style(NamedTuple):
@@ -63,12 +64,13 @@ class Ground(NamedTuple):
 class Noise(NamedTuple):
     """Step-to-step variation, one value a contact [N], standard normal unless said otherwise.
 
-    step, stance, pulse, pitch, toes [N]; force [3, J, N]; place, speed [3, N].
+    step, stance, pulse, limb, pitch, toes [N]; force [3, J, N]; place, speed [3, N].
     """
 
     step: jax.Array
     stance: jax.Array
     pulse: jax.Array
+    limb: jax.Array
     pitch: jax.Array
     toes: jax.Array
     force: jax.Array
@@ -78,7 +80,7 @@ class Noise(NamedTuple):
 
 def noise(key: jax.Array, contacts: int, harmonics: int, share: float | jax.Array = 1.0) -> Noise:
     """Variation that carries over from contact to contact (autoregressive, .5); share scales it."""
-    shapes = Noise(*[(contacts,)] * 5, (3, harmonics, contacts), *[(3, contacts)] * 2)
+    shapes = Noise(*[(contacts,)] * 6, (3, harmonics, contacts), *[(3, contacts)] * 2)
     keys = jax.random.split(key, len(shapes))
 
     def draw(key, shape):
@@ -94,11 +96,12 @@ VARY = {
     "step": 0.012,  # of the step time
     "stance": 0.012,  # of the stance time
     "pulse": 0.10,  # of the speed lost at contact
+    "limb": 0.12,  # of the mass that is stopped there
     "pitch": 0.02,  # of the foot's pitch
     "toes": 0.02,  # rad
-    "force": 0.008,  # BW, of each harmonic, less for the higher ones
+    "force": 0.05,  # BW over its number, of each harmonic; the first two give way to what follows
     "place": (0.004, 0.004, 0.001),  # m, of the centre of mass at heel strike
-    "speed": (0.015, 0.010, 0.006),  # m/s, the same
+    "speed": (0.015, 0.010, 0.010),  # m/s, the same
 }
 
 
@@ -134,11 +137,14 @@ class Walk(NamedTuple):
 
 
 def lay(
-    body: Body, style: Style, ground: Ground, speed: jax.Array, noise: Noise, seconds: float
-) -> Walk:
+    body: Body, style: Style, ground: Ground, speed: jax.Array, noise: Noise, seconds: float,
+    low: jax.Array | None = None,
+) -> Walk:  # fmt: skip
     """Lay out N contacts at `speed` [m/s]; the first and last three serve as neighbours only.
 
     seconds: of the walk from `begin` on that will be looked at; N contacts must last as long.
+    low [N] m: how much lower the centre of mass goes about each contact; what its neighbours ask
+    for adds to it (`sagging`).
     """
     count = noise.step.shape[0]
     side = jnp.where(jnp.arange(count) % 2 == 0, 1.0, -1.0)  # the middle is to the left of a right
@@ -147,13 +153,18 @@ def lay(
     strike = jnp.cumsum(step) - step
     stance = 2 * style.step * style.stance * uneven * (1 + VARY["stance"] * noise.stance)
     lost = style.pulse[1] * (1 + VARY["pulse"] * noise.pulse)
-    knock = style.pulse[0] * 2 * lost / (style.pulse[2] * G)  # BW
+    limb = style.pulse[0] * (1 + VARY["limb"] * noise.limb)
+    knock = limb * 2 * lost / (style.pulse[2] * G)  # BW
     harmonics = style.force.shape[1]
     fall = 1 / jnp.arange(1, harmonics + 1)
     force = style.force[:, :, None] + VARY["force"] * fall[:, None] * noise.force
     force = jnp.stack([force[0], side * force[1], force[2]])
     force = _balanced(force, knock, style.pulse[2], step, stance)
-    place, velocity, force = _states(style, ground, speed, force, knock, step, stance, side, noise)
+    low = jnp.zeros(count) if low is None else low
+    sunk = skeleton.derivatives(lambda time: sagging(strike, low, time), strike)[:2]
+    place, velocity, force = _states(
+        style, ground, speed, force, knock, step, stance, side, noise, sunk
+    )
     same = jnp.concatenate([strike[2:], strike[-2:] + 2 * style.step])
     stride = same - strike
     rate = 0.5 * (1 / stride + 1 / jnp.concatenate([stride[:2], stride[:-2]]))
@@ -182,11 +193,17 @@ def _balanced(force, knock, span, step, stance):
     return jnp.stack([force[0].at[0].add(ahead), force[1], force[2] * up])
 
 
-def _states(style, ground, speed, force, knock, step, stance, side, noise):
+def sagging(strike: jax.Array, low: jax.Array, t: jax.Array) -> jax.Array:
+    """How much lower the centre of mass goes at t [T], m: a bump of SAG s for every contact."""
+    return (low * jnp.exp(-(((t[:, None] - strike) / SAG) ** 2) / 2)).sum(1)
+
+
+def _states(style, ground, speed, force, knock, step, stance, side, noise, sunk):
     """Centre of mass at each strike, and the force corrected so that it gets there.
 
     Of each contact's force the first two harmonics are changed so that the centre of mass has, at
-    the next strike, the place and speed of the steady gait, varied by the noise.
+    the next strike, the place and speed of the steady gait, varied by the noise and lower by
+    `sunk` (m, m/s).
     -> place, speed [3, N], force [3, J, N].
     """
     harmonics = force.shape[1]
@@ -215,7 +232,8 @@ def _states(style, ground, speed, force, knock, step, stance, side, noise):
         [speed - ahead / t + 0 * side, sway * side, speed * ground.rise - drop / t + 0 * side]
     )
     steady_place = jnp.stack([along, lateral * side, style.height + ground.rise * along])
-    place, velocity = steady_place + varied[0], steady_speed + varied[1]
+    place = (steady_place + varied[0]).at[2].add(-sunk[0])
+    velocity = (steady_speed + varied[1]).at[2].add(-sunk[1])
 
     def go(carry, now):
         before, p, v = carry  # before: [2, 3] impulse and path of the last contact's tail

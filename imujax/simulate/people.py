@@ -8,8 +8,11 @@ person and each trial is a function of the seed, the set and their numbers alone
 
 import functools
 import json
+import multiprocessing
+import os
 import pathlib
 import zlib
+from concurrent.futures import ProcessPoolExecutor
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +37,9 @@ FINE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled
 PLATE = 1000.0  # Hz of the force plates
 SECONDS = 10.0  # of a trial
 LEAST = 2.0  # s, the shortest trial: a few steps
-QUICKEST = 0.27  # s, the shortest step time that a trial has contacts for
+QUICKEST = 0.29  # s, the shortest step time that a trial has contacts for
 CHUNK = 500  # samples that are computed at once
+MANY = 200  # trials for which it pays to start processes
 
 
 def _gait(name: str, gait: str, speed: float, **more) -> dict:
@@ -57,7 +61,7 @@ RUNS = [
 ]  # fmt: skip
 TERRAIN = [
     *(_gait(f"levelground {n}", "walking", s) for n, s in
-      (("slow", 0.75), ("normal", 1.0), ("fast", 1.25))),
+      (("slow", 0.8), ("normal", 1.0), ("fast", 1.2))),
     *(_gait(f"ramp {n}", "walking", 0.8, rise=r) for n, r in
       (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))),
     *(_gait(f"stair {n}", "walking", 0.45, rise=r, stairs=True) for n, r in
@@ -86,7 +90,8 @@ COMMON = {
 }
 SETS = {
     "movi": COMMON | {
-        "subjects": 90, "rate": 100.0, "sensors": list(body.SEGMENTS), "trials": MOVES,
+        "subjects": 90, "seconds": 12.6, "rate": 100.0, "sensors": list(body.SEGMENTS),
+        "trials": MOVES,
     },
     "loading_rate": COMMON | {
         "subjects": 15, "rate": 200.0, "sensors": ["shank_l"], "trials": RUNS,
@@ -121,14 +126,12 @@ def spec(name: str, changes: dict) -> dict:
 
 def lay(person, shape, ground, speed, key, noise, seconds) -> gait.Walk:
     """A walk of `seconds` that is within reach and in balance."""
-    return balance.settle(person, _laid(person, shape, ground, speed, key, noise, seconds))
-
-
-@functools.partial(jax.jit, static_argnames="seconds")
-def _laid(person, shape, ground, speed, key, noise, seconds):
     contacts = int(seconds / QUICKEST) + 8
-    drawn = gait.noise(key, contacts, shape.force.shape[1], noise)
-    return gait.lay(person, shape, ground, speed, drawn, seconds)
+    drawn = vary(key, contacts, shape.force.shape[1], noise)
+    return balance.settle(person, shape, ground, speed, drawn, seconds)
+
+
+vary = jax.jit(gait.noise, static_argnames=("contacts", "harmonics"))
 
 
 def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
@@ -204,6 +207,8 @@ def recording(spec: dict, name: str, number: int, trial: int) -> dict[str, np.nd
 def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk:
     """The walk of one trial of a person."""
     manner = manner_of(jax.random.fold_in(key, 3), spec["manner"])
+    again = manner_of(jax.random.fold_in(chance, 1), style.AGAIN * spec["manner"])
+    manner = jax.tree.map(jnp.add, manner, again)
     changes = {k: getattr(manner, k) + v for k, v in what.get("manner", {}).items()}
     manner = manner._replace(**changes)
     speed = what["speed"] * (person.speed if what["gait"] == "walking" else 1.0)
@@ -241,8 +246,15 @@ def forces(spec, person, walk, kin, loads) -> dict[str, np.ndarray]:
 moment = jax.jit(dynamics.knee_moment)
 
 
-def write(name: str, spec: dict, out: str | pathlib.Path) -> pathlib.Path:
-    """Write the set into OUT/name; files that are there are kept, so a stopped run goes on."""
+def write(
+    name: str, spec: dict, out: str | pathlib.Path, workers: int | None = None
+) -> pathlib.Path:
+    """Write the set into OUT/name; files that are there are kept, so a stopped run goes on.
+
+    The first person's trials are made here, which compiles every program, the others', where there
+    are MANY, by `workers` processes (default: all cores), which are spawned: a script that calls
+    this needs `if __name__ == "__main__"`.
+    """
     folder = pathlib.Path(out) / name
     folder.mkdir(parents=True, exist_ok=True)
     card = folder / "set.json"
@@ -260,19 +272,44 @@ def write(name: str, spec: dict, out: str | pathlib.Path) -> pathlib.Path:
     ]
     progress = log.Progress(len(jobs), f"simulate {name}", "trial")
 
-    def work(job):
-        path = _file(folder, name, spec, *job)
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            np.savez(file, **recording(spec, name, *job))
-        part.replace(path)
-
-    for job in jobs:
-        work(job)
+    first = len(spec["trials"])
+    many = workers > 1 if workers else len(jobs) - first >= MANY
+    for job in jobs[:first] if many else jobs:
+        _record(folder, name, spec, job)
         progress.update()
+    if many:
+        spawned, cores = multiprocessing.get_context("spawn"), _cores()
+        number = spawned.Value("i", 0)
+        with ProcessPoolExecutor(workers or len(cores), spawned, _settle, (number, cores)) as pool:
+            for _ in pool.map(functools.partial(_record, folder, name, spec), jobs[first:]):
+                progress.update()
     progress.close()
     return folder
+
+
+def _cores() -> list[int]:
+    """Numbers of the cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def _settle(number, cores: list[int]):
+    """A core of its own for each process: XLA's threads of several get into each other's way."""
+    with number.get_lock():
+        mine, number.value = cores[number.value % len(cores)], number.value + 1
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {mine})
+
+
+def _record(folder: pathlib.Path, name: str, spec: dict, job: tuple[int, int]):
+    """Write the file of one (subject, trial)."""
+    path = _file(folder, name, spec, *job)
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **recording(spec, name, *job))
+    part.replace(path)
 
 
 def _file(folder: pathlib.Path, name: str, spec: dict, number: int, trial: int) -> pathlib.Path:

@@ -58,8 +58,9 @@ UNIT = {
 
 # How units are put on.  place: SD [m] along the skin in each of two directions; 5 cm is the worst
 # case in Kiernan et al. 2024 (Sensors 24:656), taken as three SD.  turn: SD [deg] of a turn about a
-# random axis.  wobble: 0 glued to the bone, 1 as in PLACES.
-SCATTER = {"place": 0.017, "turn": 5.0, "wobble": 1.0}
+# random axis.  wobble: 0 glued to the bone, 1 as in PLACES.  strap: SD of the logarithm of how far
+# and how fast a unit swings on its tissue; our choice.
+SCATTER = {"place": 0.017, "turn": 5.0, "wobble": 1.0, "strap": 0.3}
 
 # Nominal place of a unit, of a pair on the right side.  The reach goes from the segment's origin to
 # the next joint (of head, foot and hand to the centre of mass); the place is share * reach +
@@ -127,7 +128,8 @@ def mounts(
     """Units on the segments (indices in SEGMENTS), put on as a person would: with scatter.
 
     The place moves along the skin by scatter["place"] m in each of two directions (SD), the unit
-    turns about a random axis by scatter["turn"] degrees (SD).  The same key gives the same mount.
+    turns about a random axis by scatter["turn"] degrees (SD); a strap that is tighter than another
+    lets it swing less and faster (scatter["strap"]).  The same key gives the same mount.
     """
     segment = jnp.asarray(segments)
     dtype = body.com.dtype
@@ -140,8 +142,9 @@ def mounts(
     out = column(OUT)
     away = jnp.linalg.norm(reach, axis=-1, keepdims=True) * out
     place = column(SHARE)[:, None] * reach + column(DEPTH)[:, None] * away
-    draws = jax.random.normal(key, (*segment.shape, 7), dtype)
-    slip, axis, angle = jnp.split(draws, [3, 6], axis=-1)
+    draws = jax.random.normal(key, (*segment.shape, 8), dtype)
+    slip, axis, angle, loose = jnp.split(draws, [3, 6, 7], axis=-1)
+    loose = jnp.exp(scatter["strap"] * loose[:, 0])
     slip = scatter["place"] * (slip - (slip * out).sum(-1, keepdims=True) * out)
     axis = axis / jnp.linalg.norm(axis, axis=-1, keepdims=True)
     angle = scatter["turn"] * DEGREE * angle[:, 0]
@@ -151,9 +154,9 @@ def mounts(
         place=place + slip,
         rotation=_rotation(axis, angle),
         out=out,
-        frequency=column(FREQUENCY),
+        frequency=column(FREQUENCY) / jnp.sqrt(loose),
         damping=column(DAMPING),
-        amplitude=scatter["wobble"] * ones,
+        amplitude=scatter["wobble"] * loose,
         tilt=TILT * ones,
     )
 

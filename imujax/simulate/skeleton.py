@@ -17,8 +17,8 @@ from imujax.simulate.body import SEGMENTS, Body
 PAIR = {name[:-2]: i for i, name in enumerate(SEGMENTS) if name.endswith("_r")}  # right, then left
 NEWTON = 4  # steps from a guess some centimetres off to rounding
 # Shares of the straight leg: from the first on the ankle is drawn in, and more than the first and
-# the second together is never reached; for a standing leg (knee at 9 and 5 degrees), a loose one.
-REACH, SLACK = (0.9970, 0.9850), (0.0020, 0.0120)
+# the second together is never reached; for a standing leg (knee at 10 and 5 degrees), a loose one.
+REACH, SLACK = (0.9960, 0.9850), (0.0030, 0.0120)
 
 
 class Tracks(NamedTuple):

@@ -21,9 +21,10 @@ from imujax.simulate.gait import Style
 class Manner(NamedTuple):
     """Deviations from the table; zeros are the table itself.
 
-    cadence, stance, lost, span, swing, arms, width: logarithms of factors on the step rate, the
-    stance's share, the speed lost at contact and the time that takes, the swing's bumps, the arms'
-    swing, and the force towards the middle (which sets the step width).  toes, strike, lean, sway
+    cadence, stance, lost, span, limb, swing, arms, width: logarithms of factors on the step rate,
+    the stance's share, the speed lost at contact, the time that takes and the mass that is stopped,
+    the swing's bumps, the arms' swing, and the force towards the middle (which sets the step
+    width).  toes, strike, lean, sway
     [] rad: toes turned out, toes down at contact, trunk forwards, trunk over the standing leg.
     pitch [1 + 2H] rad; force [3, J] body weights.
     """
@@ -32,6 +33,7 @@ class Manner(NamedTuple):
     stance: jax.Array
     lost: jax.Array
     span: jax.Array
+    limb: jax.Array
     swing: jax.Array
     arms: jax.Array
     width: jax.Array
@@ -43,12 +45,15 @@ class Manner(NamedTuple):
     force: jax.Array
 
 
-# Standard deviations from person to person.
+# Standard deviations from person to person, and a share of them from one trial of a person to the
+# next: shoes, fatigue, mood.
+AGAIN = 0.5
 PEOPLE = {
     "cadence": 0.04,
     "stance": 0.015,
     "lost": 0.15,
     "span": 0.10,
+    "limb": 0.15,
     "swing": 0.05,
     "arms": 0.30,
     "width": 0.15,
@@ -104,7 +109,7 @@ def style(gait: str, body: Body, speed: jax.Array, manner: Manner) -> Style:
     bump = jnp.concatenate([jnp.zeros(1), from_strike / from_strike.sum(), jnp.zeros(count)])
     force = at("force") + manner.force
     force = force * jnp.stack([jnp.ones(()), jnp.exp(manner.width), jnp.ones(())])[:, None]
-    pulse = at("pulse") * jnp.stack([jnp.ones(()), jnp.exp(manner.lost), jnp.exp(manner.span)])
+    pulse = at("pulse") * jnp.exp(jnp.stack([manner.limb, manner.lost, manner.span]))
     trunk = at("trunk").at[1, 0].add(manner.lean)
     half = (trunk.shape[1] - 1) // 2
     trunk = trunk.at[0, 1 + half].add(manner.sway)  # over the right leg in its stance
