@@ -9,6 +9,8 @@ import functools
 import json
 import pathlib
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +20,8 @@ import optax
 from imujax import contrastive, datasets, log, mesh, optim, samples, towers
 from imujax.checkpoint import Checkpoints
 from imujax.errors import UserError
+
+STREAM = 8  # keeps the keys of the simulated people apart from those of the steps
 
 
 def init(config, seed: int) -> dict:
@@ -95,7 +99,8 @@ def make_monitor(config, scale, full: bool):
 def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pathlib.Path:
     """Pre-train on the data sets at `paths`; the checkpoints and metrics.jsonl lie in `workdir`.
 
-    config: an encoder section of a configuration (see configs/).  Returns `workdir`.  A finished
+    config: an encoder section of a configuration (see configs/); where it has `stream`, `paths` is
+    empty and the batches are simulated (imujax/simulate/stream.py).  Returns `workdir`.  A finished
     run returns at once, an unfinished one goes on; one that was started with other settings is a
     UserError that names the first difference.
     """
@@ -110,47 +115,97 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
             same_settings(checkpoints.card(done)["settings"], settings, workdir)
             if done >= config.steps:
                 return workdir
-        every, counts = samples.load(paths, config)
-        held = samples.monitored(every, config.monitor, seed)
-        ours = every.take(~held)
-        watch = every.take(held) if held.any() else ours
-        if len(ours) < config.batch:
+        where = mesh.make("data")
+        if config.batch % where.size:
             raise UserError(
-                f"a batch of {config.batch} is larger than the {len(ours)} sensor-windows of "
-                f"{', '.join(map(str, paths))}; lower batch"
+                f"a batch of {config.batch} cannot be shared out over {where.size} devices; "
+                f"make it a multiple of {where.size}"
             )
-        scale = samples.scales(ours)
+        simulated = "stream" in config
+        source = (
+            _simulated(config, seed, where) if simulated else _stored(config, paths, seed, where)
+        )
         card = {
-            "settings": settings, "net": settings["net"], "scales": scale, "counts": counts,
-            "rate": config.rate, "window": config.window,
-            "sensors": sorted(set(config.sensors)
-                              or {s for path in paths for s in datasets.info(path)["sensors"]}),
+            "settings": settings, "net": settings["net"], "scales": source.scale,
+            "counts": source.counts, "rate": config.rate, "window": config.window,
+            "sensors": sorted(set(config.sensors) or source.sensors),
             "provenance": log.provenance(),
         }  # fmt: skip
-        _loop(config, ours, watch, scale, seed, checkpoints, card, title)
+        _loop(config, source, where, seed, checkpoints, card, title)
     return workdir
 
 
-def _loop(config, ours, watch, scale, seed, checkpoints, card, title):
-    where = mesh.make("data")
-    if config.batch % where.size:
+class Source(NamedTuple):
+    """Where batches come from.
+
+    batch: of a step, the sensor-windows on the device {acc, gyr [M, L, 3], length, window [M]} and
+    the numbers [B] of those to take; watch: the same for the monitor; full: whether every window is
+    whole; scale, counts, sensors: for the checkpoint's card.
+    """
+
+    batch: Callable[[int], tuple[dict, jax.Array]]
+    watch: tuple[dict, jax.Array]
+    full: bool
+    scale: dict
+    counts: dict
+    sensors: set[str]
+
+
+def _stored(config, paths, seed: int, where) -> Source:
+    """The data sets at `paths`, kept on the device; some subjects are held out for the monitor."""
+    every, counts = samples.load(paths, config)
+    held = samples.monitored(every, config.monitor, seed)
+    ours = every.take(~held)
+    watch = every.take(held) if held.any() else ours
+    if len(ours) < config.batch:
         raise UserError(
-            f"a batch of {config.batch} cannot be shared out over {where.size} devices; "
-            f"make it a multiple of {where.size}"
+            f"a batch of {config.batch} is larger than the {len(ours)} sensor-windows of "
+            f"{', '.join(map(str, paths))}; lower batch"
         )
-    full = bool((ours.length >= config.window).all() and (watch.length >= config.window).all())
-    step_of, monitor = (
-        make_step(config, scale, seed, full, where),
-        make_monitor(config, scale, full),
-    )
     order = samples.Order(ours.window, config.batch, seed, config.grouped)
     count = min(config.batch, len(watch))
     watched = samples.Order(watch.window, count, seed, config.grouped).rows(0)
+    put = functools.partial(mesh.put, sharding=mesh.replicated(where))
     data, watch_data = (
-        mesh.put({name: getattr(part, name) for name in ("acc", "gyr", "length", "window")},
-                 mesh.replicated(where))
+        put({name: getattr(part, name) for name in ("acc", "gyr", "length", "window")})
         for part in (ours, watch)
-    )  # fmt: skip
+    )
+    return Source(
+        batch=lambda step: (data, put(order.rows(step))),
+        watch=(watch_data, put(watched)),
+        full=all(bool((part.length >= config.window).all()) for part in (ours, watch)),
+        scale=samples.scales(ours),
+        counts=counts,
+        sensors={s for path in paths for s in datasets.info(path)["sensors"]},
+    )
+
+
+def _simulated(config, seed: int, where) -> Source:
+    """People without end: each step has its own, and so has the monitor."""
+    from imujax.simulate import stream
+
+    make = stream.maker(config, mesh.replicated(where))
+    every = mesh.put(np.arange(config.batch, dtype=np.int32), mesh.replicated(where))
+    key = jax.random.fold_in(jax.random.key(seed), STREAM)
+    watch = make(jax.random.fold_in(key, 0))
+    return Source(
+        batch=lambda step: (make(jax.random.fold_in(key, step + 1)), every),
+        watch=(watch, every),
+        full=True,
+        scale={
+            name: {"mean": float(watch[name].mean()), "sd": float(watch[name].std())}
+            for name in ("acc", "gyr")
+        },
+        counts={},
+        sensors=set(stream.settings(config.stream.to_dict())["sensors"]),
+    )
+
+
+def _loop(config, source: Source, where, seed, checkpoints, card, title):
+    step_of, monitor = (
+        make_step(config, source.scale, seed, source.full, where),
+        make_monitor(config, source.scale, source.full),
+    )
     state = mesh.put(init(config, seed), mesh.replicated(where))
     begin = checkpoints.latest() or 0
     if begin:
@@ -158,14 +213,12 @@ def _loop(config, ours, watch, scale, seed, checkpoints, card, title):
     lines = log.Lines(checkpoints.folder / "metrics.jsonl")
     lines.trim(begin)
     progress = log.Progress(config.steps, title, "step", done=begin)
-    rows_of = functools.partial(mesh.put, sharding=mesh.replicated(where))
-    watched = mesh.put(watched, mesh.replicated(where))
     clock, since = time.monotonic(), begin
     for step in range(begin, config.steps):
-        state, loss = step_of(state, data, rows_of(order.rows(step)))
+        state, loss = step_of(state, *source.batch(step))
         now = step + 1
         if now % config.log_every == 0 or now == config.steps:
-            values = mesh.fetch({"loss": loss, **monitor(state, watch_data, watched)})
+            values = mesh.fetch({"loss": loss, **monitor(state, *source.watch)})
             speed = (now - since) * config.batch / (time.monotonic() - clock)
             lines.write(step=now, **values, windows_per_s=speed)
             progress.update(now - since, f"loss {float(values['loss']):.3f}, retrieval "

@@ -191,13 +191,17 @@ def batch_of(data: dict, rows, key, config, scale) -> dict:
     begin = jax.random.randint(place, rows.shape, 0, room + 1)
     at = begin[:, None] + jnp.arange(config.window)  # [B, T]
     acc, gyr = (data[name][rows[:, None], at] for name in ("acc", "gyr"))
-    if config.rotation:
-        matrices = rotations(turn, rows.shape[0], config.rotation)  # [B, 3, 3]
-        acc, gyr = (jnp.einsum("bij,btj->bti", matrices, x, precision="highest")
-                    for x in (acc, gyr))  # fmt: skip
-    acc, gyr = standardise(acc, gyr, scale)
+    acc, gyr = standardise(*turned(turn, acc, gyr, config.rotation), scale)
     length = jnp.minimum(length, config.window)
     return {"acc": acc, "gyr": gyr, "length": length, "window": data["window"][rows]}
+
+
+def turned(key, acc, gyr, degrees: float):
+    """acc, gyr [B, T, 3], both of a sample turned alike about a random axis, at most `degrees`."""
+    if not degrees:
+        return acc, gyr
+    matrices = rotations(key, acc.shape[0], degrees)  # [B, 3, 3]
+    return tuple(jnp.einsum("bij,btj->bti", matrices, x, precision="highest") for x in (acc, gyr))
 
 
 def rotations(key, count: int, degrees: float):

@@ -17,8 +17,11 @@ def check(config):
     for name, spec in config.encoders.items():
         if spec.loss not in LOSSES:
             raise UserError(f"encoders.{name}.loss is {spec.loss!r}: there are {', '.join(LOSSES)}")
-        if not spec.data:
-            raise UserError(f"encoders.{name}.data names no data set to train on")
+        if bool(spec.data) == ("stream" in spec):
+            raise UserError(
+                f"encoders.{name}.data must name data sets to train on, or be empty and `stream` "
+                "say what is simulated"
+            )
         for key in spec.data:
             _known(f"encoders.{name}.data", key, config.data_sets)
     for name, spec in config.tasks.items():
