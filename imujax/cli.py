@@ -116,14 +116,17 @@ def configuration(path: str, words: list[str]):
 
 def located(path: str) -> str:
     """A configuration FILE.py[:ARGUMENT]; a bare NAME is one of those that come with imujax."""
+    from importlib import resources
+
+    ours = resources.files("imujax.configs")
     file, colon, argument = path.partition(":")
     if not file.endswith(".py"):
-        from importlib import resources
-
-        file = str(resources.files("imujax.configs") / f"{file}.py")
+        file = str(ours / f"{file}.py")
     if not pathlib.Path(file).is_file():
+        names = sorted(f.name[:-3] for f in ours.iterdir() if f.name.endswith(".py"))
+        names = [name for name in names if name not in ("__init__", "common")]
         raise UserError(
-            f"no configuration {path.partition(':')[0]}; give a file, or public, insole, simulated"
+            f"no configuration {path.partition(':')[0]}; give a file, or {', '.join(names)}"
         )
     return file + colon + argument
 

@@ -100,9 +100,10 @@ def reference_sentence(task: Task, arm: str) -> str | None:
 
 
 def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
-    """For each arm the one of random weights of the same network, by the sweep's configuration.
+    """For each arm the one of random weights of the same encoder, by the sweep's configuration.
 
-    Where that does not tell, it is the arm called "random"; without one nothing is compared.
+    A single arm of random weights serves all others.  Where the configuration does not tell, it is
+    the arm called "random"; without one nothing is compared.
     """
     config = summary.get("config")
     specs = config.get("arms", {}) if isinstance(config, dict) else {}
@@ -113,11 +114,9 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
     }
     if not random:
         return {arm: BASELINE for arm in arms if arm != BASELINE and BASELINE in arms}
-    return {
-        arm: random[specs[arm]["encoder"]]
-        for arm in arms
-        if arm not in random.values() and specs[arm]["encoder"] in random
-    }
+    single = next(iter(random.values())) if len(random) == 1 else None
+    found = {arm: random.get(specs[arm]["encoder"], single) for arm in arms}
+    return {arm: base for arm, base in found.items() if base and arm not in random.values()}
 
 
 def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
