@@ -121,10 +121,10 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
                 f"a batch of {config.batch} cannot be shared out over {where.size} devices; "
                 f"make it a multiple of {where.size}"
             )
-        simulated = "stream" in config
-        source = (
-            _simulated(config, seed, where) if simulated else _stored(config, paths, seed, where)
-        )
+        if "stream" in config:
+            source = simulated(config, seed, where)
+        else:
+            source = stored(config, paths, seed, where)
         card = {
             "settings": settings, "net": settings["net"], "scales": source.scale,
             "counts": source.counts, "rate": config.rate, "window": config.window,
@@ -151,7 +151,7 @@ class Source(NamedTuple):
     sensors: set[str]
 
 
-def _stored(config, paths, seed: int, where) -> Source:
+def stored(config, paths, seed: int, where) -> Source:
     """The data sets at `paths`, kept on the device; some subjects are held out for the monitor."""
     every, counts = samples.load(paths, config)
     held = samples.monitored(every, config.monitor, seed)
@@ -180,7 +180,7 @@ def _stored(config, paths, seed: int, where) -> Source:
     )
 
 
-def _simulated(config, seed: int, where) -> Source:
+def simulated(config, seed: int, where) -> Source:
     """People without end: each step has its own, and so has the monitor."""
     from imujax.simulate import stream
 

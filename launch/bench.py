@@ -3,6 +3,8 @@
     python launch/bench.py build --raw raw/sisfall    data set hours a second of wall time
     python launch/bench.py study --raw raw            `:tiny`, raw files to figure
     python launch/bench.py import                     `import imujax` and `imujax --help`
+    python launch/bench.py simulate                   simulated people against real time, and the
+                                                      stream against the step that it feeds
 
 launch/bench_step.py times the training step beside PyTorch.
 """
@@ -10,6 +12,7 @@ launch/bench_step.py times the training step beside PyTorch.
 import argparse
 import contextlib
 import datetime
+import multiprocessing
 import os
 import pathlib
 import platform
@@ -61,6 +64,92 @@ def study(raw: pathlib.Path):
         print(f"tiny study: {time.perf_counter() - begin:.0f} s from raw files to figure; goal 180")
 
 
+TRIALS = 24  # of one person, in the benchmark of the simulator
+
+
+def simulate():
+    """One person with 17 sensors at 100 Hz, a process on each core; then the stream and its step.
+
+    The trials are shared out over the processes, each with a core of its own, and timed from when
+    everything is compiled; sensor-seconds are counted once, not times 17.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    for kind in ("walking", "running", "MoVi's 21 movements"):
+        with multiprocessing.get_context("spawn").Pool(len(cores)) as pool:
+            jobs = [(kind, core, part, len(cores)) for part, core in enumerate(cores)]
+            pool.map(person, [(*job, 0) for job in jobs], 1)  # compiles
+            begin = time.perf_counter()
+            seconds = sum(pool.map(person, [(*job, TRIALS) for job in jobs], 1))
+            taken = time.perf_counter() - begin
+        print(f"one person {kind}, {len(cores)} cores: {seconds / taken:.0f} times real time; "
+              "goal 200")  # fmt: skip
+    stream_and_step()
+
+
+def person(job) -> float:
+    """Simulate this process's part of TRIALS trials of ten seconds -> seconds simulated."""
+    kind, core, part, parts, trials = job
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(
+            0, {core}
+        )  # XLA's threads of several processes get in each other's way
+    import jax
+    import jax.numpy as jnp
+
+    from imujax.simulate import activities, gait, people
+
+    spec = people.spec("movi", {"seconds": 10.0})
+    given = {"walking": people.MOVES[-2:-1], "running": people.MOVES[-1:]}.get(kind, people.MOVES)
+    key, body = people.person_of(spec, "movi", 0)
+    segments = tuple(range(17))
+    mount = people.mounts(key, body, segments, spec["scatter"])
+    t = jnp.arange(1000) / 100
+    count = 0
+    for number in range(part, trials, parts) if trials else range(len(given)):
+        what, chance = given[number % len(given)], jax.random.fold_in(key, number)
+        if "gait" in what:
+            walk = people.walk_of(spec, what, key, body, chance)
+            kin = gait.kinematics(body, walk, walk.begin + t)
+        else:
+            own = activities.own(key, spec["manner"])
+            kin = people.perform(body, activities.perform(chance, body, what["name"], 10.0, own), t)
+        jax.block_until_ready(people.read(chance, kin, mount, spec["unit"], 100.0))
+        count += 1
+    return 10.0 * count
+
+
+def stream_and_step():
+    """Sensor-windows a second that the stream makes, and that a ResNet-50 step takes."""
+    import jax
+
+    from imujax import mesh, pretrain, resnet
+    from imujax.configs import pretrain_simulated
+
+    config = pretrain_simulated.get_config().encoders.people
+    config.net = resnet.resnet50(norm="none")
+    config.batch = 256 if jax.default_backend() == "cpu" else 4096
+    where = mesh.make("data", 1)
+    source = pretrain.simulated(config, 0, where)
+    step = pretrain.make_step(config, source.scale, 0, True, where)
+    state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
+    batch = source.batch(0)
+    state, loss = step(state, *batch)
+    rates = []
+    for make in (True, False):
+        times = []
+        for k in range(5):
+            begin = time.perf_counter()
+            if make:
+                jax.block_until_ready(source.batch(k + 1))
+            else:
+                state, loss = step(state, *batch)
+                jax.block_until_ready(loss)
+            times.append(time.perf_counter() - begin)
+        rates.append(config.batch / statistics.median(times))
+    print(f"{jax.devices()[0].device_kind}: the stream makes {rates[0]:,.0f} windows/s, a step of "
+          f"the ResNet-50 takes {rates[1]:,.0f}; goal on an accelerator: no fewer")  # fmt: skip
+
+
 def imports():
     """Median of nine fresh processes each; the goal is half a second."""
     empty = spent([sys.executable, "-c", "pass"])
@@ -81,14 +170,15 @@ def spent(command: list[str]) -> float:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("build", "study", "import"))
+    parser.add_argument("what", choices=("build", "study", "import", "simulate"))
     parser.add_argument("--raw", type=pathlib.Path, help="folder of the raw files")
     args = parser.parse_args()
-    if args.what != "import" and args.raw is None:
+    alone = {"import": imports, "simulate": simulate}
+    if args.what not in alone and args.raw is None:
         parser.error(f"{args.what} needs --raw")
-    print(machine())
-    if args.what == "import":
-        imports()
+    print(machine(), flush=True)
+    if args.what in alone:
+        alone[args.what]()
     else:
         {"build": build, "study": study}[args.what](args.raw)
 

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from imujax import cli, datasets
+from imujax import cli, datasets, shallow
 from imujax.data_builders.simulated import files
 from imujax.errors import UserError
 from imujax.simulate import people
@@ -142,3 +142,23 @@ def test_the_command_refuses(words, says, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=says):
         cli.run(words)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["loading_rate", "peak_force", "knee_moment"])
+def test_labels_can_be_estimated_but_not_trivially(name, tmp_path):
+    """A ridge on window statistics across people, the mean of r within each of them."""
+    spec = people.spec(name, {"subjects": 6, "seconds": 6.0})
+    folder = people.write(name, spec, tmp_path)
+    data = datasets.arrays(datasets.build("simulated", folder, tmp_path / "data", task=name))
+    features = shallow.statistics(data.acc, data.gyr, data.length)
+    truth, rows = data.target[:, 0], np.arange(len(data.target))
+    found = []
+    for pair in np.unique(data.subject).reshape(3, 2):
+        test = np.flatnonzero(np.isin(data.subject, pair))
+        train = np.setdiff1d(rows, test)
+        estimate, _ = shallow.ridge(features, truth, data.subject, train, test, seed=0)
+        for subject in pair:
+            his = data.subject[test] == subject
+            assert truth[test][his].std() > 0.02 * truth.mean()
+            found.append(np.corrcoef(truth[test][his], estimate[his])[0, 1])
+    assert 0.5 < np.mean(found) < 0.9

@@ -1,4 +1,7 @@
-"""Angular momentum: the forces must turn the body as it is seen to turn.
+"""What a walk needs beyond its forces: legs that reach the ground, and moments that balance.
+
+The centre of mass goes as high as the legs allow, contact by contact, so that no standing leg is
+pulled straight and nobody crouches for the sake of one long step.
 
 The feet's forces are chosen before anything turns, so their moment about the centre of mass is not
 yet the rate of the body's angular momentum.  Two things give way: the trunk's angles, by a smooth
@@ -10,6 +13,7 @@ import functools
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from imujax.recordings import G
 from imujax.simulate import dynamics, gait, skeleton
@@ -24,22 +28,8 @@ LEAN = 0.03  # rad of the trunk's correction cost as much
 MISS = 0.005  # as so many m times body weight of a moment in excess
 MOST = 0.15  # m times body weight of excess that is worked on at once
 LOWERED = 3  # how often the height is mended, before and after the trunk is solved
-SHARES = (
-    0.0,
-    0.05,
-    0.1,
-    0.15,
-    0.22,
-    0.32,
-    0.44,
-    0.55,
-    0.66,
-    0.77,
-    0.87,
-    0.95,
-    1.0,
-    1.06,
-)  # of a stance
+# Shares of a stance at which the leg is looked at.
+SHARES = np.array([0, 5, 10, 15, 22, 32, 44, 55, 66, 77, 87, 95, 100, 106]) / 100
 RAISED = 0.03  # m, the centre of mass is raised or lowered at most to begin with
 
 
@@ -103,7 +93,7 @@ def _reached(body: Body, style, ground, speed, noise, seconds, low, fix):
     low [N] m: where to begin; all zeros: begin at the height that the mean contact can just reach.
     -> walk, low.
     """
-    share = jnp.array(SHARES)[:, None]  # [P, 1]
+    share = jnp.asarray(SHARES, low.dtype)[:, None]  # [P, 1]
     first = jnp.all(low == 0)
 
     def laid(low):
