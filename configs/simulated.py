@@ -15,7 +15,7 @@ from imujax.configs import common
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning
     "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000, "finetune": 300},
-    "quick": {"movi": (10, 6.0), "labelled": (8, 6.0), "steps": 250, "finetune": 60},
+    "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200, "finetune": 40},
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
 }
 # Labelled units are put on with care.
