@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
+from imujax import cores
 from imujax.errors import UserError
 
 FEW = 8  # so few files are read in this process: starting others would take longer
@@ -16,7 +17,7 @@ FEW = 8  # so few files are read in this process: starting others would take lon
 
 def mapped(module: str, items: list, options: dict, workers: int | None) -> Iterator[tuple]:
     """examples(item, options) of every item, in order, over the cores, few of them in flight."""
-    workers = workers or cores()
+    workers = workers or len(cores.allowed())
     if len(items) < FEW or workers == 1:
         yield from (_work(module, item, options) for item in items)
         return
@@ -38,12 +39,6 @@ def mapped(module: str, items: list, options: dict, workers: int | None) -> Iter
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def _work(module: str, item: object, options: dict) -> tuple:

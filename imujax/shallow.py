@@ -7,7 +7,6 @@ standardisation fitted on the training side only.
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
-from threadpoolctl import threadpool_limits
 
 from imujax import folds
 
@@ -18,16 +17,15 @@ DEFAULT_PENALTY = 0.1
 INNER_FOLDS = 4
 CHUNK = 4096
 
-TREES = {
-    "forest": lambda seed, n_jobs: RandomForestRegressor(
+TREES = {  # seed, number of examples
+    "forest": lambda seed, n: RandomForestRegressor(
         60,
         max_features=0.15,
-        max_samples=0.6,
+        max_samples=max(int(0.6 * n), 1),
         min_samples_leaf=3,
         random_state=seed,
-        n_jobs=n_jobs,
     ),
-    "boosted": lambda seed, n_jobs: HistGradientBoostingRegressor(
+    "boosted": lambda seed, n: HistGradientBoostingRegressor(
         max_iter=150,
         learning_rate=0.08,
         max_leaf_nodes=12,
@@ -96,7 +94,6 @@ def trees(
     train: np.ndarray,
     test: np.ndarray,
     seed: int,
-    n_jobs: int = 1,
 ) -> tuple[np.ndarray, dict]:
     """Random forest or boosted trees, whichever is better on inner subjects; arguments of `ridge`.
 
@@ -104,23 +101,19 @@ def trees(
     "inner_folds": as in `ridge`}.
     """
     pairs = folds.inner(subject, train, 2, seed)
+
+    def estimates(name, fit, held):
+        model = TREES[name](seed, len(fit)).fit(features[fit], target[fit])
+        return model.predict(features[held])
+
     choice = DEFAULT_TREES
-    with threadpool_limits(n_jobs, user_api="openmp"):
-        if pairs:
-            errors = {
-                name: np.concatenate(
-                    [
-                        make(seed, n_jobs).fit(features[fit], target[fit]).predict(features[held])
-                        - target[held]
-                        for fit, held in pairs
-                    ]
-                )
-                for name, make in TREES.items()
-            }
-            choice = min(errors, key=lambda name: np.mean(errors[name] ** 2))
-        model = TREES[choice](seed, n_jobs).fit(features[train], target[train])
-        estimate = model.predict(features[test])
-    return estimate, {"trees": choice, "inner_folds": len(pairs)}
+    if pairs:
+        errors = {
+            name: np.concatenate([estimates(name, fit, held) - target[held] for fit, held in pairs])
+            for name in TREES
+        }
+        choice = min(errors, key=lambda name: np.mean(errors[name] ** 2))
+    return estimates(choice, train, test), {"trees": choice, "inner_folds": len(pairs)}
 
 
 def _ridge(

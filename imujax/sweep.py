@@ -8,10 +8,24 @@ import hashlib
 import json
 import pathlib
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from imujax import arms, datasets, encoder, grid, log, mesh, pretrain, samples, shallow, tables
+from imujax import (
+    arms,
+    cores,
+    datasets,
+    encoder,
+    grid,
+    log,
+    mesh,
+    pretrain,
+    samples,
+    shallow,
+    tables,
+)
 from imujax.errors import UserError
 
 
@@ -95,38 +109,44 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     statistics = shallow.statistics(data.acc, data.gyr, length)
     sampled = np.concatenate([statistics, shallow.samples(data.acc, data.gyr, length)], axis=1)
     target = data.target[:, 0].astype(np.float64)
-    rows = []
-    for cell in cells:
+
+    def fitted(cell) -> dict:
         indices = f"{cell.fold}|{cell.draw}|".encode() + cell.train.tobytes()
         path = parts / f"references-{hashlib.sha256(indices).hexdigest()[:16]}.npz"
         found = arms.kept(path)
-        if found is None:
-            found = {}
-            for name in config.references:
-                features, fit = statistics, shallow.ridge
-                if name == "trees":
-                    features, fit = sampled, shallow.trees
-                elif name.startswith("ridge+"):
-                    _, embedding = compared[name.removeprefix("ridge+")].start(cell)
-                    features = np.concatenate([statistics, mesh.fetch(embedding)], axis=1)
-                estimate, chosen = fit(
-                    features,
-                    target,
-                    data.subject,
-                    cell.train,
-                    cell.test,
-                    grid.lane_seed(seed, cell),
-                )
-                note = ", ".join(f"{key} {value}" for key, value in chosen.items())
-                found |= {name: estimate, f"{name} note": np.array(note)}
-            tables.save_arrays(path, found)
+        if found is not None:
+            return found
+        found = {}
         for name in config.references:
+            features, fit = statistics, shallow.ridge
+            if name == "trees":
+                features, fit = sampled, shallow.trees
+            elif name.startswith("ridge+"):
+                _, embedding = compared[name.removeprefix("ridge+")].start(cell)
+                features = np.concatenate([statistics, mesh.fetch(embedding)], axis=1)
+            side = (data.subject, cell.train, cell.test, grid.lane_seed(seed, cell))
+            estimate, chosen = fit(features, target, *side)
+            note = ", ".join(f"{key} {value}" for key, value in chosen.items())
+            found |= {name: estimate, f"{name} note": np.array(note)}
+        tables.save_arrays(path, found)
+        return found
+
+    for cell in cells:
+        for arm in compared.values():
+            arm.start(cell)  # kept there, so that the threads find it
+    rows = []
+    # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
+    # limited thread by thread, BLAS in the whole process.
+    one = {"initializer": threadpool_limits, "initargs": (1, "openmp")}
+    with threadpool_limits(1), ThreadPoolExecutor(len(cores.allowed()), **one) as pool:
+        for cell, found in zip(cells, pool.map(fitted, cells), strict=True):
             rows += [
                 {"arm": name, "stage": "reference", "learning_rate": "", "cell": cell,
                  "point": point, "estimate": found[name], "note": str(found[f"{name} note"])}
+                for name in config.references
                 for point in cell.points
             ]  # fmt: skip
-        progress.update(1, "references")
+            progress.update(1, "references")
     return rows
 
 

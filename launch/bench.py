@@ -73,15 +73,17 @@ def simulate():
     The trials are shared out over the processes, each with a core of its own, and timed from when
     everything is compiled; sensor-seconds are counted once, not times 17.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+    from imujax import cores
+
+    among = cores.allowed()
     for kind in ("walking", "running", "MoVi's 21 movements"):
-        with multiprocessing.get_context("spawn").Pool(len(cores)) as pool:
-            jobs = [(kind, core, part, len(cores)) for part, core in enumerate(cores)]
+        with multiprocessing.get_context("spawn").Pool(len(among)) as pool:
+            jobs = [(kind, core, part, len(among)) for part, core in enumerate(among)]
             pool.map(person, [(*job, 0) for job in jobs], 1)  # compiles
             begin = time.perf_counter()
             seconds = sum(pool.map(person, [(*job, TRIALS) for job in jobs], 1))
             taken = time.perf_counter() - begin
-        print(f"one person {kind}, {len(cores)} cores: {seconds / taken:.0f} times real time; "
+        print(f"one person {kind}, {len(among)} cores: {seconds / taken:.0f} times real time; "
               "goal 200")  # fmt: skip
     stream_and_step()
 
@@ -89,10 +91,9 @@ def simulate():
 def person(job) -> float:
     """Simulate this process's part of TRIALS trials of ten seconds -> seconds simulated."""
     kind, core, part, parts, trials = job
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(
-            0, {core}
-        )  # XLA's threads of several processes get in each other's way
+    from imujax import cores
+
+    cores.keep_to(core)
     import jax
     import jax.numpy as jnp
 

@@ -11,7 +11,6 @@ import argparse
 import datetime
 import functools
 import multiprocessing
-import os
 import pathlib
 import platform
 import statistics
@@ -24,7 +23,7 @@ import numpy as np
 import optax
 import torch
 
-from imujax import resnet
+from imujax import cores, resnet
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 import torch_nets
@@ -83,8 +82,7 @@ def hardware() -> str:
     cpuinfo = pathlib.Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{names[0] if names else platform.processor()}, {cores} cores"
+    return f"{names[0] if names else platform.processor()}, {len(cores.allowed())} cores"
 
 
 def work(pipe, program: str, net: dict, x: np.ndarray):

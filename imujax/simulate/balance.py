@@ -73,16 +73,18 @@ def loads(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -
     return plain._replace(cop=pressure(body, walk, t, shift), free=twist * part)
 
 
-def settle(body: Body, style, ground, speed, noise, seconds: float) -> gait.Walk:
+def settle(
+    body: Body, style, ground, speed, noise, seconds: float, kinematics=gait.kinematics
+) -> gait.Walk:
     """A walk as of `gait.lay`, within reach of the legs, its moments nearly balanced by the trunk.
 
-    seconds: as there; static.
+    seconds: as there; static.  kinematics: `gait.kinematics`, or what does the same piece by piece.
     """
     low = jnp.zeros_like(noise.step)
     fix = jnp.zeros((3, int(seconds / gait.FIX) + 6), low.dtype)
     walk, low = _reached(body, style, ground, speed, noise, seconds, low, fix)
     t = walk.begin + (jnp.arange(int(seconds / GRID)) + 0.5) * GRID
-    fix = _corrected(body, walk, gait.kinematics(body, walk, t), t)
+    fix = _corrected(body, walk, kinematics(body, walk, t), t)
     return _reached(body, style, ground, speed, noise, seconds, low, fix)[0]
 
 

@@ -9,7 +9,6 @@ person and each trial is a function of the seed, the set and their numbers alone
 import functools
 import json
 import multiprocessing
-import os
 import pathlib
 import zlib
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import log, windows
+from imujax import cores, log, windows
 from imujax.errors import UserError
 from imujax.recordings import G
 from imujax.simulate import (
@@ -128,21 +127,26 @@ def lay(person, shape, ground, speed, key, noise, seconds) -> gait.Walk:
     """A walk of `seconds` that is within reach and in balance."""
     contacts = int(seconds / QUICKEST) + 8
     drawn = vary(key, contacts, shape.force.shape[1], noise)
-    return balance.settle(person, shape, ground, speed, drawn, seconds)
+    return balance.settle(person, shape, ground, speed, drawn, seconds, kinematics)
 
 
 vary = jax.jit(gait.noise, static_argnames=("contacts", "harmonics"))
 
 
-def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
-    """Kinematics and loads of a walk at t [T], CHUNK samples at a time: one compiled program."""
-    parts = []
-    for first in range(0, len(t), CHUNK):
-        piece = t[first : first + CHUNK]
-        whole = jnp.concatenate([piece, jnp.repeat(piece[-1:], CHUNK - len(piece))])
-        kin = gait.kinematics(person, walk, whole)
-        parts.append((kin, loads_of(person, walk, kin, whole)))
+def kinematics(person: body.Body, walk: gait.Walk, t: jax.Array) -> skeleton.Kinematics:
+    """Kinematics of a walk at t [T], CHUNK samples at a time: one compiled program for any T."""
+    last = jnp.repeat(t[-1:], -len(t) % CHUNK)
+    parts = [
+        gait.kinematics(person, walk, x)
+        for x in jnp.split(jnp.concatenate([t, last]), -(-len(t) // CHUNK))
+    ]
     return jax.tree.map(lambda *x: jnp.concatenate(x, -1)[..., : len(t)], *parts)
+
+
+def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
+    """Kinematics and loads of a walk at t [T]."""
+    kin = kinematics(person, walk, t)
+    return kin, loads_of(person, walk, kin, t)
 
 
 loads_of = jax.jit(balance.loads)
@@ -211,8 +215,9 @@ def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk
     manner = jax.tree.map(jnp.add, manner, again)
     changes = {k: getattr(manner, k) + v for k, v in what.get("manner", {}).items()}
     manner = manner._replace(**changes)
-    speed = what["speed"] * (person.speed if what["gait"] == "walking" else 1.0)
-    shape = style_of(what["gait"], person, jnp.asarray(speed, person.mass.dtype), manner)
+    speed = jnp.asarray(what["speed"], person.mass.dtype)
+    speed = speed * person.speed if what["gait"] == "walking" else speed
+    shape = style_of(what["gait"], person, speed, manner)
     tilt = 0.0 if what["stairs"] else np.arctan(what["rise"])
     ground = gait.Ground(jnp.float32(what["rise"]), jnp.float32(tilt))
     return lay(person, shape, ground, speed, chance, spec["noise"], spec["seconds"])
@@ -278,28 +283,25 @@ def write(
         _record(folder, name, spec, job)
         progress.update()
     if many:
-        spawned, cores = multiprocessing.get_context("spawn"), _cores()
-        number = spawned.Value("i", 0)
-        with ProcessPoolExecutor(workers or len(cores), spawned, _settle, (number, cores)) as pool:
+        with _pool(workers) as pool:
             for _ in pool.map(functools.partial(_record, folder, name, spec), jobs[first:]):
                 progress.update()
     progress.close()
     return folder
 
 
-def _cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))
+def _pool(workers: int | None) -> ProcessPoolExecutor:
+    """Spawned processes, by default one for each core."""
+    spawned, among = multiprocessing.get_context("spawn"), cores.allowed()
+    number = spawned.Value("i", 0)
+    return ProcessPoolExecutor(workers or len(among), spawned, _settle, (number, among))
 
 
-def _settle(number, cores: list[int]):
-    """A core of its own for each process: XLA's threads of several get into each other's way."""
+def _settle(number, among: list[int]):
+    """Give this process, one of several, a core of its own."""
     with number.get_lock():
-        mine, number.value = cores[number.value % len(cores)], number.value + 1
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {mine})
+        mine, number.value = among[number.value % len(among)], number.value + 1
+    cores.keep_to(mine)
 
 
 def _record(folder: pathlib.Path, name: str, spec: dict, job: tuple[int, int]):
