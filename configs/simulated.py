@@ -1,7 +1,10 @@
 """The whole study on simulated people: three labelled tasks, an encoder for each.
 
     imujax quickstart --workdir work/simulated                             (minutes, two cores)
+    imujax quickstart --workdir work/cores --config simulated:cores        (an hour, two cores)
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
+
+`cores` has all people of `full` and the small network of `quick`.
 
 The people who move without labels are others than those with force plates, their units are put on
 with more scatter and have less noise: `simulate` says how, over imujax/simulate/people.py.
@@ -15,6 +18,7 @@ from imujax.configs import common
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning
     "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000, "finetune": 300},
+    "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000, "finetune": 100},
     "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200, "finetune": 40},
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
 }
@@ -56,8 +60,9 @@ def get_config(size: str = "quick") -> ConfigDict:
             "slow": common.encoder(("slow",), net, rate=100.0, **train),
         }
     )
-    fewer = {} if size == "full" else common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}}
-    fewer |= {} if size == "full" else {"draws": 1, "folds": 4}
+    few = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
+    some = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
+    fewer = {"full": {}, "cores": some}.get(size, few)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),

@@ -1,65 +1,21 @@
-"""Walking and running against Newton's laws, and against what is published of them."""
-
-from functools import cache
-from typing import NamedTuple
+"""Walking and running against Newton's laws, and the shapes that they are made of."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from walks import RATE, case, knees, stances
 
-from imujax import labels
 from imujax.recordings import G
 from imujax.simulate import balance, body, curves, dynamics, gait, skeleton, style
 
-RATE = 200.0  # Hz
-SECONDS = 4.0
-CONTACTS = 28
-SPEEDS = {"walking": 1.3, "running": 2.6}
-LEVEL = (0.0, 0.0)
+KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
 
 
 @pytest.fixture(autouse=True)
 def double():
     with jax.enable_x64(True):
         yield
-
-
-class Case(NamedTuple):
-    body: body.Body
-    walk: gait.Walk
-    t: np.ndarray
-    kin: skeleton.Kinematics
-    loads: dynamics.Loads
-
-
-@cache
-def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL) -> Case:
-    """A person of 1.75 m and 70 kg, in float64."""
-    person = body.standard(70.0, 1.75, 0.5)
-    v = jnp.asarray(speed or SPEEDS[kind])
-    shape = style.style(kind, person, v, style.plain())
-    drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
-    drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
-    land = gait.Ground(*(jnp.asarray(x) for x in ground))
-    walk = balance.settle(person, shape, land, v, drawn, SECONDS)
-    t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
-    kin = gait.kinematics(person, walk, t)
-    return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, kin, t))
-
-
-LOADS = jax.jit(balance.loads)
-KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
-
-
-def stances(c: Case):
-    """(side, first and last sample) of the stances that lie whole in the samples."""
-    strike, stance = np.asarray(c.walk.strike), np.asarray(c.walk.stance)
-    for k in range(len(strike)):
-        first = np.searchsorted(c.t, strike[k])
-        last = np.searchsorted(c.t, strike[k] + stance[k])
-        if strike[k] >= c.t[0] and strike[k] + stance[k] <= c.t[-1]:
-            yield k % 2, first, last
 
 
 @KINDS
@@ -124,7 +80,7 @@ def test_a_standing_foot_rolls_and_does_not_slip(kind):
         # perpendicular to nothing else than the ground, so its height must be the ankle's.
         across = np.linalg.norm(turn[:2], axis=0)
         level = np.linalg.norm(speed[:2], axis=0)
-        free = drawn < 1e-9
+        free = drawn < 1e-12
         assert free.mean() > 0.6
         rolls = free & (across > 0.05)
         assert np.allclose(level[rolls] / across[rolls], ankle[2][rolls], rtol=1e-6)
@@ -154,7 +110,7 @@ def test_the_moments_nearly_balance(kind):
     left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
     plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance.nominal(
         c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
-    assert np.median(left) < 0.5 * np.median(plain)
+    assert np.median(left) < {"walking": 0.5, "running": 0.9}[kind] * np.median(plain)
     assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
 
 
@@ -167,73 +123,6 @@ def test_from_above_is_from_below_where_the_moments_balance():
     moment = np.asarray(below.moment) - np.asarray(above.moment)
     assert np.abs(force).max() < 1e-5  # N, of 700
     assert (np.abs(moment).max((0, 1, 2)) <= 2 * left + 1e-6).all()
-
-
-def knees(c: Case) -> np.ndarray:
-    return np.rad2deg(np.asarray(skeleton.knee_flexion(c.kin)))
-
-
-@pytest.mark.parametrize(
-    ("speed", "first", "valley", "second"),
-    # Schwartz et al. 2008, J Biomech 41:1639, means of individual peaks; SD .07 to .15.
-    [(0.85, 1.03, 0.89, 1.05), (1.26, 1.13, 0.78, 1.10), (1.65, 1.27, 0.64, 1.15)],
-)
-def test_walking_forces_are_those_published(speed, first, valley, second):
-    c = case("walking", speed)
-    for side, a, b in stances(c):
-        up = np.asarray(c.loads.force)[side, 2, a:b] / (70 * G)
-        n = len(up)
-        found = up[: n // 2].max(), up[n // 4 : 3 * n // 4].min(), up[n // 2 :].max()
-        assert found == pytest.approx((first, valley, second), abs=0.22)
-        ahead = np.asarray(c.loads.force)[side, 0, a:b] / (70 * G)
-        assert -0.35 < ahead.min() < -0.06 and 0.06 < ahead.max() < 0.35
-
-
-def test_walking_peaks_rise_with_speed():
-    peaks = [np.asarray(case("walking", v).loads.force)[:, 2].max() for v in (0.85, 1.26, 1.65)]
-    assert peaks[0] < peaks[1] < peaks[2]
-
-
-def test_knees_bend_as_published():
-    # Schwartz et al. 2008: strike 5.6 (SD 4.7), loading 19, least 1.8 (4.3), swing 60 (4.8) deg;
-    # the simulated person never quite straightens the knee.
-    c = case("walking", 1.26)
-    assert 50 < knees(c).max() < 72
-    assert 3 < knees(c).min() < 20
-    # Fukuchi et al. 2017, PeerJ 5:e3298, at 2.5 m/s: 11 at strike, 42 in stance, 90 in swing.
-    c = case("running", 2.5)
-    assert 78 < knees(c).max() < 105
-    middle = [knees(c)[s, a : (a + b) // 2 + 1].max() for s, a, b in stances(c)]
-    assert all(35 < x < 60 for x in middle)
-
-
-@pytest.mark.parametrize("speed", [2.5, 3.0])
-def test_running_forces_are_those_published(speed):
-    # 2.0 to 2.9 BW (Nilsson and Thorstensson 1989, Acta Physiol Scand 136:217).
-    c = case("running", speed)
-    for side, a, b in stances(c):
-        assert 2.0 < np.asarray(c.loads.force)[side, 2, a:b].max() / (70 * G) < 2.9
-
-
-def test_loading_rates_are_those_published():
-    # Rearfoot runners 51 BW/s at 2.5 m/s (Alcantara et al. 2022, PeerJ 10:e12752), 66 (SD 19) at
-    # 3.7 m/s (Milner et al. 2006); 31 with filtered forces (Fukuchi et al. 2017).
-    c = case("running", 3.0)
-    t = c.walk.begin + jnp.arange(int(SECONDS * 1000)) / 1000
-    force, _ = gait.ground_force(c.walk, t)
-    _, rates, _ = labels.loading_rates(np.asarray(force)[1, 2] * 70 * G, 1000.0, 70.0, "test")
-    assert len(rates) >= 4
-    assert 20 < rates.mean() < 100 and 0.02 < rates.std() / rates.mean() < 0.3
-
-
-def test_steps_follow_the_published_cadence():
-    # Schwartz et al. 2008 at a leg of .88 m, scaled by the root of the leg's length.
-    for speed, cadence in ((0.853, 91.2), (1.262, 113.1), (1.645, 132.7)):
-        root = np.sqrt(0.9 / 0.88)
-        c = case("walking", speed * root, noise=0.0)
-        assert 60 / np.diff(np.asarray(c.walk.strike)).mean() == pytest.approx(
-            cadence / root, rel=0.05
-        )
 
 
 def test_steps_differ_and_a_still_noise_makes_them_equal():

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from functools import cache
 
+import h5py
 import numpy as np
 import pytest
 
@@ -144,12 +146,23 @@ def test_the_command_refuses(words, says, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.fixture(scope="module")
+def labelled(tmp_path_factory):
+    """The labelled sets with six people, built when they are asked for."""
+
+    @cache
+    def built(name):
+        folder = tmp_path_factory.mktemp(name)
+        raw = people.write(name, people.spec(name, {"subjects": 6, "seconds": 6.0}), folder)
+        return datasets.arrays(datasets.build("simulated", raw, folder / "data", task=name))
+
+    return built
+
+
 @pytest.mark.parametrize("name", ["loading_rate", "peak_force", "knee_moment"])
-def test_labels_can_be_estimated_but_not_trivially(name, tmp_path):
+def test_labels_can_be_estimated_but_not_trivially(name, labelled):
     """A ridge on window statistics across people, the mean of r within each of them."""
-    spec = people.spec(name, {"subjects": 6, "seconds": 6.0})
-    folder = people.write(name, spec, tmp_path)
-    data = datasets.arrays(datasets.build("simulated", folder, tmp_path / "data", task=name))
+    data = labelled(name)
     features = shallow.statistics(data.acc, data.gyr, data.length)
     truth, rows = data.target[:, 0], np.arange(len(data.target))
     found = []
@@ -162,3 +175,36 @@ def test_labels_can_be_estimated_but_not_trivially(name, tmp_path):
             assert truth[test][his].std() > 0.02 * truth.mean()
             found.append(np.corrcoef(truth[test][his], estimate[his])[0, 1])
     assert 0.5 < np.mean(found) < 0.9
+
+
+def test_labels_lie_where_they_were_published(labelled):
+    # Loading rates of jogging: 51 BW/s at 2.5 m/s (Alcantara et al. 2022, PeerJ 10:e12752), shoes
+    # and step rates change them by a third; walking peaks 1.0 to 1.4 BW (Schwartz et al. 2008).
+    for name, low, middle, high in (
+        ("loading_rate", 25, (40, 70), 120),
+        ("peak_force", 0.95, (1.05, 1.3), 1.6),
+        ("knee_moment", 1, (2.5, 5), 8),
+    ):
+        few, median, many = np.percentile(labelled(name).target, [2, 50, 98])
+        assert low < few and middle[0] < median < middle[1] and many < high
+
+
+def test_knees_and_shanks_are_like_those_of_two_real_people(labelled, shared_data):
+    """The study's example file: peak knee moments, and what the unit on the right shank reads."""
+    data = labelled("knee_moment")
+    shank = data.info["sensors"].index("shank_r")
+    found = {"moment": data.target[:, 0]}
+    for name, signal in (("gyr", data.gyr), ("acc", data.acc)):
+        found[name] = np.linalg.norm(signal[:, :, shank], axis=2).max(1)
+    with h5py.File(shared_data / "tan2022_knee_moment" / "example_data.h5") as file:
+        columns = json.loads(file.attrs["columns"])
+        steps = np.concatenate([np.asarray(file[name], np.float64) for name in file])
+    size = (steps[:, :, columns.index("body weight")] > 0).sum(1)
+    moment = steps[:, :, columns.index("EXT_KM_X")]
+    real = {"moment": np.array([m[20 : n // 2].max() for m, n in zip(moment, size, strict=True)])}
+    for name, field, unit in (("gyr", "Gyro", np.pi / 180), ("acc", "Accel", 1.0)):
+        axes = [columns.index(f"{field}{axis}_R_SHANK") for axis in "XYZ"]
+        real[name] = unit * np.linalg.norm(steps[:, :, axes], axis=2).max(1)
+    for name, theirs in real.items():
+        ours = np.median(found[name])
+        assert 0.7 * theirs.min() < ours < 1.3 * theirs.max(), name

@@ -4,9 +4,9 @@ The centre of mass goes as high as the legs allow, contact by contact, so that n
 pulled straight and nobody crouches for the sake of one long step.
 
 The feet's forces are chosen before anything turns, so their moment about the centre of mass is not
-yet the rate of the body's angular momentum.  Two things give way: the trunk's angles, by a smooth
-course that is solved for over the whole walk, and the centre of pressure under the feet, at every
-sample and within a few centimetres.  What then remains is the residual of `dynamics.balance`.
+yet the rate of the body's angular momentum.  Two things give way, each by a smooth course that is
+solved for over the whole walk: the trunk's angles, and the centre of pressure under the feet,
+within a few centimetres.  What then remains is the residual of `dynamics.balance`.
 """
 
 import functools
@@ -23,7 +23,7 @@ from imujax.simulate.curves import spline
 SHIFT = (0.045, 0.025)  # m, how far the centre of pressure is moved at most: along, across
 TWIST = 0.010  # body weight times height, the largest free moment (Holden and Cavanagh 1991)
 SOFT = 0.08  # body weight: under less force the centre of pressure is left where it is
-GRID = 0.02  # s, where the trunk is solved
+GRID = 0.02  # s, where the trunk and the centre of pressure are solved
 LEAN = 0.03  # rad of the trunk's correction cost as much
 MISS = 0.005  # as so many m times body weight of a moment in excess
 MOST = 0.15  # m times body weight of excess that is worked on at once
@@ -52,25 +52,48 @@ def nominal(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
     return dynamics.Loads(force * body.mass * G, pressure(body, walk, t, none), none)
 
 
-def loads(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -> dynamics.Loads:
-    """What the ground does to each foot at t [T]; `kin` is the walk's kinematics at the same t.
+def loads(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
+    """What the ground does to each foot at t [T]."""
+    plain = nominal(body, walk, t)
+    course = spline(walk.press, (t - walk.begin) / gait.PRESS)
+    up = plain.force[:, 2].sum(0)
+    twist = course[2] * body.height * up**2 / (up + SOFT * body.mass * G)
+    part = plain.force[:, 2] / (up + 1e-6 * body.mass * G)
+    return plain._replace(cop=pressure(body, walk, t, course[:2]), free=twist * part)
 
-    The centre of pressure is moved, and a free moment added, so that the moments balance, as far
-    as SHIFT and TWIST allow.
+
+@jax.jit
+def _pressed(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.Array) -> jax.Array:
+    """Course [3, K] of the centre of pressure (along, across [m]) and the free moment (of weight
+    times height) under both feet, so that the moments balance as far as SHIFT and TWIST allow.
+
+    kin: the walk's kinematics at t [T].
     """
     plain = nominal(body, walk, t)
-    excess = dynamics.balance(body, kin, plain)
     weight = body.mass * G
-    up = plain.force[:, 2].sum(0)
-    share = up / (up**2 + (SOFT * weight) ** 2)
-    limit = jnp.array(SHIFT)[:, None]
-    shift = limit * jnp.tanh(jnp.stack([excess[1], -excess[0]]) * share / limit)
-    most = TWIST * weight * body.height * up / (up + SOFT * weight)
+    excess = dynamics.balance(body, kin, plain) / weight  # m
+    force = plain.force / weight
+    up = force[:, 2].sum(0)
+    basis = spline(jnp.eye(walk.press.shape[1], dtype=t.dtype), (t - walk.begin) / gait.PRESS)
+
+    def smooth(course, trust):
+        gram = (basis * trust) @ basis.T + SOFT**2 * jnp.eye(basis.shape[0])
+        return jax.scipy.linalg.cho_solve(
+            jax.scipy.linalg.cho_factor(gram), basis @ (trust * course)
+        )
+
+    def held(course, most):
+        return most * jnp.tanh(course / most)
+
+    share = up / (up**2 + SOFT**2)
+    along, across = (
+        smooth(held(x * share, most), up**2)
+        for x, most in zip((excess[1], -excess[0]), SHIFT, strict=True)
+    )
     # Moving the feet's forces turns them about the vertical as well.
-    across = (shift[0] * plain.force[:, 1] - shift[1] * plain.force[:, 0]).sum(0)
-    twist = -most * jnp.tanh((excess[2] + across) / (most + 1e-6 * weight))
-    part = plain.force[:, 2] / (up + 1e-6 * weight)
-    return plain._replace(cop=pressure(body, walk, t, shift), free=twist * part)
+    turned = (along @ basis) * force[:, 1].sum(0) - (across @ basis) * force[:, 0].sum(0)
+    twist = -(excess[2] + turned) / body.height * (up + SOFT) / (up**2 + SOFT**2)
+    return jnp.stack([along, across, smooth(held(twist, TWIST), up**2)])
 
 
 def settle(
@@ -85,7 +108,8 @@ def settle(
     walk, low = _reached(body, style, ground, speed, noise, seconds, low, fix)
     t = walk.begin + (jnp.arange(int(seconds / GRID)) + 0.5) * GRID
     fix = _corrected(body, walk, kinematics(body, walk, t), t)
-    return _reached(body, style, ground, speed, noise, seconds, low, fix)[0]
+    walk, _ = _reached(body, style, ground, speed, noise, seconds, low, fix)
+    return walk._replace(press=_pressed(body, walk, kinematics(body, walk, t), t))
 
 
 @functools.partial(jax.jit, static_argnames="seconds")

@@ -22,6 +22,7 @@ from imujax.simulate.skeleton import Kinematics, Tracks
 
 LOOSE = 0.25  # share of a stance or a swing that a leg takes to be held as such
 FIX = 0.04  # s between the coefficients of the trunk's correction
+PRESS = 0.05  # s between those of the centre of pressure
 SAG = 0.4  # s, SD of the bump by which the centre of mass goes lower about a contact
 
 
@@ -112,8 +113,10 @@ class Walk(NamedTuple):
     (scale), rate (of the stride's phase at the strike) 1/s [N]; force [3, J, N] and knock [N] in
     parts of body weight; place, speed [3, N]: of the centre of mass at each strike;
     foot [3, N]: the ankle over the flat foot, less its height; leave, land [3, 3, N]: the ankle's
-    place, speed and acceleration at toe-off and at the foot's next strike.  fix [3, K]: spline
-    coefficients of what is added to the trunk's angles, every FIX s from `begin` [] s on.
+    place, speed and acceleration at toe-off and at the foot's next strike.  Spline coefficients
+    from `begin` [] s on: fix [3, K] of what is added to the trunk's angles, every FIX s; press
+    [3, K2] of what is added to the centre of pressure (along, across [m]) and of the free moment
+    (parts of weight times height), every PRESS s.
     """
 
     style: Style
@@ -134,6 +137,7 @@ class Walk(NamedTuple):
     land: jax.Array
     begin: jax.Array
     fix: jax.Array
+    press: jax.Array
 
 
 def lay(
@@ -175,6 +179,7 @@ def lay(
         place=place, speed=velocity, foot=jnp.zeros((3, count)),
         leave=jnp.zeros((3, 3, count)), land=jnp.zeros((3, 3, count)),
         begin=strike[3], fix=jnp.zeros((3, int(seconds / FIX) + 6)),
+        press=jnp.zeros((3, int(seconds / PRESS) + 6)),
     )  # fmt: skip
     walk = walk._replace(foot=_footholds(body, walk))
     here = jnp.arange(count)

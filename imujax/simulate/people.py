@@ -146,7 +146,7 @@ def kinematics(person: body.Body, walk: gait.Walk, t: jax.Array) -> skeleton.Kin
 def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
     """Kinematics and loads of a walk at t [T]."""
     kin = kinematics(person, walk, t)
-    return kin, loads_of(person, walk, kin, t)
+    return kin, loads_of(person, walk, t)
 
 
 loads_of = jax.jit(balance.loads)

@@ -1,0 +1,58 @@
+"""One person's walks and runs, in float64, for the tests of the gaits."""
+
+from functools import cache
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imujax.simulate import balance, body, dynamics, gait, skeleton, style
+
+RATE = 200.0  # Hz
+SECONDS = 4.0
+CONTACTS = 28
+SPEEDS = {"walking": 1.3, "running": 2.6}
+LEVEL = (0.0, 0.0)
+MASS = 70.0  # kg
+
+
+class Case(NamedTuple):
+    body: body.Body
+    walk: gait.Walk
+    t: np.ndarray
+    kin: skeleton.Kinematics
+    loads: dynamics.Loads
+
+
+@cache
+def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL) -> Case:
+    """A person of 1.75 m and 70 kg, under jax.enable_x64."""
+    person = body.standard(MASS, 1.75, 0.5)
+    v = jnp.asarray(speed or SPEEDS[kind])
+    shape = style.style(kind, person, v, style.plain())
+    drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
+    drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
+    land = gait.Ground(*(jnp.asarray(x) for x in ground))
+    walk = balance.settle(person, shape, land, v, drawn, SECONDS)
+    t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
+    kin = gait.kinematics(person, walk, t)
+    return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, t))
+
+
+LOADS = jax.jit(balance.loads)
+
+
+def stances(c: Case):
+    """(side, first and last sample) of the stances that lie whole in the samples."""
+    strike, stance = np.asarray(c.walk.strike), np.asarray(c.walk.stance)
+    for k in range(len(strike)):
+        first = np.searchsorted(c.t, strike[k])
+        last = np.searchsorted(c.t, strike[k] + stance[k])
+        if strike[k] >= c.t[0] and strike[k] + stance[k] <= c.t[-1]:
+            yield k % 2, first, last
+
+
+def knees(c: Case) -> np.ndarray:
+    """Knee flexion [2, T] deg."""
+    return np.rad2deg(np.asarray(skeleton.knee_flexion(c.kin)))
