@@ -1,0 +1,206 @@
+"""The HDF5 file of Tan et al. 2022: steps of walking, with knee moments.  No tfds or jax here."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from imujax import datasets, labels, windows
+from imujax.errors import UserError
+from imujax.recordings import Recording, rotate, to_si
+
+RATE = 100.0  # Hz
+WINDOW = 128  # samples of a step that the study looks at
+# Name here: name in the file.
+SENSORS = {
+    "trunk": "CHEST", "pelvis": "WAIST", "thigh_r": "R_THIGH", "shank_r": "R_SHANK",
+    "foot_r": "R_FOOT", "thigh_l": "L_THIGH", "shank_l": "L_SHANK", "foot_l": "L_FOOT",
+}  # fmt: skip
+MASS, HEIGHT, MOMENT = "body weight", "body height", "EXT_KM_X"
+# A unit's x points to the left, y up and z forwards; rows are forwards, left, up.
+UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+# A unit on the back of the foot slopes; so much in both subjects of the example file, feet flat.
+SLOPE = np.deg2rad(29)
+ON_FOOT = np.array(
+    [[0.0, -np.cos(SLOPE), np.sin(SLOPE)], [1.0, 0.0, 0.0], [0.0, np.sin(SLOPE), np.cos(SLOPE)]]
+)
+MOST_PACKED = 100  # times the size of its file: what a table can be
+LARGEST = 20.0  # % of body weight times height: no walker's peak
+SLOWEST = 1.0  # rad/s, no walker's largest rate of the shank
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One subject's group of a file."""
+
+    path: Path
+    name: str
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+
+def complete(given: dict) -> dict:
+    """There are no options: the steps lie in the file as the study cuts them."""
+    return datasets.complete({}, given)
+
+
+def config(options: dict) -> str:
+    """Name of the folder."""
+    del options
+    return "knee_moment"
+
+
+def describe(options: dict) -> dict:
+    """Metadata."""
+    del options
+    return {
+        "sensors": list(SENSORS),
+        "rate": RATE,
+        "window": WINDOW,
+        "stride": None,
+        "frame": "of the segments: x forward, y left, z up in standing",
+        "units": {"acc": "m/s^2", "gyr": "rad/s"},
+        "targets": [{"name": "peak knee flexion moment", "unit": "%BW*BH"}],
+    }
+
+
+def files(raw: Path, options: dict) -> list[Subject]:
+    """The subjects of all HDF5 files in a folder, in the order of their names."""
+    del options
+    found = []
+    for path in sorted(p for p in raw.iterdir() if p.suffix in (".h5", ".hdf5")):
+        with _open(path) as file:
+            try:
+                found += [Subject(path, name) for name in sorted(file)]
+            except (RuntimeError, ValueError) as error:
+                raise _damaged(path, error) from None
+    if not found:
+        raise UserError(
+            f"{raw} has no HDF5 file with subjects: give the folder that holds the file of the "
+            "study, with groups subject_01, subject_02, ..."
+        )
+    twice = {s.name for s in found if sum(s.name == other.name for other in found) > 1}
+    if twice:
+        raise UserError(f"{raw}: {min(twice)} stands in two files; keep one of them")
+    return found
+
+
+def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+    """Examples of one subject, what was dropped, and its seconds."""
+    del options
+    where = f"{item.path} ({item.name})"
+    steps, columns = _steps(item)
+    lengths = labels.step_lengths(np.nan_to_num(steps, nan=1.0))
+    dropped = windows.Dropped({"steps without a sample": int((lengths == 0).sum())})
+    number = np.flatnonzero(lengths > 0)
+    steps, lengths = steps[number], lengths[number]
+    if not len(steps):
+        return [], +dropped, 0.0
+    mass, height = (_constant(steps, lengths, columns, name, where) for name in (MASS, HEIGHT))
+    peaks, kept, refused = labels.knee_flexion_peaks(steps[:, :, columns[MOMENT]], lengths)
+    dropped += refused
+    if len(peaks) and not np.median(np.abs(peaks)) < LARGEST:
+        raise UserError(
+            f"{where}: the median peak of {MOMENT} is {np.median(peaks):.3g}, no percentage of "
+            "body weight times height: divide N m by mass, gravity and height, times 100"
+        )
+    signals = {
+        kind: np.stack(
+            [steps[:, :, [columns[n] for n in _fields(kind, name)]] for name in SENSORS.values()], 2
+        )
+        for kind in ("Accel", "Gyro")
+    }
+    out, target = [], np.full(len(steps), np.nan)
+    target[kept] = peaks
+    for row in np.flatnonzero(kept):
+        length = lengths[row]
+        acc, gyr = (
+            _aligned(to_si(signals[kind][row, :length], unit))
+            for kind, unit in (("Accel", "m/s^2"), ("Gyro", "deg/s"))
+        )
+        if not (np.isfinite(acc).all() and np.isfinite(gyr).all()):
+            dropped["steps with missing sensor samples"] += 1
+            continue
+        recording = Recording(
+            subject=item.name, recording=f"step {number[row] + 1}", sensors=tuple(SENSORS),
+            rate=RATE, acc=acc, gyr=gyr, source=f"{where}, step {number[row] + 1}",
+            activity="walking", mass=mass, height=height,
+        )  # fmt: skip
+        shank = np.linalg.norm(gyr[:, recording.sensors.index("shank_r")], axis=1).max()
+        if shank < SLOWEST:
+            raise UserError(
+                f"{recording.source}: the shank turns at {shank:.2g} rad/s at most: looks like "
+                "rad/s, the file must hold deg/s"
+            )
+        (acc, valid), (gyr, _) = windows.pad(acc, WINDOW), windows.pad(gyr, WINDOW)
+        out.append(
+            windows.example(recording, acc, gyr, 0.0, "walking", target=[target[row]], length=valid)
+        )
+    return out, +dropped, float(lengths.sum() / RATE)
+
+
+def _aligned(values: np.ndarray) -> np.ndarray:
+    """[T, 8, 3] in the units' axes -> in those of the segments: x forward, y left, z up."""
+    out = [
+        rotate(values[:, s], ON_FOOT if name.startswith("foot") else UPRIGHT)
+        for s, name in enumerate(SENSORS)
+    ]
+    return np.stack(out, axis=1)
+
+
+def _fields(kind: str, sensor: str) -> list[str]:
+    return [f"{kind}{axis}_{sensor}" for axis in "XYZ"]
+
+
+def _open(path: Path) -> h5py.File:
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(where: object, error: Exception) -> UserError:
+    return UserError(f"{where} cannot be read ({error}): cut off or damaged; download it again")
+
+
+def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
+    """Steps [N, T, fields] of one subject, and the number of each field that is read."""
+    where = f"{item.path} ({item.name})"
+    with _open(item.path) as file:
+        try:
+            names = json.loads(file.attrs["columns"])
+            node = file[item.name]
+            if not isinstance(node, h5py.Dataset) or node.ndim != 3 or node.dtype.kind != "f":
+                raise ValueError("no table of numbers [steps, samples, fields]")
+            if not isinstance(names, list) or node.shape[2] != len(names):
+                raise ValueError(f"{node.shape} values for {len(names)} names in `columns`")
+            if node.nbytes > MOST_PACKED * item.path.stat().st_size:
+                raise ValueError(f"{node.shape} values cannot lie in a file of its size")
+            steps = np.asarray(node[...], np.float64)
+        except KeyError as error:
+            raise UserError(
+                f"{where}: the attribute `columns`, the names of the fields, is missing ({error})"
+            ) from None
+        except (OSError, RuntimeError, ValueError, TypeError) as error:
+            raise _damaged(where, error) from None
+    wanted = [MASS, HEIGHT, MOMENT]
+    wanted += [n for k in ("Accel", "Gyro") for s in SENSORS.values() for n in _fields(k, s)]
+    absent = [name for name in wanted if names.count(name) != 1]
+    if absent:
+        raise UserError(f"{where}: the field {absent[0]!r} must stand once in `columns`")
+    if np.isinf(steps).any():
+        raise UserError(f"{where} holds infinite values: download the file again")
+    return steps, {name: names.index(name) for name in wanted}
+
+
+def _constant(steps, lengths, columns, name: str, where: str) -> float:
+    """What a field holds in all samples of all steps; another value anywhere is a UserError."""
+    used = np.arange(steps.shape[1]) < lengths[:, None]
+    values = np.unique(steps[:, :, columns[name]][used])
+    if len(values) != 1:
+        raise UserError(f"{where}: {name!r} must be one number throughout, not {len(values)}")
+    return float(values[0])
