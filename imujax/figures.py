@@ -159,8 +159,7 @@ def _curves(ax: Axes, task: Task, axis: str) -> None:
     ax.grid(axis="y", color=PALE, lw=0.5, zorder=0)
     _end_labels(ax, ends)
     of_axis = [c for c in task.comparisons if c.axis == axis]
-    if of_axis:
-        _reduction(ax, of_axis[0], named=len(of_axis) > 1)
+    _reduction(ax, [c for c in of_axis if c.reduction is not None])
     ax.annotate(
         task.title,
         (0, 1),
@@ -206,7 +205,8 @@ def _differences(ax: Axes, task: Task, axis: str) -> None:
             rows = [r for r in comparison.differences if r["stage"] == stage]
             if not rows:
                 continue
-            x = np.array([r["fraction"] for r in rows]) * 10 ** (0.028 * (2 * i + k - (n - 1) / 2))
+            shift = min(0.028, 0.13 / n) * (2 * i + k - (n - 1) / 2)
+            x = np.array([r["fraction"] for r in rows]) * 10**shift
             y, low, high = (
                 np.array([r[key] for r in rows]) for key in ("difference", "low", "high")
             )
@@ -228,16 +228,23 @@ def _differences(ax: Axes, task: Task, axis: str) -> None:
     ax.set_xlabel(AXIS_LABEL[axis])
 
 
-def _reduction(ax: Axes, comparison: Comparison, named: bool) -> None:
-    """The level the baseline ends at, from where the arm first reaches it to 100 %.
+def _reduction(ax: Axes, comparisons: list[Comparison]) -> None:
+    """The level the baseline ends at, from where an arm first reaches it to 100 %.
 
-    Drawn only when the interval leaves out "none"; otherwise the header says that it does not.
+    Drawn only where the interval leaves out "none", for the arm whose interval is furthest from it;
+    otherwise the header says that there is no such arm.
     """
-    result = comparison.reduction
-    if result is None:
+    if not comparisons:
         return
+    told = [
+        c for c in comparisons
+        if c.reduction["crossing"] is not None and (c.reduction["low"] or 0) > 0
+    ]  # fmt: skip
+    several = len(comparisons) > 1
     note = "no reduction of data that can be told from none"
-    if result["crossing"] is not None and result["low"] is not None and result["low"] > 0:
+    if told:
+        best = max(told, key=lambda c: c.reduction["low"])
+        result = best.reduction
         at, target = 1 - result["crossing"], result["target_r"]
         line = {"arrowstyle": "->", "lw": 1.1, "color": INK, "shrinkA": 0, "shrinkB": 0}
         ax.annotate("", (at, target), (1, target), arrowprops=line, zorder=5)
@@ -245,14 +252,16 @@ def _reduction(ax: Axes, comparison: Comparison, named: bool) -> None:
         ax.plot([at, at], ends, color=INK, lw=0.8, ls=(0, (1, 2)), zorder=2)
         fewer = "\u2265 " * result["at_least"] + percent(result["crossing"])
         limits = reduction_limits(result, at_least="\u2265 ")
-        note = f"same r with {fewer} fewer {comparison.axis} ({percent(LEVEL)}: {limits})"
+        note = f"same r with {fewer} fewer {best.axis} ({percent(LEVEL)}: {limits})"
+        if several:
+            note = f"{_short(best.arm, 14)}: {note}, {len(told)} of {len(comparisons)} arms"
     ax.annotate(
-        f"{_short(comparison.arm, 14)}: {note}" if named else note,
+        note,
         (0, 1),
         xytext=(0, 8),
         xycoords="axes fraction",
         textcoords="offset points",
-        fontsize=7 if named else 8,
+        fontsize=7 if several and told else 8,
     )
 
 
