@@ -49,6 +49,8 @@ def parser() -> argparse.ArgumentParser:
     simulate = verb("simulate", "simulated people to raw files", out=("folder to write to", False))
     simulate.add_argument("--subjects", type=int, metavar="N", help="people in each set")
     simulate.add_argument("--sets", metavar="NAMES", help="sets with commas between; all of them")
+    simulate.add_argument("--layout", metavar="NAME",
+                          help="instead of sets: a file as this builder reads it")  # fmt: skip
     simulate.add_argument("--seed", type=int, default=0, metavar="S", help="0 by default")
     simulate.add_argument("--show", metavar="FILE", type=pathlib.Path,
                           help="draw one of the people, FILE.png or FILE.gif")  # fmt: skip
@@ -176,7 +178,7 @@ def run(words: list[str]):
 
 def simulate(args, rest: list[str]):
     """Write sets of simulated recordings, or draw one person."""
-    from imujax.simulate import people
+    from imujax.simulate import layouts, people
 
     if rest:
         raise UserError(f"no option {rest[0]!r} here; --help lists them")
@@ -184,6 +186,11 @@ def simulate(args, rest: list[str]):
         raise UserError("give --out DIR to write recordings, or --show FILE for a picture")
     if args.show is not None:
         print(people.draw(args.show, args.gait, args.seed))
+        return
+    if args.layout is not None:
+        if args.sets is not None:
+            raise UserError("give --layout or --sets, not both")
+        print(layouts.write(args.layout, args.subjects, args.out, args.seed))
         return
     changes = {"seed": args.seed}
     if args.subjects is not None:

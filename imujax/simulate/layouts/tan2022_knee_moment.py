@@ -1,0 +1,235 @@
+"""A stand-in for the file of Tan et al. 2022: steps on a treadmill, all 256 fields of the real one.
+
+The laboratory's axes are x to the right, y forwards, z up, in mm; plate forces are those on the
+plate.  A unit's x points to the left, y up, z forwards (on a foot: out of its back).
+"""
+
+import json
+from pathlib import Path
+
+import h5py
+import jax
+import jax.numpy as jnp
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from imujax import labels, log, windows
+from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT, UPRIGHT
+from imujax.simulate import body, people, skeleton
+
+NAME = "tan2022_knee_moment"
+FILE = "moments_and_imus.h5"
+SAMPLES = 152  # of a step, zero after its end
+RATE = 100.0  # Hz
+# Name in the file: segment.
+UNITS = {
+    "L_FOOT": "foot_l", "R_FOOT": "foot_r", "R_SHANK": "shank_r", "R_THIGH": "thigh_r",
+    "WAIST": "pelvis", "CHEST": "trunk", "L_SHANK": "shank_l", "L_THIGH": "thigh_l",
+}  # fmt: skip
+POINTS = (
+    "LShoulder", "RShoulder", "MidHip", "RHip", "LHip", "RKnee", "LKnee", "RAnkle", "LAnkle",
+    "RHeel", "LHeel",
+)  # fmt: skip
+# Marker of one leg: segment, place in its frame [m] (forwards, outwards, up) at a height of 1.75 m.
+LEG = {
+    "FCC": ("foot", (-0.06, 0.0, -0.03)), "FM5": ("foot", (0.10, 0.05, -0.05)),
+    "FM2": ("foot", (0.13, -0.01, -0.04)), "TAM": ("foot", (0.0, -0.04, 0.01)),
+    "FAL": ("foot", (-0.01, 0.04, 0.0)), "SK": ("shank", (0.04, 0.02, -0.15)),
+    "TT": ("shank", (0.05, 0.0, -0.06)), "FME": ("shank", (0.0, -0.05, 0.0)),
+    "FLE": ("shank", (0.0, 0.05, 0.0)), "TH": ("thigh", (0.05, 0.05, -0.30)),
+    "FT": ("thigh", (0.0, 0.08, 0.0)), "IPS": ("pelvis", (-0.09, 0.04, 0.07)),
+    "IAS": ("pelvis", (0.08, 0.13, 0.08)), "AC": ("trunk", (0.0, 0.20, 0.42)),
+}  # fmt: skip
+MIDDLE = {
+    "MAI": ("trunk", (-0.10, 0.0, 0.18)), "SXS": ("trunk", (0.11, 0.0, 0.20)),
+    "SJN": ("trunk", (0.07, 0.0, 0.40)), "CV7": ("trunk", (-0.06, 0.0, 0.47)),
+}  # fmt: skip
+MARKERS = (
+    "LFCC", "LFM5", "LFM2", "RFCC", "RFM5", "RFM2", "LTAM", "LFAL", "LSK", "LTT", "RTAM", "RFAL",
+    "RSK", "RTT", "LFME", "LFLE", "LTH", "LFT", "RFME", "RFLE", "RTH", "RFT", "LIPS", "RIPS",
+    "LIAS", "RIAS", "MAI", "SXS", "SJN", "CV7", "LAC", "RAC",
+)  # fmt: skip
+# mm, where people stay on the treadmill; the plate lies somewhat below the laboratory's zero.
+CENTRE = np.array([580.0, 800.0, -12.72])
+CONTACT = 20.0  # N
+FIELD = (18.0, -36.5)  # microtesla: horizontal, vertical
+FOCUS, DISTANCE, CAMERA = 1500.0, 2.9, np.array([540.0, 960.0])  # px, m, px
+
+
+def columns() -> list[str]:
+    """Names of the 256 fields in the order of the real file."""
+    names = ["body weight", "body height", "force_phase", *(f"EXT_KM_{a}" for a in "XYZ")]
+    for unit in UNITS:
+        names += [f"{kind}{axis}_{unit}" for kind in ("Accel", "Gyro", "Mag") for axis in "XYZ"]
+        names += [f"Quat{n}_{unit}" for n in "1234"]
+    names += [f"{point}_{axis}_{view}" for point in POINTS for axis in "xy" for view in (90, 180)]
+    names += [f"plate_2_{kind}_{axis}" for kind in ("force", "cop") for axis in "xyz"]
+    return names + [f"{marker}_{axis}" for axis in "XYZ" for marker in MARKERS]
+
+
+def write(
+    subjects: int | None, out: str | Path, seed: int, seconds: float = people.SECONDS
+) -> Path:
+    """Write OUT/tan2022_knee_moment/moments_and_imus.h5 -> the folder.
+
+    A file that is there is kept, whatever it was made of.
+    """
+    changes = {"seed": seed, "seconds": seconds, "sensors": [*UNITS.values()]}
+    changes |= {} if subjects is None else {"subjects": subjects}
+    spec = people.spec("knee_moment", changes)
+    subjects = spec["subjects"]
+    folder = Path(out) / NAME
+    folder.mkdir(parents=True, exist_ok=True)
+    if (folder / FILE).exists():
+        return folder
+    progress = log.Progress(subjects * len(spec["trials"]), f"simulate {NAME}", "trial")
+    part = folder / f"{FILE}.part"
+    with h5py.File(part, "w") as file:
+        for number in range(subjects):
+            steps = []
+            for trial in range(len(spec["trials"])):
+                steps += cut(spec, number, trial)
+                progress.update()
+            file[f"subject_{number + 1:02d}"] = np.stack(steps).astype(np.float32)
+        file.attrs["columns"] = json.dumps(columns())
+    part.replace(folder / FILE)
+    progress.close()
+    return folder
+
+
+def cut(spec: dict, number: int, trial: int) -> list[np.ndarray]:
+    """The steps of the right leg in one trial, each [SAMPLES, 256]."""
+    fields, strikes, offs = one_trial(spec, number, trial)
+    starts, lengths, _ = labels.knee_steps(strikes, offs, len(fields["force_phase"]))
+    table = np.stack([fields[name] for name in columns()], axis=1)
+    phase, cop = (columns().index(name) for name in ("force_phase", "plate_2_cop_x"))
+    steps = []
+    for start, length in zip(starts, lengths, strict=True):
+        step = table[start : start + length].copy()
+        # The plate knows one contact: the neighbours' are another step's, and its place is held.
+        alone = np.zeros(length, bool)
+        alone[20 - 2 : length - 20 + 2] = True
+        loaded = alone & (step[:, phase] > 0)
+        step[~loaded, phase] = 0
+        step[:, cop : cop + 3] = held(step[:, cop : cop + 3], loaded)
+        steps.append(windows.pad(step, SAMPLES)[0])
+    return steps
+
+
+def held(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """values [T, 3] where known [T], the nearest known ones elsewhere."""
+    at = np.flatnonzero(known)
+    nearest = at[np.abs(np.arange(len(values))[:, None] - at).argmin(1)]
+    return values[nearest]
+
+
+def one_trial(spec: dict, number: int, trial: int):
+    """All fields [T] of one trial at 100 Hz, right strikes and toe-offs [E] in samples."""
+    key, person = people.person_of(spec, "knee_moment", number)
+    what, chance = spec["trials"][trial], jax.random.fold_in(key, 100 + trial)
+    segments = tuple(body.INDEX[name] for name in UNITS.values())
+    mount = people.mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
+    walk = people.walk_of(spec, what, key, person, chance)
+    t = walk.begin + jnp.arange(int(spec["seconds"] * people.FINE)) / people.FINE
+    kin, loads = people.measure(person, walk, t)
+    signals = people.read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], people.FINE)
+    acc, gyr = (
+        windows.resample(np.moveaxis(np.asarray(x), 2, 0), people.FINE, RATE) for x in signals
+    )
+    every = slice(None, None, round(people.FINE / RATE))
+    place, turn = (np.asarray(x, np.float64)[..., every] for x in (kin.position, kin.rotation))
+    time = np.arange(place.shape[-1]) / RATE
+    weight, tall = float(person.mass), float(person.height)
+    speed, begin = np.polyfit(time, place[0, 0], 1)  # of the belt
+
+    def laboratory(points):
+        """Points [3, T] m, forwards, left, up -> [T, 3] mm on the treadmill."""
+        ahead, left, up = points
+        return CENTRE + 1000 * np.stack([-left, ahead - begin - speed * time, up], 1)
+
+    out = {"body weight": np.full(len(time), weight), "body height": np.full(len(time), tall)}
+    force = np.asarray(loads.force, np.float64)[0][:, every]
+    cop, knee = np.asarray(loads.cop, np.float64)[0][:, every], place[body.INDEX["shank_r"]]
+    down = force[2] > CONTACT
+    force = np.where(down, force, 0)
+    out["force_phase"] = down.astype(float)
+    moment = np.cross((cop - knee).T, force.T) * 100 / (weight * 9.81 * tall)
+    felt = np.stack([force[1], -force[0], -force[2]], 1)  # right, forwards, up; on the plate
+    # Flexion about the axis to the left, adduction about the one forwards, turning out about up.
+    out |= named("EXT_KM_{}", "XYZ", moment[:, [1, 0, 2]])
+    out |= named("plate_2_force_{}", "xyz", felt)
+    out |= named("plate_2_cop_{}", "xyz", laboratory(cop))
+    rng = np.random.default_rng([spec["seed"], number, trial])
+    for s, (unit, segment) in enumerate(UNITS.items()):
+        to_unit = ON_FOOT.T if segment.startswith("foot") else UPRIGHT.T
+        out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ to_unit.T)
+        out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ to_unit.T)
+        axes = np.moveaxis(turn[segments[s]], 2, 0) @ np.asarray(mount.rotation[s]) @ to_unit.T
+        north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(time), 3))
+        out |= named(f"Mag{{}}_{unit}", "XYZ", np.einsum("tij,ti->tj", axes, north))
+        quaternion = Rotation.from_matrix(axes).as_quat(canonical=True, scalar_first=True)
+        out |= named(f"Quat{{}}_{unit}", "1234", quaternion)
+    markers = {name: np.zeros(0) for name in MARKERS}
+    size = tall / 1.75
+    for name, (segment, (ahead, outwards, up)) in {**MIDDLE, **sided(LEG)}.items():
+        left = outwards if name[0] == "L" else -outwards
+        offset = size * np.array([ahead, left if segment in SIDED or name in BOTH else 0.0, up])
+        i = body.INDEX[segment]
+        markers[name] = laboratory(place[i] + np.einsum("ijt,j->it", turn[i], offset))
+        out |= named(f"{name}_{{}}", "XYZ", markers[name])
+    for point, spot in joints(markers, place, laboratory).items():
+        out |= seen(point, spot)
+    strikes, offs = (np.round(x * RATE).astype(int) for x in events(walk, spec["seconds"]))
+    return out, strikes, offs
+
+
+SIDED = tuple(f"{name}_{side}" for name in ("foot", "shank", "thigh") for side in "lr")
+BOTH = ("LIPS", "RIPS", "LIAS", "RIAS", "LAC", "RAC")
+
+
+def sided(table: dict) -> dict:
+    """Markers of one side -> of both."""
+    return {
+        f"{side}{name}": (f"{seg}_{side.lower()}" if seg in ("foot", "shank", "thigh") else seg, at)
+        for name, (seg, at) in table.items()
+        for side in "LR"
+    }
+
+
+def named(pattern: str, parts: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """values [T, len(parts)] as {name of each column: [T]}."""
+    return {pattern.format(part): values[:, i] for i, part in enumerate(parts)}
+
+
+def events(walk, seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Right strikes and toe-offs [E] s of the contacts that lie whole in the trial."""
+    strike = np.asarray(walk.strike, np.float64)[::2] - float(walk.begin)
+    off = strike + np.asarray(walk.stance)[::2]
+    inside = (strike >= 0) & (off <= seconds)
+    return strike[inside], off[inside]
+
+
+def joints(markers: dict, place: np.ndarray, laboratory) -> dict[str, np.ndarray]:
+    """What the cameras' key points are, [T, 3] mm."""
+    found = {f"{s}{n}": laboratory(place[skeleton.PAIR[seg] + i])
+             for i, s in enumerate("RL")
+             for n, seg in (("Hip", "thigh"), ("Knee", "shank"), ("Ankle", "foot"))}  # fmt: skip
+    found["MidHip"] = (found["RHip"] + found["LHip"]) / 2
+    for side in "LR":
+        found[f"{side}Shoulder"] = markers[f"{side}AC"] - np.array([0, 0, 40.0])
+        found[f"{side}Heel"] = markers[f"{side}FCC"]
+    return found
+
+
+def seen(point: str, spot: np.ndarray) -> dict[str, np.ndarray]:
+    """Pixels of a point [T, 3] mm for a camera at the right (90) and one behind (180)."""
+    right, ahead, up = ((spot - CENTRE) / 1000).T
+    drop = 1.0 - up  # cameras are 1 m high
+    out = {}
+    for view, (across, depth) in {
+        90: (ahead, DISTANCE - right),
+        180: (right, DISTANCE + ahead),
+    }.items():
+        out[f"{point}_x_{view}"] = CAMERA[0] + FOCUS * across / depth
+        out[f"{point}_y_{view}"] = CAMERA[1] + FOCUS * drop / depth
+    return out
