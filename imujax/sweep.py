@@ -131,9 +131,9 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
         tables.save_arrays(path, found)
         return found
 
-    for cell in cells:
-        for arm in compared.values():
-            arm.start(cell)  # kept there, so that the threads find it
+    for name in config.references:
+        for cell in cells if name.startswith("ridge+") else ():
+            compared[name.removeprefix("ridge+")].start(cell)  # kept there for the threads
     rows = []
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.
