@@ -187,7 +187,7 @@ def test_files_that_are_none_and_subjects_that_stand_twice_are_named(tmp_path):
     with pytest.raises(UserError, match="subject_01 stands in two files"):
         built(raw, tmp_path)
     (raw / "more.h5").write_bytes((raw / "all.h5").read_bytes()[:5000])
-    with pytest.raises(UserError, match=r"more\.h5 cannot be read"):
+    with pytest.raises(UserError, match=r"more\.h5: cannot be read"):
         built(raw, tmp_path)
 
 

@@ -215,7 +215,7 @@ def check_names(there: Sequence[str], wanted: Sequence[str], where: Path | str) 
             raise UserError(f'{where}: two columns are called "{name}"')
 
 
-def unreadable(path: Path, error: Exception) -> UserError:
+def unreadable(path: Path | str, error: Exception) -> UserError:
     """The sentence for a file that another library gave up on."""
     if isinstance(error, PermissionError):
         return UserError(f"{path}: may not be read: change its permissions")

@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from imujax import datasets, labels, windows
+from imujax.data_builders.tabular import readers
 from imujax.errors import UserError
 from imujax.recordings import Recording, rotate, to_si
 
@@ -77,7 +78,7 @@ def files(raw: Path, options: dict) -> list[Subject]:
             try:
                 found += [Subject(path, name) for name in sorted(file)]
             except (RuntimeError, ValueError) as error:
-                raise _damaged(path, error) from None
+                raise readers.unreadable(path, error) from None
     if not found:
         raise UserError(
             f"{raw} has no HDF5 file with subjects: give the folder that holds the file of the "
@@ -160,11 +161,7 @@ def _open(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise _damaged(path, error) from None
-
-
-def _damaged(where: object, error: Exception) -> UserError:
-    return UserError(f"{where} cannot be read ({error}): cut off or damaged; download it again")
+        raise readers.unreadable(path, error) from None
 
 
 def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
@@ -172,6 +169,10 @@ def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
     where = f"{item.path} ({item.name})"
     with _open(item.path) as file:
         try:
+            if "columns" not in file.attrs:
+                raise UserError(
+                    f"{where}: the attribute `columns`, the names of the fields, is missing"
+                )
             names = json.loads(file.attrs["columns"])
             node = file[item.name]
             if not isinstance(node, h5py.Dataset) or node.ndim != 3 or node.dtype.kind != "f":
@@ -181,12 +182,10 @@ def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
             if node.nbytes > MOST_PACKED * item.path.stat().st_size:
                 raise ValueError(f"{node.shape} values cannot lie in a file of its size")
             steps = np.asarray(node[...], np.float64)
-        except KeyError as error:
-            raise UserError(
-                f"{where}: the attribute `columns`, the names of the fields, is missing ({error})"
-            ) from None
-        except (OSError, RuntimeError, ValueError, TypeError) as error:
-            raise _damaged(where, error) from None
+        except UserError:
+            raise
+        except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
+            raise readers.unreadable(where, error) from None
     wanted = [MASS, HEIGHT, MOMENT]
     wanted += [n for k in ("Accel", "Gyro") for s in SENSORS.values() for n in _fields(k, s)]
     absent = [name for name in wanted if names.count(name) != 1]
