@@ -85,6 +85,11 @@ def test_the_builder_reads_the_stand_in(knees, tmp_path):
     assert (up[right, 2] > 0.85 * np.linalg.norm(up[right], axis=1)).all()
 
 
+def test_a_stand_in_that_is_there_is_not_taken_for_another(knees):
+    with pytest.raises(UserError, match="is there already; take another --out"):
+        tan2022.write(2, knees.parent, 0)
+
+
 def test_a_layout_that_is_none_is_refused(tmp_path):
     with pytest.raises(UserError, match="no layout 'tan': there are tan2022_knee_moment"):
         cli.run(["simulate", "--layout", "tan", "--out", str(tmp_path)])

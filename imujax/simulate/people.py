@@ -230,9 +230,6 @@ def forces(spec, person, walk, kin, loads) -> dict[str, np.ndarray]:
     """
     t = np.arange(int(spec["seconds"] * PLATE)) / PLATE
     force, _ = plates(walk, walk.begin + jnp.asarray(t, jnp.float32))
-    begin = float(walk.begin)
-    strike = np.asarray(walk.strike, np.float64) - begin
-    off = strike + np.asarray(walk.stance)
     knee = kin.position[skeleton.PAIR["shank"] : skeleton.PAIR["shank"] + 2]
     out = {
         "force": np.moveaxis(np.asarray(force), 2, 0) * float(person.mass) * G,
@@ -242,10 +239,19 @@ def forces(spec, person, walk, kin, loads) -> dict[str, np.ndarray]:
         "knee_moment": np.asarray(moment(person, kin, loads)).T,
     }
     for side, name in enumerate(("right", "left")):
-        inside = (strike[side::2] >= 0) & (off[side::2] <= spec["seconds"])
-        out[f"strike_{name}"] = strike[side::2][inside]
-        out[f"off_{name}"] = off[side::2][inside]
+        out[f"strike_{name}"], out[f"off_{name}"] = contacts(walk, spec["seconds"], side)
     return {k: v.astype(np.float32) for k, v in out.items()}
+
+
+def contacts(walk: gait.Walk, seconds: float, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Strikes and toe-offs [E] s after `begin` of a foot's contacts that lie whole in `seconds`.
+
+    side: 0 right, 1 left.
+    """
+    strike = np.asarray(walk.strike, np.float64)[side::2] - float(walk.begin)
+    off = strike + np.asarray(walk.stance)[side::2]
+    inside = (strike >= 0) & (off <= seconds)
+    return strike[inside], off[inside]
 
 
 moment = jax.jit(dynamics.knee_moment)

@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from imujax import labels, log, windows
 from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT, UPRIGHT
+from imujax.errors import UserError
 from imujax.simulate import body, people, skeleton
 
 NAME = "tan2022_knee_moment"
@@ -70,18 +71,18 @@ def columns() -> list[str]:
 def write(
     subjects: int | None, out: str | Path, seed: int, seconds: float = people.SECONDS
 ) -> Path:
-    """Write OUT/tan2022_knee_moment/moments_and_imus.h5 -> the folder.
+    """Write OUT/tan2022_knee_moment/moments_and_imus.h5, trials of `seconds` s -> the folder.
 
-    A file that is there is kept, whatever it was made of.
+    A file that is there already is a UserError.
     """
     changes = {"seed": seed, "seconds": seconds, "sensors": [*UNITS.values()]}
     changes |= {} if subjects is None else {"subjects": subjects}
     spec = people.spec("knee_moment", changes)
     subjects = spec["subjects"]
     folder = Path(out) / NAME
-    folder.mkdir(parents=True, exist_ok=True)
     if (folder / FILE).exists():
-        return folder
+        raise UserError(f"{folder / FILE} is there already; take another --out or delete it")
+    folder.mkdir(parents=True, exist_ok=True)
     progress = log.Progress(subjects * len(spec["trials"]), f"simulate {NAME}", "trial")
     part = folder / f"{FILE}.part"
     with h5py.File(part, "w") as file:
@@ -101,14 +102,15 @@ def cut(spec: dict, number: int, trial: int) -> list[np.ndarray]:
     """The steps of the right leg in one trial, each [SAMPLES, 256]."""
     fields, strikes, offs = one_trial(spec, number, trial)
     starts, lengths, _ = labels.knee_steps(strikes, offs, len(fields["force_phase"]))
-    table = np.stack([fields[name] for name in columns()], axis=1)
-    phase, cop = (columns().index(name) for name in ("force_phase", "plate_2_cop_x"))
+    names = columns()
+    table = np.stack([fields[name] for name in names], axis=1)
+    phase, cop = (names.index(name) for name in ("force_phase", "plate_2_cop_x"))
     steps = []
     for start, length in zip(starts, lengths, strict=True):
         step = table[start : start + length].copy()
         # The plate knows one contact: the neighbours' are another step's, and its place is held.
         alone = np.zeros(length, bool)
-        alone[20 - 2 : length - 20 + 2] = True
+        alone[labels.AROUND - 2 : length - labels.AROUND + 2] = True
         loaded = alone & (step[:, phase] > 0)
         step[~loaded, phase] = 0
         step[:, cop : cop + 3] = held(step[:, cop : cop + 3], loaded)
@@ -161,30 +163,25 @@ def one_trial(spec: dict, number: int, trial: int):
     out |= named("plate_2_cop_{}", "xyz", laboratory(cop))
     rng = np.random.default_rng([spec["seed"], number, trial])
     for s, (unit, segment) in enumerate(UNITS.items()):
-        to_unit = ON_FOOT.T if segment.startswith("foot") else UPRIGHT.T
-        out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ to_unit.T)
-        out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ to_unit.T)
-        axes = np.moveaxis(turn[segments[s]], 2, 0) @ np.asarray(mount.rotation[s]) @ to_unit.T
+        frame = ON_FOOT if segment.startswith("foot") else UPRIGHT
+        out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ frame)
+        out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ frame)
+        axes = np.moveaxis(turn[segments[s]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
         north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(time), 3))
         out |= named(f"Mag{{}}_{unit}", "XYZ", np.einsum("tij,ti->tj", axes, north))
         quaternion = Rotation.from_matrix(axes).as_quat(canonical=True, scalar_first=True)
         out |= named(f"Quat{{}}_{unit}", "1234", quaternion)
-    markers = {name: np.zeros(0) for name in MARKERS}
-    size = tall / 1.75
+    markers, size = {}, tall / 1.75
     for name, (segment, (ahead, outwards, up)) in {**MIDDLE, **sided(LEG)}.items():
-        left = outwards if name[0] == "L" else -outwards
-        offset = size * np.array([ahead, left if segment in SIDED or name in BOTH else 0.0, up])
+        offset = size * np.array([ahead, outwards if name[0] == "L" else -outwards, up])
         i = body.INDEX[segment]
         markers[name] = laboratory(place[i] + np.einsum("ijt,j->it", turn[i], offset))
         out |= named(f"{name}_{{}}", "XYZ", markers[name])
     for point, spot in joints(markers, place, laboratory).items():
         out |= seen(point, spot)
-    strikes, offs = (np.round(x * RATE).astype(int) for x in events(walk, spec["seconds"]))
+    times = people.contacts(walk, spec["seconds"], 0)
+    strikes, offs = (np.round(x * RATE).astype(int) for x in times)
     return out, strikes, offs
-
-
-SIDED = tuple(f"{name}_{side}" for name in ("foot", "shank", "thigh") for side in "lr")
-BOTH = ("LIPS", "RIPS", "LIAS", "RIAS", "LAC", "RAC")
 
 
 def sided(table: dict) -> dict:
@@ -199,14 +196,6 @@ def sided(table: dict) -> dict:
 def named(pattern: str, parts: str, values: np.ndarray) -> dict[str, np.ndarray]:
     """values [T, len(parts)] as {name of each column: [T]}."""
     return {pattern.format(part): values[:, i] for i, part in enumerate(parts)}
-
-
-def events(walk, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Right strikes and toe-offs [E] s of the contacts that lie whole in the trial."""
-    strike = np.asarray(walk.strike, np.float64)[::2] - float(walk.begin)
-    off = strike + np.asarray(walk.stance)[::2]
-    inside = (strike >= 0) & (off <= seconds)
-    return strike[inside], off[inside]
 
 
 def joints(markers: dict, place: np.ndarray, laboratory) -> dict[str, np.ndarray]:
