@@ -2,9 +2,11 @@
 
     imujax quickstart --workdir work/simulated                             (minutes, two cores)
     imujax quickstart --workdir work/cores --config simulated:cores        (half an hour, two cores)
+    imujax quickstart --workdir work/network --config simulated:network    (a night, two cores)
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
-`cores` has all people of `full` and the small network of `quick`.
+`cores` has all people of `full` and the small network of `quick`; `network` has all people and the
+study's network, with fewer fractions, steps and draws than `full`.
 
 The people who move without labels are others than those with force plates, their units are put on
 with more scatter and have less noise: `simulate` says how, over imujax/simulate/people.py.
@@ -18,6 +20,7 @@ from imujax.configs import common
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning
     "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000, "finetune": 300},
+    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000, "finetune": 100},
     "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000, "finetune": 100},
     "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200, "finetune": 40},
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
@@ -51,9 +54,10 @@ def get_config(size: str = "quick") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
-    net = net if size == "full" else resnet.tiny("none")
-    train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": chosen["steps"]}
-    train |= {} if size == "full" else {"batch": 256, "learning_rate": 3e-3}
+    large = size in ("full", "network")
+    net = net if large else resnet.tiny("none")
+    train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": 500}
+    train |= {} if large else {"batch": 256, "learning_rate": 3e-3}
     config.encoders = ConfigDict(
         {
             "fast": common.encoder(("fast",), net, rate=200.0, **train),
@@ -62,7 +66,8 @@ def get_config(size: str = "quick") -> ConfigDict:
     )
     few = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
     some = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
-    fewer = {"full": {}, "cores": some}.get(size, few)
+    three = some | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1}
+    fewer = {"full": {}, "network": three, "cores": some}.get(size, few)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),

@@ -165,3 +165,21 @@ def example(
     if target is not None:
         out["target"] = np.asarray(target, np.float32)
     return out
+
+
+def labelled(
+    recording: Recording, starts, lengths, targets, window: int, condition: str = ""
+) -> list[dict]:
+    """Examples of a recording with one target each, at its own rate.
+
+    starts, lengths [N] samples, targets [N]; shorter ones are filled with zeros to `window`.
+    """
+    out = []
+    for start, length, target in zip(starts, lengths, targets, strict=True):
+        acc, valid = pad(recording.acc[start : start + length], window)
+        gyr, _ = pad(recording.gyr[start : start + length], window)
+        offset = start / recording.rate
+        out.append(
+            example(recording, acc, gyr, offset, recording.activity, condition, [target], valid)
+        )
+    return out

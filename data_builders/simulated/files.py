@@ -123,17 +123,7 @@ def examples(path: Path, options: dict) -> tuple[list[dict], windows.Dropped, fl
     if "force" not in arrays:
         raise UserError(f"{path} has no forces: {task} needs a set of walking or running")
     starts, lengths, targets, dropped = FINDERS[task](recording, arrays)
-    window, rate = TASKS[task][2], TASKS[task][1]
-    kept = []
-    for start, length, target in zip(starts, lengths, targets, strict=True):
-        acc, valid = windows.pad(recording.acc[start : start + length], window)
-        gyr, _ = windows.pad(recording.gyr[start : start + length], window)
-        kept.append(
-            windows.example(
-                recording, acc, gyr, start / rate, recording.activity,
-                condition=recording.activity, target=[target], length=valid,
-            )
-        )  # fmt: skip
+    kept = windows.labelled(recording, starts, lengths, targets, TASKS[task][2], recording.activity)
     return kept, +dropped, seconds
 
 

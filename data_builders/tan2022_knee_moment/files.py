@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from imujax import datasets, labels, windows
+from imujax.data_builders.frames import LEFT_UP_FORWARD
 from imujax.data_builders.tabular import readers
 from imujax.errors import UserError
 from imujax.recordings import Recording, rotate, to_si
@@ -20,8 +21,6 @@ SENSORS = {
     "foot_r": "R_FOOT", "thigh_l": "L_THIGH", "shank_l": "L_SHANK", "foot_l": "L_FOOT",
 }  # fmt: skip
 MASS, HEIGHT, MOMENT = "body weight", "body height", "EXT_KM_X"
-# A unit's x points to the left, y up and z forwards; rows are forwards, left, up.
-UPRIGHT = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 # A unit on the back of the foot slopes; so much in both subjects of the example file, feet flat.
 SLOPE = np.deg2rad(29)
 ON_FOOT = np.array(
@@ -147,7 +146,7 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
 def _aligned(values: np.ndarray) -> np.ndarray:
     """[T, 8, 3] in the units' axes -> in those of the segments: x forward, y left, z up."""
     out = [
-        rotate(values[:, s], ON_FOOT if name.startswith("foot") else UPRIGHT)
+        rotate(values[:, s], ON_FOOT if name.startswith("foot") else LEFT_UP_FORWARD)
         for s, name in enumerate(SENSORS)
     ]
     return np.stack(out, axis=1)

@@ -12,6 +12,7 @@ import multiprocessing
 import pathlib
 import zlib
 from concurrent.futures import ProcessPoolExecutor
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -176,35 +177,58 @@ def person_of(spec: dict, name: str, number: int) -> tuple[jax.Array, body.Body]
     return key, jax.tree.map(lambda x: x[0], drawn)
 
 
-def recording(spec: dict, name: str, number: int, trial: int) -> dict[str, np.ndarray]:
-    """One trial of one subject as the arrays of its file; see README of the builder."""
+class Trial(NamedTuple):
+    """One trial, all at FINE; walk and loads are None for movements other than walking and running.
+
+    acc, gyr [T, S, 3]: what the set's sensors read, m/s^2 and rad/s.
+    """
+
+    person: body.Body
+    walk: gait.Walk | None
+    kin: skeleton.Kinematics
+    loads: dynamics.Loads | None
+    mount: sensors.Mount
+    acc: np.ndarray
+    gyr: np.ndarray
+
+
+def trial(spec: dict, name: str, number: int, trial: int) -> Trial:
+    """One trial of one subject of a set."""
     what = spec["trials"][trial]
     key, person = person_of(spec, name, number)
     segments = tuple(body.INDEX[s] for s in spec["sensors"])
     mount = mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
-    count = int(spec["seconds"] * FINE)
+    t = jnp.arange(int(spec["seconds"] * FINE)) / FINE
     chance = jax.random.fold_in(key, 100 + trial)
-    out = {
-        "subject": f"{name}{number + 1:02d}",
-        "recording": what["name"],
-        "sensors": np.array(spec["sensors"]),
-        "rate": spec["rate"],
-        "mass": float(person.mass),
-        "height": float(person.height),
-    }
+    walk = loads = None
     if "gait" in what:
         walk = walk_of(spec, what, key, person, chance)
-        t = walk.begin + jnp.arange(count) / FINE
-        kin, loads = measure(person, walk, t)
-        out |= forces(spec, person, walk, kin, loads)
+        kin, loads = measure(person, walk, walk.begin + t)
     else:
         own = activities.own(jax.random.fold_in(key, 4), spec["manner"])
         movement = activities.perform(chance, person, what["name"], spec["seconds"], own)
-        kin = perform(person, movement, jnp.arange(count) / FINE)
-    acc, gyr = read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], FINE)
-    for signal, values in (("acc", acc), ("gyr", gyr)):
-        values = np.moveaxis(np.asarray(values), 2, 0)  # [T, S, 3]
-        out[signal] = windows.resample(values, FINE, spec["rate"]).astype(np.float32)
+        kin = perform(person, movement, t)
+    signals = read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], FINE)
+    acc, gyr = (np.moveaxis(np.asarray(x), 2, 0) for x in signals)
+    return Trial(person, walk, kin, loads, mount, acc, gyr)
+
+
+def recording(spec: dict, name: str, number: int, which: int) -> dict[str, np.ndarray]:
+    """One trial of one subject as the arrays of its file; see README of the builder."""
+    made = trial(spec, name, number, which)
+    out = {
+        "subject": f"{name}{number + 1:02d}",
+        "recording": spec["trials"][which]["name"],
+        "sensors": np.array(spec["sensors"]),
+        "rate": spec["rate"],
+        "mass": float(made.person.mass),
+        "height": float(made.person.height),
+    }
+    if made.walk is not None:
+        out |= forces(spec, made.person, made.walk, made.kin, made.loads)
+    for signal in ("acc", "gyr"):
+        values = windows.resample(getattr(made, signal), FINE, spec["rate"])
+        out[signal] = values.astype(np.float32)
     return out
 
 

@@ -4,12 +4,15 @@ A module has the name of the builder that reads its files, and write(subjects, o
 where subjects is None for as many as the study had.
 """
 
+import contextlib
 import importlib
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from imujax.errors import UserError
 
-LAYOUTS = ("tan2022_knee_moment",)
+LAYOUTS = ("movi", "tan2021_running", "camargo2021", "tan2022_knee_moment")
 
 
 def write(name: str, subjects: int | None, out: Path, seed: int) -> Path:
@@ -18,3 +21,19 @@ def write(name: str, subjects: int | None, out: Path, seed: int) -> Path:
         raise UserError(f"no layout {name!r}: there are {', '.join(LAYOUTS)}")
     module = importlib.import_module(f"imujax.simulate.layouts.{name}")
     return module.write(subjects, out, seed)
+
+
+@contextlib.contextmanager
+def fresh(out: str | Path, name: str) -> Iterator[Path]:
+    """A folder to write to, which becomes OUT/NAME when all is written; else nothing is left."""
+    folder = Path(out) / name
+    if folder.exists():
+        raise UserError(f"{folder} is there already; take another --out or delete it")
+    part = folder.with_name(f"{name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        part.replace(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

@@ -8,15 +8,13 @@ import json
 from pathlib import Path
 
 import h5py
-import jax
-import jax.numpy as jnp
 import numpy as np
 from scipy.spatial.transform import Rotation
 
 from imujax import labels, log, windows
-from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT, UPRIGHT
-from imujax.errors import UserError
-from imujax.simulate import body, people, skeleton
+from imujax.data_builders.frames import LEFT_UP_FORWARD
+from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
+from imujax.simulate import body, layouts, people, skeleton
 
 NAME = "tan2022_knee_moment"
 FILE = "moments_and_imus.h5"
@@ -73,19 +71,14 @@ def write(
 ) -> Path:
     """Write OUT/tan2022_knee_moment/moments_and_imus.h5, trials of `seconds` s -> the folder.
 
-    A file that is there already is a UserError.
+    A folder that is there already is a UserError.
     """
     changes = {"seed": seed, "seconds": seconds, "sensors": [*UNITS.values()]}
     changes |= {} if subjects is None else {"subjects": subjects}
     spec = people.spec("knee_moment", changes)
     subjects = spec["subjects"]
-    folder = Path(out) / NAME
-    if (folder / FILE).exists():
-        raise UserError(f"{folder / FILE} is there already; take another --out or delete it")
-    folder.mkdir(parents=True, exist_ok=True)
     progress = log.Progress(subjects * len(spec["trials"]), f"simulate {NAME}", "trial")
-    part = folder / f"{FILE}.part"
-    with h5py.File(part, "w") as file:
+    with layouts.fresh(out, NAME) as folder, h5py.File(folder / FILE, "w") as file:
         for number in range(subjects):
             steps = []
             for trial in range(len(spec["trials"])):
@@ -93,9 +86,8 @@ def write(
                 progress.update()
             file[f"subject_{number + 1:02d}"] = np.stack(steps).astype(np.float32)
         file.attrs["columns"] = json.dumps(columns())
-    part.replace(folder / FILE)
     progress.close()
-    return folder
+    return Path(out) / NAME
 
 
 def cut(spec: dict, number: int, trial: int) -> list[np.ndarray]:
@@ -127,17 +119,8 @@ def held(values: np.ndarray, known: np.ndarray) -> np.ndarray:
 
 def one_trial(spec: dict, number: int, trial: int):
     """All fields [T] of one trial at 100 Hz, right strikes and toe-offs [E] in samples."""
-    key, person = people.person_of(spec, "knee_moment", number)
-    what, chance = spec["trials"][trial], jax.random.fold_in(key, 100 + trial)
-    segments = tuple(body.INDEX[name] for name in UNITS.values())
-    mount = people.mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
-    walk = people.walk_of(spec, what, key, person, chance)
-    t = walk.begin + jnp.arange(int(spec["seconds"] * people.FINE)) / people.FINE
-    kin, loads = people.measure(person, walk, t)
-    signals = people.read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], people.FINE)
-    acc, gyr = (
-        windows.resample(np.moveaxis(np.asarray(x), 2, 0), people.FINE, RATE) for x in signals
-    )
+    person, walk, kin, loads, mount, acc, gyr = people.trial(spec, "knee_moment", number, trial)
+    acc, gyr = (windows.resample(x, people.FINE, RATE) for x in (acc, gyr))
     every = slice(None, None, round(people.FINE / RATE))
     place, turn = (np.asarray(x, np.float64)[..., every] for x in (kin.position, kin.rotation))
     time = np.arange(place.shape[-1]) / RATE
@@ -163,10 +146,10 @@ def one_trial(spec: dict, number: int, trial: int):
     out |= named("plate_2_cop_{}", "xyz", laboratory(cop))
     rng = np.random.default_rng([spec["seed"], number, trial])
     for s, (unit, segment) in enumerate(UNITS.items()):
-        frame = ON_FOOT if segment.startswith("foot") else UPRIGHT
+        frame = ON_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
         out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ frame)
         out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ frame)
-        axes = np.moveaxis(turn[segments[s]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
+        axes = np.moveaxis(turn[body.INDEX[segment]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
         north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(time), 3))
         out |= named(f"Mag{{}}_{unit}", "XYZ", np.einsum("tij,ti->tj", axes, north))
         quaternion = Rotation.from_matrix(axes).as_quat(canonical=True, scalar_first=True)
