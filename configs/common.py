@@ -83,6 +83,8 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             "weight_decay": 1e-2,
             "rotation": 20.0,  # degrees, at most
             "shift": 3,  # samples, at most
+            "mask": True,  # do not look beyond the end of a window that is filled up with zeros
+            "rescale": False,  # scale the input by each run's training windows, not as pre-trained
         }
         | changes
     )

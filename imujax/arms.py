@@ -5,6 +5,7 @@ group of runs is kept in `parts/` when it is done, so that a sweep that was stop
 next one.
 """
 
+import dataclasses
 import hashlib
 import json
 import zipfile
@@ -13,7 +14,7 @@ import zlib
 import jax
 import numpy as np
 
-from imujax import encoder, finetune, folds, grid, mesh, tables
+from imujax import encoder, finetune, folds, grid, mesh, samples, tables
 
 
 class Arm:
@@ -22,10 +23,10 @@ class Arm:
     def __init__(self, name: str, config, data, cells, source: encoder.Encoder, spec, seed: int):
         self.name, self.config, self.seed = name, config, seed
         self.source, self.random = source, spec.weights == "random"
-        self.data, self.made = data, {}
-        self.length = None if (data.length >= data.acc.shape[1]).all() else data.length
-        scale = source.card["scales"]
-        task = finetune.Task(data.acc, data.gyr, self.length, data.target[:, 0], scale)
+        self.data, self.made, self.fresh = data, {}, {}
+        whole = (data.length >= data.acc.shape[1]).all() or not config.mask
+        self.length = None if whole else data.length
+        task = finetune.Task(data.acc, data.gyr, self.length, data.target[:, 0])
         width = max(len(cell.train) for cell in cells)
         # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
         runs = 4 if jax.default_backend() == "cpu" else len(cells)
@@ -38,19 +39,39 @@ class Arm:
         """
         return (cell.draw,) if self.random else ()
 
-    def start(self, cell: grid.Cell) -> tuple[encoder.Encoder, jax.Array]:
-        """The weights a cell starts from, and all examples' embeddings [N, F] under them.
+    def start(self, cell: grid.Cell) -> encoder.Encoder:
+        """The weights a cell starts from.
 
         Random weights with batch norm keep the statistics 0 and 1 that they come with until they
         are tuned: measured on the training windows they made the frozen probe worse.
         """
-        key, data = self.key(cell), self.data
+        if not self.random:
+            return self.source
+        if cell.draw not in self.fresh:
+            self.fresh[cell.draw] = encoder.fresh(self.source.card, self.seed + cell.draw)
+        return self.fresh[cell.draw]
+
+    def scale(self, train: np.ndarray) -> dict:
+        """The means and SDs of the input: those of pre-training, or of a run's own training set."""
+        if not self.config.rescale:
+            return self.source.card["scales"]
+        data = self.data
+        length = (
+            data.length if self.length is not None else np.full(len(data.acc), len(data.acc[0]))
+        )
+        return samples.scales(data.acc[train], data.gyr[train], length[train])
+
+    def features(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
+        """All examples' embeddings [N, F] under the weights of a cell and the scale of `train`."""
+        key = (*self.key(cell), train.tobytes() if self.config.rescale else b"")
         if key not in self.made:
-            weights = self.source
-            if self.random:
-                weights = encoder.fresh(self.source.card, self.seed + cell.draw)
-            features = weights.embed(data.acc, data.gyr, self.length)
-            self.made[key] = weights, mesh.put(features, mesh.replicated(self.trainer.where))
+            if self.config.rescale:
+                self.made.clear()  # one for every training set would fill the memory
+            weights = self.start(cell)
+            card = weights.card | {"scales": self.scale(train)}
+            weights = dataclasses.replace(weights, card=card)
+            found = weights.embed(self.data.acc, self.data.gyr, self.length)
+            self.made[key] = mesh.put(found, mesh.replicated(self.trainer.where))
         return self.made[key]
 
     def group(self, cell: grid.Cell, both: bool) -> int:
@@ -58,8 +79,8 @@ class Arm:
         if not both:
             return 64
         if self.trainer.some is None:
-            weights, features = self.start(cell)
-            self.trainer.fit(weights, features.shape[1], memory(self.trainer.where))
+            width = self.features(cell, cell.train).shape[1]
+            self.trainer.fit(self.start(cell), width, memory(self.trainer.where))
         return self.trainer.runs
 
 
@@ -92,8 +113,8 @@ def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
 
 
 def job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[grid.Cell, finetune.Lane]:
-    seed = grid.lane_seed(arm.seed, cell)
-    return cell, finetune.Lane(train, test, values["probe"], values.get("finetune", 0.0), seed)
+    seed, rate = grid.lane_seed(arm.seed, cell), values.get("finetune", 0.0)
+    return cell, finetune.Lane(train, test, values["probe"], rate, seed, arm.scale(train))
 
 
 def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
@@ -101,10 +122,13 @@ def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
 
     That is the penalty of the probe or the learning rate of fine-tuning.  The RMSE is pooled over
     the inner splits and the choosing draws.  With one training subject there is nothing to choose
-    on: the middle one of the values is taken, and the note says so.
+    on: the middle one of the values is taken, and the note says so.  A single value is no choice.
     """
     config = arm.config
     values = list(config.penalties if stage == "probe" else config.rates)
+    if len(values) == 1:
+        yield from ((key, values[0], "") for key in dict.fromkeys(map(grid.choice_key, cells)))
+        return
     jobs, labels = [], []
     for cell in cells:
         if cell.draw >= config.select.draws:
@@ -158,11 +182,13 @@ def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
 
 def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
     """Estimates of all lanes' test examples end to end, by stage: what a part holds."""
-    weights, features = arm.start(cell)
-    heads, probes = arm.trainer.probe(lanes, features)
-    arrays = {"probe": np.concatenate(probes)}
+    alike = [[lane] for lane in lanes] if arm.config.rescale else [lanes]
+    made = [arm.trainer.probe(some, arm.features(cell, some[0].train)) for some in alike]
+    arrays = {"probe": np.concatenate([row for _, found in made for row in found])}
     if both:
-        arrays["finetune"] = np.concatenate(arm.trainer.finetune(lanes, weights, heads))
+        heads = jax.tree.map(lambda *parts: np.concatenate(parts), *(head for head, _ in made))
+        tuned = arm.trainer.finetune(lanes, arm.start(cell), heads)
+        arrays["finetune"] = np.concatenate(tuned)
     return arrays
 
 

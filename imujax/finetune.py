@@ -23,7 +23,8 @@ class Lane:
     """One run.  train [n], test [m]: indices into the task's examples.
 
     penalty: of the probe's ridge, for each example on standardised features; rate: peak learning
-    rate of full fine-tuning; seed: of its batches.
+    rate of full fine-tuning; seed: of its batches; scale: means and SDs of the input, see
+    samples.scales.
     """
 
     train: np.ndarray
@@ -31,28 +32,29 @@ class Lane:
     penalty: float
     rate: float
     seed: int
+    scale: dict
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
     """A labelled set on its way into the network.
 
-    acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window is full, target [N] in
-    the task's unit; scale: the encoder's means and SDs, see samples.scales.
+    acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window counts whole, target [N]
+    in the task's unit.
     """
 
     acc: np.ndarray
     gyr: np.ndarray
     length: np.ndarray | None
     target: np.ndarray
-    scale: dict
 
 
 def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
     """Lanes as arrays with a leading axis R = `runs`; filling lanes repeat the last one.
 
     train [R, width] indices padded with zeros, count [R] how many are true, penalty, rate [R],
-    mean and sd of the training labels [R], seed [R].  Fixed shapes, one compilation.
+    mean and sd of the training labels [R], seed [R], scale of numbers [R].  Fixed shapes, one
+    compilation.
     """
     labels = [task.target[lane.train].astype(np.float64) for lane in lanes]
     sd = [y.std() or 1.0 for y in labels]  # equal labels: learn the mean
@@ -65,7 +67,9 @@ def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
         "sd": (sd, np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
-    return {name: fill(np.asarray(values, kind), runs) for name, (values, kind) in columns.items()}
+    found = {name: fill(np.asarray(value, kind), runs) for name, (value, kind) in columns.items()}
+    scales = jax.tree.map(lambda *x: fill(np.float32(x), runs), *(lane.scale for lane in lanes))
+    return found | {"scale": scales}
 
 
 def table(rows: list[np.ndarray], width: int) -> np.ndarray:
@@ -121,7 +125,7 @@ def estimate_head(lane, head, features):
     return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
 
 
-def batch_of(lane, data, scale, rows, step, config):
+def batch_of(lane, data, rows, step, config):
     """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them.
 
     Each window is moved by at most config.shift samples, its end samples repeated, and turned by
@@ -139,10 +143,10 @@ def batch_of(lane, data, scale, rows, step, config):
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
-    return samples.standardise(acc, gyr, scale)
+    return samples.standardise(acc, gyr, lane["scale"])
 
 
-def train_some(lane, state, data, first, net, scale, config, steps: int):
+def train_some(lane, state, data, first, net, config, steps: int):
     """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
     optimiser = optim.adam(config.weight_decay)
 
@@ -157,7 +161,7 @@ def train_some(lane, state, data, first, net, scale, config, steps: int):
 
     def one(state, step):
         rows = draw(lane, step, config.batch)
-        acc, gyr = batch_of(lane, data, scale, rows, step, config)
+        acc, gyr = batch_of(lane, data, rows, step, config)
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"], state["stats"], rows, acc, gyr
         )
@@ -171,10 +175,10 @@ def train_some(lane, state, data, first, net, scale, config, steps: int):
     return state, losses.mean()
 
 
-def estimate(lane, rows, state, data, net, scale):
+def estimate(lane, rows, state, data, net):
     """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
-    acc, gyr = samples.standardise(data["acc"][rows], data["gyr"][rows], scale)
+    acc, gyr = samples.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
     variables = {"params": state["params"], "batch_stats": state["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
     return y[:, 0] * lane["sd"] + lane["mean"]
@@ -206,7 +210,7 @@ class Trainer:
         self.data = mesh.put(data, mesh.replicated(self.where))
         self.head = over_lanes(train_head, self.where, 1, 2)
         self.estimate_head = over_lanes(estimate_head, self.where, 2, 1)
-        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net, scale=task.scale)
+        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net)
         self.runs = self.where.size * -(-runs // self.where.size)
         self.start = jax.jit(self._start, out_shardings=mesh.split(self.where))
         self.some = None
@@ -262,8 +266,12 @@ class Trainer:
         The compiled program's own account counts: temporaries, and the state before and after;
         nothing is placed on a device to find out.  Raises UserError where not even one lane fits.
         """
-        lane = Lane(np.zeros(1, int), np.zeros(1, int), penalty=1.0, rate=0.0, seed=0)
-        fixed = {"net": self.net, "scale": self.task.scale, "config": self.config}
+        unit = {"mean": 0.0, "sd": 1.0}
+        lane = Lane(
+            np.zeros(1, int), np.zeros(1, int), penalty=1.0, rate=0.0, seed=0,
+            scale={"acc": unit, "gyr": unit},
+        )  # fmt: skip
+        fixed = {"net": self.net, "config": self.config}
         step = over_lanes(train_some, self.where, 2, 2, **fixed, steps=self.chunk)
         while True:
             shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}

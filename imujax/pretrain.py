@@ -174,7 +174,7 @@ def stored(config, paths, seed: int, where) -> Source:
         batch=lambda step: (data, put(order.rows(step))),
         watch=(watch_data, put(watched)),
         full=all(bool((part.length >= config.window).all()) for part in (ours, watch)),
-        scale=samples.scales(ours),
+        scale=samples.scales(ours.acc, ours.gyr, ours.length),
         counts=counts,
         sensors={s for path in paths for s in datasets.info(path)["sensors"]},
     )

@@ -125,12 +125,14 @@ def monitored(samples: Samples, share: float, seed: int) -> np.ndarray:
     return np.isin(samples.subject, held)
 
 
-def scales(samples: Samples) -> dict:
-    """One mean and one SD for each modality over all sensors, axes and windows, in SI units."""
+def scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
+    """One mean and one SD for each modality over all sensors, axes and windows, in SI units.
+
+    acc, gyr [N, L, ..., 3], length [N]: how many samples of each window count.
+    """
     found = {}
-    valid = windows.length_mask(samples.length, samples.acc.shape[1])
-    for name in ("acc", "gyr"):
-        values = getattr(samples, name)
+    valid = windows.length_mask(length, acc.shape[1])
+    for name, values in (("acc", acc), ("gyr", gyr)):
         values = values if valid.all() else values[valid]
         found[name] = {
             "mean": float(values.mean(dtype=np.float64)),

@@ -95,7 +95,9 @@ def work(config, cells) -> int:
     """How many runs a task takes, for the progress bar."""
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
     splits = min(config.select.splits, config.select.folds)
-    each = splits * (len(config.penalties) + len(config.rates))
+    each = splits * sum(
+        len(values) for values in (config.penalties, config.rates) if len(values) > 1
+    )
     return len(config.arms) * (2 * len(cells) + each * len(choosing)) + len(cells)
 
 
@@ -122,7 +124,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
             if name == "trees":
                 features, fit = sampled, shallow.trees
             elif name.startswith("ridge+"):
-                _, embedding = compared[name.removeprefix("ridge+")].start(cell)
+                embedding = compared[name.removeprefix("ridge+")].features(cell, cell.train)
                 features = np.concatenate([statistics, mesh.fetch(embedding)], axis=1)
             side = (data.subject, cell.train, cell.test, grid.lane_seed(seed, cell))
             estimate, chosen = fit(features, target, *side)
@@ -132,8 +134,9 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
         return found
 
     for name in config.references:
-        for cell in cells if name.startswith("ridge+") else ():
-            compared[name.removeprefix("ridge+")].start(cell)  # kept there for the threads
+        for cell in cells if name.startswith("ridge+") and not config.rescale else ():
+            arm = compared[name.removeprefix("ridge+")]
+            arm.features(cell, cell.train)  # kept there for the threads
     rows = []
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.

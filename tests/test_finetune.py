@@ -1,5 +1,7 @@
 """Many runs at once: each equals the same run alone, the probe is exact, nothing leaks."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -26,7 +28,7 @@ def task(count=90, sensors=1, seed=0, short=False):
     size = rng.uniform(0.5, 2, count)
     acc[:, 10:16] *= size[:, None, None, None]
     length = rng.integers(20, 33, count).astype(np.int32) if short else None
-    return finetune.Task(acc, gyr, length, (500 * size + 100).astype(np.float32), SCALE)
+    return finetune.Task(acc, gyr, length, (500 * size + 100).astype(np.float32))
 
 
 def lanes(count=5, examples=90, seed=1):
@@ -37,7 +39,8 @@ def lanes(count=5, examples=90, seed=1):
         cut = 20 + 7 * number
         made.append(
             finetune.Lane(np.sort(order[:cut]), np.sort(order[cut : cut + 10 + number]),
-                          penalty=10.0 ** (number - 2), rate=1e-3 * (number + 1), seed=number)
+                          penalty=10.0 ** (number - 2), rate=1e-3 * (number + 1), seed=number,
+                          scale=SCALE)
         )  # fmt: skip
     return made
 
@@ -93,7 +96,7 @@ def test_fine_tuning_begins_where_the_probe_ends():
     still = ConfigDict(CONFIG.to_dict() | {"finetune_steps": 1})
     trainer = finetune.Trainer(source.card, data, still, width=60, runs=4)
     lane = lanes()[2]
-    frozen = finetune.Lane(lane.train, lane.test, lane.penalty, 0.0, lane.seed)
+    frozen = dataclasses.replace(lane, rate=0.0)
     trainer.fit(source, features.shape[1], 2**40)
     heads, probes = trainer.probe([frozen], features)
     heads = jax.tree.map(lambda x: finetune.fill(x, 4), heads)
@@ -122,7 +125,7 @@ def test_no_lane_sees_anything_outside_its_training_subset():
         if poison:
             target[np.setdiff1d(np.arange(90), lane.train)] = 1e6
             acc[np.setdiff1d(np.arange(90), np.concatenate([lane.train, lane.test]))] *= 50
-        changed = finetune.Task(acc, data.gyr, None, target, SCALE)
+        changed = finetune.Task(acc, data.gyr, None, target)
         features = source.embed(acc, data.gyr)
         trainer = finetune.Trainer(source.card, changed, CONFIG, width=60, runs=1)
         found.append(everything(trainer, source, [lane], features))
@@ -166,15 +169,15 @@ def test_augmentation_moves_inside_the_valid_part_and_turns_both_modalities_alik
         np.arange(span, dtype=np.float32)[None, :, None, None], (count, span, 2, 3)
     )
     data = {"acc": ramp, "gyr": 2 * ramp, "length": np.full(count, 20, np.int32)}
-    lane = {"seed": np.uint32(3)}
     plain = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 0.0, "sd": 1.0}}
+    lane = {"seed": np.uint32(3), "scale": plain}
     only = ConfigDict({"shift": 4, "rotation": 0.0})
-    acc, gyr = finetune.batch_of(lane, data, plain, np.arange(count), 7, only)
+    acc, gyr = finetune.batch_of(lane, data, np.arange(count), 7, only)
     begin = np.asarray(acc)[:, 10, 0, 0] - 10
     assert set(begin) == set(range(-4, 5)) and np.asarray(acc)[:, :20].max() == 19
     np.testing.assert_array_equal(np.asarray(gyr), 2 * np.asarray(acc))
     both = ConfigDict({"shift": 4, "rotation": 25.0})
-    turned, turned_gyr = finetune.batch_of(lane, data, plain, np.arange(count), 7, both)
+    turned, turned_gyr = finetune.batch_of(lane, data, np.arange(count), 7, both)
     length = np.linalg.norm(acc, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), length, rtol=1e-5)
     np.testing.assert_allclose(turned_gyr, 2 * np.asarray(turned), rtol=1e-5, atol=1e-5)

@@ -67,6 +67,9 @@ class Pretend:
         task = SimpleNamespace(target=np.zeros(len(SUBJECT), np.float32))
         self.trainer = SimpleNamespace(task=task)
 
+    def scale(self, train):
+        return None
+
 
 def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
     arm = Pretend({0.1: 3.0, 1.0: 1.0, 10.0: 2.0, 1e-3: np.nan, 1e-2: 5.0})
