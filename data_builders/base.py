@@ -146,6 +146,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not report["kept"]:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(report["dropped"].items()))
             raise UserError(f"no example of {self.raw} was kept ({reasons}): see the options")
+        if (self.raw / datasets.SIMULATED).is_file():
+            self.info.metadata["simulated"] = True
         self.info.metadata.update(
             kept=report["kept"],
             dropped=dict(sorted(report["dropped"].items())),

@@ -126,7 +126,7 @@ def located(path: str) -> str:
         file = str(ours / f"{file}.py")
     if not pathlib.Path(file).is_file():
         names = sorted(f.name[:-3] for f in ours.iterdir() if f.name.endswith(".py"))
-        names = [name for name in names if name not in ("__init__", "common")]
+        names = [name for name in names if name not in ("__init__", "common", "published")]
         raise UserError(
             f"no configuration {path.partition(':')[0]}; give a file, or {', '.join(names)}"
         )

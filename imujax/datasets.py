@@ -22,6 +22,7 @@ import numpy as np
 from imujax.errors import UserError
 
 SPLIT = "train"
+SIMULATED = "SIMULATED.txt"  # in a folder of raw files: they are made, see imujax/simulate/layouts
 STRINGS = ("subject", "recording", "activity", "condition")
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imujax import analysis, metrics, wording
+from imujax import analysis, metrics, published, wording
 from imujax.inference import holm
 from imujax.tables import Sweep, name_of
 
@@ -45,6 +45,7 @@ class Task:
     comparisons: list[Comparison]
     conditions: dict[str, list[dict]]
     settings: list[dict]
+    published: list[dict]
     faults: list[str]
 
     def curve(self, arm: str, stage: str, axis: str, metric: str = "r") -> list[dict]:
@@ -62,6 +63,7 @@ def digest(sweep: Sweep) -> Task:
     arms = tuple(sorted(arms, key=lambda arm: arm in against.values()))
     axes = tuple(analysis.axes(sweep))
     curves = analysis.curves(sweep)
+    config = summary.get("config")
     return Task(
         sweep,
         str(summary.get("title") or name_of(sweep)),
@@ -77,6 +79,7 @@ def digest(sweep: Sweep) -> Task:
         _comparisons(sweep, against),
         {arm: analysis.by_condition(sweep, arm, "finetune") for arm in arms if _full(sweep, arm)},
         _settings(sweep),
+        published.rows(config if isinstance(config, dict) else {}, curves),
         _faults(sweep),
     )
 

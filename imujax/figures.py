@@ -23,6 +23,7 @@ from imujax.wording import percent, reduction_limits
 BASELINE_LOOKS = (("#D55E00", "s"), ("#E69F00", "v"))
 LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "P"))
 REFERENCE_DASHES = ((0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (5, 2)), (0, (8, 1.5)))
+AS_PUBLISHED = {"marker": "x", "ms": 4.5, "lw": 0.9, "ls": (0, (1, 2)), "zorder": 3}
 GREY, PALE, INK = "#6f6f6f", "#d9d9d9", "#222222"
 STYLE = {
     "font.family": "DejaVu Sans",
@@ -148,6 +149,11 @@ def _curves(ax: Axes, task: Task, axis: str) -> None:
             if fine:
                 ax.fill_between(x, low, high, color=colour, alpha=0.14, lw=0, zorder=1)
                 shown += [*low, *high]
+    for arm in task.arms if axis == "windows" else ():
+        if rows := [row for row in task.published if row["arm"] == arm]:
+            x, y = (np.array([row[key] for row in rows]) for key in ("fraction", "published"))
+            ax.plot(x, y, color=look(task, arm)[0], **AS_PUBLISHED)
+            shown += list(y)
     shown = [value for value in shown if np.isfinite(value)] or [0.0, 1.0]
     bottom, top = min(shown), max(shown)
     span = max(top - bottom, 0.02)
@@ -322,6 +328,8 @@ def _handles(tasks: Sequence[Task]) -> list[Line2D | Patch]:
     if any(task.references for task in tasks):
         dashes = REFERENCE_DASHES[2]
         handles.append(Line2D([], [], color=GREY, lw=1.0, ls=dashes, label="shallow reference"))
+    if any(task.published for task in tasks):
+        handles.append(Line2D([], [], color=GREY, label="published, fine-tuned", **AS_PUBLISHED))
     handles.append(
         Patch(color=GREY, alpha=0.25, lw=0, label=f"{percent(LEVEL)} interval over subjects")
     )

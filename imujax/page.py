@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from imujax import figures
+from imujax import figures, published
 from imujax.digest import Comparison, Task, reference_sentence
 from imujax.inference import LEVEL, RESAMPLES
 from imujax.wording import percent
@@ -191,6 +191,8 @@ def _task(task: Task, picture: bytes | None) -> str:
     parts += [f'<p class="note">{html.escape(sentence)}</p>' for sentence in task.faults]
     for axis in task.axes:
         parts += [f"<h3>Mean r by share of {html.escape(axis)}</h3>", _curves_table(task, axis)]
+    if task.published:
+        parts += _published(task)
     for comparison in task.comparisons:
         parts += _differences(comparison)
     parts += ["<h3>Agreement with all windows</h3>", _agreement_table(task)]
@@ -243,6 +245,38 @@ def _curves_table(task: Task, axis: str) -> str:
         }
         rows.append((arm, STAGES.get(stage, stage), *(cells.get(f, "\u2013") for f in fractions)))
     return table(("arm", "stage", *map(percent, fractions)), rows, words=2)
+
+
+def _published(task: Task) -> list[str]:
+    """The published curve beside ours, arm by arm, and what either says of the gain."""
+    said = task.sweep.summary["config"]["published"]
+    arms = list(said["arms"])
+    rows = []
+    for arm in arms:
+        of_arm = [row for row in task.published if row["arm"] == arm]
+        here = [
+            (number(row["here"]), f"{number(row['low'])} to {number(row['high'])}")
+            if row["here"] is not None
+            else "\u2013"
+            for row in of_arm
+        ]
+        rows += [
+            (arm, "published", *(number(row["published"]) for row in of_arm)),
+            (arm, "here", *here),
+            (arm, "here minus published", *(number(row["difference"]) for row in of_arm)),
+        ]
+    for arm, baseline in task.baselines.items():
+        if arm in arms and baseline in arms:
+            for what, key in (("published", "published"), ("here", "here")):
+                gain = published.gain(task.published, arm, baseline, key)
+                rows.append((f"{arm} minus {baseline}", what, *map(number, gain)))
+    head = ("arm", "", *map(percent, said["fractions"]))
+    sentence = f"{said['source']}: {percent(said['reduction'])} fewer windows, without an interval."
+    return [
+        "<h3>Beside the published curve</h3>",
+        f'<p class="note">{prose(sentence)}</p>',
+        table(head, rows, words=2),
+    ]
 
 
 def _differences(comparison: Comparison) -> list[str]:

@@ -82,6 +82,7 @@ def numbers(found: Sequence[Task]) -> dict:
                         for comparison in task.comparisons
                     ],
                     "conditions": task.conditions,
+                    "published": task.published,
                 }
                 for task in found
             ],

@@ -97,14 +97,20 @@ def motion(acc: np.ndarray) -> np.ndarray:
 
 
 def examples(
-    recording: Recording, rate: float, window: int, stride: int, least_motion: float
+    recording: Recording,
+    rate: float,
+    window: int,
+    stride: int,
+    least_motion: float,
+    together: bool = False,
 ) -> tuple[list[dict], Dropped]:
     """Unlabelled examples of one recording: windows of `window` samples at `rate` [Hz].
 
     Windows are cut inside each of the recording's intervals, whose name becomes the activity;
     without intervals over the whole recording. Each sensor's part of a window is tested by
     itself: a window is kept where `motion` is at least `least_motion` [m/s^2] for one sensor or
-    more. Pre-training leaves out the parts of the others.
+    more. Pre-training leaves out the parts of the others. With `together` it is the mean over the
+    sensors that counts, as in the study.
     """
     acc = resample(recording.acc, recording.rate, rate)
     gyr = resample(recording.gyr, recording.rate, rate)
@@ -115,8 +121,11 @@ def examples(
         if not len(starts):
             dropped["stretches shorter than a window"] += 1
             continue
-        kept = (motion(cut(acc, starts, window)) >= least_motion).any(axis=1)
-        dropped["windows in which no sensor moves"] += int((~kept).sum())
+        moves = motion(cut(acc, starts, window))  # [N, S]
+        most = moves.mean(axis=1) if together else moves.max(axis=1)
+        kept = most >= least_motion
+        why = "windows that move too little" if together else "windows in which no sensor moves"
+        dropped[why] += int((~kept).sum())
         out += [
             example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
             for s in starts[kept]

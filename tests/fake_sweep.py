@@ -5,22 +5,11 @@ import json
 
 import numpy as np
 
+from imujax.configs import published
+
 FRACTIONS = (0.1, 0.158489, 0.251189, 0.398107, 0.630957, 1.0)
 # Mean per-subject r of the published figure, by task: (pre-trained, random).
-PUBLISHED = {
-    "loading rate": (
-        (0.899, 0.900, 0.909, 0.909, 0.900, 0.907),
-        (0.805, 0.817, 0.835, 0.858, 0.868, 0.874),
-    ),
-    "peak vertical GRF": (
-        (0.760, 0.794, 0.795, 0.794, 0.828, 0.830),
-        (0.707, 0.700, 0.754, 0.734, 0.761, 0.793),
-    ),
-    "peak knee flexion moment": (
-        (0.853, 0.867, 0.877, 0.893, 0.900, 0.903),
-        (0.817, 0.829, 0.835, 0.860, 0.866, 0.870),
-    ),
-}
+PUBLISHED = {name: (told.pretrained, told.random) for name, told in published.TASKS.items()}
 RUN = ["run", "task", "arm", "stage", "axis", "fraction", "draw", "fold", "learning_rate"]
 RUN += ["n_train", "n_train_subjects", "n_test", "note"]
 

@@ -12,7 +12,7 @@ import scipy.stats
 from imujax import analysis, inference, tables, wording
 from imujax.errors import UserError
 
-TASK = "peak knee flexion moment"
+TASK = "knee_moment"
 FINE = {
     ("random", "finetune", "windows"): fake_sweep.PUBLISHED[TASK][1],
     ("pretrained", "finetune", "windows"): fake_sweep.PUBLISHED[TASK][0],
@@ -64,7 +64,7 @@ def resave(folder, **change):
     # The abstract prints 90, 60 and 75 %. The curves read off its own figure give 84 % in the
     # second, because the pre-trained arm has .794 at 16 %, above the .793 of the random arm at
     # 100 %; as .795 at 25 % and .794 at 40 % no threshold puts the first crossing at 40 %.
-    [("loading rate", 90), ("peak vertical GRF", 84), ("peak knee flexion moment", 75)],
+    [("loading_rate", 90), ("peak_force", 84), ("knee_moment", 75)],
 )
 def test_the_rule_of_the_abstract_on_its_curves(task, percent):
     pretrained, random = fake_sweep.PUBLISHED[task]
@@ -236,7 +236,7 @@ def test_never_reached_says_so(tmp_path):
 
 
 def test_reached_at_the_smallest_fraction_is_at_least(tmp_path):
-    pretrained, random = fake_sweep.PUBLISHED["loading rate"]
+    pretrained, random = fake_sweep.PUBLISHED["loading_rate"]
     curves = {
         ("random", "finetune", "windows"): random,
         ("pretrained", "finetune", "windows"): pretrained,

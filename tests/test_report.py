@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from imujax import digest, figures, inference, page, report, tables, wording
+from imujax.configs import published
 from imujax.errors import UserError
 
 EVIL = "<script>alert('GRF')</script>"
+ARMS = {arm: {"encoder": "e", "weights": arm} for arm in ("pretrained", "random")}
 VOID = {"meta", "path", "use", "rect", "img", "stop", "br"}
 
 
@@ -214,6 +216,55 @@ def test_what_cannot_be_scored_is_said(tmp_path):
     assert "1 subjects (S01)" in task.faults[0] and "not finite" in task.faults[1]
     text = report.report([tmp_path])[-1].parent.joinpath("report.html").read_text("utf-8")
     assert page.html.escape(task.faults[1]) in text
+
+
+def test_the_published_curve_stands_beside_ours(tmp_path):
+    """Ours is made .01 above the published curve of the pre-trained arm, on it for the other."""
+    arms = fake_sweep.PUBLISHED["loading_rate"]
+    ours = {
+        ("pretrained", "finetune", "windows"): np.array(arms[0]) + 0.01,
+        ("random", "finetune", "windows"): np.array(arms[1]),
+    }
+    config = {"published": published.curve("loading_rate"), "arms": ARMS}
+    fake_sweep.write(tmp_path / "tasks" / "t", ours, config=config, spread=0.01)
+    report.report([tmp_path])
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]
+    found = {(row["arm"], row["fraction"]): row for row in numbers["published"]}
+    assert len(found) == 12
+    for (arm, _), row in found.items():
+        assert row["difference"] == pytest.approx(0.01 if arm == "pretrained" else 0, abs=2e-6)
+        assert row["low"] < row["here"] < row["high"]
+    text = (tmp_path / "report" / "report.html").read_text("utf-8")
+    row = "<td>pretrained minus random</td><td>published</td>"
+    cells = text[text.index(row) :].split("</tr>")[0].removeprefix(row)
+    assert re.findall(r">(0\.\d+)<", cells) == [
+        "0.094",
+        "0.083",
+        "0.074",
+        "0.051",
+        "0.032",
+        "0.033",
+    ]
+    assert "the abstract says: 90\u00a0% fewer windows, without an interval" in text
+    line = [artist for artist in drawn(tmp_path).axes[0].lines if artist.get_marker() == "x"]
+    assert [list(artist.get_ydata()) for artist in line] == [list(arm) for arm in arms]
+
+
+def test_points_that_were_not_published_are_left_out(tmp_path):
+    """A curve at other fractions: no number is put where there is none."""
+    ours = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
+    said = {"source": "A", "fractions": [0.02, 0.16, 1.0], "arms": {"pretrained": [0.1, 0.2, 0.3]},
+            "reduction": 0.5}  # fmt: skip
+    fake_sweep.write(tmp_path / "tasks" / "t", ours, config={"published": said})
+    report.report([tmp_path])
+    rows = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]["published"]
+    assert [row["here"] and round(row["here"], 3) for row in rows] == [None, 0.54, 0.7]
+    assert rows[0]["difference"] is None
+
+
+def drawn(workdir):
+    folders = sorted((workdir / "tasks").iterdir())
+    return figures.curves_figure([digest.digest(tables.load_sweep(folder)) for folder in folders])
 
 
 def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):

@@ -60,6 +60,7 @@ def built(raw: pathlib.Path, tmp_path: pathlib.Path):
 def test_the_real_example_gives_its_steps_and_peaks(shared_data, tmp_path):
     raw = shared_data / "tan2022_knee_moment"
     data = built(raw, tmp_path)
+    assert "simulated" not in data.info
     assert data.acc.shape == (20, 128, 8, 3) and set(data.subject) == {"subject_01", "subject_02"}
     with h5py.File(next(raw.glob("*.h5"))) as file:
         names = json.loads(file.attrs["columns"])

@@ -141,3 +141,16 @@ def test_examples_stay_inside_their_activity_and_are_counted():
         at = int((e["start"] - 10) * RATE)
         np.testing.assert_allclose(e["acc"][1::2, 0, 0], acc[at + 1 : at + 51, 0, 0], atol=0.2)
         assert e["acc"].dtype == np.float32 and e["length"] == 100
+
+
+def test_together_it_is_the_mean_over_the_sensors_that_counts():
+    """Of two sensors the second never moves: the mean is half of what the first one does."""
+    acc, gyr = parts(seconds=8.0, sensors=2)
+    acc[:, 1] = acc[:1, 1] + 1e-3 * np.arange(len(acc))[:, None]
+    whole = recording(acc, gyr)
+    moves = windows.motion(windows.cut(windows.resample(acc, RATE, 100.0), np.array([400]), 100))
+    for least, kept in ((0.45, True), (0.55, False)):
+        found, _ = windows.examples(whole, 100.0, 100, 100, least * moves.max(), together=True)
+        assert (4.0 in [float(e["start"]) for e in found]) == kept
+    found, _ = windows.examples(whole, 100.0, 100, 100, 0.9 * moves.max())
+    assert 4.0 in [float(e["start"]) for e in found]

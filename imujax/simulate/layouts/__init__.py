@@ -10,8 +10,10 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from imujax import datasets
 from imujax.errors import UserError
 
+MARK = "The people in this folder are simulated; their files have the layout of {name}.\n"
 LAYOUTS = ("movi", "tan2021_running", "camargo2021", "tan2022_knee_moment")
 
 
@@ -25,7 +27,11 @@ def write(name: str, subjects: int | None, out: Path, seed: int) -> Path:
 
 @contextlib.contextmanager
 def fresh(out: str | Path, name: str) -> Iterator[Path]:
-    """A folder to write to, which becomes OUT/NAME when all is written; else nothing is left."""
+    """A folder to write to, which becomes OUT/NAME when all is written; else nothing is left.
+
+    No file tells that it is simulated, so a mark is put beside them: data sets that are built from
+    the folder, and their reports, say it.
+    """
     folder = Path(out) / name
     if folder.exists():
         raise UserError(f"{folder} is there already; take another --out or delete it")
@@ -34,6 +40,7 @@ def fresh(out: str | Path, name: str) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
+        (part / datasets.SIMULATED).write_text(MARK.format(name=name))
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
