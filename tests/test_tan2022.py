@@ -210,3 +210,58 @@ def test_flipped_bytes_end_in_a_sentence_or_a_data_set(tmp_path):
         except UserError:
             refused += 1
     assert 50 < refused < 550
+
+
+def signals(raw: pathlib.Path) -> list[tuple]:
+    """What the builder makes of a folder: every example, and of each person what is dropped."""
+    found = []
+    for item in files.files(raw, {}):
+        examples, dropped, _ = files.examples(item, {})
+        found += [(item.name, e["recording"], e["acc"], e["gyr"], e["target"]) for e in examples]
+        found.append((item.name, dict(dropped)))
+    return found
+
+
+def mutate(rng, names: list[str], values: np.ndarray) -> tuple[str, list[str], np.ndarray]:
+    """One change of structure: (kind, names, values)."""
+    kind = str(rng.choice(["drop", "reorder", "unit", "twice", "gap", "cut"]))
+    at = int(rng.integers(len(names)))
+    if kind == "drop":
+        return kind, names[:at] + names[at + 1 :], np.delete(values, at, 2)
+    if kind == "reorder":
+        order = rng.permutation(len(names))
+        return kind, [names[i] for i in order], values[:, :, order]
+    if kind == "unit":
+        start, factor = [("Accel", 1 / 9.81), ("Gyro", np.pi / 180), ("EXT_KM_X", 12.0)][at % 3]
+        values[:, :, [n.startswith(start) for n in names]] *= factor
+        return f"{kind} {start}", names, values
+    if kind == "twice":
+        return kind, [*names[:-1], names[at]], values
+    if kind == "gap":
+        first = int(rng.integers(90))
+        values[1, first : first + 3, at] = np.nan
+        return kind, names, values
+    return kind, names, values[:, : int(rng.integers(5, 152))]
+
+
+def test_changes_of_structure_end_in_a_sentence_or_in_the_same_numbers(tmp_path):
+    """Two hundred mutants, seeded: what is kept is as in the whole file, up to what is cut off."""
+    raw, rng = write(tmp_path / "raw", subjects=("subject_01",)), np.random.default_rng(7)
+    whole = {row[1]: row for row in signals(raw) if len(row) == 5}
+    seen = {}
+    for _ in range(200):
+        kind, names, values = mutate(rng, list(COLUMNS), table())
+        with h5py.File(raw / "all.h5", "w") as file:
+            file["subject_01"] = values.astype(np.float32)
+            file.attrs["columns"] = json.dumps(names)
+        try:
+            found = [row for row in signals(raw) if len(row) == 5]
+        except UserError:
+            seen[kind, "refused"] = seen.get((kind, "refused"), 0) + 1
+            continue
+        seen[kind, "kept"] = seen.get((kind, "kept"), 0) + 1
+        assert not kind.startswith("unit") and (kind != "reorder" or len(found) == len(whole))
+        for row in found if kind != "cut" else ():
+            assert all(np.array_equal(a, b) for a, b in zip(row, whole[row[1]], strict=True))
+    assert seen["reorder", "kept"] > 20 and ("reorder", "refused") not in seen
+    assert sum(n for (_, end), n in seen.items() if end == "refused") > 60
