@@ -14,6 +14,7 @@ import json
 import os
 import pkgutil
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,11 +59,14 @@ def complete(defaults: dict, given: dict) -> dict:
         kind = type(defaults[name])
         if defaults[name] is not None and value is not None and not isinstance(value, kind):
             try:
+                if kind is bool:
+                    value = ("false", "true").index(str(value).lower())
                 if kind is tuple or (int(float(value)) != float(value) and kind is int):
                     raise ValueError(value)
                 given = {**given, name: kind(value)}
             except (TypeError, ValueError) as error:
-                raise UserError(f"option {name} must be {kind.__name__}, not {value!r}") from error
+                kinds = "true or false" if kind is bool else kind.__name__
+                raise UserError(f"option {name} must be {kinds}, not {value!r}") from error
     return {**defaults, **given}
 
 
@@ -101,8 +105,9 @@ def build(
         with _alone(path.parent):
             for left in path.parent.glob("*incomplete*"):
                 shutil.rmtree(left)
-            with _quiet():
-                builder.download_and_prepare(file_format="array_record", download_dir=raw)
+            # TFDS makes a folder where downloads would go.
+            with _quiet(), tempfile.TemporaryDirectory() as nowhere:
+                builder.download_and_prepare(file_format="array_record", download_dir=nowhere)
     except (OSError, RuntimeError) as error:  # array_record raises RuntimeError for both
         if any(os.strerror(e) in str(error) for e in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
             raise UserError(f"the disk of {data} is full: make room and build again") from error

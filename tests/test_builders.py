@@ -154,7 +154,7 @@ def test_a_folder_that_is_not_there_or_holds_something_else(tmp_path, name):
         ("ipol_gait", {"task": "run"}, "task must be"),
         ("ipol_gait", {"sensors": "lb,hand"}, "sensors must be among lb, lf, rf"),
         ("ipol_gait", {"task": "stance_time", "stride": 3}, "no option 'stride'"),
-        ("movi2", {}, "no builder 'movi2': there are ipol_gait, simulated, sisfall"),
+        ("movi2", {}, "no builder 'movi2': there are camargo2021, ipol_gait, movi, sim"),
     ],
 )
 def test_wrong_options_are_named(tmp_path, name, options, says):

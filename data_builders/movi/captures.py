@@ -1,0 +1,78 @@
+"""Movements of a round by its motion-capture file.  No tfds or jax here."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from imujax.data_builders.movi import mat
+from imujax.errors import UserError
+from imujax.recordings import Interval
+from imujax.windows import Dropped
+
+RATE = 120.0  # Hz
+OTHER = 100.0  # Hz that one reader of these files takes the units to have
+ALIKE = 0.03  # share by which lengths that belong together differ
+# Spellings that differ by more than signs and blanks.
+SPELLED = {
+    "crossarms": "cross arms", "throw catch": "throw/catch", "jumping jacks": "jumping jack",
+    "cross legged sitting": "cross-legged sitting", "dancing rm": "dancing",
+}  # fmt: skip
+
+
+def movements(
+    path: Path, number: int, name: str, frames: int, rate: float, where: str
+) -> tuple[list[Interval], Dropped]:
+    """The movements of round `name` of subject `number`, in seconds of its first frame.
+
+    `path` is the motion-capture file, `where` names the round, which has `frames` at `rate` [Hz].
+    Movements that begin after its end are dropped. A round that is too short for them at 120 Hz,
+    but fits them at 100, is a UserError.
+    """
+    names, flags = _flags(path, number, name)
+    known = ~np.isnan(flags).any(axis=1)
+    (first, last), end = flags[known].T, np.max(flags[known], initial=0) / RATE
+    if rate == RATE and frames / rate < (1 - ALIKE) * end and _alike(frames / OTHER, end):
+        raise UserError(
+            f"{where} has {frames} frames, but {path} goes on to {end:.1f} s: the round fits it at "
+            f"{OTHER:g} Hz, not at {RATE:g}; build with source_rate={OTHER:g}"
+        )
+    inside = (first - 1) / RATE < frames / rate
+    dropped = Dropped({"movements without a first or last frame": int((~known).sum())})
+    dropped["movements after the end of their round"] = int((~inside).sum())
+    spelled = [movement(n) for n, k in zip(names, known, strict=True) if k]
+    found = [
+        Interval(n, (a - 1) / RATE, b / RATE)  # frames count from 1, and the last one is inside
+        for n, a, b, k in zip(spelled, first, last, inside, strict=True)
+        if k
+    ]
+    return found, +dropped
+
+
+def _alike(seconds: float, end: float) -> bool:
+    return abs(seconds - end) <= ALIKE * end
+
+
+def _flags(path: Path, number: int, name: str) -> tuple[list[str], np.ndarray]:
+    """Names [M] of the movements, and their first and last frames [M, 2]; NaN where unknown."""
+    with mat.reading(path):
+        fields = mat.fields(mat.variable(path, f"Subject_{number}_{name}"))
+        fields = mat.fields(mat.field(fields, "move", path))
+        names = mat.texts(mat.field(fields, "motions_list", path))
+        flags = mat.numbers(mat.field(fields, "flags120", path)).astype(np.float64)
+    if flags.shape != (len(names), 2):
+        raise UserError(
+            f"{path}: flags120 is {flags.shape}: expected first and last frame of each of the "
+            f"{len(names)} movements in motions_list"
+        )
+    first, last = flags[~np.isnan(flags).any(axis=1)].T
+    whole = (first == np.trunc(first)) & (last == np.trunc(last))
+    if not (whole & (first >= 1) & (last >= first) & (last < 2**31)).all():
+        raise UserError(f"{path}: flags120 must be numbers of frames from 1 on, first <= last")
+    return names, flags
+
+
+def movement(name: str) -> str:
+    """One spelling of a movement: cross_arms, crossarms and "Cross Arms" are "cross arms"."""
+    words = " ".join(re.split(r"[\s_/-]+", name.lower())).strip()
+    return SPELLED.get(words, words)
