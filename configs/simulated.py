@@ -66,7 +66,7 @@ def get_config(size: str = "quick") -> ConfigDict:
     )
     few = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
     some = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
-    three = some | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1}
+    three = some | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "batch": 32}
     fewer = {"full": {}, "network": three, "cores": some}.get(size, few)
     config.tasks = ConfigDict()
     for name, title, encoder in (

@@ -17,15 +17,8 @@ from imujax import labels, log, windows
 from imujax.data_builders.frames import LEFT_UP_FORWARD
 from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
 from imujax.simulate import body, dynamics, layouts, people
-from imujax.simulate.layouts.tan2022_knee_moment import (
-    CENTRE,
-    FIELD,
-    LEG,
-    MARKERS,
-    MIDDLE,
-    named,
-    sided,
-)
+from imujax.simulate.layouts import laboratory
+from imujax.simulate.layouts.laboratory import named
 
 NAME = "tan2021_running"
 SECONDS = 20.0
@@ -112,19 +105,23 @@ def one_trial(spec: dict, number: int, which: int, rng) -> dict[int, tuple[dict,
     ahead = np.asarray(made.kin.position, np.float64)[0, 0]
     speed, begin = np.polyfit(fine, ahead, 1) if made.walk is not None else (0.0, ahead.mean())
 
-    def laboratory(points, time):
+    def lab(points, time):
         """Points [T, 3] m, forwards, left, up -> [T, 3] mm on the treadmill."""
         x, y, z = points.T
-        return CENTRE + 1000 * np.stack([-y, x - begin - speed * time, z], 1)
+        return laboratory.CENTRE + 1000 * np.stack([-y, x - begin - speed * time, z], 1)
 
     plates, time = {}, np.arange(len(force)) / people.PLATE
     for plate, foot in enumerate(FEET, 1):
         x, y, z = force[:, foot].T
         down = z > labels.CONTACT
         plates |= named(f"f_{plate}_{{}}", "xyz", np.stack([-y, x, z], 1))
-        place = np.where(down[:, None], laboratory(cop[:, foot], time), 0)
+        place = np.where(down[:, None], lab(cop[:, foot], time), 0)
         plates |= named(f"c_{plate}_{{}}", "xyz", place)
-    fields = _markers(made, lambda points: laboratory(points, fine)) | _field(made, rng)
+    place, turn = (np.asarray(x, np.float64) for x in (made.kin.position, made.kin.rotation))
+    fields = {}
+    for name, spot in laboratory.markers(float(made.person.height), place, turn).items():
+        fields |= named(f"{name}_{{}}", "xyz", lab(spot.T, fine))
+    fields |= _field(made, rng)
     units = _units(made, made.acc, made.gyr)
     slow = (windows.resample(x, people.FINE, 100) for x in (made.acc, made.gyr))
     slower = _units(made, *slow) | {k: v[::2] for k, v in fields.items() if "mag" in k}
@@ -179,19 +176,6 @@ def _standing(made: people.Trial) -> tuple[np.ndarray, np.ndarray]:
     return often(share[:, None] * force), often(cop)
 
 
-def _markers(made: people.Trial, laboratory) -> dict[str, np.ndarray]:
-    place, turn = (np.asarray(x, np.float64) for x in (made.kin.position, made.kin.rotation))
-    points, size = {**MIDDLE, **sided(LEG)}, float(made.person.height) / 1.75
-    out = {}
-    for name in MARKERS:
-        segment, (ahead, outwards, up) = points[name]
-        offset = size * np.array([ahead, outwards if name[0] == "L" else -outwards, up])
-        i = body.INDEX[segment]
-        spot = place[i] + np.einsum("ijt,j->it", turn[i], offset)
-        out |= named(f"{name}_{{}}", "xyz", laboratory(spot.T))
-    return out
-
-
 def _frame(segment: str) -> np.ndarray:
     return ON_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
 
@@ -211,8 +195,7 @@ def _field(made: people.Trial, rng) -> dict[str, np.ndarray]:
     for s, (unit, segment) in enumerate(UNITS.items()):
         turn = np.asarray(made.kin.rotation, np.float64)[body.INDEX[segment]]
         axes = np.moveaxis(turn, 2, 0) @ np.asarray(made.mount.rotation[s]) @ _frame(segment)
-        north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(axes), 3))
-        out |= named(f"{unit}_mag_{{}}", "xyz", np.einsum("tij,ti->tj", axes, north))
+        out |= named(f"{unit}_mag_{{}}", "xyz", laboratory.field(axes, rng))
     return out
 
 

@@ -15,6 +15,8 @@ from imujax import labels, log, windows
 from imujax.data_builders.frames import LEFT_UP_FORWARD
 from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
 from imujax.simulate import body, layouts, people, skeleton
+from imujax.simulate.layouts import laboratory
+from imujax.simulate.layouts.laboratory import named
 
 NAME = "tan2022_knee_moment"
 FILE = "moments_and_imus.h5"
@@ -29,29 +31,7 @@ POINTS = (
     "LShoulder", "RShoulder", "MidHip", "RHip", "LHip", "RKnee", "LKnee", "RAnkle", "LAnkle",
     "RHeel", "LHeel",
 )  # fmt: skip
-# Marker of one leg: segment, place in its frame [m] (forwards, outwards, up) at a height of 1.75 m.
-LEG = {
-    "FCC": ("foot", (-0.06, 0.0, -0.03)), "FM5": ("foot", (0.10, 0.05, -0.05)),
-    "FM2": ("foot", (0.13, -0.01, -0.04)), "TAM": ("foot", (0.0, -0.04, 0.01)),
-    "FAL": ("foot", (-0.01, 0.04, 0.0)), "SK": ("shank", (0.04, 0.02, -0.15)),
-    "TT": ("shank", (0.05, 0.0, -0.06)), "FME": ("shank", (0.0, -0.05, 0.0)),
-    "FLE": ("shank", (0.0, 0.05, 0.0)), "TH": ("thigh", (0.05, 0.05, -0.30)),
-    "FT": ("thigh", (0.0, 0.08, 0.0)), "IPS": ("pelvis", (-0.09, 0.04, 0.07)),
-    "IAS": ("pelvis", (0.08, 0.13, 0.08)), "AC": ("trunk", (0.0, 0.20, 0.42)),
-}  # fmt: skip
-MIDDLE = {
-    "MAI": ("trunk", (-0.10, 0.0, 0.18)), "SXS": ("trunk", (0.11, 0.0, 0.20)),
-    "SJN": ("trunk", (0.07, 0.0, 0.40)), "CV7": ("trunk", (-0.06, 0.0, 0.47)),
-}  # fmt: skip
-MARKERS = (
-    "LFCC", "LFM5", "LFM2", "RFCC", "RFM5", "RFM2", "LTAM", "LFAL", "LSK", "LTT", "RTAM", "RFAL",
-    "RSK", "RTT", "LFME", "LFLE", "LTH", "LFT", "RFME", "RFLE", "RTH", "RFT", "LIPS", "RIPS",
-    "LIAS", "RIAS", "MAI", "SXS", "SJN", "CV7", "LAC", "RAC",
-)  # fmt: skip
-# mm, where people stay on the treadmill; the plate lies somewhat below the laboratory's zero.
-CENTRE = np.array([580.0, 800.0, -12.72])
 CONTACT = 20.0  # N
-FIELD = (18.0, -36.5)  # microtesla: horizontal, vertical
 FOCUS, DISTANCE, CAMERA = 1500.0, 2.9, np.array([540.0, 960.0])  # px, m, px
 
 
@@ -63,7 +43,7 @@ def columns() -> list[str]:
         names += [f"Quat{n}_{unit}" for n in "1234"]
     names += [f"{point}_{axis}_{view}" for point in POINTS for axis in "xy" for view in (90, 180)]
     names += [f"plate_2_{kind}_{axis}" for kind in ("force", "cop") for axis in "xyz"]
-    return names + [f"{marker}_{axis}" for axis in "XYZ" for marker in MARKERS]
+    return names + [f"{marker}_{axis}" for axis in "XYZ" for marker in laboratory.MARKERS]
 
 
 def write(
@@ -127,10 +107,10 @@ def one_trial(spec: dict, number: int, trial: int):
     weight, tall = float(person.mass), float(person.height)
     speed, begin = np.polyfit(time, place[0, 0], 1)  # of the belt
 
-    def laboratory(points):
+    def lab(points):
         """Points [3, T] m, forwards, left, up -> [T, 3] mm on the treadmill."""
         ahead, left, up = points
-        return CENTRE + 1000 * np.stack([-left, ahead - begin - speed * time, up], 1)
+        return laboratory.CENTRE + 1000 * np.stack([-left, ahead - begin - speed * time, up], 1)
 
     out = {"body weight": np.full(len(time), weight), "body height": np.full(len(time), tall)}
     force = np.asarray(loads.force, np.float64)[0][:, every]
@@ -143,47 +123,29 @@ def one_trial(spec: dict, number: int, trial: int):
     # Flexion about the axis to the left, adduction about the one forwards, turning out about up.
     out |= named("EXT_KM_{}", "XYZ", moment[:, [1, 0, 2]])
     out |= named("plate_2_force_{}", "xyz", felt)
-    out |= named("plate_2_cop_{}", "xyz", laboratory(cop))
+    out |= named("plate_2_cop_{}", "xyz", lab(cop))
     rng = np.random.default_rng([spec["seed"], number, trial])
     for s, (unit, segment) in enumerate(UNITS.items()):
         frame = ON_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
         out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ frame)
         out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ frame)
         axes = np.moveaxis(turn[body.INDEX[segment]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
-        north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(time), 3))
-        out |= named(f"Mag{{}}_{unit}", "XYZ", np.einsum("tij,ti->tj", axes, north))
+        out |= named(f"Mag{{}}_{unit}", "XYZ", laboratory.field(axes, rng))
         quaternion = Rotation.from_matrix(axes).as_quat(canonical=True, scalar_first=True)
         out |= named(f"Quat{{}}_{unit}", "1234", quaternion)
-    markers, size = {}, tall / 1.75
-    for name, (segment, (ahead, outwards, up)) in {**MIDDLE, **sided(LEG)}.items():
-        offset = size * np.array([ahead, outwards if name[0] == "L" else -outwards, up])
-        i = body.INDEX[segment]
-        markers[name] = laboratory(place[i] + np.einsum("ijt,j->it", turn[i], offset))
-        out |= named(f"{name}_{{}}", "XYZ", markers[name])
-    for point, spot in joints(markers, place, laboratory).items():
+    markers = {k: lab(x) for k, x in laboratory.markers(tall, place, turn).items()}
+    for name, spot in markers.items():
+        out |= named(f"{name}_{{}}", "XYZ", spot)
+    for point, spot in joints(markers, place, lab).items():
         out |= seen(point, spot)
     times = people.contacts(walk, spec["seconds"], 0)
     strikes, offs = (np.round(x * RATE).astype(int) for x in times)
     return out, strikes, offs
 
 
-def sided(table: dict) -> dict:
-    """Markers of one side -> of both."""
-    return {
-        f"{side}{name}": (f"{seg}_{side.lower()}" if seg in ("foot", "shank", "thigh") else seg, at)
-        for name, (seg, at) in table.items()
-        for side in "LR"
-    }
-
-
-def named(pattern: str, parts: str, values: np.ndarray) -> dict[str, np.ndarray]:
-    """values [T, len(parts)] as {name of each column: [T]}."""
-    return {pattern.format(part): values[:, i] for i, part in enumerate(parts)}
-
-
-def joints(markers: dict, place: np.ndarray, laboratory) -> dict[str, np.ndarray]:
+def joints(markers: dict, place: np.ndarray, lab) -> dict[str, np.ndarray]:
     """What the cameras' key points are, [T, 3] mm."""
-    found = {f"{s}{n}": laboratory(place[skeleton.PAIR[seg] + i])
+    found = {f"{s}{n}": lab(place[skeleton.PAIR[seg] + i])
              for i, s in enumerate("RL")
              for n, seg in (("Hip", "thigh"), ("Knee", "shank"), ("Ankle", "foot"))}  # fmt: skip
     found["MidHip"] = (found["RHip"] + found["LHip"]) / 2
@@ -195,7 +157,7 @@ def joints(markers: dict, place: np.ndarray, laboratory) -> dict[str, np.ndarray
 
 def seen(point: str, spot: np.ndarray) -> dict[str, np.ndarray]:
     """Pixels of a point [T, 3] mm for a camera at the right (90) and one behind (180)."""
-    right, ahead, up = ((spot - CENTRE) / 1000).T
+    right, ahead, up = ((spot - laboratory.CENTRE) / 1000).T
     drop = 1.0 - up  # cameras are 1 m high
     out = {}
     for view, (across, depth) in {

@@ -1,0 +1,65 @@
+"""What the stand-ins of one laboratory share: markers, magnetic field, the place on its treadmill.
+
+Its axes are x to the right, y forwards, z up, in mm.
+"""
+
+import numpy as np
+
+from imujax.simulate import body
+
+# Marker of one leg: segment, place in its frame [m] (forwards, outwards, up) at a height of 1.75 m.
+LEG = {
+    "FCC": ("foot", (-0.06, 0.0, -0.03)), "FM5": ("foot", (0.10, 0.05, -0.05)),
+    "FM2": ("foot", (0.13, -0.01, -0.04)), "TAM": ("foot", (0.0, -0.04, 0.01)),
+    "FAL": ("foot", (-0.01, 0.04, 0.0)), "SK": ("shank", (0.04, 0.02, -0.15)),
+    "TT": ("shank", (0.05, 0.0, -0.06)), "FME": ("shank", (0.0, -0.05, 0.0)),
+    "FLE": ("shank", (0.0, 0.05, 0.0)), "TH": ("thigh", (0.05, 0.05, -0.30)),
+    "FT": ("thigh", (0.0, 0.08, 0.0)), "IPS": ("pelvis", (-0.09, 0.04, 0.07)),
+    "IAS": ("pelvis", (0.08, 0.13, 0.08)), "AC": ("trunk", (0.0, 0.20, 0.42)),
+}  # fmt: skip
+MIDDLE = {
+    "MAI": ("trunk", (-0.10, 0.0, 0.18)), "SXS": ("trunk", (0.11, 0.0, 0.20)),
+    "SJN": ("trunk", (0.07, 0.0, 0.40)), "CV7": ("trunk", (-0.06, 0.0, 0.47)),
+}  # fmt: skip
+MARKERS = (
+    "LFCC", "LFM5", "LFM2", "RFCC", "RFM5", "RFM2", "LTAM", "LFAL", "LSK", "LTT", "RTAM", "RFAL",
+    "RSK", "RTT", "LFME", "LFLE", "LTH", "LFT", "RFME", "RFLE", "RTH", "RFT", "LIPS", "RIPS",
+    "LIAS", "RIAS", "MAI", "SXS", "SJN", "CV7", "LAC", "RAC",
+)  # fmt: skip
+# mm, where people stay on the treadmill; the plate lies somewhat below the laboratory's zero.
+CENTRE = np.array([580.0, 800.0, -12.72])
+FIELD = (18.0, -36.5)  # microtesla: horizontal, vertical
+
+
+def markers(height: float, place: np.ndarray, turn: np.ndarray) -> dict[str, np.ndarray]:
+    """Places [3, T] m, forwards, left, up, of all markers on a person of `height` m.
+
+    place [17, 3, T], turn [17, 3, 3, T]: of the segments.
+    """
+    points, size, out = {**MIDDLE, **sided(LEG)}, height / 1.75, {}
+    for name in MARKERS:
+        segment, (ahead, outwards, up) = points[name]
+        offset = size * np.array([ahead, outwards if name[0] == "L" else -outwards, up])
+        i = body.INDEX[segment]
+        out[name] = place[i] + np.einsum("ijt,j->it", turn[i], offset)
+    return out
+
+
+def field(axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What a magnetometer with these axes [T, 3, 3] in the world reads [T, 3], microtesla."""
+    north = np.array([FIELD[0], 0.0, FIELD[1]]) + rng.normal(0, 0.3, (len(axes), 3))
+    return np.einsum("tij,ti->tj", axes, north)
+
+
+def sided(table: dict) -> dict:
+    """Markers of one side -> of both."""
+    return {
+        f"{side}{name}": (f"{seg}_{side.lower()}" if seg in ("foot", "shank", "thigh") else seg, at)
+        for name, (seg, at) in table.items()
+        for side in "LR"
+    }
+
+
+def named(pattern: str, parts: str, values: np.ndarray) -> dict[str, np.ndarray]:
+    """values [T, len(parts)] as {name of each column: [T]}."""
+    return {pattern.format(part): values[:, i] for i, part in enumerate(parts)}
