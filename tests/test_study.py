@@ -9,7 +9,7 @@ import numpy as np
 import people
 import pytest
 
-from imujax import UserError, arms, checkpoint, cli, encoder, tables
+from imujax import UserError, arms, checkpoint, cli, datasets, encoder, tables
 
 
 @pytest.fixture(scope="module")
@@ -246,12 +246,17 @@ def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
     assert said.stdout.strip() == "set()", said.stderr
 
 
-@pytest.mark.parametrize("name", ["public", "insole"])
+@pytest.mark.parametrize(
+    "name", ["public", "insole", "study_as_published", "study_abstract", "study_better"]
+)
 @pytest.mark.parametrize("size", ["full", "tiny"])
 def test_every_configuration_is_whole(name, size):
     file = pathlib.Path(__file__).parents[1] / "configs" / f"{name}.py"
     config = cli.configuration(f"{file}:{size}", [])
     assert config.to_json() == cli.configuration(f"{name}:{size}", []).to_json()
+    for spec in config.data_sets.values():
+        if spec.builder != "tabular":  # whose card lies with the raw files
+            datasets.reference(spec.builder, dict(spec.options))
     for spec in config.encoders.values():
         assert set(spec.data) <= set(config.data_sets)
     for spec in config.tasks.values():

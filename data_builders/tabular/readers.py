@@ -121,7 +121,7 @@ def _parquet(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -
         file = pyarrow.parquet.ParquetFile(path)
         check_names(file.schema_arrow.names, [*numbers, *texts], path)
         table = file.read(list(dict.fromkeys([*numbers, *texts])), use_threads=False)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a damaged name
         raise unreadable(path, error) from None
     return _columns(table, numbers, texts, path)
 

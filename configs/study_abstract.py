@@ -1,0 +1,25 @@
+"""The study as its abstract tells it, on the four data sets of the study.
+
+    imujax study --config configs/study_abstract.py --raw raw --data data --workdir work/abstract
+
+The raw folders are those of study_as_published.py; `:cores` has ResNet-50 at a quarter of its width
+and shorter training, `:tiny` is the same path in minutes.
+
+As study_as_published.py, but ResNet-50 of bottlenecks, a tower for each modality, folds shuffled
+with a recorded seed, and the loss that the abstract cites: both directions, the positive in the
+denominator (Alayrac et al. 2020).
+"""
+
+from ml_collections import ConfigDict
+
+from imujax import resnet
+from imujax.configs import study_as_published
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    config = study_as_published.get_config(size)
+    net = resnet.resnet50(64 if size == "full" else 16, "batch")
+    for name in config.encoders:
+        config.encoders[name].update(net=net, loss="symmetric")
+        config.tasks[name].shuffle = True
+    return config

@@ -1,0 +1,55 @@
+"""The study as its authors' code has it, on the four data sets of the study.
+
+    imujax study --config configs/study_as_published.py --raw raw --data data --workdir work
+
+raw/movi, raw/tan2021_running, raw/camargo2021 and raw/tan2022_knee_moment are as their builders'
+READMEs say, or stand-ins of the same layout (`imujax simulate --layout NAME --out raw`).  `:cores`
+has the same people, shorter training and half the fractions; `:tiny` is the same path in minutes.
+
+Their net, shared by both modalities, with batch norm; their loss; an encoder for each task, at its
+rate and window; MoVi's axes as they come; input scaled by each run's own training windows; zeros
+after the end of a step seen by the net; consecutive folds; no choice of settings; 10,000 steps.
+Four things differ: MoVi is resampled with an anti-alias filter; the probe is solved instead of
+trained; both arms and stages have one subset of the windows; nine people, drawn by the seed, watch
+the pre-training, where theirs were 81 to 88.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax import resnet
+from imujax.configs import common, published
+
+SENSORS = 17
+SIZES = {
+    # windows in a batch, steps and learning rate of pre-training, steps and batch of fine-tuning
+    "full": {"batch": 256, "steps": 10000, "rate": 1e-4, "finetune": 10000, "examples": 256},
+    "cores": {"batch": 32, "steps": 500, "rate": 1e-3, "finetune": 60, "examples": 64},
+    "tiny": {"batch": 4, "steps": 10, "rate": 1e-3, "finetune": 10, "examples": 16},
+}
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    if size not in SIZES:
+        raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
+    chosen = SIZES[size]
+    config = ConfigDict({"seed": 0, "encoders": {}, "tasks": {}})
+    config.data_sets = ConfigDict(published.labelled(labels="file"))
+    fewer = {} if size == "full" else {"axes": {"windows": (0.1, 0.4, 1.0)}}
+    for name, told in published.TASKS.items():
+        # 0.2 g, the mean over the sensors of a window.
+        config.data_sets[f"movi_{name}"] = common.data_set(
+            "movi", "movi", rate=told.rate, window=told.window, motion=1.96, together=True,
+            align=False,
+        )  # fmt: skip
+        config.encoders[name] = common.encoder(
+            (f"movi_{name}",), resnet.tan2023("batch"), rate=told.rate, window=told.window,
+            motion=0.0, loss="one_sided", grouped=True, batch=chosen["batch"] * SENSORS,
+            steps=chosen["steps"], learning_rate=chosen["rate"],
+        )  # fmt: skip
+        config.tasks[name] = common.task(
+            name, told.title, common.arms(name), references=("ridge", "trees"), shuffle=False,
+            draws=1, penalties=(1e-5,), rates=(1e-3,), finetune_steps=chosen["finetune"],
+            batch=chosen["examples"], weight_decay=1e-5, rotation=0.0, shift=0, mask=False,
+            rescale=True, published=published.curve(name), **fewer,
+        )  # fmt: skip
+    return config

@@ -1,0 +1,283 @@
+"""The trials of Camargo et al. 2021, converted from MATLAB tables.  No tfds or jax here."""
+
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imujax import datasets, labels, windows
+from imujax.data_builders.camargo2021 import tables
+from imujax.data_builders.frames import CAMARGO
+from imujax.data_builders.tabular import readers
+from imujax.data_builders.tabular.card import Layout
+from imujax.errors import UserError
+from imujax.recordings import Recording, rotate, to_si
+
+RATE, PLATE_RATE = tables.RATE, tables.PLATE_RATE
+WINDOW, STRIDE = 128, 32
+SENSORS = {"trunk": "trunk", "shank_r": "shank"}  # name here: name in the file
+SIGNALS = [f"{unit}_{kind}_{axis}" for kind in ("Accel", "Gyro") for unit in SENSORS.values()
+           for axis in "XYZ"]  # fmt: skip
+# The plates that the right foot meets, as in the code of the study (Tan et al., ASB 2023).
+PLATES = {
+    ("levelground", "cw"): ("Combined", "FP2", "FP5"),
+    ("levelground", "ccw"): ("FP1",),
+    ("ramp", "r"): ("FP2", "FP4"),
+    ("ramp", "l"): ("FP1", "FP3", "FP5"),
+    ("stair", "r"): ("FP2", "FP3", "FP4"),
+    ("stair", "l"): ("FP1", "FP5"),
+}
+NAMES = {
+    "levelground": re.compile(r"levelground_(?P<way>c?cw)_(?P<setting>slow|normal|fast)_\d+_\d+"),
+    "ramp": re.compile(r"ramp_(?P<setting>\d+)_(?P<way>[lr])_\d+_\d+"),
+    "stair": re.compile(r"stair_(?P<setting>\d+)_(?P<way>[lr])_\d+_\d+"),
+}
+KINDS = (".parquet", ".csv", ".mat")
+FAINT = 50.0  # N, less than any stance presses with; more than body weights and kN come to
+FASTEST, HARDEST = 100.0, 1000.0  # rad/s and m/s^2, beyond the range of such units
+LARGEST = 5.0  # body weights: no walker's peak
+NEAR = 0.1  # s between a plate's contact and the foot's events
+LEAST_CONTACT = 0.2  # s
+TALL, BULK = (1.0, 2.5), (12.0, 40.0)  # m and kg/m^2, of those who walked
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trial: whose, its name in small letters, and its tables; None for one that is missing."""
+
+    subject: str
+    mass: float
+    height: float
+    date: str
+    mode: str
+    name: str
+    info: Path
+    imu: Path | None
+    fp: Path | None
+    cycles: Path | None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return tuple(p for p in (self.info, self.imu, self.fp, self.cycles) if p is not None)
+
+
+def complete(given: dict) -> dict:
+    """There are no options: rate, windows and label are those of the study."""
+    return datasets.complete({}, given)
+
+
+def config(options: dict) -> str:
+    """Name of the folder."""
+    del options
+    return "peak_force"
+
+
+def describe(options: dict) -> dict:
+    """Metadata."""
+    del options
+    return {
+        "sensors": list(SENSORS),
+        "rate": RATE,
+        "window": WINDOW,
+        "stride": STRIDE,
+        "frame": "of the segments: x forward, y left, z up in standing",
+        "units": {"acc": "m/s^2", "gyr": "rad/s"},
+        "targets": [{"name": "peak vertical ground force", "unit": "BW"}],
+    }
+
+
+def files(raw: Path, options: dict) -> list[Trial]:
+    """All trials on level ground, ramps and stairs, in the order of subject, date, mode and name.
+
+    A trial is what any of the folders imu, fp and gcRight has a table of.
+    """
+    del options
+    folders = _subjects(raw)
+    info, bodies = _bodies(raw)
+    found = []
+    for folder in folders:
+        if folder.name not in bodies:
+            raise UserError(f"{info}: there is no row of {folder.name}, who has a folder: add it")
+        mass, height = bodies[folder.name]
+        if not (TALL[0] <= height <= TALL[1] and BULK[0] <= mass / height**2 <= BULK[1]):
+            raise UserError(
+                f"{info}: {folder.name} with Height {height:g} and Weight {mass:g} is no walker: "
+                "Height must be in m, Weight in kg"
+            )
+        trials = _trials(folder, mass, height, info)
+        if not trials:
+            raise UserError(
+                f"{folder} has no trial: expected tables such as <date>/levelground/imu/"
+                "LevelGround_ccw_fast_01_01.parquet; unpack it again or leave it out"
+            )
+        found += trials
+    return found
+
+
+def _subjects(raw: Path) -> list[Path]:
+    """The folders AB06, AB07, ... in `raw` or one level deeper, in the order of their names."""
+    name = "AB[0-9][0-9]"
+    found = [p for pattern in (name, f"*/{name}") for p in raw.glob(pattern) if p.is_dir()]
+    found = sorted(found, key=lambda p: (p.name, p))
+    if not found:
+        raise UserError(
+            f"{raw} has no subjects: expected folders AB06, AB07, ... in it or one level deeper; "
+            "unpack the download and give the folder that holds them"
+        )
+    for one, other in itertools.pairwise(found):
+        if one.name == other.name:
+            raise UserError(f"{one.name} stands in {one.parent} and {other.parent}: keep one")
+    return found
+
+
+def _bodies(raw: Path) -> tuple[Path, dict[str, tuple[float, float]]]:
+    """The table SubjectInfo beside the subjects: its path, and mass and height of each of them."""
+    near = [p for pattern in ("*", "*/*") for p in raw.glob(pattern)]
+    path = _tables(p for p in near if p.stem.lower() == "subjectinfo").get("subjectinfo")
+    if path is None:
+        raise UserError(
+            f"{raw} has no SubjectInfo.csv or .parquet, the table with Subject, Height and Weight: "
+            "convert the download's SubjectInfo.mat"
+        )
+    table = readers.read(path, Layout(), ["Height", "Weight"], ["Subject"])
+    columns = (table[name].tolist() for name in ("Subject", "Weight", "Height"))
+    out = {}
+    for subject, mass, height in zip(*columns, strict=True):
+        if subject in out:
+            raise UserError(f"{path}: {subject} stands in two rows; keep one")
+        out[subject] = mass, height
+    return path, out
+
+
+def _trials(folder: Path, mass: float, height: float, info: Path) -> list[Trial]:
+    """The trials of one subject."""
+    out = []
+    for day in sorted(p for p in folder.iterdir() if p.is_dir()):
+        for mode in NAMES:
+            found = [_tables((day / mode / part).glob("*")) for part in ("imu", "fp", "gcRight")]
+            for name in sorted({name for table in found for name in table}):
+                paths = (info, *(table.get(name) for table in found))
+                out += [Trial(folder.name, mass, height, day.name, mode, name, *paths)]
+    return out
+
+
+def _tables(paths: Iterable[Path]) -> dict[str, Path]:
+    """Name in small letters -> its table, Parquet before CSV; other files are not looked at."""
+    found = {}
+    for path in sorted(paths):
+        kind = path.suffix.lower()
+        # Archives made on a Mac hold a file ._NAME beside each.
+        if kind in KINDS and not path.name.startswith("."):
+            twin = found.setdefault(path.stem.lower(), {}).setdefault(kind, path)
+            if twin != path:
+                raise UserError(f"{twin} and {path} have one name: keep one of them")
+    for kinds in found.values():
+        if set(kinds) == {".mat"}:
+            raise UserError(
+                f"{kinds['.mat']} is a table that only MATLAB can read: there, load it and write "
+                "it beside with parquetwrite or writetable (the builder's README.md has the lines "
+                "for all files)"
+            )
+    return {name: kinds.get(".parquet") or kinds[".csv"] for name, kinds in found.items()}
+
+
+def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+    """Examples of one trial, what was dropped, and its seconds."""
+    del options
+    found = read(item)
+    if isinstance(found, str):
+        return [], windows.Dropped({found: 1}), 0.0
+    recording, force, strikes, offs, condition = found
+    strikes, offs, dropped = labels.stances(strikes, offs)
+    _check_unit(force, strikes, offs, str(item.fp))
+    peaks, values, refused = labels.stance_peaks(force, strikes, offs, item.mass, str(item.fp))
+    if values.max(initial=0) > LARGEST:
+        raise UserError(
+            f"{item.fp}: a peak of {values.max():.3g} body weights is no walker's: forces must be "
+            f"in N, Weight in {item.info.name} in kg"
+        )
+    dropped += refused
+    starts, which, refused = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
+    kept = windows.labelled(
+        recording, starts, [WINDOW] * len(starts), values[which], WINDOW, condition
+    )
+    return kept, dropped + refused, len(force) / RATE
+
+
+def read(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, str] | str:
+    """One trial on the span that its three tables share, or the reason why it has none.
+
+    Returns (recording, vertical force [T] N under the right foot, its strikes and toe-offs [E] in
+    samples, condition), all at 200 Hz from the recording's first sample on.
+    """
+    known = NAMES[item.mode].fullmatch(item.name)
+    if known is None:
+        return "trials with a name that does not tell the plates"
+    plates = [f"{plate}_vy" for plate in PLATES[item.mode, known["way"]]]
+    parts = []
+    for path, columns, rate, what in (
+        (item.imu, SIGNALS, RATE, "sensors"), (item.fp, plates, PLATE_RATE, "force plates"),
+        (item.cycles, ["HeelStrike", "ToeOff"], None, "gait cycles"),
+    ):  # fmt: skip
+        part = f"trials without {what}" if path is None else tables.clocked(path, columns, rate)
+        if isinstance(part, str):
+            return part
+        parts.append(part)
+    imu, fp, cycles = parts
+    begin, first, n = tables.shared(imu, fp, cycles)
+    if n < WINDOW:
+        return "trials whose tables share less than a window"
+    signals = imu.values[first : first + n].reshape(n, 2, len(SENSORS), 3)
+    if not np.ptp(signals, axis=0).any(axis=-1).all():
+        return "trials with a dead sensor"
+    # What is left of a sample at 1000 Hz between the clocks is rounded.
+    first = round((begin - fp.start) * PLATE_RATE)
+    force = fp.values[first : first + round(n * PLATE_RATE / RATE)].sum(axis=1)
+    strikes, offs = (
+        np.round((cycles.start - begin + event / cycles.rate) * RATE).astype(int)
+        for event in (labels.ramp_events(ramp, str(item.cycles)) for ramp in cycles.values.T)
+    )
+    recording = _recording(item, signals, begin)
+    if np.abs(recording.gyr).max() > FASTEST or np.abs(recording.acc).max() > HARDEST:
+        return "trials with samples beyond the range of the sensors"
+    force = labels.plate_force(force, PLATE_RATE, str(item.fp))
+    return recording, force, strikes, offs, f"{item.mode} {known['setting']}"
+
+
+def _recording(item: Trial, signals: np.ndarray, begin: float) -> Recording:
+    """signals [T, 2, S, 3]: accelerometers [g] and gyroscopes [rad/s] in the units' axes."""
+    norm = float(np.median(np.linalg.norm(signals[:, 0], axis=-1)))
+    if 5 <= norm <= 60:
+        raise UserError(
+            f"{item.imu}: accelerometer median norm {norm:.3g}: looks like m/s^2, the file must "
+            "hold g"
+        )
+    return Recording(
+        subject=item.subject, recording=f"{item.date} {item.name}", sensors=tuple(SENSORS),
+        rate=RATE, acc=rotate(to_si(signals[:, 0], "g"), CAMARGO),
+        gyr=rotate(to_si(signals[:, 1], "rad/s"), CAMARGO), source=str(item.imu),
+        activity="walking", mass=item.mass, height=item.height, start=begin,
+    )  # fmt: skip
+
+
+def _check_unit(force: np.ndarray, strikes: np.ndarray, offs: np.ndarray, source: str) -> None:
+    """UserError for stances in another unit: faint, but every contact on the plates is a stance.
+
+    force [T] at 200 Hz. A trial in which the right foot meets no plate is faint too, but its noise
+    and drift know nothing of the foot's strikes and toe-offs [E].
+    """
+    largest = float(force.max())
+    if not 0 < largest < FAINT:
+        return
+    level = 0.05 * largest
+    on, off, _ = labels.contacts(force, RATE, level, source, LEAST_CONTACT)
+    near = [np.abs(strikes - a) + np.abs(offs - b) <= 2 * NEAR * RATE
+            for a, b in zip(on, off, strict=True)]  # fmt: skip
+    if near and all(stance.any() for stance in near):
+        raise UserError(
+            f"{source}: the plates read {largest:.3g} at most, in stance: looks like body weights "
+            "or kN, the file must hold N"
+        )

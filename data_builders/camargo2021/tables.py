@@ -1,0 +1,66 @@
+"""Tables of a trial, and the clock that they share.  No tfds or jax here."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from imujax import recordings
+from imujax.data_builders.tabular import readers
+from imujax.data_builders.tabular.card import Layout
+from imujax.errors import UserError
+
+RATE, PLATE_RATE = 200.0, 1000.0  # Hz
+GAP = 0.05  # s that may be interpolated
+BROKEN = "trials with a broken clock"
+NONSENSE = 1e7  # more than any quantity here comes to in any unit
+
+
+class Clocked(NamedTuple):
+    """Columns of a table on a regular clock: values [T, C], time of the first [s], rate [Hz]."""
+
+    values: np.ndarray
+    start: float
+    rate: float
+
+
+def clocked(path: Path, columns: list[str], rate: float | None) -> Clocked | str:
+    """Columns of a table, or the reason why they cannot be used.
+
+    `rate` None stands for the gait cycles: their rate is that of the stamps, and where they hold no
+    number there is no cycle.
+    """
+    table = readers.read(path, Layout(), ["Header", *columns])
+    time, values = table["Header"], np.stack([table[name] for name in columns], axis=1)
+    steps = np.diff(time[np.isfinite(time)])
+    if not (steps > 0).any():
+        return BROKEN
+    measured = 1 / float(np.median(steps[steps > 0]))
+    low, high = (0.99 * rate, 1.01 * rate) if rate else (0.5 * RATE, 1.01 * PLATE_RATE)
+    if not low <= measured <= high:
+        raise UserError(
+            f"{path}: Header says {measured:.4g} Hz, expected {rate or RATE:g} Hz: it must be the "
+            "time in s, of all samples"
+        )
+    known = np.abs(values) < NONSENSE  # false for what is no number, too
+    if rate is None:
+        values = np.where(known, values, 0.0)
+    else:
+        try:
+            values, _ = recordings.fill(np.where(known, values, np.nan), rate, GAP, str(path))
+        except UserError:
+            return "trials with missing samples"
+    try:
+        values, rate, _ = recordings.regular(time, values, rate, GAP, str(path))
+    except UserError:
+        return BROKEN
+    return Clocked(values, float(time[0]), rate)
+
+
+def shared(imu: Clocked, *others: Clocked) -> tuple[float, int, int]:
+    """The span that all have -> (its begin [s], the imu's first sample in it, their number)."""
+    every = (imu, *others)
+    first = int(np.ceil((max(part.start for part in every) - imu.start) * RATE - 1e-6))
+    end = min(part.start + (len(part.values) - 1) / part.rate for part in every)
+    last = int(np.floor((end - imu.start) * RATE + 1e-6))
+    return imu.start + first / RATE, first, last - first + 1
