@@ -55,24 +55,23 @@ class Arm:
         """The means and SDs of the input: those of pre-training, or of a run's own training set."""
         if not self.config.rescale:
             return self.source.card["scales"]
-        data = self.data
-        length = (
-            data.length if self.length is not None else np.full(len(data.acc), len(data.acc[0]))
-        )
-        return samples.scales(data.acc[train], data.gyr[train], length[train])
+        acc, gyr = self.data.acc[train], self.data.gyr[train]
+        whole = np.full(len(train), acc.shape[1])
+        return samples.scales(acc, gyr, whole if self.length is None else self.length[train])
 
     def features(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
         """All examples' embeddings [N, F] under the weights of a cell and the scale of `train`."""
         key = (*self.key(cell), train.tobytes() if self.config.rescale else b"")
-        if key not in self.made:
-            if self.config.rescale:
-                self.made.clear()  # one for every training set would fill the memory
-            weights = self.start(cell)
-            card = weights.card | {"scales": self.scale(train)}
-            weights = dataclasses.replace(weights, card=card)
+        found = self.made.get(key)
+        if found is None:
+            card = self.source.card | {"scales": self.scale(train)}
+            weights = dataclasses.replace(self.start(cell), card=card)
             found = weights.embed(self.data.acc, self.data.gyr, self.length)
-            self.made[key] = mesh.put(found, mesh.replicated(self.trainer.where))
-        return self.made[key]
+            found = mesh.put(found, mesh.replicated(self.trainer.where))
+            # One for every training set would fill the memory: the last one is kept.
+            self.made = {} if self.config.rescale else self.made
+            self.made[key] = found
+        return found
 
     def group(self, cell: grid.Cell, both: bool) -> int:
         """How many runs go together: as many as fit the memory in full fine-tuning."""
