@@ -2,7 +2,7 @@
 
     imujax quickstart --workdir work/simulated                             (minutes, two cores)
     imujax quickstart --workdir work/cores --config simulated:cores        (half an hour, two cores)
-    imujax quickstart --workdir work/network --config simulated:network    (a night, two cores)
+    imujax quickstart --workdir work/network --config simulated:network    (three hours, two cores)
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
