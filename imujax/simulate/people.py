@@ -42,13 +42,13 @@ CHUNK = 500  # samples that are computed at once
 MANY = 200  # trials for which it pays to start processes
 
 
-def _gait(name: str, gait: str, speed: float, **more) -> dict:
-    """A trial: speed in m/s (running) or in parts of the preferred one (walking)."""
+def bout(name: str, gait: str, speed: float, **more) -> dict:
+    """A trial of walking or running; speed in m/s (running) or in parts of the preferred one."""
     return {"name": name, "gait": gait, "speed": speed, "rise": 0.0, "stairs": False} | more
 
 
 RUNS = [
-    _gait(
+    bout(
         f"{shoe} {rate} {speed}", "running", speed / 10,
         manner={"cadence": change} | soles,
     )
@@ -60,24 +60,24 @@ RUNS = [
     for speed in (24, 28)
 ]  # fmt: skip
 TERRAIN = [
-    *(_gait(f"levelground {n}", "walking", s) for n, s in
+    *(bout(f"levelground {n}", "walking", s) for n, s in
       (("slow", 0.8), ("normal", 1.0), ("fast", 1.2))),
-    *(_gait(f"ramp {n}", "walking", 0.8, rise=r) for n, r in
+    *(bout(f"ramp {n}", "walking", 0.8, rise=r) for n, r in
       (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))),
-    *(_gait(f"stair {n}", "walking", 0.45, rise=r, stairs=True) for n, r in
+    *(bout(f"stair {n}", "walking", 0.45, rise=r, stairs=True) for n, r in
       (("up", 0.25), ("down", -0.25))),
 ]  # fmt: skip
 STEPS = [
-    *(_gait(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)),
-    *(_gait(f"toes {n}", "walking", 1.0, manner={"toes": a}) for n, a in
+    *(bout(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)),
+    *(bout(f"toes {n}", "walking", 1.0, manner={"toes": a}) for n, a in
       (("in", -0.2), ("out", 0.2))),
-    *(_gait(f"width {n}", "walking", 1.0, manner={"width": a}) for n, a in
+    *(bout(f"width {n}", "walking", 1.0, manner={"width": a}) for n, a in
       (("narrow", -0.35), ("wide", 0.35))),
-    *(_gait(f"sway {n}", "walking", 1.0, manner={"sway": a}) for n, a in
+    *(bout(f"sway {n}", "walking", 1.0, manner={"sway": a}) for n, a in
       (("small", 0.07), ("large", 0.14))),
 ]  # fmt: skip
 MOVES = [{"name": name} for name in scores.MOVEMENTS]
-MOVES += [_gait("walking", "walking", 0.95), _gait("jogging", "running", 2.4)]
+MOVES += [bout("walking", "walking", 0.95), bout("jogging", "running", 2.4)]
 
 COMMON = {
     "seed": 0,
@@ -313,14 +313,14 @@ def write(
         _record(folder, name, spec, job)
         progress.update()
     if many:
-        with _pool(workers) as pool:
+        with processes(workers) as pool:
             for _ in pool.map(functools.partial(_record, folder, name, spec), jobs[first:]):
                 progress.update()
     progress.close()
     return folder
 
 
-def _pool(workers: int | None) -> ProcessPoolExecutor:
+def processes(workers: int | None) -> ProcessPoolExecutor:
     """Spawned processes, by default one for each core."""
     spawned, among = multiprocessing.get_context("spawn"), cores.allowed()
     number = spawned.Value("i", 0)
@@ -356,7 +356,7 @@ def draw(path: pathlib.Path, kind: str, seed: int) -> pathlib.Path:
     if kind not in style.table():
         raise UserError(f"no gait {kind!r}: there are {', '.join(style.table())}")
     made = spec("knee_moment", {"seed": seed, "sensors": ["shank_r"]})
-    what = _gait(kind, kind, 1.0 if kind == "walking" else 3.0)
+    what = bout(kind, kind, 1.0 if kind == "walking" else 3.0)
     key, person = person_of(made, "shown", 0)
     walk = walk_of(made, what, key, person, jax.random.fold_in(key, 100))
     t = walk.begin + jnp.arange(int(3 * FINE)) / FINE

@@ -44,16 +44,16 @@ def trials(repetitions: int) -> list[dict]:
     """The trials of one subject, as people.trial takes them."""
     out = []
     for n in range(1, repetitions + 1):
-        out += [people._gait(f"LevelGround_{way}_{pace}_01_{n:02d}", "walking", speed)
+        out += [people.bout(f"LevelGround_{way}_{pace}_01_{n:02d}", "walking", speed)
                 for way in ("cw", "ccw") for pace, speed in SPEEDS.items()]  # fmt: skip
         for foot, sign in (("L", 1), ("R", -1)):
-            out += [people._gait(f"Ramp_{k}_{foot}_01_{n:02d}", "walking", 0.8,
+            out += [people.bout(f"Ramp_{k}_{foot}_01_{n:02d}", "walking", 0.8,
                                  rise=sign * np.tan(np.deg2rad(slope)))
                     for k, slope in enumerate(SLOPES, 1)]  # fmt: skip
-            out += [people._gait(f"Stair_{k}_{foot}_01_{n:02d}", "walking", 0.45,
+            out += [people.bout(f"Stair_{k}_{foot}_01_{n:02d}", "walking", 0.45,
                                  rise=sign * rise, stairs=True)
                     for k, rise in enumerate(STAIRS, 1)]  # fmt: skip
-    return [*out, people._gait("Treadmill_01_01", "walking", 1.0)]
+    return [*out, people.bout("Treadmill_01_01", "walking", 1.0)]
 
 
 def write(

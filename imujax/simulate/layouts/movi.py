@@ -69,7 +69,7 @@ def write(
             one(number)
             progress.update()
         if many:
-            with people._pool(None) as pool:
+            with people.processes(None) as pool:
                 for _ in pool.map(one, numbers[1:]):
                     progress.update()
     progress.close()

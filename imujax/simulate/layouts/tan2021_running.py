@@ -62,7 +62,7 @@ def write(
             one(job)
             progress.update()
         if first < len(jobs):
-            with people._pool(None) as pool:
+            with people.processes(None) as pool:
                 for _ in pool.map(one, jobs[first:]):
                     progress.update()
     progress.close()
