@@ -14,7 +14,7 @@ import zlib
 import jax
 import numpy as np
 
-from imujax import encoder, finetune, folds, grid, mesh, samples, tables
+from imujax import encoder, finetune, folds, grid, mesh, resnet, samples, tables
 
 
 class Arm:
@@ -78,7 +78,7 @@ class Arm:
         if not both:
             return 64
         if self.trainer.some is None:
-            width = self.features(cell, cell.train).shape[1]
+            width = self.data.acc.shape[2] * 2 * resnet.encoder(self.source.card["net"]).embedding
             self.trainer.fit(self.start(cell), width, memory(self.trainer.where))
         return self.trainer.runs
 

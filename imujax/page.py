@@ -267,9 +267,9 @@ def _published(task: Task) -> list[str]:
         ]
     for arm, baseline in task.baselines.items():
         if arm in arms and baseline in arms:
-            for what, key in (("published", "published"), ("here", "here")):
-                gain = published.gain(task.published, arm, baseline, key)
-                rows.append((f"{arm} minus {baseline}", what, *map(number, gain)))
+            for which in ("published", "here"):
+                gain = published.gain(task.published, arm, baseline, which)
+                rows.append((f"{arm} minus {baseline}", which, *map(number, gain)))
     head = ("arm", "", *map(percent, said["fractions"]))
     sentence = f"{said['source']}: {percent(said['reduction'])} fewer windows, without an interval."
     return [

@@ -10,7 +10,7 @@ from imujax.data_builders.tan2021_running import plates, tables
 from imujax.errors import UserError
 from imujax.recordings import Recording, rotate
 
-RATE = plates.UNITS
+RATE = tables.RATE
 WINDOW = 64  # samples of the study's window
 TRIALS = tuple(
     f"{shoe} {gait} {speed}"

@@ -11,7 +11,7 @@ from imujax.data_builders.tan2021_running import tables
 from imujax.errors import UserError
 from imujax.recordings import G
 
-RATE, UNITS = 1000.0, 200.0  # Hz, of the plates and of the units
+RATE = tables.PLATE_RATE
 SKIP = 3.0  # s at the beginning of a trial that are left out
 NEAR = 50  # samples between a contact in the force and the strike in the file
 WEIGHTS, MOST_FORCE = (200.0, 2000.0), 1e4  # N: of a person, of a foot in running
@@ -38,10 +38,11 @@ def loading_rates(
     the table of the units, with n rows; `static` are tables of plates in standing.
     """
     force, gap = vertical(plates)
-    if abs(len(force) / RATE - n / UNITS) > 0.1:
+    if abs(len(force) / RATE - n / tables.RATE) > 0.1:
         raise UserError(
             f"{plates}: {len(force)} rows at {RATE:g} Hz last {len(force) / RATE:.2f} s, but the "
-            f"{n} rows of {sensors} at {UNITS:g} Hz {n / UNITS:.2f} s: both must be of one trial"
+            f"{n} rows of {sensors} at {tables.RATE:g} Hz {n / tables.RATE:.2f} s: both must be of "
+            "one trial"
         )
     sides = tables.events(params, ["l_strikes", "r_strikes"], plates, len(force))
     left, right = (np.flatnonzero(side) for side in sides)

@@ -136,10 +136,7 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
                 f"{recording.source}: the shank turns at {shank:.2g} rad/s at most: looks like "
                 "rad/s, the file must hold deg/s"
             )
-        (acc, valid), (gyr, _) = windows.pad(acc, WINDOW), windows.pad(gyr, WINDOW)
-        out.append(
-            windows.example(recording, acc, gyr, 0.0, "walking", target=[target[row]], length=valid)
-        )
+        out += windows.labelled(recording, [0], [length], [target[row]], WINDOW)
     return out, +dropped, float(lengths.sum() / RATE)
 
 

@@ -192,14 +192,14 @@ class Trial(NamedTuple):
     gyr: np.ndarray
 
 
-def trial(spec: dict, name: str, number: int, trial: int) -> Trial:
+def trial(spec: dict, name: str, number: int, which: int) -> Trial:
     """One trial of one subject of a set."""
-    what = spec["trials"][trial]
+    what = spec["trials"][which]
     key, person = person_of(spec, name, number)
     segments = tuple(body.INDEX[s] for s in spec["sensors"])
     mount = mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
     t = jnp.arange(int(spec["seconds"] * FINE)) / FINE
-    chance = jax.random.fold_in(key, 100 + trial)
+    chance = jax.random.fold_in(key, 100 + which)
     walk = loads = None
     if "gait" in what:
         walk = walk_of(spec, what, key, person, chance)
@@ -225,7 +225,7 @@ def recording(spec: dict, name: str, number: int, which: int) -> dict[str, np.nd
         "height": float(made.person.height),
     }
     if made.walk is not None:
-        out |= forces(spec, made.person, made.walk, made.kin, made.loads)
+        out |= forces(spec, made)
     for signal in ("acc", "gyr"):
         values = windows.resample(getattr(made, signal), FINE, spec["rate"])
         out[signal] = values.astype(np.float32)
@@ -247,11 +247,12 @@ def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk
     return lay(person, shape, ground, speed, chance, spec["noise"], spec["seconds"])
 
 
-def forces(spec, person, walk, kin, loads) -> dict[str, np.ndarray]:
+def forces(spec: dict, made: Trial) -> dict[str, np.ndarray]:
     """What the plates and the markers say: force [T1, 2, 3] N, cop, knee [T2, 2, 3] m, events s.
 
     force at 1000 Hz, cop, knee and free (moment [T2, 2] N m) at FINE; right, left.
     """
+    person, walk, kin, loads = made.person, made.walk, made.kin, made.loads
     t = np.arange(int(spec["seconds"] * PLATE)) / PLATE
     force, _ = plates(walk, walk.begin + jnp.asarray(t, jnp.float32))
     knee = kin.position[skeleton.PAIR["shank"] : skeleton.PAIR["shank"] + 2]
@@ -286,9 +287,8 @@ def write(
 ) -> pathlib.Path:
     """Write the set into OUT/name; files that are there are kept, so a stopped run goes on.
 
-    The first person's trials are made here, which compiles every program, the others', where there
-    are MANY, by `workers` processes (default: all cores), which are spawned: a script that calls
-    this needs `if __name__ == "__main__"`.
+    Where there are MANY, `workers` processes (default: all cores) make the others than the first
+    person's; see `over`.
     """
     folder = pathlib.Path(out) / name
     folder.mkdir(parents=True, exist_ok=True)
@@ -305,22 +305,31 @@ def write(
         for trial in range(len(spec["trials"]))
         if not _file(folder, name, spec, number, trial).is_file()
     ]
-    progress = log.Progress(len(jobs), f"simulate {name}", "trial")
-
     first = len(spec["trials"])
     many = workers > 1 if workers else len(jobs) - first >= MANY
-    for job in jobs[:first] if many else jobs:
-        _record(folder, name, spec, job)
-        progress.update()
-    if many:
-        with processes(workers) as pool:
-            for _ in pool.map(functools.partial(_record, folder, name, spec), jobs[first:]):
-                progress.update()
-    progress.close()
+    one = functools.partial(_record, folder, name, spec)
+    over(one, jobs, first, many, log.Progress(len(jobs), f"simulate {name}", "trial"), workers)
     return folder
 
 
-def processes(workers: int | None) -> ProcessPoolExecutor:
+def over(one, jobs: list, first: int, many: bool, progress: log.Progress, workers=None):
+    """Call one(job) for every job.
+
+    The `first` ones are done here, which compiles every program, the others, where there are many,
+    by `workers` spawned processes (default: all cores): a script that calls this needs
+    `if __name__ == "__main__"`.
+    """
+    for job in jobs[:first] if many else jobs:
+        one(job)
+        progress.update()
+    if many:
+        with _processes(workers) as pool:
+            for _ in pool.map(one, jobs[first:]):
+                progress.update()
+    progress.close()
+
+
+def _processes(workers: int | None) -> ProcessPoolExecutor:
     """Spawned processes, by default one for each core."""
     spawned, among = multiprocessing.get_context("spawn"), cores.allowed()
     number = spawned.Value("i", 0)

@@ -6,6 +6,7 @@ plate forces are those on the person.  What the tables of markers, muscles and g
 not written.
 """
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -48,10 +49,10 @@ def trials(repetitions: int) -> list[dict]:
                 for way in ("cw", "ccw") for pace, speed in SPEEDS.items()]  # fmt: skip
         for foot, sign in (("L", 1), ("R", -1)):
             out += [people.bout(f"Ramp_{k}_{foot}_01_{n:02d}", "walking", 0.8,
-                                 rise=sign * np.tan(np.deg2rad(slope)))
+                                rise=sign * np.tan(np.deg2rad(slope)))
                     for k, slope in enumerate(SLOPES, 1)]  # fmt: skip
             out += [people.bout(f"Stair_{k}_{foot}_01_{n:02d}", "walking", 0.45,
-                                 rise=sign * rise, stairs=True)
+                                rise=sign * rise, stairs=True)
                     for k, rise in enumerate(STAIRS, 1)]  # fmt: skip
     return [*out, people.bout("Treadmill_01_01", "walking", 1.0)]
 
@@ -73,14 +74,11 @@ def write(
     spec = people.spec("peak_force", changes)
     progress = log.Progress(subjects * len(spec["trials"]), f"simulate {NAME}", "trial")
     with layouts.fresh(out, NAME) as folder:
-        rows = []
-        for number in range(subjects):
-            rows.append(about(spec, number))
-            for trial in range(len(spec["trials"])):
-                put(folder, spec, number, trial)
-                progress.update()
+        rows = [about(spec, number) for number in range(subjects)]
         pa.csv.write_csv(pa.Table.from_pylist(rows), folder / "SubjectInfo.csv")
-    progress.close()
+        jobs = [(n, trial) for n in range(subjects) for trial in range(len(spec["trials"]))]
+        many = len(jobs) >= people.MANY
+        people.over(functools.partial(put, folder, spec), jobs, len(spec["trials"]), many, progress)
     return Path(out) / NAME
 
 
@@ -97,8 +95,9 @@ def about(spec: dict, number: int) -> dict:
     }
 
 
-def put(folder: Path, spec: dict, number: int, trial: int) -> None:
-    """Write the tables of one trial, unless it is one of the missing."""
+def put(folder: Path, spec: dict, job: tuple[int, int]) -> None:
+    """Write the tables of one (subject, trial), unless it is one of the missing."""
+    number, trial = job
     rng = np.random.default_rng([spec["seed"], number, trial])
     if rng.random() < MISSING:
         return
@@ -153,7 +152,7 @@ def cycles(time: np.ndarray, events: np.ndarray) -> np.ndarray:
 
 def plates(spec: dict, what: dict, made: people.Trial, rng) -> dict[str, np.ndarray]:
     """The table of forces: each contact on a plate, some on none; without load a plate reads 0."""
-    measured = people.forces(spec, *made[:4])
+    measured = people.forces(spec, made)
     time = np.arange(len(measured["force"])) / people.PLATE
     force = {plate: np.zeros((len(time), 3)) for plate in (*BELTS, "Combined", *FLOOR)}
     cop, free = ({plate: np.zeros_like(x) for plate, x in force.items()} for _ in range(2))

@@ -54,25 +54,16 @@ def write(
 ) -> Path:
     """Write OUT/movi, a file a subject, its movements of `seconds` s each -> the folder.
 
-    The first subject is made here, which compiles every program, the others, where there are many,
-    by a process on each core: a script that calls this needs `if __name__ == "__main__"`.
+    Where there are many, processes make the others than the first; see people.over.
     """
     changes = {"seed": seed, "seconds": seconds}
     changes |= {} if subjects is None else {"subjects": subjects}
     spec = people.spec("movi", changes)
-    numbers = range(spec["subjects"])
+    numbers = list(range(spec["subjects"]))
     progress = log.Progress(len(numbers), f"simulate {NAME}", "subject")
     many = len(numbers) * len(spec["trials"]) >= people.MANY
     with layouts.fresh(out, NAME) as folder:
-        one = functools.partial(subject, spec, folder)
-        for number in numbers[:1] if many else numbers:
-            one(number)
-            progress.update()
-        if many:
-            with people.processes(None) as pool:
-                for _ in pool.map(one, numbers[1:]):
-                    progress.update()
-    progress.close()
+        people.over(functools.partial(subject, spec, folder), numbers, 1, many, progress)
     return Path(out) / NAME
 
 

@@ -54,18 +54,10 @@ def write(
     changes |= {} if subjects is None else {"subjects": subjects}
     spec = people.spec("loading_rate", changes)
     jobs = [(n, trial) for n in range(spec["subjects"]) for trial in range(trials + 1)]
-    first = trials + 1 if spec["subjects"] > FEW else len(jobs)
     progress = log.Progress(len(jobs), f"simulate {NAME}", "trial")
     with layouts.fresh(out, NAME) as folder:
         one = functools.partial(_write, folder, spec)
-        for job in jobs[:first]:  # compiles all programs, where others follow
-            one(job)
-            progress.update()
-        if first < len(jobs):
-            with people.processes(None) as pool:
-                for _ in pool.map(one, jobs[first:]):
-                    progress.update()
-    progress.close()
+        people.over(one, jobs, trials + 1, spec["subjects"] > FEW, progress)
     return Path(out) / NAME
 
 
@@ -141,7 +133,7 @@ def one_trial(spec: dict, number: int, which: int, rng) -> dict[int, tuple[dict,
 
 def _running(spec: dict, made: people.Trial) -> tuple[np.ndarray, np.ndarray]:
     """Force [T, 2, 3] N and centre of pressure [T, 2, 3] m of right and left foot at 1000 Hz."""
-    says = people.forces(spec, made.person, made.walk, made.kin, made.loads)
+    says = people.forces(spec, made)
     force = says["force"].astype(np.float64)
     time, fine = (np.arange(len(says[k])) / r for k, r in
                   (("force", people.PLATE), ("cop", people.FINE)))  # fmt: skip
