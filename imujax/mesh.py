@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 if "force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
-    # Virtual CPU devices wait for each other in collectives, two of which may be under way at once;
-    # with as few threads as cores they lock. XLA reads the size of its pool from here.
+    # Virtual CPU devices wait for each other in collectives; with as few threads as cores they
+    # lock. XLA reads the size of its pool from here.
     os.environ.setdefault("NPROC", "64")
 
 
@@ -40,6 +40,16 @@ def put(tree, sharding):
         return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
     return jax.tree.map(place, tree)
+
+
+def settled(tree, mesh):
+    """The tree; on several CPU devices once it is computed.
+
+    XLA's collectives on a CPU do not tell two programs apart that run at the same time: devices
+    that are at the one then wait for ever for those that are at the other.
+    """
+    several = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
+    return jax.block_until_ready(tree) if several else tree
 
 
 def described(tree, sharding):

@@ -15,7 +15,6 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from imujax import contrastive, datasets, log, mesh, optim, samples, towers
 from imujax.checkpoint import Checkpoints
@@ -58,7 +57,7 @@ def make_step(config, scale, seed: int, full: bool, where):
         loss = loss_of(z_acc, z_gyr, batch["window"], config.temperature)
         return loss, changed.get("batch_stats", {})
 
-    @functools.partial(jax.jit, donate_argnums=0)
+    @functools.partial(jax.jit, donate_argnums=0, out_shardings=mesh.replicated(where))
     def step(state, data, rows):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
         batch = samples.batch_of(data, rows, key, config, scale)
@@ -215,7 +214,7 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
     progress = log.Progress(config.steps, title, "step", done=begin)
     clock, since = time.monotonic(), begin
     for step in range(begin, config.steps):
-        state, loss = step_of(state, *source.batch(step))
+        state, loss = mesh.settled(step_of(state, *source.batch(step)), where)
         now = step + 1
         if now % config.log_every == 0 or now == config.steps:
             values = mesh.fetch({"loss": loss, **monitor(state, *source.watch)})
@@ -225,13 +224,19 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
                             f"{float(values['retrieval_acc']):.3f}")  # fmt: skip
             clock, since = time.monotonic(), now
         if now % config.save_every == 0 or now == config.steps:
-            if not np.isfinite(mesh.fetch(optax.global_norm(state["params"]))):
+            if not mesh.fetch(finite(state["params"])):
                 raise UserError(
                     f"the weights are no longer finite at step {now}; lower the learning rate, or "
                     "look at the data for values out of range"
                 )
             checkpoints.save(now, state, card)
     progress.close()
+
+
+@jax.jit
+def finite(tree):
+    """Whether every number of a tree of arrays is finite -> bool."""
+    return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
 def same_settings(old: dict, new: dict, workdir):
