@@ -29,8 +29,11 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
             "monitor": 0.1,  # share of the subjects held out to watch the training
             "net": net,
             "loss": "symmetric",
+            "relations": {},  # pairs that are no negatives, or count less: imujax/relations.py
             "temperature": 0.1,
+            "learn_temperature": False,
             "batch": 512,  # sensor-windows
+            "microbatch": 0,  # of those of a device, how many are encoded at a time; 0: all
             "grouped": False,
             "steps": 1000,
             "warmup": 0.2,

@@ -36,10 +36,12 @@ def get_config(size: str = "full") -> ConfigDict:
         # dropped is counted.  7: axes aligned, and turned a little in training (15).  8: SI units
         # and one scale for each modality, which goes with the checkpoint.
         config.data_sets[f"movi_{name}"] = common.data_set("movi", "movi", rate=rate, window=128)
-        # 5: of the relations, other sensors of the same window are no negatives.
+        # 5: other sensors of the same window are no negatives, nor is what the same recording has
+        # within five seconds.
         config.encoders[name] = common.encoder(
-            (f"movi_{name}",), net, rate=rate, rotation=20.0, **train
-        )
+            (f"movi_{name}",), net, rate=rate, rotation=20.0,
+            relations={"near": 0.0, "seconds": 5.0}, **train,
+        )  # fmt: skip
         # 3: a small supervised network beside the arms; as an encoder it is used untrained.
         config.encoders[f"small_{name}"] = common.encoder(
             (f"movi_{name}",), resnet.tiny("none"), rate=rate, steps=1, batch=256
@@ -58,6 +60,6 @@ def get_config(size: str = "full") -> ConfigDict:
             published=published.curve(name),
         )  # fmt: skip
         if size != "full":
-            config.tasks[name].update(common.SMALL)
+            config.tasks[name].update(common.SMALL | {"draws": 1, "batch": 32})
             config.tasks[name].axes = {"windows": (0.1, 0.4, 1.0), "subjects": (0.25, 0.5)}
     return config

@@ -2,49 +2,51 @@
 
 Everything here is written in global view: the arrays are the whole batch, whatever the mesh does
 with them, so that a loss never depends on the number of devices.  z_acc and z_gyr are [B, D] with
-rows of length one; row i of both belongs to the same sensor and window.  All products are taken in
-float32 (or the input's wider type) at the highest precision.
+rows of length one; row i of both belongs to the same sensor and window.  ids: of each row, what
+relations.py compares, arrays [B].  All products are taken in float32 (or the input's wider type)
+at the highest precision.
 """
 
-import jax
 import jax.numpy as jnp
 from jax import lax
 
-
-def similarities(z_acc, z_gyr, temperature):
-    """s_ij = z_acc_i . z_gyr_j / temperature -> [B, B]."""
-    return jnp.matmul(z_acc, z_gyr.T, precision=lax.Precision.HIGHEST) / temperature
+from imujax import logsums
 
 
-def others(window):
-    """True where the pair (i, j) comes from two different windows; window [B] int -> [B, B]."""
-    return window[:, None] != window[None, :]
-
-
-def symmetric(z_acc, z_gyr, window, temperature):
+def symmetric(z_acc, z_gyr, ids, temperature, related=logsums.RELATED, where=None):
     """InfoNCE in both directions, the positive in the denominator -> scalar.
 
     The mean of the two cross-entropies of retrieving j = i, once along rows (acc to gyr) and once
     along columns (gyr to acc); the form of Alayrac et al. 2020 (arXiv 2006.16228, eq. 1) for two
-    modalities.  Other sensors of the same window are neither positive nor negative.
+    modalities.  related: which pairs are no negatives, or count less (relations.items); by default
+    other sensors of the same window are none.  where: the mesh over which the batch is shared out,
+    None for one device.
     """
-    s = similarities(z_acc, z_gyr, temperature)
-    s = jnp.where(others(window) | jnp.eye(s.shape[0], dtype=bool), s, -jnp.inf)
-    positive = jnp.diagonal(s)
-    rows = jax.nn.logsumexp(s, axis=1) - positive
-    columns = jax.nn.logsumexp(s, axis=0) - positive
-    return 0.5 * (rows.mean() + columns.mean())
+    how = logsums.How(positive=True, columns=True, related=related)
+    rows, columns = logsums.logsums(z_acc, z_gyr, ids, temperature, how, where)
+    positive = positives(z_acc, z_gyr, temperature)
+    return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
 
-def one_sided(z_acc, z_gyr, window, temperature):
+def one_sided(z_acc, z_gyr, ids, temperature, related=logsums.RELATED, where=None):
     """The study's own form (STUDY: acc to gyr only, positive not in the denominator) -> scalar.
 
     L = mean_i log sum_{j: w(j) != w(i)} exp(s_ij) - mean_i s_ii.  With n negatives for every
     anchor and embeddings that know nothing, L = ln n.
     """
-    s = similarities(z_acc, z_gyr, temperature)
-    negatives = jnp.where(others(window), s, -jnp.inf)
-    return (jax.nn.logsumexp(negatives, axis=1) - jnp.diagonal(s)).mean()
+    how = logsums.How(positive=False, columns=False, related=related)
+    rows, _ = logsums.logsums(z_acc, z_gyr, ids, temperature, how, where)
+    return (rows - positives(z_acc, z_gyr, temperature)).mean()
+
+
+def positives(z_acc, z_gyr, temperature):
+    """s_ii -> [B]."""
+    return (z_acc * z_gyr).sum(-1) / temperature
+
+
+def others(window):
+    """True where the pair (i, j) comes from two different windows; window [B] int -> [B, B]."""
+    return window[:, None] != window[None, :]
 
 
 def monitors(z_acc, z_gyr, window):
@@ -56,7 +58,7 @@ def monitors(z_acc, z_gyr, window):
     two (Wang and Isola 2020, arXiv 2005.10242).  effective_rank: exp of the entropy of the
     normalised singular values of the centred accelerometer embeddings (Roy and Vetterli 2007).
     """
-    s = similarities(z_acc, z_gyr, 1.0)
+    s = jnp.matmul(z_acc, z_gyr.T, precision=lax.Precision.HIGHEST)
     apart = others(window)
     positive = jnp.diagonal(s)
     rival = jnp.where(apart, s, -jnp.inf)

@@ -175,7 +175,7 @@ def max_pool(x, kernel: int, stride: int, padding: int, length=None):
 
 def mean_over_time(x, length=None):
     """Mean of x [B, T, C] over the true samples, in float32; [B, C]. No sample at all gives 0."""
-    x = x.astype(jnp.float32)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if length is None:
         return x.mean(1)
     return fill_beyond(x, length).sum(1) / jnp.maximum(jnp.asarray(length), 1)[:, None]
@@ -183,7 +183,7 @@ def mean_over_time(x, length=None):
 
 def max_over_time(x, length=None):
     """Maximum of x [B, T, C] over the true samples, in float32; [B, C]. No sample gives 0."""
-    x = x.astype(jnp.float32)
+    x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if length is None:
         return x.max(1)
     most = fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)).max(1)

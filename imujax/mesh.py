@@ -4,6 +4,7 @@ Two meshes, each of one axis: "data" for pre-training (the batch is sharded, the
 and "run" for sweeps (every device trains runs of its own).
 """
 
+import math
 import os
 
 import jax
@@ -32,6 +33,28 @@ def split(mesh) -> jax.sharding.NamedSharding:
     return jax.sharding.NamedSharding(mesh, jax.P(mesh.axis_names[0]))
 
 
+def pieces(x, size: int, mesh):
+    """A split array [B, ...] as [k, n * size, ...], each piece split over the n devices as well.
+
+    Every device cuts up its own part, so that nothing is sent.
+    """
+    cut = x.reshape(mesh.size, -1, size, *x.shape[1:]).swapaxes(0, 1)
+    return _second(cut.reshape(cut.shape[0], -1, *x.shape[1:]), mesh)
+
+
+def joined(x, mesh):
+    """The array [B, ...] of which `pieces` has made x [k, n * size, ...]."""
+    cut = _second(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:]).swapaxes(0, 1)
+    return jax.lax.with_sharding_constraint(cut.reshape(-1, *x.shape[2:]), split(mesh))
+
+
+def _second(x, mesh):
+    """Share out the second axis."""
+    return jax.lax.with_sharding_constraint(
+        x, jax.sharding.NamedSharding(mesh, jax.P(None, mesh.axis_names[0]))
+    )
+
+
 def put(tree, sharding):
     """Place a tree of host arrays, the same on every process, under one sharding."""
 
@@ -42,14 +65,23 @@ def put(tree, sharding):
     return jax.tree.map(place, tree)
 
 
-def settled(tree, mesh):
-    """The tree; on several CPU devices once it is computed.
+def call(mesh, function, *arguments):
+    """Call a jitted function whose programs have collectives over the mesh.
 
-    XLA's collectives on a CPU do not tell two programs apart that run at the same time: devices
-    that are at the one then wait for ever for those that are at the other.
+    On several CPU devices two things lock them in XLA, each device waiting for another one: a
+    second such program under way at the same time, so the result is waited for; and a program that
+    comes from the compilation cache, where the order of its collectives is lost, so this one is
+    never kept there.
     """
-    several = mesh.size > 1 and mesh.devices.flat[0].platform == "cpu"
-    return jax.block_until_ready(tree) if several else tree
+    if mesh.size == 1 or mesh.devices.flat[0].platform != "cpu":
+        return function(*arguments)
+    name = "jax_persistent_cache_min_compile_time_secs"
+    least = getattr(jax.config, name)
+    jax.config.update(name, math.inf)
+    try:
+        return jax.block_until_ready(function(*arguments))
+    finally:
+        jax.config.update(name, least)
 
 
 def described(tree, sharding):

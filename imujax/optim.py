@@ -16,12 +16,18 @@ def warmup_cosine(step, steps: int, warmup: float):
     return jnp.where(step < rise, up, down)
 
 
-def adam(weight_decay: float) -> optax.GradientTransformation:
+def adam(weight_decay: float, undecayed: tuple[str, ...] = ()) -> optax.GradientTransformation:
     """AdamW without its learning rate (Loshchilov and Hutter 2019): the step multiplies it in.
 
-    The rate stays outside so that in a sweep every run of a stack can have its own.
+    The rate stays outside so that in a sweep every run of a stack can have its own.  undecayed:
+    names of parameters at the top of the tree that do not decay.
     """
-    return optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(weight_decay))
+
+    def decays(params):
+        return {name: name not in undecayed for name in params}
+
+    decay = optax.add_decayed_weights(weight_decay, mask=decays if undecayed else None)
+    return optax.chain(optax.scale_by_adam(), decay)
 
 
 def apply(optimiser, grads, opt, params, rate):

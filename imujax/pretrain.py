@@ -5,8 +5,10 @@ batch and every random number is a function of the seed and the step, so a resum
 same steps as one that was never stopped.
 """
 
+import dataclasses
 import functools
 import json
+import math
 import pathlib
 import time
 from collections.abc import Callable
@@ -16,48 +18,91 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import contrastive, datasets, log, mesh, optim, samples, towers
+from imujax import contrastive, datasets, flops, log, mesh, optim, relations, samples, towers
 from imujax.checkpoint import Checkpoints
 from imujax.errors import UserError
 
 STREAM = 8  # keeps the keys of the simulated people apart from those of the steps
+SCALE = "log_scale"  # the parameter of a learned temperature
+SHARPEST = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
+WATCHED = 4096  # held-out samples that the monitor looks at, at most
+AT_ONCE = 10  # steps in one call on an accelerator
 
 
 def init(config, seed: int) -> dict:
-    """A fresh state {step, params, stats, opt}."""
+    """A fresh state {step, params, stats, opt}.
+
+    With config.learn_temperature the parameters have `log_scale`, the logarithm of 1 / temperature.
+    """
     tower = towers.DualTower(config.net)
 
     @jax.jit
     def make(key):
         window = jnp.zeros((2, config.window, 3))
         made = tower.init(key, window, window, None, train=False)
-        opt = optim.adam(config.weight_decay).init(made["params"])
+        params = made["params"]
+        if config.learn_temperature:
+            params |= {SCALE: -jnp.log(jnp.float32(config.temperature))}
+        opt = optim.adam(config.weight_decay, undecayed=(SCALE,)).init(params)
         stats = made.get("batch_stats", {})
-        return {"step": jnp.int32(0), "params": made["params"], "stats": stats, "opt": opt}
+        return {"step": jnp.int32(0), "params": params, "stats": stats, "opt": opt}
 
     return make(jax.random.key(seed))
 
 
+def embed(config, where, full: bool):
+    """The function (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats) of training.
+
+    With config.microbatch each device encodes so many of its samples at a time and, in the backward
+    pass, once more, so that the activations of one microbatch are all that is kept (gradient
+    caching, Gao et al. 2021, arXiv 2101.06983).  Exact, since no sample sees another one: see
+    check.
+    """
+    tower = towers.DualTower(config.net)
+
+    def forward(params, stats, batch):
+        length = None if full else batch["length"]
+        return tower.apply(
+            {"params": params, "batch_stats": stats}, batch["acc"], batch["gyr"], length,
+            train=True, mutable=["batch_stats"],
+        )  # fmt: skip
+
+    def whole(params, stats, batch):
+        z, changed = forward(params, stats, batch)
+        return z, changed.get("batch_stats", {})
+
+    def pieces(params, stats, batch):
+        @jax.checkpoint
+        def encode(part):
+            return forward(params, stats, part)[0]
+
+        parts = {name: batch[name] for name in ("acc", "gyr", "length")}
+        parts = jax.tree.map(lambda x: mesh.pieces(x, config.microbatch, where), parts)
+        z = jax.lax.map(encode, parts)
+        return jax.tree.map(lambda x: mesh.joined(x, where), z), stats
+
+    return pieces if config.microbatch else whole
+
+
+def temperature_of(config, params):
+    """The temperature of the loss: the configuration's, or the one that is learned."""
+    return jnp.exp(-params[SCALE]) if config.learn_temperature else config.temperature
+
+
 def make_step(config, scale, seed: int, full: bool, where):
-    """The jitted training step (state, data, rows [B]) -> (state, loss).
+    """The training step (state, data, rows [B]) -> (state, loss), to be compiled.
 
     full: every sample is a whole window, so nothing needs masking.  where: the mesh; the batch is
     split over it, the state is not, and the loss and the norm statistics are global.
     """
-    tower = towers.DualTower(config.net)
-    loss_of = getattr(contrastive, config.loss)
-    optimiser = optim.adam(config.weight_decay)
+    encode, loss_of = embed(config, where, full), getattr(contrastive, config.loss)
+    related = relations.items(config.relations)
+    optimiser = optim.adam(config.weight_decay, undecayed=(SCALE,))
 
     def objective(params, stats, batch):
-        length = None if full else batch["length"]
-        (z_acc, z_gyr), changed = tower.apply(
-            {"params": params, "batch_stats": stats}, batch["acc"], batch["gyr"], length,
-            train=True, mutable=["batch_stats"],
-        )  # fmt: skip
-        loss = loss_of(z_acc, z_gyr, batch["window"], config.temperature)
-        return loss, changed.get("batch_stats", {})
+        z, stats = encode(params, stats, batch)
+        return loss_of(*z, batch, temperature_of(config, params), related, where), stats
 
-    @functools.partial(jax.jit, donate_argnums=0, out_shardings=mesh.replicated(where))
     def step(state, data, rows):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
         batch = samples.batch_of(data, rows, key, config, scale)
@@ -69,14 +114,31 @@ def make_step(config, scale, seed: int, full: bool, where):
         params, opt = optim.apply(
             optimiser, grads, state["opt"], state["params"], config.learning_rate * share
         )
+        if config.learn_temperature:
+            params |= {SCALE: jnp.minimum(params[SCALE], SHARPEST)}
         return {"step": state["step"] + 1, "params": params, "stats": stats, "opt": opt}, loss
 
     return step
 
 
+def compiled(step, where):
+    """Two compiled functions of (state, data, rows): a step for rows [B], several for [n, B].
+
+    The state's memory is used again, and its arrays stay replicated.
+    """
+
+    def several(state, data, rows):
+        state, losses = jax.lax.scan(lambda state, rows: step(state, data, rows), state, rows)
+        return state, losses[-1]
+
+    jit = functools.partial(jax.jit, donate_argnums=0, out_shardings=mesh.replicated(where))
+    return jit(step), jit(several)
+
+
 def make_monitor(config, scale, full: bool):
     """The jitted look at held-out subjects (state, data, rows) -> dict of scalars."""
     tower = towers.DualTower(config.net)
+    related = relations.items(config.relations)
 
     @jax.jit
     def monitor(state, data, rows):
@@ -84,15 +146,40 @@ def make_monitor(config, scale, full: bool):
         still.rotation = 0.0
         batch = samples.batch_of(data, rows, jax.random.key(0), still, scale)
         length = None if full else batch["length"]
-        z_acc, z_gyr = tower.apply(
+        z = tower.apply(
             {"params": state["params"], "batch_stats": state["stats"]},
             batch["acc"], batch["gyr"], length, train=False,
         )  # fmt: skip
-        found = contrastive.monitors(z_acc, z_gyr, batch["window"])
-        loss = getattr(contrastive, config.loss)(z_acc, z_gyr, batch["window"], config.temperature)
+        temperature = temperature_of(config, state["params"])
+        found = contrastive.monitors(*z, batch["window"])
+        if config.learn_temperature:
+            found["temperature"] = temperature
+        loss = getattr(contrastive, config.loss)(*z, batch, temperature, related)
         return {"monitor_loss": loss, **found}
 
     return monitor
+
+
+def check(config, devices: int):
+    """UserError where the settings of an encoder do not go together."""
+    relations.items(config.relations)
+    if config.batch % devices:
+        raise UserError(
+            f"a batch of {config.batch} cannot be shared out over {devices} devices; "
+            f"make it a multiple of {devices}"
+        )
+    if not config.microbatch:
+        return
+    if config.net.get("norm", "batch") == "batch":
+        raise UserError(
+            f"microbatch={config.microbatch} with batch norm would train another network, since "
+            "its statistics are those of the whole batch; take net.norm=none, or microbatch=0"
+        )
+    if config.batch // devices % config.microbatch:
+        raise UserError(
+            f"the {config.batch // devices} sensor-windows of each device cannot be cut into "
+            f"microbatches of {config.microbatch}; take a divisor"
+        )
 
 
 def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pathlib.Path:
@@ -115,11 +202,7 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
             if done >= config.steps:
                 return workdir
         where = mesh.make("data")
-        if config.batch % where.size:
-            raise UserError(
-                f"a batch of {config.batch} cannot be shared out over {where.size} devices; "
-                f"make it a multiple of {where.size}"
-            )
+        check(config, where.size)
         if "stream" in config:
             source = simulated(config, seed, where)
         else:
@@ -137,12 +220,14 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
 class Source(NamedTuple):
     """Where batches come from.
 
-    batch: of a step, the sensor-windows on the device {acc, gyr [M, L, 3], length, window [M]} and
+    batch: of a step, the sensor-windows on the device {acc, gyr [M, L, 3], length and ids [M]} and
     the numbers [B] of those to take; watch: the same for the monitor; full: whether every window is
-    whole; scale, counts, sensors: for the checkpoint's card.
+    whole; scale, counts, sensors: for the checkpoint's card.  batches: of a step and so many, the
+    same with numbers [n, B]; None where the steps do not share their sensor-windows.
     """
 
     batch: Callable[[int], tuple[dict, jax.Array]]
+    batches: Callable[[int, int], tuple[dict, jax.Array]] | None
     watch: tuple[dict, jax.Array]
     full: bool
     scale: dict
@@ -162,15 +247,20 @@ def stored(config, paths, seed: int, where) -> Source:
             f"{', '.join(map(str, paths))}; lower batch"
         )
     order = samples.Order(ours.window, config.batch, seed, config.grouped)
-    count = min(config.batch, len(watch))
+    count = min(config.batch, len(watch), WATCHED)
     watched = samples.Order(watch.window, count, seed, config.grouped).rows(0)
     put = functools.partial(mesh.put, sharding=mesh.replicated(where))
     data, watch_data = (
-        put({name: getattr(part, name) for name in ("acc", "gyr", "length", "window")})
+        put({field.name: getattr(part, field.name) for field in dataclasses.fields(part)})
         for part in (ours, watch)
     )
+
+    def batches(first: int, count: int):
+        return data, put(np.stack([order.rows(first + k) for k in range(count)]))
+
     return Source(
         batch=lambda step: (data, put(order.rows(step))),
+        batches=batches,
         watch=(watch_data, put(watched)),
         full=all(bool((part.length >= config.window).all()) for part in (ours, watch)),
         scale=samples.scales(ours.acc, ours.gyr, ours.length),
@@ -189,6 +279,7 @@ def simulated(config, seed: int, where) -> Source:
     watch = make(jax.random.fold_in(key, 0))
     return Source(
         batch=lambda step: (make(jax.random.fold_in(key, step + 1)), every),
+        batches=None,
         watch=(watch, every),
         full=True,
         scale={
@@ -201,10 +292,8 @@ def simulated(config, seed: int, where) -> Source:
 
 
 def _loop(config, source: Source, where, seed, checkpoints, card, title):
-    step_of, monitor = (
-        make_step(config, source.scale, seed, source.full, where),
-        make_monitor(config, source.scale, source.full),
-    )
+    step_of, several_of = compiled(make_step(config, source.scale, seed, source.full, where), where)
+    monitor = make_monitor(config, source.scale, source.full)
     state = mesh.put(init(config, seed), mesh.replicated(where))
     begin = checkpoints.latest() or 0
     if begin:
@@ -212,14 +301,22 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
     lines = log.Lines(checkpoints.folder / "metrics.jsonl")
     lines.trim(begin)
     progress = log.Progress(config.steps, title, "step", done=begin)
-    clock, since = time.monotonic(), begin
-    for step in range(begin, config.steps):
-        state, loss = mesh.settled(step_of(state, *source.batch(step)), where)
-        now = step + 1
+    work = flops.training(config.net, config.window) * config.batch  # of a step
+    most = AT_ONCE if source.batches and accelerated() else 1
+    clock, since, now = time.monotonic(), begin, begin
+    while now < config.steps:
+        ahead = min(every - now % every for every in (config.log_every, config.save_every))
+        if 1 < most <= min(ahead, config.steps - now):
+            state, loss = mesh.call(where, several_of, state, *source.batches(now, most))
+            now += most
+        else:
+            state, loss = mesh.call(where, step_of, state, *source.batch(now))
+            now += 1
         if now % config.log_every == 0 or now == config.steps:
             values = mesh.fetch({"loss": loss, **monitor(state, *source.watch)})
-            speed = (now - since) * config.batch / (time.monotonic() - clock)
-            lines.write(step=now, **values, windows_per_s=speed)
+            speed = (now - since) / (time.monotonic() - clock)
+            lines.write(step=now, **values, windows_per_s=speed * config.batch,
+                        **flops.achieved(speed * work, where))  # fmt: skip
             progress.update(now - since, f"loss {float(values['loss']):.3f}, retrieval "
                             f"{float(values['retrieval_acc']):.3f}")  # fmt: skip
             clock, since = time.monotonic(), now
@@ -231,6 +328,11 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
                 )
             checkpoints.save(now, state, card)
     progress.close()
+
+
+def accelerated() -> bool:
+    """Whether this runs on something else than a CPU."""
+    return jax.default_backend() != "cpu"
 
 
 @jax.jit

@@ -13,6 +13,8 @@ import numpy as np
 from imujax import datasets, windows
 from imujax.errors import UserError
 
+IDS = ("window", "recording", "subject", "sensor", "start")  # what relations.py compares
+
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
@@ -182,10 +184,10 @@ class Order:
 def batch_of(data: dict, rows, key, config, scale) -> dict:
     """Gather and cut one batch on the device.
 
-    data: acc, gyr [M, L, 3], length, window [M].  Each sample is cut to config.window at a random
-    place of its valid part, rotated by a random angle of at most config.rotation degrees about a
-    random axis (both modalities alike), and standardised.
-    -> acc, gyr [B, T, 3], length, window [B].
+    data: acc, gyr [M, L, 3], length [M] and ids [M].  Each sample is cut to config.window at a
+    random place of its valid part, rotated by a random angle of at most config.rotation degrees
+    about a random axis (both modalities alike), and standardised.
+    -> acc, gyr [B, T, 3], length and the ids [B].
     """
     place, turn = jax.random.split(key)
     length = data["length"][rows]
@@ -194,8 +196,8 @@ def batch_of(data: dict, rows, key, config, scale) -> dict:
     at = begin[:, None] + jnp.arange(config.window)  # [B, T]
     acc, gyr = (data[name][rows[:, None], at] for name in ("acc", "gyr"))
     acc, gyr = standardise(*turned(turn, acc, gyr, config.rotation), scale)
-    length = jnp.minimum(length, config.window)
-    return {"acc": acc, "gyr": gyr, "length": length, "window": data["window"][rows]}
+    ids = {name: data[name][rows] for name in data.keys() & set(IDS)}
+    return {"acc": acc, "gyr": gyr, "length": jnp.minimum(length, config.window), **ids}
 
 
 def turned(key, acc, gyr, degrees: float):

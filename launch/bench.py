@@ -154,7 +154,7 @@ def stream_and_step():
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
     where = mesh.make("data", 1)
     source = pretrain.simulated(config, 0, where)
-    step = pretrain.make_step(config, source.scale, 0, True, where)
+    step, _ = pretrain.compiled(pretrain.make_step(config, source.scale, 0, True, where), where)
     state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
     batch = source.batch(0)
     state, loss = step(state, *batch)

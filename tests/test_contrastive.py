@@ -43,10 +43,10 @@ def test_loss_equals_brute_force(name, sensors):
     window = np.arange(len(a)) // sensors
     expected = globals()[f"brute_force_{name}"](a, g, window, 0.1)
     with jax.enable_x64(True):
-        found = getattr(contrastive, name)(jnp.asarray(a), jnp.asarray(g), window, 0.1)
+        found = getattr(contrastive, name)(jnp.asarray(a), jnp.asarray(g), {"window": window}, 0.1)
         assert float(found) == pytest.approx(expected, rel=1e-12)
     single = getattr(contrastive, name)(
-        a.astype(np.float32), g.astype(np.float32), jnp.asarray(window), 0.1
+        a.astype(np.float32), g.astype(np.float32), {"window": jnp.asarray(window)}, 0.1
     )
     assert float(single) == pytest.approx(expected, rel=2e-6)
 
@@ -55,22 +55,24 @@ def test_chance_of_the_studys_batch():
     """256 windows of 17 sensors, embeddings all alike: the loss is ln 4335 (STUDY section 4)."""
     z = jnp.ones((256 * 17, 2)) / np.sqrt(2)
     window = jnp.arange(256 * 17) // 17
-    assert float(contrastive.one_sided(z, z, window, 0.1)) == pytest.approx(np.log(4335), abs=1e-4)
+    assert float(contrastive.one_sided(z, z, {"window": window}, 0.1)) == pytest.approx(
+        np.log(4335), abs=1e-4
+    )
 
 
 def test_symmetric_is_symmetric_and_one_sided_is_not():
     a, g = embeddings(seed=1)
-    window = jnp.arange(len(a))
-    both = [float(contrastive.symmetric(x, y, window, 0.1)) for x, y in ((a, g), (g, a))]
+    ids = {"window": jnp.arange(len(a))}
+    both = [float(contrastive.symmetric(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
     assert both[0] == pytest.approx(both[1], rel=1e-6)
-    one = [float(contrastive.one_sided(x, y, window, 0.1)) for x, y in ((a, g), (g, a))]
+    one = [float(contrastive.one_sided(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
     assert abs(one[0] - one[1]) > 1e-3
 
 
 def test_gradient_pulls_partners_together_and_skips_the_same_window():
     a, g = (jnp.asarray(z, jnp.float32) for z in embeddings(count=6))
     window = jnp.array([0, 0, 1, 1, 2, 2])
-    pull = jax.grad(lambda x: contrastive.one_sided(a, x, window, 0.1))(g)
+    pull = jax.grad(lambda x: contrastive.one_sided(a, x, {"window": window}, 0.1))(g)
     # Anchor 0 must not feel g[1], its neighbour in the window: only its own row and others' do.
     alone = jax.jacobian(
         lambda x: jax.nn.logsumexp(
@@ -78,8 +80,8 @@ def test_gradient_pulls_partners_together_and_skips_the_same_window():
         )
     )(g)
     assert np.abs(alone[:2]).max() == 0 and np.abs(alone[2:]).min(axis=1).max() > 0
-    step = contrastive.one_sided(a, g - 1e-3 * pull, window, 0.1)
-    assert step < contrastive.one_sided(a, g, window, 0.1)
+    step = contrastive.one_sided(a, g - 1e-3 * pull, {"window": window}, 0.1)
+    assert step < contrastive.one_sided(a, g, {"window": window}, 0.1)
 
 
 def test_monitors_of_perfect_and_collapsed_embeddings():

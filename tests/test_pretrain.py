@@ -7,7 +7,7 @@ import people
 import pytest
 from ml_collections import ConfigDict
 
-from imujax import UserError, datasets, encoder, mesh, pretrain, resnet, samples
+from imujax import UserError, contrastive, datasets, encoder, mesh, pretrain, resnet, samples
 from imujax.configs import common
 
 
@@ -114,7 +114,7 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
     wanted = {"loss", "monitor_loss", "retrieval_acc", "retrieval_gyr", "alignment", "uniformity",
-              "effective_rank", "windows_per_s"}  # fmt: skip
+              "effective_rank", "windows_per_s", "tflop_per_s"}  # fmt: skip
     assert wanted <= lines[-1].keys()
     before = (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns
     run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
@@ -137,7 +137,7 @@ def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch):
     steps = [line["step"] for line in people.lines(tmp_path / "broken" / "metrics.jsonl")]
     assert steps == [4, 8, 12]  # 8 and 12 are written again from step 6 on
     resumed = run(moves, tmp_path / "broken", rotation=20.0, save_every=6)
-    drop = {"windows_per_s"}
+    drop = {"windows_per_s", "tflop_per_s"}
     assert [{k: v for k, v in a.items() if k not in drop} for a in resumed] == [
         {k: v for k, v in b.items() if k not in drop} for b in straight
     ]
@@ -156,6 +156,80 @@ def test_one_two_and_four_devices_agree(moves, tmp_path, monkeypatch, norm):
         losses[devices] = [line["loss"] for line in lines]
     np.testing.assert_allclose(losses[2], losses[1], rtol=1e-5)
     np.testing.assert_allclose(losses[4], losses[1], rtol=1e-5)
+
+
+def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
+    """Gradient caching is exact, in float64, on one device and on four, with windows cut short."""
+    monkeypatch.setitem(resnet.CHOICES, "dtype", (*resnet.CHOICES["dtype"], "float64"))
+    rng = np.random.default_rng(0)
+    batch = {name: rng.normal(size=(48, 32, 3)) for name in ("acc", "gyr")}
+    batch |= {"length": rng.integers(20, 33, 48), "window": np.arange(48) // 3}
+
+    net = {"dtype": "float64", "stages": (1,)}
+
+    def slopes(microbatch, devices):
+        config, where = settings(norm="none", net=net), mesh.make("data", devices)
+        config.microbatch = microbatch
+        encode = pretrain.embed(config, where, full=False)
+
+        def loss(params, batch):
+            z, _ = encode(params, {}, batch)
+            return contrastive.symmetric(*z, batch, 0.1)
+
+        params = jax.tree.map(lambda x: x.astype(np.float64), pretrain.init(config, 0)["params"])
+        placed = mesh.put((params, batch), mesh.replicated(where))
+        return mesh.fetch(mesh.call(where, jax.jit(jax.value_and_grad(loss)), *placed))
+
+    with jax.enable_x64(True):
+        whole = slopes(0, 1)
+        for microbatch, devices in ((16, 1), (6, 4)):
+            found = slopes(microbatch, devices)
+            jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), found, whole)
+    assert max(np.abs(x).max() for x in jax.tree.leaves(whole[1])) > 1e-3
+
+
+def test_many_pairs_fit_in_little_memory():
+    """The dual ResNet-50 with 65,536 pairs: below 8 GiB by the compiled program's own account."""
+    config = settings(norm="none", batch=65536, window=128, net=resnet.resnet50(64, "none"))
+    config.microbatch, where = 256, mesh.make("data", 1)
+    scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
+    data = {name: jax.ShapeDtypeStruct((70000, 128, 3), jnp.float32) for name in ("acc", "gyr")}
+    data |= {name: jax.ShapeDtypeStruct((70000,), jnp.int32) for name in ("length", "window")}
+    state = jax.eval_shape(lambda: pretrain.init(config, 0))
+    step, _ = pretrain.compiled(pretrain.make_step(config, scale, 0, True, where), where)
+    rows = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
+    account = step.lower(state, data, rows).compile().memory_analysis()
+    taken = account.temp_size_in_bytes + account.argument_size_in_bytes
+    assert taken < 8 * 2**30, f"{taken / 2**30:.2f} GiB"
+    parameters = sum(x.size for x in jax.tree.leaves(state["params"]))
+    assert parameters > 30e6  # it is that network
+
+
+def test_several_steps_in_one_call_are_the_same_steps(moves, tmp_path, monkeypatch):
+    one = run(moves, tmp_path / "one", norm="none", steps=14, log_every=7, save_every=14)
+    calls, compiled = [], pretrain.compiled
+
+    def counted(*arguments):
+        step, several = compiled(*arguments)
+        return step, lambda *given: calls.append(len(given[-1])) or several(*given)
+
+    monkeypatch.setattr(pretrain, "accelerated", lambda: True)
+    monkeypatch.setattr(pretrain, "AT_ONCE", 3)
+    monkeypatch.setattr(pretrain, "compiled", counted)
+    many = run(moves, tmp_path / "many", norm="none", steps=14, log_every=7, save_every=14)
+    assert calls == [3, 3, 3, 3]
+    losses = [[line["loss"] for line in lines] for lines in (one, many)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+
+
+def test_a_temperature_can_be_learned(moves, tmp_path):
+    lines = run(moves, tmp_path / "learned", steps=30, log_every=10, learning_rate=1e-2,
+                learn_temperature=True)  # fmt: skip
+    found = [line["temperature"] for line in lines]
+    assert found[0] != found[-1] and all(0.01 <= value < 1 for value in found)
+    encoder.load(tmp_path / "learned")  # an encoder as any other
+    lines = run(moves, tmp_path / "sharp", steps=2, temperature=0.005, learn_temperature=True)
+    assert lines[-1]["temperature"] == pytest.approx(0.01, rel=1e-5)
 
 
 def test_bfloat16_stays_near_float32(moves, tmp_path):
@@ -183,6 +257,9 @@ def test_mistakes_are_one_sentence(moves, tmp_path):
     says(r"has no sensor wrist: there are shank", sensors=("wrist",))
     says(r"hold out all 5 subjects", monitor=0.99)
     says(r"batch of 63 cannot be shared out over 4 devices", batch=63)
+    says(r"microbatch=8 with batch norm would train another network", microbatch=8)
+    says(r"the 16 sensor-windows of each device cannot be cut .* of 5", microbatch=5, norm="none")
+    says(r"relations have no 'person'", relations={"person": 0.0})
     run(moves, tmp_path / "wrong", steps=1)
     says(r"holds a run with .*temperature=0\.1 but the configuration says 0\.2", temperature=0.2,
          steps=1)  # fmt: skip

@@ -52,8 +52,9 @@ def maker(config, sharding=None) -> Callable[[jax.Array], dict]:
     """The compiled function of a key that gives one batch of sensor-windows on the device.
 
     config: an encoder's section with `stream` (see SETTINGS), batch B, window T, rate and motion.
-    The batch is acc m/s^2, gyr rad/s [B, T, 3], length, window [B], as samples.batch_of cuts it.
-    Windows in which the sensor does not move are left out, as far as there are others.
+    The batch is acc m/s^2, gyr rad/s [B, T, 3], length and ids [B], as samples.batch_of cuts it; a
+    person has one recording.  Windows in which the sensor does not move are left out, as far as
+    there are others.
     """
     made = settings(config.stream.to_dict())
     count = math.ceil(config.batch * SPARE / (made["windows"] * len(made["sensors"])))
@@ -61,12 +62,17 @@ def maker(config, sharding=None) -> Callable[[jax.Array], dict]:
     def make(key):
         order, rest = jax.random.split(key)
         acc, gyr = windows(rest, made, count, config.rate, config.window)  # [P, W, S, T, 3]
-        window = jnp.repeat(jnp.arange(count * made["windows"]), acc.shape[2])
+        number = jnp.arange(acc[..., 0, 0].size)
+        window, sensor = jnp.divmod(number, acc.shape[2])
+        person, turn = jnp.divmod(window, made["windows"])
+        ids = {"window": window, "recording": person, "subject": person, "sensor": sensor,
+               "start": turn * (config.window / config.rate)}  # fmt: skip
         acc, gyr = (x.reshape(-1, *x.shape[3:]) for x in (acc, gyr))
         still = acc.std(1).mean(1) < config.motion
         taken = jnp.argsort(still + jax.random.uniform(order, still.shape))[: config.batch]
         length = jnp.full(config.batch, config.window)
-        return {"acc": acc[taken], "gyr": gyr[taken], "length": length, "window": window[taken]}
+        ids = {name: values[taken] for name, values in ids.items()}
+        return {"acc": acc[taken], "gyr": gyr[taken], "length": length, **ids}
 
     return jax.jit(make, out_shardings=sharding)
 
