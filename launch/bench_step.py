@@ -1,103 +1,226 @@
-"""Time of one training step of the 1D ResNet-50, imujax against PyTorch on the same machine.
+"""The pre-training step and its loss beside PyTorch's, in one run on one machine.
 
-    python launch/bench_step.py [--batches 32,128] [--repeats 7]
+    python launch/bench_step.py                         the step: both networks, some batches
+    python launch/bench_step.py --what loss             the loss alone, time and memory
+    python launch/bench_step.py --batches 1024,4096 --dtype bfloat16        on an accelerator
 
-One tower, 3 channels, 128 samples; forward, backward and AdamW update. Each round runs every
-program once, one after the other, so that other work on the machine hits them alike; the median
-over the rounds is printed. Needs the extra `torch`. The PyTorch net is the tests' oracle.
+A step takes a batch out of windows that lie on the device (6 channels, 128 samples), encodes it
+with two towers and their heads, and updates the weights by AdamW from the contrastive loss in both
+directions.  The PyTorch program is as good as we can write it: eager, compiled, and compiled with
+channels last; autocast where --dtype is bfloat16; fused AdamW.  Every program has a process of its
+own, for in one process the thread pools fight over the cores; each round runs every program once,
+so that other work on the machine hits them alike; the median over the rounds is printed.  Needs
+the extra `torch`.  The PyTorch networks are the tests' oracle.
 """
 
 import argparse
 import datetime
 import functools
+import gc
 import multiprocessing
+import os
 import pathlib
 import platform
+import resource
 import statistics
 import sys
 import time
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
-import torch
-
-from imujax import cores, resnet
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
-import torch_nets
 
-SAMPLES, CHANNELS, RATE, DECAY = 128, 3, 1e-4, 1e-5
-PROGRAMS = ("imujax", "torch eager", "torch.compile")
+SAMPLES, WINDOWS, SIZE, TEMPERATURE, RATE, DECAY = 128, 4, 128, 0.1, 1e-4, 1e-5
+STEPS = ("imujax", "torch eager", "torch.compile", "torch.compile, channels last")
+LOSSES = ("imujax dense", "imujax tiled", "torch, as OpenCLIP", "torch.compile, as OpenCLIP")
 WARM_UP = 3  # steps before the first one that counts
+GOALS = {"cpu": 1.3, "gpu": 2.0}  # times as fast as the fastest PyTorch program
 
 
-def imujax_step(net: dict, x: np.ndarray):
+def windows(batch: int) -> dict[str, np.ndarray]:
+    """Standard normal windows acc, gyr [WINDOWS * B, T, 3], of which batches are taken."""
+    rng = np.random.default_rng(0)
+    shape = (WINDOWS * batch, SAMPLES, 3)
+    return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("acc", "gyr")}
+
+
+def embeddings(batch: int) -> np.ndarray:
+    """Embeddings of length one, [2, B, D]."""
+    z = np.random.default_rng(0).standard_normal((2, batch, SIZE), dtype=np.float32)
+    return z / np.linalg.norm(z, axis=-1, keepdims=True)
+
+
+def imujax_step(net: str, norm: str, batch: int, dtype: str):
     """A function of no arguments that runs one step and waits for it."""
-    encoder, optimiser = resnet.encoder(net), optax.adamw(RATE, weight_decay=DECAY)
-    x = jnp.asarray(x)
-    variables = jax.jit(encoder.init)(jax.random.key(0), x)
-    state = variables["params"], variables.get("batch_stats", {})
-    state = (*state, optimiser.init(state[0]))
+    import jax
 
-    def loss(params, stats, x):
-        variables = {"params": params, "batch_stats": stats}
-        h, new = encoder.apply(variables, x, train=True, mutable=["batch_stats"])
-        return jnp.square(h - 1).mean(), new.get("batch_stats", {})
+    from imujax import mesh, pretrain, resnet
+    from imujax.configs import common
 
-    def step(state, x):
-        params, stats, opt = state
-        grads, stats = jax.grad(loss, has_aux=True)(params, stats, x)
-        updates, opt = optimiser.update(grads, opt, params)
-        return optax.apply_updates(params, updates), stats, opt
-
-    compiled = jax.jit(step, donate_argnums=0).lower(state, x).compile()
+    made = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
+    config = common.encoder((), made, batch=batch, learning_rate=RATE, weight_decay=DECAY)
+    where = mesh.make("data", 1)
+    scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
+    data = windows(batch)
+    count = len(data["acc"])
+    data |= {"length": np.full(count, SAMPLES, np.int32), "window": np.arange(count, dtype="i4")}
+    data, rows = mesh.put((data, rows_of(batch)), mesh.replicated(where))
+    state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
+    step = pretrain.compiled(pretrain.make_step(config, scale, 0, True, where), where)[0]
+    step = step.lower(state, data, rows).compile()
 
     def run():
         nonlocal state
-        state = compiled(state, x)
-        jax.block_until_ready(state)
+        state, loss = step(state, data, rows)
+        jax.block_until_ready((state, loss))
 
     return run
 
 
-def torch_step(net: dict, x: np.ndarray, compiled: bool = False):
-    """The same step in PyTorch, eager or through torch.compile; channels first."""
-    model = torch_nets.build(net).train()
-    optimiser = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY, fused=True)
-    forward = torch.compile(model) if compiled else model
-    x = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 1)))
+def rows_of(batch: int) -> np.ndarray:
+    return np.random.default_rng(1).permutation(WINDOWS * batch)[:batch].astype(np.int32)
+
+
+def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last=False):
+    """The same step in PyTorch, on the accelerator where there is one."""
+    import torch
+    import torch_nets
+    from torch import nn
+    from torch.nn import functional as F
+
+    from imujax import resnet
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.set_float32_matmul_precision("high")
+    made = getattr(resnet, net)(norm=norm)
+
+    class Tower(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder = torch_nets.build(made)
+            size = resnet.encoder(made).embedding
+            middle = [nn.BatchNorm1d(SIZE)] if norm == "batch" else []
+            self.head = nn.Sequential(nn.Linear(size, SIZE), *middle, nn.ReLU(),
+                                      nn.Linear(SIZE, SIZE))  # fmt: skip
+
+        def forward(self, x):
+            return F.normalize(self.head(self.encoder(x).flatten(1)).float(), dim=-1)
+
+    towers = nn.ModuleDict({name: Tower() for name in ("acc", "gyr")})
+    if last:
+        for tower in towers.values():
+            torch_nets.two_dimensional(tower.encoder).to(memory_format=torch.channels_last)
+    towers = towers.to(device).train()
+    optimiser = torch.optim.AdamW(towers.parameters(), RATE, weight_decay=DECAY, fused=True)
+    data = {name: torch.from_numpy(x.transpose(0, 2, 1).copy()).to(device)
+            for name, x in windows(batch).items()}  # fmt: skip
+    rows, label = torch.from_numpy(rows_of(batch)).long(), torch.arange(batch)
+    rows, label = rows.to(device), label.to(device)
+
+    def forward(data):
+        with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
+            x = {name: x[rows] for name, x in data.items()}
+            if last:
+                x = {name: x[:, :, None].contiguous(memory_format=torch.channels_last)
+                     for name, x in x.items()}  # fmt: skip
+            z = [towers[name](x[name]) for name in ("acc", "gyr")]
+        s = z[0] @ z[1].T / TEMPERATURE
+        return 0.5 * (F.cross_entropy(s, label) + F.cross_entropy(s.T, label))
+
+    forward = torch.compile(forward) if compiled else forward
 
     def run():
         optimiser.zero_grad()
-        (forward(x) - 1).square().mean().backward()
+        forward(data).backward()
         optimiser.step()
+        if device == "cuda":
+            torch.cuda.synchronize()
 
     return run
 
 
-def hardware() -> str:
-    """The processor's name and how many cores this process may use."""
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.processor()}, {len(cores.allowed())} cores"
+def imujax_loss(batch: int, form: str):
+    """Loss and slopes by both embeddings, dense or tiled."""
+    import jax
+
+    from imujax import logsums
+
+    how = logsums.How(positive=True, columns=True, related=logsums.relations.items({"window": 1}))
+
+    @jax.jit
+    @functools.partial(jax.value_and_grad, argnums=(0, 1))
+    def loss(z_acc, z_gyr):
+        rows, columns = logsums.logsums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
+        positive = (z_acc * z_gyr).sum(-1) / TEMPERATURE
+        return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
+
+    z = jax.device_put(embeddings(batch))
+    return lambda: jax.block_until_ready(loss(*z))
 
 
-def work(pipe, program: str, net: dict, x: np.ndarray):
-    """A process of its own for each program: runs a step and sends its seconds when asked.
+def torch_loss(batch: int, compiled: bool):
+    """The loss of OpenCLIP on one device: the matrix of logits and two cross-entropies."""
+    import torch
+    from torch.nn import functional as F
 
-    In one process the thread pools of XLA and of OpenMP fight over the cores, and PyTorch loses.
-    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    z = [torch.from_numpy(x).to(device).requires_grad_() for x in embeddings(batch)]
+    label = torch.arange(batch, device=device)
+
+    def loss(z_acc, z_gyr):
+        s = z_acc @ z_gyr.T / TEMPERATURE
+        return 0.5 * (F.cross_entropy(s, label) + F.cross_entropy(s.T, label))
+
+    loss = torch.compile(loss) if compiled else loss
+
+    def run():
+        for x in z:
+            x.grad = None
+        loss(*z).backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
+def program(name: str, what: str, shape: tuple):
+    """The function that runs one step of a program."""
+    if what == "step":
+        compiled, last = "compile" in name, "last" in name
+        made = functools.partial(torch_step, compiled=compiled, last=last)
+        return (imujax_step if name == "imujax" else made)(*shape)
+    if name.startswith("imujax"):
+        return imujax_loss(*shape, name.removeprefix("imujax "))
+    return torch_loss(*shape, "compile" in name)
+
+
+def memory(before: int) -> float:
+    """GiB that this process has taken since: of an accelerator's memory, else of the machine's."""
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
+        return sys.modules["torch"].cuda.max_memory_allocated() / 2**30
+    if "jax" in sys.modules:
+        stats = sys.modules["jax"].devices()[0].memory_stats() or {}
+        if "peak_bytes_in_use" in stats:
+            return stats["peak_bytes_in_use"] / 2**30
+    return (peak() - before) / 2**30
+
+
+def peak() -> int:
+    """Bytes of the machine's memory that this process has had at most, on Linux."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def work(pipe, name: str, what: str, shape: tuple):
+    """A process of its own for each program: runs a step and sends its seconds when asked."""
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
     try:
-        make = {
-            "imujax": imujax_step,
-            "torch eager": torch_step,
-            "torch.compile": functools.partial(torch_step, compiled=True),
-        }[program]
-        step = make(net, x)
-        for _ in range(WARM_UP):
+        tiny = (*shape[:-1], 8) if what == "loss" else None
+        if tiny:  # what the program itself takes is not the loss's
+            program(name, what, tiny)()
+            gc.collect()
+        before = peak()
+        step = program(name, what, shape)
+        for _ in range(WARM_UP if what == "step" else 1):
             step()
     except Exception as error:  # torch.compile needs a C++ compiler, and fails in many ways
         pipe.send(f"{type(error).__name__}: {str(error)[:200]}")
@@ -107,49 +230,104 @@ def work(pipe, program: str, net: dict, x: np.ndarray):
         start = time.perf_counter()
         step()
         pipe.send(time.perf_counter() - start)
+    pipe.send(memory(before))
 
 
-def measure(net: dict, x: np.ndarray, repeats: int) -> dict[str, float]:
-    """{program: median seconds of a step}; the programs take turns."""
+def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple[float, float]]:
+    """{program: (median seconds of a step, GiB)}; the programs take turns."""
     context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
-    for program in PROGRAMS:
+    for name in names:
         pipe, end = context.Pipe()
-        processes.append(context.Process(target=work, args=(end, program, net, x), daemon=True))
+        args = (end, name, what, shape)
+        processes.append(context.Process(target=work, args=args, daemon=True))
         processes[-1].start()
         failure = pipe.recv()
         if failure:
-            print(f"{program} does not work here: {failure}")
+            print(f"{name} does not work here: {failure}")
         else:
-            pipes[program] = pipe
-    times = {program: [] for program in pipes}
+            pipes[name] = pipe
+    times = {name: [] for name in pipes}
     for _ in range(repeats):
-        for program, pipe in pipes.items():
+        for name, pipe in pipes.items():
             pipe.send(True)
-            times[program].append(pipe.recv())
-    for pipe in pipes.values():
+            times[name].append(pipe.recv())
+    taken = {}
+    for name, pipe in pipes.items():
         pipe.send(False)
+        taken[name] = pipe.recv()
     for process in processes:
         process.join()
-    return {program: statistics.median(values) for program, values in times.items()}
+    return {name: (statistics.median(values), taken[name]) for name, values in times.items()}
+
+
+def hardware() -> str:
+    """Date, processor or accelerator, versions."""
+    import jax
+    import torch
+
+    from imujax import cores
+
+    cpuinfo = pathlib.Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    chip = names[0] if names else platform.processor()
+    chip = f"{chip}, {len(cores.allowed())} cores"
+    if torch.cuda.is_available():
+        chip = torch.cuda.get_device_name()
+    return (f"{datetime.date.today()}  {chip}  jax {jax.__version__}, torch {torch.__version__}, "
+            f"jax on {jax.default_backend()}")  # fmt: skip
+
+
+def steps(options):
+    """Print pairs/s of every program, the share of the arithmetic, and how much faster we are."""
+    import torch
+
+    from imujax import flops, resnet
+
+    goal = GOALS["gpu" if torch.cuda.is_available() else "cpu"]
+    names = [name for name in STEPS if options.norm == "batch" or "last" not in name]
+    for net in options.nets.split(","):
+        work_of_pair = flops.training(getattr(resnet, net)(norm=options.norm), SAMPLES)
+        for batch in map(int, options.batches.split(",")):
+            shape = (net, options.norm, batch, options.dtype)
+            found = measure(names, "step", shape, options.repeats)
+            for name, (seconds, _) in found.items():
+                print(
+                    f"{net} {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {batch / seconds:10.0f}"
+                    f" pairs/s {batch / seconds * work_of_pair / 1e12:8.2f} TFLOP/s",
+                    flush=True,
+                )
+            others = [seconds for name, (seconds, _) in found.items() if name != "imujax"]
+            if "imujax" in found and others:
+                print(
+                    f"{net} {batch:6d} imujax is {min(others) / found['imujax'][0]:.2f} times as "
+                    f"fast as the fastest PyTorch; goal {goal}",
+                    flush=True,
+                )
+
+
+def losses(options):
+    """Print time and memory of loss and slopes."""
+    for batch in map(int, options.batches.split(",")):
+        found = measure(LOSSES, "loss", (batch,), options.repeats)
+        for name, (seconds, taken) in found.items():
+            print(
+                f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {taken:7.2f} GiB", flush=True
+            )
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batches", default="32,128", help="batch sizes, separated by commas")
-    parser.add_argument("--repeats", type=int, default=7, help="rounds of which to take the median")
+    parser.add_argument("--what", default="step", choices=("step", "loss"))
+    parser.add_argument("--nets", default="resnet50,tan2023", help="networks, with commas between")
+    parser.add_argument("--norm", default="batch", choices=("batch", "none"))
+    parser.add_argument("--batches", help="32,128,512 for the step, 4096,16384 for the loss")
+    parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+    parser.add_argument("--repeats", type=int, default=5, help="rounds of which to take the median")
     options = parser.parse_args()
-    print(f"{datetime.date.today()}  {hardware()}  jax on {jax.devices()[0].platform}")
-    print(f"jax {jax.__version__}, torch {torch.__version__}, {torch.get_num_threads()} threads")
-    rng = np.random.default_rng(0)
-    for batch in map(int, options.batches.split(",")):
-        x = rng.standard_normal((batch, SAMPLES, CHANNELS)).astype(np.float32)
-        medians = measure(resnet.resnet50(), x, options.repeats)
-        for name, median in medians.items():
-            print(
-                f"batch {batch:4d}  {name:14s} {1e3 * median:8.1f} ms"
-                f"  {median / medians['imujax']:5.2f} x imujax"
-            )
-        print(f"batch {batch:4d}  fastest: {min(medians, key=medians.get)}")
+    options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
+    print(hardware(), flush=True)
+    (steps if options.what == "step" else losses)(options)
 
 
 if __name__ == "__main__":

@@ -208,3 +208,25 @@ def load(model: nn.Module, variables) -> nn.Module:
 def count(model: nn.Module) -> int:
     """Number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def two_dimensional(module: nn.Module) -> nn.Module:
+    """A batch-norm net for windows [B, 3, 1, T]: PyTorch has channels last in two dimensions only.
+
+    Its embeddings are [B, D, 1].
+    """
+    for name, child in module.named_children():
+        if isinstance(child, nn.Conv1d):
+            (k,), (s,), (p,) = child.kernel_size, child.stride, child.padding
+            made = nn.Conv2d(child.in_channels, child.out_channels, (1, k), (1, s), (0, p),
+                             bias=child.bias is not None)  # fmt: skip
+            made.load_state_dict(child.state_dict() | {"weight": child.weight[:, :, None]})
+        elif isinstance(child, nn.BatchNorm1d):
+            made = nn.BatchNorm2d(child.num_features)
+            made.load_state_dict(child.state_dict())
+        elif isinstance(child, nn.MaxPool1d):
+            made = nn.MaxPool2d((1, 3), (1, 2), (0, 1))
+        else:
+            made = two_dimensional(child)
+        setattr(module, name, made)
+    return module
