@@ -42,6 +42,26 @@ def put(tree, sharding):
     return jax.tree.map(place, tree)
 
 
+def mine(mesh, count: int) -> np.ndarray:
+    """Which of `count` rows that are shared out over the devices lie on those of this process."""
+    places = split(mesh).addressable_devices_indices_map((count,)).values()
+    return np.unique(np.concatenate([np.arange(count)[index] for index in places]))
+
+
+def joined(tree, mesh, count: int):
+    """Global arrays of `count` rows, shared out over the devices, from each process's `mine`."""
+    rows, sharding = mine(mesh, count), split(mesh)
+
+    def place(x):
+        def part(index):
+            first = np.searchsorted(rows, index[0].start or 0)
+            return x[first : first + count // mesh.size]
+
+        return jax.make_array_from_callback((count, *x.shape[1:]), sharding, part)
+
+    return jax.tree.map(place, tree)
+
+
 def described(tree, sharding):
     """Shapes and dtypes of a tree with a sharding, to compile for it before it is there."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
