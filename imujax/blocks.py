@@ -94,7 +94,7 @@ def pack(paths, config) -> pathlib.Path:
                 part = folder.with_name(f"incomplete.{name}")
                 try:
                     part.mkdir()
-                    total = sum(about["kept"] * len(about["sensors"]) for about in sets)
+                    total = sum(a["kept"] * len(config.sensors or a["sensors"]) for a in sets)
                     write(part, _told(samples.pieces(paths, config), total))
                     os.rename(part, folder)
                 finally:

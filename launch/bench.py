@@ -175,7 +175,7 @@ def stream_and_step():
           f"the ResNet-50 takes {rates[1]:,.0f}; goal on an accelerator: no fewer")  # fmt: skip
 
 
-def stream(blocks_there: int = 512, steps: int = 40):
+def stream(count: int = 512, steps: int = 40):
     """Read made-up blocks of 128 samples in batches of 16,384: all of them, and one of 8 parts.
 
     The file is just written, so the operating system has it in memory.
@@ -187,7 +187,7 @@ def stream(blocks_there: int = 512, steps: int = 40):
     rng, batch = np.random.default_rng(0), 16384
 
     def pieces():
-        for number in range(blocks_there):
+        for number in range(count):
             acc, gyr = rng.normal(size=(2, blocks.SIZE, 128, 3)).astype(np.float32)
             ids = np.full(blocks.SIZE, number, np.int32)
             yield samples.Samples(acc, gyr, ids + 128, ids, ids, ids, ids, acc[:, 0, 0]), 0
@@ -197,7 +197,7 @@ def stream(blocks_there: int = 512, steps: int = 40):
         begin = time.perf_counter()
         blocks.write(folder, pieces())
         taken = time.perf_counter() - begin
-        print(f"written: {blocks_there * blocks.SIZE / taken:,.0f} sensor-windows/s, drawn and all")
+        print(f"written: {count * blocks.SIZE / taken:,.0f} sensor-windows/s, drawn and all")
         known = blocks.table(folder)
         order = blocks.Order(known.count, batch, 0)
         for parts in (1, 8):
