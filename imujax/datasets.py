@@ -80,7 +80,12 @@ def builders() -> list[str]:
 
 
 def build(
-    name: str, raw: str | Path, data: str | Path, workers: int | None = None, **options
+    name: str,
+    raw: str | Path,
+    data: str | Path,
+    workers: int | None = None,
+    beam: list[str] | None = None,
+    **options,
 ) -> Path:
     """Build data set `name` from the folder `raw` below the folder `data`; returns its Path.
 
@@ -88,7 +93,8 @@ def build(
     finished data set from the same files returns at once; changed files are a UserError. What a
     killed build has left is swept first; a build that fails leaves nothing. `workers` processes
     (default: all cores) read the raw files; they are spawned, so a script that calls this needs
-    `if __name__ == "__main__":`.
+    `if __name__ == "__main__":`. With `beam`, a list of a runner (DirectRunner if it is left out)
+    and its pipeline options, Apache Beam does it instead (data_builders/beam.py).
     """
     if name not in builders():
         raise UserError(f"no builder {name!r}: there are {', '.join(builders())}")
@@ -97,7 +103,7 @@ def build(
         raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
     module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
     with _quiet():
-        builder = module.Builder.of(options, raw, data, workers)
+        builder = module.Builder.of(options, raw, data, workers, beam)
     path = Path(builder.data_dir)
     if (path / "dataset_info.json").is_file():
         _unchanged(path, builder.sources())
