@@ -35,11 +35,15 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
             "batch": 512,  # sensor-windows
             "microbatch": 0,  # of those of a device, how many are encoded at a time; 0: all
             "grouped": False,
+            "order": "windows",  # or "blocks", which the disk can follow
+            "resident": True,  # on the device; if not, read batch by batch in the order "blocks"
             "steps": 1000,
             "warmup": 0.2,
             "learning_rate": 1e-3,
             "weight_decay": 1e-5,
             "rotation": 0.0,  # degrees, at most
+            "gain": 0.0,  # of the scale of a sensor-window, at most
+            "noise": (0.0, 0.0),  # SD, m/s^2 and rad/s
             "log_every": 50,
             "save_every": 500,
         }

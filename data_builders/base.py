@@ -6,7 +6,7 @@ this is its sibling that writes shard after shard, in the order of the raw files
 
 import contextlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -63,14 +63,18 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     module: ModuleType
     raw: Path
     workers: int | None
+    beam: list[str] | None
 
     @classmethod
-    def of(cls, options: dict, raw: Path, data: Path, workers: int | None = None):
-        """The builder of one set of options, reading `raw` and writing below `data`."""
+    def of(cls, options: dict, raw: Path, data: Path, workers: int | None = None, beam=None):
+        """The builder of one set of options, reading `raw` and writing below `data`.
+
+        workers, beam: as of datasets.build.
+        """
         options = cls.module.complete(options)
         config = Config(name=cls.module.config(options), options=options)
         builder = cls(data_dir=data, config=config)
-        builder.raw, builder.workers = raw, workers
+        builder.raw, builder.workers, builder.beam = raw, workers, beam
         return builder
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -103,46 +107,84 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 out[path.relative_to(self.raw).as_posix() if inside else path.name] = path
         return out
 
+    def _plan(self) -> tuple[list, list[int]]:
+        """All items, and the first one of each shard with the end of the last."""
+        items = self.module.files(self.raw, self.builder_config.options)
+        self._sources = self.sources()
+        size = sum(path.stat().st_size for path in self._sources.values())
+        shards = min(len(items), 1 + size // SHARD)
+        return items, [len(items) * k // shards for k in range(shards + 1)]
+
     def _shard_iterators_per_split(self, dl_manager) -> dict:
         del dl_manager  # the raw files are the user's own
-        options = self.builder_config.options
-        items = self.module.files(self.raw, options)
-        sources = self.sources()
-        size = sum(path.stat().st_size for path in sources.values())
-        shards = min(len(items), 1 + size // SHARD)
-        edges = [len(items) * k // shards for k in range(shards + 1)]
-        report = {"dropped": Dropped(), "subjects": set(), "kept": 0, "seconds": 0.0}
-        results = self._stack.enter_context(contextlib.closing(self._results(items, report)))
+        items, edges = self._plan()
+        results = self._stack.enter_context(contextlib.closing(self._results(items)))
 
         def shard(k: int) -> Iterator[tuple[int, dict]]:
             for item in range(edges[k], edges[k + 1]):
                 for i, example in enumerate(next(results)):
                     yield (item << 32) + i, example
 
-        self._report, self._sources = report, sources
-        return {datasets.SPLIT: [lambda k=k: shard(k) for k in range(shards)]}
+        return {datasets.SPLIT: [lambda k=k: shard(k) for k in range(len(edges) - 1)]}
 
     def _example_writer(self) -> tfds.core.ExampleWriter:
         return SortedWriter(self.info.file_format)
 
-    def _results(self, items: list, report: dict) -> Iterator[list[dict]]:
-        """Examples of each item in the order of the items; the counts go to `report`."""
+    def _results(self, items: list) -> Iterator[list[dict]]:
+        """Examples of each item in the order of the items; each is reported on."""
         options = self.builder_config.options
         done = workers.mapped(self.module.__name__, items, options, self.workers)
         progress = log.Progress(len(items), self.name, "files")
         with contextlib.closing(done), contextlib.closing(progress):
             for examples, dropped, seconds in done:
-                report["dropped"].update(dropped)
-                report["subjects"].update(e["subject"] for e in examples)
-                report["kept"] += len(examples)
-                report["seconds"] += seconds
+                self._report(len(examples), dropped, {e["subject"] for e in examples}, seconds)
                 progress.update()
                 yield examples
 
+    def _report(self, kept: int, dropped: Dropped, subjects: Iterable[str], seconds: float) -> None:
+        """Add up what came of one item."""
+        told = self._told
+        told["kept"] += kept
+        told["dropped"].update(dropped)
+        told["subjects"].update(subjects)
+        told["seconds"] += seconds
+
+    def _on_beam(self) -> None:
+        """Write all shards on Beam, as `_shard_iterators_per_split` has them written."""
+        from imujax.data_builders import beam
+
+        items, edges = self._plan()
+        template, count = self._get_filename_template(datasets.SPLIT), len(edges) - 1
+        paths = [template.sharded_filepath(shard_index=k, num_shards=count) for k in range(count)]
+        job = beam.Job(
+            self.module.__name__, self.builder_config.options, self.info.features,
+            self._example_writer(), tuple(map(str, paths)),
+        )  # fmt: skip
+        lengths = [0] * count
+        for report in beam.run(self.beam, job, items, edges, Path(self.data_path)):
+            lengths[report["shard"]] += report["kept"]
+            self._report(*(report[key] for key in ("kept", "dropped", "subjects", "seconds")))
+        self.info.set_splits(
+            tfds.core.SplitDict(
+                [
+                    tfds.core.SplitInfo(
+                        name=datasets.SPLIT,
+                        shard_lengths=lengths,
+                        num_bytes=sum(path.stat().length for path in paths),
+                        filename_template=template,
+                    )
+                ]
+            )
+        )
+
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        with contextlib.ExitStack() as self._stack:  # ends the workers, whatever happens
-            super()._download_and_prepare(dl_manager, download_config)
-        report = self._report
+        self._told = {"dropped": Dropped(), "subjects": set(), "kept": 0, "seconds": 0.0}
+        if self.beam is not None:
+            self._on_beam()
+        else:
+            with contextlib.ExitStack() as self._stack:  # ends the workers, whatever happens
+                super()._download_and_prepare(dl_manager, download_config)
+        report = self._told
         if not report["kept"]:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(report["dropped"].items()))
             raise UserError(f"no example of {self.raw} was kept ({reasons}): see the options")

@@ -58,6 +58,9 @@ def parser() -> argparse.ArgumentParser:
                           help="of --show: walking or running")  # fmt: skip
     build = verb("build", "raw files to a data set", raw=(raw, True), data=(data, True))
     build.add_argument("name", metavar="NAME", help="a builder, for instance sisfall")
+    build.add_argument("--beam", nargs=argparse.REMAINDER,
+                       help="build on Apache Beam: a runner, DirectRunner by default, and its "
+                       "pipeline options; comes last")  # fmt: skip
     build.epilog += "; further options are the builder's own, see its README"
     checkpoint = {"checkpoint": ("take the encoder of this folder for every arm", False)}
     for name, text, more in (
@@ -139,7 +142,7 @@ def run(words: list[str]):
     if args.verb == "build":
         from imujax import datasets
 
-        print(datasets.build(args.name, args.raw, args.data, **options(rest)))
+        print(datasets.build(args.name, args.raw, args.data, beam=args.beam, **options(rest)))
         return
     if args.verb == "report":
         from imujax import report

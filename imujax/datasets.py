@@ -15,6 +15,8 @@ import os
 import pkgutil
 import shutil
 import tempfile
+import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from imujax.errors import UserError
 SPLIT = "train"
 SIMULATED = "SIMULATED.txt"  # in a folder of raw files: they are made, see imujax/simulate/layouts
 STRINGS = ("subject", "recording", "activity", "condition")
+PIECE = 512  # examples that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +80,12 @@ def builders() -> list[str]:
 
 
 def build(
-    name: str, raw: str | Path, data: str | Path, workers: int | None = None, **options
+    name: str,
+    raw: str | Path,
+    data: str | Path,
+    workers: int | None = None,
+    beam: list[str] | None = None,
+    **options,
 ) -> Path:
     """Build data set `name` from the folder `raw` below the folder `data`; returns its Path.
 
@@ -85,7 +93,8 @@ def build(
     finished data set from the same files returns at once; changed files are a UserError. What a
     killed build has left is swept first; a build that fails leaves nothing. `workers` processes
     (default: all cores) read the raw files; they are spawned, so a script that calls this needs
-    `if __name__ == "__main__":`.
+    `if __name__ == "__main__":`. With `beam`, a list of a runner (DirectRunner if it is left out)
+    and its pipeline options, Apache Beam does it instead (data_builders/beam.py).
     """
     if name not in builders():
         raise UserError(f"no builder {name!r}: there are {', '.join(builders())}")
@@ -94,26 +103,21 @@ def build(
         raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
     module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
     with _quiet():
-        builder = module.Builder.of(options, raw, data, workers)
+        builder = module.Builder.of(options, raw, data, workers, beam)
     path = Path(builder.data_dir)
     if (path / "dataset_info.json").is_file():
         _unchanged(path, builder.sources())
         return path
     made = [p for p in path.parents if not p.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(path.parent):
-            for left in path.parent.glob("*incomplete*"):
-                shutil.rmtree(left)
-            # TFDS makes a folder where downloads would go.
-            with _quiet(), tempfile.TemporaryDirectory() as nowhere:
-                builder.download_and_prepare(file_format="array_record", download_dir=nowhere)
-    except (OSError, RuntimeError) as error:  # array_record raises RuntimeError for both
-        if any(os.strerror(e) in str(error) for e in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
-            raise UserError(f"the disk of {data} is full: make room and build again") from error
-        if isinstance(error, OSError) and error.filename:
-            raise UserError(f"{error.filename}: {error.strerror}") from error
-        raise
+        with room(data):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with alone(path.parent):
+                for left in path.parent.glob("*incomplete*"):
+                    shutil.rmtree(left)
+                # TFDS makes a folder where downloads would go.
+                with _quiet(), tempfile.TemporaryDirectory() as nowhere:
+                    builder.download_and_prepare(file_format="array_record", download_dir=nowhere)
     finally:
         for folder in made:
             with contextlib.suppress(OSError):
@@ -122,11 +126,27 @@ def build(
 
 
 @contextlib.contextmanager
-def _alone(folder: Path):
-    """Hold a lock on the folder, so that two builds of one data set do not sweep each other."""
+def room(data: Path):
+    """Say in one sentence that the disk of the folder `data` is full, or which file fails."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # array_record raises RuntimeError for both
+        if any(os.strerror(e) in str(error) for e in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)):
+            raise UserError(f"the disk of {data} is full: make room and build again") from error
+        if isinstance(error, OSError) and error.filename:
+            raise UserError(f"{error.filename}: {error.strerror}") from error
+        raise
+
+
+@contextlib.contextmanager
+def alone(folder: Path, wait: bool = False):
+    """Hold a lock on the folder, so that two who write into it do not sweep each other.
+
+    wait: until the other is done; otherwise that there is another is a UserError.
+    """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
     except BlockingIOError as error:
         raise UserError(f"another build is writing to {folder}: wait for it") from error
@@ -214,8 +234,27 @@ def arrays(
     `sensors` picks and orders axis 2; a name that is not there is a UserError naming those that
     are. The path is enough: no builder is imported.
     """
-    import tensorflow_datasets as tfds
+    about, picked = _picked(path, sensors)
+    with readable(path):
+        source = _source(path)
+        n = len(source) if limit is None else min(limit, len(source))
+        return _read(source, about, picked, range(n))
 
+
+def pieces(
+    path: str | Path, sensors: tuple[str, ...] | None = None, size: int = PIECE
+) -> Iterator[Dataset]:
+    """The same as `arrays`, `size` examples after the others: for what does not fit in memory."""
+    about, picked = _picked(path, sensors)
+    with readable(path):
+        source = _source(path)
+        for first in range(0, len(source), size):
+            rows = range(first, min(first + size, len(source)))
+            yield _read(source, about, picked, rows)
+
+
+def _picked(path, sensors: tuple[str, ...] | None) -> tuple[dict, list[int]]:
+    """The metadata with `sensors` for those that are there, and their places on axis 2."""
     about = info(path)
     wanted = list(about["sensors"] if sensors is None else sensors)
     absent = [s for s in wanted if s not in about["sensors"]]
@@ -223,12 +262,40 @@ def arrays(
         raise UserError(
             f"{path} has no sensor {', '.join(absent)}: there are {', '.join(about['sensors'])}"
         )
-    picked = [about["sensors"].index(s) for s in wanted]
+    return {**about, "sensors": wanted}, [about["sensors"].index(s) for s in wanted]
+
+
+@contextlib.contextmanager
+def readable(path, again: str = "build"):
+    """Say in one sentence that what lies at `path` is damaged, and what to do again."""
     try:
-        out, rest = _read(tfds.builder_from_directory(path), about, picked, limit)
-    except (RuntimeError, OSError, ValueError) as error:  # array_record's words for damage
+        yield
+    except UserError:
+        raise
+    # array_record's and zip's words for damage
+    except (RuntimeError, OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
         why = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} cannot be read ({why}): remove it and build again") from error
+        raise UserError(f"{path} cannot be read ({why}): remove it and {again} again") from error
+
+
+def _source(path):
+    """The examples of a data set, by number."""
+    import tensorflow_datasets as tfds
+
+    return tfds.builder_from_directory(path).as_data_source(split=SPLIT)
+
+
+def _read(source, about: dict, picked: list[int], rows: range) -> Dataset:
+    """These examples of `source`, of the sensors at the places `picked`."""
+    shape = (len(rows), about["window"], len(picked), 3)
+    out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
+    rest = []
+    for first in range(0, len(rows), PIECE):
+        some = list(rows[first : first + PIECE])
+        for i, example in enumerate(source.__getitems__(some), first):
+            out["acc"][i] = example.pop("acc")[:, picked]
+            out["gyr"][i] = example.pop("gyr")[:, picked]
+            rest.append(example)
     strings = {k: np.array([e[k].decode() for e in rest], dtype=str) for k in STRINGS}
     return Dataset(
         **out,
@@ -236,24 +303,8 @@ def arrays(
         length=np.array([e["length"] for e in rest], np.int32),
         start=np.array([e["start"] for e in rest], np.float32),
         target=np.stack([e["target"] for e in rest]) if about["targets"] else None,
-        info={**about, "sensors": wanted},
+        info=about,
     )
-
-
-def _read(builder, about: dict, picked: list[int], limit: int | None) -> tuple[dict, list[dict]]:
-    """acc and gyr of the picked sensors as arrays, and what else each example has."""
-    source = builder.as_data_source(split=SPLIT)
-    n = len(source) if limit is None else min(limit, len(source))
-    shape = (n, about["window"], len(picked), 3)
-    out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
-    rest = []
-    for first in range(0, n, 1024):
-        rows = range(first, min(first + 1024, n))
-        for i, example in zip(rows, source.__getitems__(list(rows)), strict=True):
-            out["acc"][i] = example.pop("acc")[:, picked]
-            out["gyr"][i] = example.pop("gyr")[:, picked]
-            rest.append(example)
-    return out, rest
 
 
 def reference(name: str, options: dict) -> str:

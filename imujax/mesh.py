@@ -42,7 +42,7 @@ def pieces(x, size: int, mesh):
     return _second(cut.reshape(cut.shape[0], -1, *x.shape[1:]), mesh)
 
 
-def joined(x, mesh):
+def rejoined(x, mesh):
     """The array [B, ...] of which `pieces` has made x [k, n * size, ...]."""
     cut = _second(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:]).swapaxes(0, 1)
     return jax.lax.with_sharding_constraint(cut.reshape(-1, *x.shape[2:]), split(mesh))
@@ -82,6 +82,26 @@ def call(mesh, function, *arguments):
         return jax.block_until_ready(function(*arguments))
     finally:
         jax.config.update(name, least)
+
+
+def mine(mesh, count: int) -> np.ndarray:
+    """Which of `count` rows that are shared out over the devices lie on those of this process."""
+    places = split(mesh).addressable_devices_indices_map((count,)).values()
+    return np.unique(np.concatenate([np.arange(count)[index] for index in places]))
+
+
+def joined(tree, mesh, count: int):
+    """Global arrays of `count` rows, shared out over the devices, from each process's `mine`."""
+    rows, sharding = mine(mesh, count), split(mesh)
+
+    def place(x):
+        def part(index):
+            first = np.searchsorted(rows, index[0].start or 0)
+            return x[first : first + count // mesh.size]
+
+        return jax.make_array_from_callback((count, *x.shape[1:]), sharding, part)
+
+    return jax.tree.map(place, tree)
 
 
 def described(tree, sharding):

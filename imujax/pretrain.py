@@ -5,7 +5,6 @@ batch and every random number is a function of the seed and the step, so a resum
 same steps as one that was never stopped.
 """
 
-import dataclasses
 import functools
 import json
 import math
@@ -18,14 +17,25 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import contrastive, datasets, flops, log, mesh, optim, relations, samples, towers
+from imujax import (
+    blocks,
+    contrastive,
+    datasets,
+    flops,
+    log,
+    mesh,
+    optim,
+    relations,
+    samples,
+    towers,
+)
 from imujax.checkpoint import Checkpoints
 from imujax.errors import UserError
 
 STREAM = 8  # keeps the keys of the simulated people apart from those of the steps
 SCALE = "log_scale"  # the parameter of a learned temperature
 SHARPEST = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
-WATCHED = 4096  # held-out samples that the monitor looks at, at most
+WATCHED = 4096  # sensor-windows that the monitor looks at, at most
 AT_ONCE = 10  # steps in one call on an accelerator
 
 
@@ -79,7 +89,7 @@ def embed(config, where, full: bool):
         parts = {name: batch[name] for name in ("acc", "gyr", "length")}
         parts = jax.tree.map(lambda x: mesh.pieces(x, config.microbatch, where), parts)
         z = jax.lax.map(encode, parts)
-        return jax.tree.map(lambda x: mesh.joined(x, where), z), stats
+        return jax.tree.map(lambda x: mesh.rejoined(x, where), z), stats
 
     return pieces if config.microbatch else whole
 
@@ -143,7 +153,7 @@ def make_monitor(config, scale, full: bool):
     @jax.jit
     def monitor(state, data, rows):
         still = config.copy_and_resolve_references()
-        still.rotation = 0.0
+        still.update(samples.STILL)
         batch = samples.batch_of(data, rows, jax.random.key(0), still, scale)
         length = None if full else batch["length"]
         z = tower.apply(
@@ -206,7 +216,7 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
         if "stream" in config:
             source = simulated(config, seed, where)
         else:
-            source = stored(config, paths, seed, where)
+            source = (stored if config.resident else streamed)(config, paths, seed, where)
         card = {
             "settings": settings, "net": settings["net"], "scales": source.scale,
             "counts": source.counts, "rate": config.rate, "window": config.window,
@@ -220,15 +230,15 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
 class Source(NamedTuple):
     """Where batches come from.
 
-    batch: of a step, the sensor-windows on the device {acc, gyr [M, L, 3], length and ids [M]} and
-    the numbers [B] of those to take; watch: the same for the monitor; full: whether every window is
-    whole; scale, counts, sensors: for the checkpoint's card.  batches: of a step and so many, the
-    same with numbers [n, B]; None where the steps do not share their sensor-windows.
+    batch: of a step, sensor-windows on the device {acc, gyr [M, L, 3], length and ids [M]} and the
+    numbers [B] of those to take, None for all; batches: of a step and so many, the same with
+    numbers [n, B], None where the steps do not share their sensor-windows; watch: a batch for the
+    monitor; full: whether every window is whole; scale, counts, sensors: for the checkpoint's card.
     """
 
-    batch: Callable[[int], tuple[dict, jax.Array]]
+    batch: Callable[[int], tuple[dict, jax.Array | None]]
     batches: Callable[[int, int], tuple[dict, jax.Array]] | None
-    watch: tuple[dict, jax.Array]
+    watch: tuple[dict, jax.Array | None]
     full: bool
     scale: dict
     counts: dict
@@ -238,35 +248,81 @@ class Source(NamedTuple):
 def stored(config, paths, seed: int, where) -> Source:
     """The data sets at `paths`, kept on the device; some subjects are held out for the monitor."""
     every, counts = samples.load(paths, config)
-    held = samples.monitored(every, config.monitor, seed)
-    ours = every.take(~held)
-    watch = every.take(held) if held.any() else ours
-    if len(ours) < config.batch:
-        raise UserError(
-            f"a batch of {config.batch} is larger than the {len(ours)} sensor-windows of "
-            f"{', '.join(map(str, paths))}; lower batch"
-        )
-    order = samples.Order(ours.window, config.batch, seed, config.grouped)
-    count = min(config.batch, len(watch), WATCHED)
-    watched = samples.Order(watch.window, count, seed, config.grouped).rows(0)
-    put = functools.partial(mesh.put, sharding=mesh.replicated(where))
-    data, watch_data = (
-        put({field.name: getattr(part, field.name) for field in dataclasses.fields(part)})
-        for part in (ours, watch)
-    )
+    held = samples.monitored(every.subject, config.monitor, seed)
+    watched = held if held.any() else ~held
+    ours, watch = every.take(~held), every.take(watched)
+    _enough(len(ours), config, paths)
 
-    def batches(first: int, count: int):
-        return data, put(np.stack([order.rows(first + k) for k in range(count)]))
+    def order(mask, batch):
+        if config.order == "windows":
+            return samples.Order(every.window[mask], batch, seed, config.grouped)
+        begin = blocks.starts(every.subject)
+        count = np.diff(begin, append=len(every))
+        return blocks.Order(count[mask[begin]], batch, seed)
+
+    count = min(config.batch, WATCHED, len(watch))
+    put = functools.partial(mesh.put, sharding=mesh.replicated(where))
+    data, watch_data = (put(vars(part)) for part in (ours, watch))
+    chosen = order(~held, config.batch)
+
+    def numbers(first: int, count: int) -> np.ndarray:
+        return np.stack([chosen.rows(first + k) for k in range(count)]).astype(np.int32)
 
     return Source(
-        batch=lambda step: (data, put(order.rows(step))),
-        batches=batches,
-        watch=(watch_data, put(watched)),
-        full=all(bool((part.length >= config.window).all()) for part in (ours, watch)),
+        batch=lambda step: (data, put(numbers(step, 1)[0])),
+        batches=lambda step, count: (data, put(numbers(step, count))),
+        watch=(watch_data, put(order(watched, count).rows(0).astype(np.int32))),
+        full=bool((every.length >= config.window).all()),
         scale=samples.scales(ours.acc, ours.gyr, ours.length),
         counts=counts,
-        sensors={s for path in paths for s in datasets.info(path)["sensors"]},
+        sensors=_sensors(paths),
     )
+
+
+def streamed(config, paths, seed: int, where) -> Source:
+    """The data sets at `paths`, read from the disk batch by batch; every process reads its part.
+
+    The same batches as those of `stored` in the order "blocks", to the last bit.
+    """
+    folder = blocks.pack(paths, config)
+    known = blocks.table(folder)
+    held = samples.monitored(known.subject, config.monitor, seed)
+    watched = held if held.any() else ~held
+    _enough(known.count[~held].sum(), config, paths)
+    rows = mesh.mine(where, config.batch)
+    # A batch may end one shuffle window and begin the next; its parts' edges move a little.
+    cache = 2 * math.ceil(blocks.GROUP * len(rows) / config.batch) + 8
+    reader = blocks.Reader(folder, known, ~held, cache)
+    order = blocks.Order(known.count[~held], config.batch, seed)
+    batches = blocks.Batches(reader, order, rows, config.steps)
+    count = min(config.batch, WATCHED, int(known.count[watched].sum()))
+    watch = blocks.Reader(folder, known, watched, cache).take(
+        blocks.Order(known.count[watched], count, seed).rows(0)
+    )
+    return Source(
+        batch=lambda step: (mesh.joined(batches(step), where, config.batch), None),
+        batches=None,
+        watch=(mesh.put(watch, mesh.replicated(where)), None),
+        full=bool((known.shortest >= config.window).all()),
+        scale=known.scales(~held),
+        counts={
+            "samples": int(known.count.sum()),
+            "dropped without motion": int(known.dropped),
+        },
+        sensors=_sensors(paths),
+    )
+
+
+def _enough(count: int, config, paths):
+    if count < config.batch:
+        raise UserError(
+            f"a batch of {config.batch} is larger than the {count} sensor-windows of "
+            f"{', '.join(map(str, paths))}; lower batch"
+        )
+
+
+def _sensors(paths) -> set[str]:
+    return {sensor for path in paths for sensor in datasets.info(path)["sensors"]}
 
 
 def simulated(config, seed: int, where) -> Source:

@@ -5,6 +5,7 @@ Host arrays and pure functions; pretrain.py trains on them, finetune.py borrows 
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +13,6 @@ import numpy as np
 
 from imujax import datasets, windows
 from imujax.errors import UserError
-
-IDS = ("window", "recording", "subject", "sensor", "start")  # what relations.py compares
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,31 +40,40 @@ class Samples:
 
 
 def load(paths, config) -> tuple[Samples, dict]:
-    """Fold the sensors of one or more data sets into samples -> (samples, counts).
+    """All samples of one or more data sets -> (samples, counts); see `pieces`."""
+    found, dropped = zip(*pieces(paths, config), strict=True)
+    samples = joined(found)
+    return samples, {"samples": len(samples), "dropped without motion": sum(dropped)}
+
+
+def joined(parts) -> Samples:
+    """Samples one after the other."""
+    names = [field.name for field in dataclasses.fields(Samples)]
+    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def pieces(paths, config) -> Iterator[tuple[Samples, int]]:
+    """Fold the sensors of data sets into samples, piece by piece -> (samples, how many dropped).
 
     config: rate [Hz] and window [samples] that the sets must offer, sensors (empty for all) and
-    motion [m/s^2], the least mean SD of a sensor's acceleration for its sample to be kept.
-    Raises UserError where a set does not fit.
+    motion [m/s^2], the least mean SD of a sensor's acceleration for its sample to be kept.  L is
+    that of the shortest windows.  Raises UserError where a set does not fit.
     """
-    parts, offset, dropped = [], {"window": 0, "recording": 0, "subject": 0, "sensor": 0}, 0
+    sets = [datasets.info(path) for path in paths]
+    for path, about in zip(paths, sets, strict=True):
+        fits(about, path, config.rate, config.window)
+    span = min(about["window"] for about in sets)
+    offset = dict.fromkeys(("window", "recording", "subject", "sensor"), 0)
     for path in paths:
-        data = datasets.arrays(path, sensors=tuple(config.sensors) or None)
-        fits(data, path, config.rate, config.window)
-        part = _fold(data, offset)
-        moving = motion(data).reshape(-1) >= config.motion
-        dropped += int((~moving).sum())
-        parts.append(part.take(moving))
-        offset = {name: int(getattr(part, name).max()) + 1 for name in offset}
-    span = min(part.acc.shape[1] for part in parts)
-    joined = {}
-    for field in dataclasses.fields(Samples):
-        columns = [getattr(part, field.name) for part in parts]
-        if field.name in ("acc", "gyr"):
-            columns = [column[:, :span] for column in columns]
-        joined[field.name] = np.concatenate(columns)
-    joined["length"] = np.minimum(joined["length"], span)
-    samples = Samples(**joined)
-    return samples, {"samples": len(samples), "dropped without motion": dropped}
+        recordings: dict[str, int] = {}
+        for data in datasets.pieces(path, sensors=tuple(config.sensors) or None):
+            part = _fold(data, offset, recordings, span)
+            offset["window"] += len(data.acc)
+            moving = motion(data).reshape(-1) >= config.motion
+            yield part.take(moving), int((~moving).sum())
+        offset["recording"] += len(recordings)
+        offset["subject"] += len(data.info["subjects"])
+        offset["sensor"] += len(data.info["sensors"])
 
 
 def motion(data) -> np.ndarray:
@@ -77,46 +85,51 @@ def motion(data) -> np.ndarray:
     return found
 
 
-def fits(data, path, rate: float, window: int):
-    """Raise UserError unless the data set has this rate [Hz] and windows at least this long."""
-    if abs(data.info["rate"] - rate) > 1e-6 * rate:
+def fits(about: dict, path, rate: float, window: int):
+    """Raise UserError unless the data set, of which its info tells, has this rate [Hz] and windows
+    at least this long."""
+    if abs(about["rate"] - rate) > 1e-6 * rate:
         raise UserError(
-            f"{path} holds data at {data.info['rate']:g} Hz but the configuration wants {rate:g}; "
+            f"{path} holds data at {about['rate']:g} Hz but the configuration wants {rate:g}; "
             f"build it again with --rate {rate:g}"
         )
-    if data.acc.shape[1] < window:
+    if about["window"] < window:
         raise UserError(
-            f"{path} holds windows of {data.acc.shape[1]} samples but the configuration wants "
+            f"{path} holds windows of {about['window']} samples but the configuration wants "
             f"{window}; build it again with --window {window}"
         )
 
 
-def _fold(data, offset) -> Samples:
-    """[N, L, S, 3] -> [N * S, L, 3], the sensors of a window next to each other."""
+def _fold(data, offset: dict, recordings: dict, span: int) -> Samples:
+    """[N, L, S, 3] -> [N * S, span, 3], the sensors of a window next to each other.
+
+    Subjects are numbered in the order of their names, recordings (numbered so far in `recordings`)
+    as they come.
+    """
     count, _, sensors, _ = data.acc.shape
-
-    def codes(labels, name):
-        return np.unique(labels, return_inverse=True)[1].astype(np.int32) + offset[name]
-
-    recordings = np.char.add(np.char.add(data.subject, "/"), data.recording)
+    names = np.char.add(np.char.add(data.subject, "/"), data.recording)
+    numbers = [recordings.setdefault(name, len(recordings)) for name in names.tolist()]
     ids = {
-        "window": np.arange(count, dtype=np.int32) + offset["window"],
-        "recording": codes(recordings, "recording"),
-        "subject": codes(data.subject, "subject"),
-        "start": data.start,
-        "length": data.length,
+        "window": np.arange(count) + offset["window"],
+        "recording": np.array(numbers) + offset["recording"],
+        "subject": np.searchsorted(data.info["subjects"], data.subject) + offset["subject"],
     }
+    ids = {name: values.astype(np.int32) for name, values in ids.items()}
+    ids |= {"start": data.start, "length": np.minimum(data.length, span)}
     return Samples(
-        acc=np.moveaxis(data.acc, 2, 1).reshape(count * sensors, -1, 3),
-        gyr=np.moveaxis(data.gyr, 2, 1).reshape(count * sensors, -1, 3),
-        sensor=np.tile(np.arange(sensors, dtype=np.int32), count) + offset["sensor"],
+        acc=np.moveaxis(data.acc[:, :span], 2, 1).reshape(count * sensors, -1, 3),
+        gyr=np.moveaxis(data.gyr[:, :span], 2, 1).reshape(count * sensors, -1, 3),
+        sensor=np.tile(np.arange(sensors, dtype=np.int32), count) + np.int32(offset["sensor"]),
         **{name: np.repeat(values, sensors) for name, values in ids.items()},
     )
 
 
-def monitored(samples: Samples, share: float, seed: int) -> np.ndarray:
-    """Mask [M] of the samples of the subjects held out to watch the training (rounded up)."""
-    subjects = np.unique(samples.subject)
+def monitored(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Mask of what belongs to the subjects held out to watch the training (rounded up).
+
+    subject [M]: whose each sample, or block of samples, is.
+    """
+    subjects = np.unique(subject)
     count = int(np.ceil(share * len(subjects))) if share else 0
     if count >= len(subjects):
         raise UserError(
@@ -124,7 +137,7 @@ def monitored(samples: Samples, share: float, seed: int) -> np.ndarray:
             "data; lower it"
         )
     held = np.random.default_rng([seed, 1]).permutation(subjects)[:count]
-    return np.isin(samples.subject, held)
+    return np.isin(subject, held)
 
 
 def scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
@@ -181,23 +194,51 @@ class Order:
         return np.concatenate(found).astype(np.int32)
 
 
-def batch_of(data: dict, rows, key, config, scale) -> dict:
-    """Gather and cut one batch on the device.
+# The settings with which batch_of only cuts.
+STILL = {"rotation": 0.0, "gain": 0.0, "noise": (0.0, 0.0)}
 
-    data: acc, gyr [M, L, 3], length [M] and ids [M].  Each sample is cut to config.window at a
-    random place of its valid part, rotated by a random angle of at most config.rotation degrees
-    about a random axis (both modalities alike), and standardised.
-    -> acc, gyr [B, T, 3], length and the ids [B].
+
+def batch_of(data: dict, rows, key, config, scale) -> dict:
+    """Cut one batch on the device, augment and standardise it.
+
+    data: acc, gyr [M, L, 3], length [M] and more entries [M], which go along; rows [B]: which of
+    the samples, None where data is the batch.  Each sample is cut to config.window at a random
+    place of its valid part: with longer windows in the data set that is the shift in time.  Then
+
+    rotation: it is turned by a random angle of at most so many degrees about a random axis, both
+        modalities alike
+    gain: each modality is multiplied by a factor of its own, uniform in 1 -+ gain
+    noise: white noise of these SDs [m/s^2, rad/s] is added
+
+    -> acc, gyr [B, T, 3], length [B] and the other entries [B].
     """
-    place, turn = jax.random.split(key)
-    length = data["length"][rows]
-    room = jnp.maximum(length - config.window, 0)
-    begin = jax.random.randint(place, rows.shape, 0, room + 1)
+    place, turn, scaled, hiss = jax.random.split(key, 4)
+    batch = {name: x for name, x in data.items() if name not in ("acc", "gyr")}
+    if rows is not None:
+        batch = {name: x[rows] for name, x in batch.items()}
+    room = jnp.maximum(batch["length"] - config.window, 0)
+    begin = jax.random.randint(place, room.shape, 0, room + 1)
     at = begin[:, None] + jnp.arange(config.window)  # [B, T]
-    acc, gyr = (data[name][rows[:, None], at] for name in ("acc", "gyr"))
-    acc, gyr = standardise(*turned(turn, acc, gyr, config.rotation), scale)
-    ids = {name: data[name][rows] for name in data.keys() & set(IDS)}
-    return {"acc": acc, "gyr": gyr, "length": jnp.minimum(length, config.window), **ids}
+    pair = turned(turn, *(_cut(data[name], rows, at) for name in ("acc", "gyr")), config.rotation)
+    if config.gain:
+        change = config.gain * jax.random.uniform(scaled, (2, len(at), 1, 1), minval=-1.0)
+        pair = [x * (1 + by) for x, by in zip(pair, change, strict=True)]
+    if any(config.noise):
+        pair = [
+            x + sd * jax.random.normal(k, x.shape)
+            for x, sd, k in zip(pair, config.noise, jax.random.split(hiss), strict=True)
+        ]
+    acc, gyr = standardise(*pair, scale)
+    length = jnp.minimum(batch["length"], config.window)
+    return batch | {"acc": acc, "gyr": gyr, "length": length}
+
+
+def _cut(x, rows, at):
+    """x [M, L, 3], rows [B] or None, at [B, T] -> [B, T, 3]."""
+    if rows is not None:
+        return x[rows[:, None], at]
+    # Along the second axis alone, so that nothing moves between the devices that share the first.
+    return x if x.shape[1] == at.shape[1] else jnp.take_along_axis(x, at[:, :, None], axis=1)
 
 
 def turned(key, acc, gyr, degrees: float):

@@ -10,6 +10,7 @@ from imujax import datasets
 from imujax.errors import UserError
 
 LOSSES = ("symmetric", "one_sided")
+ORDERS = ("windows", "blocks")
 
 
 def check(config):
@@ -22,6 +23,14 @@ def check(config):
                 f"encoders.{name}.data must name data sets to train on, or be empty and `stream` "
                 "say what is simulated"
             )
+        _known(f"encoders.{name}.order", spec.order, ORDERS)
+        if not spec.resident and (spec.order != "blocks" or not spec.data):
+            raise UserError(
+                f"encoders.{name}.resident is False: data sets that are read batch by batch need "
+                "order='blocks'"
+            )
+        if spec.grouped and spec.order != "windows":
+            raise UserError(f"encoders.{name}.grouped is True, which needs order='windows'")
         for key in spec.data:
             _known(f"encoders.{name}.data", key, config.data_sets)
     for name, spec in config.tasks.items():

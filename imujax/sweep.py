@@ -41,7 +41,7 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
         raise UserError(f"{data_path} has no target: a task needs a labelled data set")
     found = {key: encoder.load(encoders[key]) for key in {a.encoder for a in config.arms.values()}}
     for key, trained in found.items():
-        samples.fits(data, data_path, trained.rate, 1)
+        samples.fits(data.info, data_path, trained.rate, 1)
         usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
         "seed": seed, "data": [datasets.fingerprint(data_path)],

@@ -121,7 +121,7 @@ def test_two_builds_of_one_data_set_do_not_meet(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
     folder = tmp_path / "data" / "sisfall" / "100hz_w128_s128"
     folder.mkdir(parents=True)
-    with datasets._alone(folder), pytest.raises(UserError, match="another build"):
+    with datasets.alone(folder), pytest.raises(UserError, match="another build"):
         datasets.build("sisfall", raw, tmp_path / "data")
 
 

@@ -1,5 +1,7 @@
 """Pre-training: samples, order, cutting, and runs that are stopped, moved and watched."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,8 @@ def made_up(count=40, sensors=3, seed=0) -> datasets.Dataset:
         gyr=rng.normal(size=(count, 48, sensors, 3)).astype(np.float32),
         length=np.full(count, 48, np.int32), subject=names, recording=names,
         activity=names, condition=names, start=np.arange(count, dtype=np.float32), target=None,
-        info={"rate": 100.0, "sensors": ["a", "b", "c"][:sensors], "targets": []},
+        info={"rate": 100.0, "sensors": ["a", "b", "c"][:sensors], "targets": [], "window": 48,
+              "subjects": sorted(set(names.tolist()))},
     )  # fmt: skip
 
 
@@ -40,7 +43,16 @@ def test_samples_are_the_sensors_of_each_window(monkeypatch):
     sets = {"one": made_up(), "two": made_up(count=7, sensors=1, seed=1)}
     still = sets["one"].acc[3, :, 1]
     still[:] = [0, 9.81, 0]  # a sensor that does not move in one window
-    monkeypatch.setattr(datasets, "arrays", lambda path, sensors: sets[path])
+
+    def pieces(path, sensors, size=16):
+        for first in range(0, len(sets[path].acc), size):
+            yield dataclasses.replace(sets[path], **{
+                name: getattr(sets[path], name)[first : first + size]
+                for name in ("acc", "gyr", "length", "start", *datasets.STRINGS)
+            })  # fmt: skip
+
+    monkeypatch.setattr(datasets, "info", lambda path: sets[path].info)
+    monkeypatch.setattr(datasets, "pieces", pieces)
     folded, counts = samples.load(["one", "two"], settings(motion=0.3))
     assert counts == {"samples": 40 * 3 + 7 - 1, "dropped without motion": 1}
     row = 3 * 5 + 2 - 1  # window 5, sensor 2, one sample left out before it
@@ -92,6 +104,33 @@ def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
         np.linalg.norm(turned["acc"], axis=-1), np.linalg.norm(acc, axis=-1), rtol=1e-5
     )
     assert np.abs(np.asarray(turned["acc"]) - acc).max() > 1
+
+
+def test_gain_and_noise_are_those_of_the_settings_and_of_the_key():
+    count, span = 400, 64
+    acc = np.ones((count, span, 3), np.float32)
+    data = {"acc": acc, "gyr": 3 * acc, "length": np.full(count, span, np.int32)}
+    scale = {"acc": {"mean": 1.0, "sd": 2.0}, "gyr": {"mean": 3.0, "sd": 4.0}}
+
+    def change(seed=0, **changes):
+        made = samples.batch_of(
+            data, jnp.arange(count), jax.random.key(seed), settings(window=span, **changes), scale
+        )
+        return np.asarray(made["acc"]) * 2, np.asarray(made["gyr"]) * 4 / 3  # over the signal
+
+    acc, gyr = change(gain=0.1)
+    factors = np.stack([acc[:, 0, 0], gyr[:, 0, 0]])
+    assert np.ptp(acc, axis=(1, 2)).max() < 1e-6  # one factor for a sample and modality
+    assert 0.095 < factors.max() <= 0.1 + 1e-6 and -0.095 > factors.min() >= -0.1 - 1e-6
+    assert abs(factors.mean()) < 0.01 and abs(factors.std() - 0.1 / np.sqrt(3)) < 0.003
+    assert abs(np.corrcoef(factors)[0, 1]) < 0.2
+    acc, gyr = change(noise=(0.5, 0.06))
+    assert acc.std() == pytest.approx(0.5, rel=0.02) and gyr.std() == pytest.approx(0.02, rel=0.02)
+    assert abs(np.corrcoef(acc.ravel(), gyr.ravel())[0, 1]) < 0.02
+    assert abs(np.corrcoef(acc[:, 1:].ravel(), acc[:, :-1].ravel())[0, 1]) < 0.02  # white
+    np.testing.assert_array_equal(change(noise=(0.5, 0.06))[0], acc)
+    assert (change(seed=1, noise=(0.5, 0.06))[0] != acc).any()
+    assert np.abs(change(**samples.STILL)).max() == 0
 
 
 def test_rotations_are_rotations_of_at_most_the_angle():
