@@ -8,6 +8,9 @@
                                                       stream against the step that it feeds
     python launch/bench.py stream                     sensor-windows that are read from blocks
 
+    python launch/bench.py memory                     what loss and step of large batches take, by
+                                                      the compiled programs' own account
+
 launch/bench_step.py times the training step beside PyTorch.
 """
 
@@ -216,6 +219,46 @@ def stream(count: int = 512, steps: int = 40):
           "gathered on the device 1,300,000")  # fmt: skip
 
 
+def memory():
+    """Temporary memory of loss and slopes, dense and tiled, and of a step in microbatches.
+
+    Nothing is run: the compiled program says what it takes.
+    """
+    import jax
+    import jax.numpy as jnp
+
+    from imujax import logsums, mesh, pretrain, relations, resnet
+    from imujax.configs import common
+
+    how = logsums.How(True, True, relations.items({}))
+    for form, batches in (("dense", (2**14, 2**16)), ("tiled", (2**14, 2**16, 2**18, 2**20))):
+
+        def total(z_acc, z_gyr, window, form=form):
+            ids = {"window": window}
+            return sum(x.sum() for x in logsums.logsums(z_acc, z_gyr, ids, 0.1, how, None, form))
+
+        for batch in batches:
+            z = jax.ShapeDtypeStruct((batch, 128), jnp.float32)
+            window = jax.ShapeDtypeStruct((batch,), jnp.int32)
+            made = jax.jit(jax.grad(total, argnums=(0, 1))).lower(z, z, window).compile()
+            print(f"loss and slopes, {form}, {batch:,} pairs: {_gib(made):.2f} GiB", flush=True)
+    batch, where = 2**16, mesh.make("data", 1)
+    config = common.encoder((), resnet.resnet50(64, "none"), batch=batch, microbatch=256)
+    scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
+    data = {name: jax.ShapeDtypeStruct((batch, 128, 3), jnp.float32) for name in scale}
+    rows = jax.ShapeDtypeStruct((batch,), jnp.int32)
+    data |= {"length": rows, "window": rows}
+    step, _ = pretrain.compiled(pretrain.make_step(config, scale, 0, True, where), where)
+    made = step.lower(jax.eval_shape(lambda: pretrain.init(config, 0)), data, rows).compile()
+    given = made.memory_analysis().argument_size_in_bytes / 2**30
+    print(f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "
+          f"{_gib(made):.2f} GiB and {given:.2f} of state and data; goal 8")  # fmt: skip
+
+
+def _gib(compiled) -> float:
+    return compiled.memory_analysis().temp_size_in_bytes / 2**30
+
+
 def imports():
     """Median of nine fresh processes each; the goal is half a second."""
     empty = spent([sys.executable, "-c", "pass"])
@@ -236,10 +279,10 @@ def spent(command: list[str]) -> float:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=("build", "movi", "study", "import", "simulate", "stream"))
+    alone = {"import": imports, "simulate": simulate, "stream": stream, "memory": memory}
+    parser.add_argument("what", choices=("build", "movi", "study", *alone))
     parser.add_argument("--raw", type=pathlib.Path, help="folder of the raw files")
     args = parser.parse_args()
-    alone = {"import": imports, "simulate": simulate, "stream": stream}
     if args.what not in alone and args.raw is None:
         parser.error(f"{args.what} needs --raw")
     print(machine(), flush=True)
