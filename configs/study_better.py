@@ -14,7 +14,7 @@ from imujax.configs import common, published
 
 SIZES = {
     "full": {"steps": 5000, "finetune": 300},
-    "cores": {"steps": 2000, "finetune": 60},
+    "cores": {"steps": 600, "finetune": 60},
     "tiny": {"steps": 10, "finetune": 10},
 }
 ENCODERS = {"loading_rate": "fast", "peak_force": "fast", "knee_moment": "slow"}

@@ -60,7 +60,8 @@ def put(tree, sharding):
 
     def place(x):
         x = np.asarray(x)
-        return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+        with jax.transfer_guard("allow"):  # this one is meant
+            return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
     return jax.tree.map(place, tree)
 
@@ -99,7 +100,8 @@ def joined(tree, mesh, count: int):
             first = np.searchsorted(rows, index[0].start or 0)
             return x[first : first + count // mesh.size]
 
-        return jax.make_array_from_callback((count, *x.shape[1:]), sharding, part)
+        with jax.transfer_guard("allow"):  # this one is meant
+            return jax.make_array_from_callback((count, *x.shape[1:]), sharding, part)
 
     return jax.tree.map(place, tree)
 

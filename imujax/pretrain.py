@@ -330,11 +330,19 @@ def simulated(config, seed: int, where) -> Source:
     from imujax.simulate import stream
 
     make = stream.maker(config, mesh.replicated(where))
-    every = mesh.put(np.arange(config.batch, dtype=np.int32), mesh.replicated(where))
-    key = jax.random.fold_in(jax.random.key(seed), STREAM)
-    watch = make(jax.random.fold_in(key, 0))
+    put = functools.partial(mesh.put, sharding=mesh.replicated(where))
+    every = put(np.arange(config.batch, dtype=np.int32))
+
+    @functools.partial(jax.jit, out_shardings=mesh.replicated(where))
+    def key(number):
+        return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STREAM), number)
+
+    def people(number: int):
+        return make(key(put(np.uint32(number))))
+
+    watch = people(0)
     return Source(
-        batch=lambda step: (make(jax.random.fold_in(key, step + 1)), every),
+        batch=lambda step: (people(step + 1), every),
         batches=None,
         watch=(watch, every),
         full=True,
@@ -362,12 +370,13 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
     clock, since, now = time.monotonic(), begin, begin
     while now < config.steps:
         ahead = min(every - now % every for every in (config.log_every, config.save_every))
-        if 1 < most <= min(ahead, config.steps - now):
-            state, loss = mesh.call(where, several_of, state, *source.batches(now, most))
-            now += most
-        else:
-            state, loss = mesh.call(where, step_of, state, *source.batch(now))
-            now += 1
+        count = most if most <= min(ahead, config.steps - now) else 1
+        with jax.transfer_guard("disallow"):  # but for what mesh.put sends
+            if count > 1:
+                state, loss = mesh.call(where, several_of, state, *source.batches(now, count))
+            else:
+                state, loss = mesh.call(where, step_of, state, *source.batch(now))
+        now += count
         if now % config.log_every == 0 or now == config.steps:
             values = mesh.fetch({"loss": loss, **monitor(state, *source.watch)})
             speed = (now - since) / (time.monotonic() - clock)
