@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         made.add_argument("--config", required=True, metavar="FILE", help=config)
         if name == "pretrain":
             made.add_argument("--coordinator", metavar="HOST:PORT",
-                              help="of process 0, where SLURM or another launcher does not say")  # fmt: skip
+                              help="where process 0 is, if no launcher says it")  # fmt: skip
             made.add_argument("--processes", metavar="N", help="how many there are; 1: alone")
             made.add_argument("--process", metavar="I", help="which one this is, from 0 on")
     report = verb("report", "figures, tables and page of finished sweeps",
