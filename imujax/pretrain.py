@@ -110,7 +110,8 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
         "seed": seed,
         "data": [datasets.fingerprint(path) for path in paths],
     }
-    same_command(processes.first(lambda: settings), settings)
+    theirs = processes.first(lambda: settings)
+    processes.every(lambda: same_command(theirs, settings))
     with Checkpoints(workdir) as checkpoints:
         done = checkpoints.latest()
         if done is not None:

@@ -7,12 +7,14 @@ Kubernetes); a process that finds nothing is alone.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import signal
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
@@ -26,6 +28,7 @@ from imujax.errors import UserError
 PREEMPTED = 128 + signal.SIGTERM
 FOUND_WITHIN = 300  # s for the processes to find each other
 DONE_WITHIN = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
+GOODBYE = 5  # s that a failing process waits for others that fail
 FIELDS = ("coordinator", "processes", "process")
 
 
@@ -175,10 +178,14 @@ def joined(given: Mapping = {}):
     """
     import jax
 
+    from imujax import mesh  # noqa: F401, sets what devices need before they start
+
     place = find(given)
     if place is None:
         _say(alone_but())
     else:
+        # Over gloo, the collectives of two programs must not overtake each other.
+        jax.config.update("jax_cpu_enable_async_dispatch", False)
         try:
             jax.distributed.initialize(
                 *place, cluster_detection_method="deactivate", initialization_timeout=FOUND_WITHIN
@@ -190,6 +197,11 @@ def joined(given: Mapping = {}):
                 "with the same HOST:PORT, free on the machine of process 0"
             ) from error
     try:
+        if place is not None and jax.default_backend() == "cpu":
+            # Of several CPU processes only number 0 fills the cache, and only it finds something
+            # there.  A program from the cache exchanges arrays in another order than the same
+            # program compiled anew by the others: gloo aborts.
+            jax.config.update("jax_enable_compilation_cache", False)
         wanted = not os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
         if wanted and {"SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
             _say(idle(jax.local_device_count() if jax.default_backend() == "gpu" else 0))
@@ -205,6 +217,11 @@ def joined(given: Mapping = {}):
             traceback.print_exc()
         sys.stdout.flush()
         sys.stderr.flush()
+        # Those that fail too, most likely of the same, meet here: with process 0 goes the service
+        # by which they hear of it, and they would be aborted before they have said why.
+        with contextlib.suppress(RuntimeError):
+            _client().wait_at_barrier("imujax/failed", GOODBYE * 1000)
+            time.sleep(lead())
         os._exit(status)
 
 
@@ -215,12 +232,23 @@ def _say(text: str | None):
 
 def lead() -> bool:
     """Whether this is the process that writes and speaks for all: number 0, or the only one."""
+    return _number() == 0
+
+
+def _number() -> int:
     from jax._src import distributed  # jax.process_index would start the devices
 
-    return distributed.global_state.process_id == 0
+    return distributed.global_state.process_id
 
 
-_firsts = 0  # how often `first` was called: the same number on all processes
+def _client():
+    """What processes leave notes for each other with, None for a process that is alone."""
+    from jax._src import distributed  # jax's own barrier and orbax's give up after minutes
+
+    return distributed.global_state.client
+
+
+_turns = itertools.count()  # numbers the calls of `first` and `every`, alike on all processes
 
 
 def first(make: Callable[[], object]):
@@ -228,14 +256,10 @@ def first(make: Callable[[], object]):
 
     Raises UserError on all processes where process 0 did.
     """
-    from jax._src import distributed  # jax's own barrier and orbax's give up after minutes
-
-    client = distributed.global_state.client
+    client = _client()
     if client is None:
         return make()
-    global _firsts
-    _firsts += 1
-    key = f"imujax/first/{_firsts}"
+    key = f"imujax/first/{next(_turns)}"
     if lead():
         try:
             value = make()
@@ -247,6 +271,25 @@ def first(make: Callable[[], object]):
     if "error" in said:
         raise UserError(f"process 0 has stopped: {said['error']}")
     return said["value"]
+
+
+def every(check: Callable[[], object]):
+    """check() on all processes.  Raises UserError on all of them where one did."""
+    client, mine = _client(), None
+    if client is None:
+        check()
+        return
+    try:
+        check()
+    except UserError as error:
+        mine = str(error)
+    key, number = f"imujax/every/{next(_turns)}", _number()
+    client.key_value_set(f"{key}/{number}", json.dumps([number, mine]))
+    client.wait_at_barrier(key, DONE_WITHIN * 1000)
+    said = sorted(json.loads(value) for _, value in client.key_value_dir_get(key))
+    for other, text in said:
+        if mine or text:
+            raise UserError(mine or f"process {other} has stopped: {text}")
 
 
 class Notice:
