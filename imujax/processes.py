@@ -249,6 +249,7 @@ def _client():
 
 
 _turns = itertools.count()  # numbers the calls of `first` and `every`, alike on all processes
+_asked = itertools.count(1)  # numbers the calls of `reached`: jax means 1 if told before any
 
 
 def first(make: Callable[[], object]):
@@ -300,7 +301,7 @@ class Notice:
     """
 
     def __init__(self):
-        self.heard, self.calls, self.before = False, 0, None
+        self.heard, self.before = False, None
 
     def __enter__(self):
         from jax import distributed
@@ -322,8 +323,7 @@ class Notice:
         """Whether to save and end now; to be called once after each step."""
         from jax.experimental import multihost_utils
 
-        self.calls += 1  # from 1 on: a notice before the first call is meant for call 1
-        return self.heard or multihost_utils.reached_preemption_sync_point(self.calls)
+        return self.heard or multihost_utils.reached_preemption_sync_point(next(_asked))
 
 
 def end(text: str):
