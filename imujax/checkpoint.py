@@ -7,31 +7,50 @@ configuration: network, input scales, sensors, rate, window, full configuration,
 
 import contextlib
 import errno
+import json
 import os
 import pathlib
 import shutil
+import sys
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 from absl import logging
 
+from imujax import processes
 from imujax.errors import UserError
 
 logging.set_verbosity(logging.ERROR)  # orbax reports every save at length
 
 CARD = {"net", "scales", "rate", "window", "settings", "provenance"}  # what a card must have
 FULL = (errno.ENOSPC, errno.EDQUOT)
+HALF = "*.orbax-checkpoint-tmp*"  # what orbax calls a checkpoint that is being written
+UNREADABLE = (AttributeError, KeyError, OSError, TypeError, ValueError)  # raised by damaged files
+
+
+class Manager(ocp.CheckpointManager):
+    """Orbax's, but pretrain's loop alone asks whether to stop: jax takes each question for a step
+    (processes.Notice)."""
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
 
 
 class Checkpoints:
-    """The numbered checkpoints of one folder.  Every process of a run makes one and closes it."""
+    """The numbered checkpoints of one folder, which all processes of a run see.
+
+    Every process makes one, calls its methods alike, and closes it.  What a kill has left
+    half-written is swept, damaged checkpoints are set aside for the newest sound one.
+    """
 
     def __init__(self, folder, keep: int = 2):
         self.folder = pathlib.Path(folder).absolute()
+        processes.first(lambda: mend(self.folder))
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
         with full_disk(self.folder):
-            self.manager = ocp.CheckpointManager(self.folder, options=options)
+            self.manager = Manager(self.folder, options=options)
 
     def __enter__(self):
         return self
@@ -69,12 +88,64 @@ def full_disk(folder: pathlib.Path):
         # tensorstore reports the operating system's words in an error of its own
         if not any(os.strerror(number) in str(error) for number in FULL):
             raise
-        for path in folder.glob("*.orbax-checkpoint-tmp*"):
+        for path in folder.glob(HALF):
             shutil.rmtree(path, ignore_errors=True)
         raise UserError(
             f"the disk of {folder} is full: no checkpoint could be written; free some space and "
             "run the same command again, it goes on from the last good checkpoint"
         ) from error
+
+
+def mend(folder: pathlib.Path):
+    """Sweep what is half-written; rename damaged checkpoints, so that the newest one is sound.
+
+    Says so on stderr.  Raises UserError where no checkpoint is sound.
+    """
+    for path in folder.glob(HALF):
+        shutil.rmtree(path, ignore_errors=True)
+    wrong = {}
+    for path in sorted(folder.glob("[0-9]*"), key=lambda p: int(p.stem), reverse=True):
+        if not path.name.isdigit():
+            continue
+        try:
+            verify(path)
+            break
+        except UNREADABLE as error:
+            wrong[path] = " ".join(str(error).split())[:120]
+    else:
+        if wrong:
+            path, why = next(iter(wrong.items()))
+            raise UserError(
+                f"the checkpoint {path} cannot be read ({why}) and there is no sound one before "
+                f"it; delete {folder} to start from the beginning"
+            )
+    for path, why in wrong.items():
+        aside = path.with_name(f"{path.name}.damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        path.rename(aside)
+        print(
+            f"imujax: the checkpoint {path} cannot be read ({why}): it is now {aside.name}, and "
+            "the one before it is used",
+            file=sys.stderr,
+        )
+
+
+def verify(folder: pathlib.Path):
+    """Read one checkpoint to its last byte; raises one of UNREADABLE where it is damaged.
+
+    Without orbax, which of several processes needs all, and which prints a traceback an array.
+    """
+    notes = [folder / "card" / "metadata", folder / "state" / "_METADATA"]
+    for path in (*notes, *(folder / "state" / "array_metadatas").glob("*")):
+        json.loads(path.read_bytes())
+    store = {"driver": "ocdbt", "base": f"file://{folder}/state/"}
+    keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
+    names = [key.removesuffix(".zarray") for key in keys if key.endswith("/.zarray")]
+    if not names:
+        raise ValueError("state holds no array")
+    for name in names:
+        array = {"driver": "zarr", "kvstore": store | {"path": name}}
+        tensorstore.open(array).result().read().result()
 
 
 def read(folder) -> tuple[dict, dict]:
@@ -94,7 +165,7 @@ def read(folder) -> tuple[dict, dict]:
     newest = folder / str(max(steps))
     try:
         card, state = _read(newest)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"the checkpoint {newest} cannot be read ({' '.join(str(error).split())[:120]}); "
             "delete that folder, the one before it is then the newest"

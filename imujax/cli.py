@@ -71,6 +71,11 @@ def parser() -> argparse.ArgumentParser:
         build_from = (f"{raw}, to build the data sets that are not there yet", False)
         made = verb(name, text, data=(data, True), workdir=(work, True), raw=build_from, **more)
         made.add_argument("--config", required=True, metavar="FILE", help=config)
+        if name == "pretrain":
+            made.add_argument("--coordinator", metavar="HOST:PORT",
+                              help="where process 0 is, if no launcher says it")  # fmt: skip
+            made.add_argument("--processes", metavar="N", help="how many there are; 1: alone")
+            made.add_argument("--process", metavar="I", help="which one this is, from 0 on")
     report = verb("report", "figures, tables and page of finished sweeps",
                   out=("folder to write to, WORKDIR/report by default", False))  # fmt: skip
     report.add_argument("workdirs", metavar="WORKDIR", nargs="+", type=pathlib.Path,
@@ -171,12 +176,22 @@ def run(words: list[str]):
             print(path)
         return
     if args.verb == "pretrain":
-        for path in study.encoders(config, args.data, args.workdir, args.raw).values():
-            print(path)
+        pretrain(args, config)
         return
     checkpoints = study.checkpoints(config, args.workdir, args.checkpoint)
     for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw):
         print(path)
+
+
+def pretrain(args, config):
+    """Pre-train, alone or as one of several processes."""
+    from imujax import processes, study
+
+    given = {name: getattr(args, name) for name in processes.FIELDS}
+    with processes.joined(given):
+        for path in study.encoders(config, args.data, args.workdir, args.raw).values():
+            if processes.lead():
+                print(path)
 
 
 def simulate(args, rest: list[str]):

@@ -36,13 +36,16 @@ def commit() -> str:
 class Lines:
     """Metrics as JSON lines in a file, opened anew for every line: a killed run loses none.
 
-    On resuming, `trim(step)` drops the lines that the resumed run will write again.
+    On resuming, `trim(step)` drops the lines that the resumed run will write again.  mute: write
+    nothing, as all but one of several processes.
     """
 
-    def __init__(self, path):
-        self.path = pathlib.Path(path)
+    def __init__(self, path, mute: bool = False):
+        self.path, self.mute = pathlib.Path(path), mute
 
     def write(self, **values):
+        if self.mute:
+            return
         line = json.dumps({k: v if isinstance(v, (int, str)) else float(v)
                            for k, v in values.items()})  # fmt: skip
         with self.path.open("a", encoding="utf-8") as file:
@@ -60,20 +63,29 @@ class Lines:
 
     def trim(self, step: int):
         """Keep the lines up to and including `step`."""
+        if self.mute:
+            return
         kept = [line for line in self.read() if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
         tables.whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 class Progress:
-    """A bar with rate and time left on a terminal; elsewhere a plain line now and then."""
+    """A bar with rate and time left on a terminal; elsewhere a plain line now and then.
 
-    def __init__(self, total: int, title: str, unit: str, done: int = 0, every: float = 20.0):
+    mute: say nothing, as all but one of several processes.
+    """
+
+    def __init__(
+        self, total: int, title: str, unit: str, done: int = 0, every: float = 20.0,
+        mute: bool = False,
+    ):  # fmt: skip
         self.total, self.title, self.unit, self.done = total, title, unit, done
+        self.mute = mute
         self.first, self.began, self.every = done, time.monotonic(), every
         self.spoke = self.began
         self.bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not mute:
             import tqdm
 
             self.bar = tqdm.tqdm(total=total, initial=done, desc=title, unit=unit, leave=True)
@@ -87,6 +99,8 @@ class Progress:
             self.say(note)
 
     def say(self, note: str):
+        if self.mute:
+            return
         self.spoke = time.monotonic()
         text = f"{self.title}: {self.done}/{self.total} {self.unit}"
         if self.done > self.first:

@@ -115,7 +115,7 @@ def fetch(tree):
     """Arrays of any sharding as NumPy arrays on this host; split ones are gathered."""
 
     def get(x):
-        if x.is_fully_addressable:
+        if x.is_fully_addressable or x.is_fully_replicated:
             return np.asarray(x)
         return np.asarray(jax.jit(lambda y: y, out_shardings=replicated(x.sharding.mesh))(x))
 

@@ -25,6 +25,7 @@ from imujax import (
     log,
     mesh,
     optim,
+    processes,
     relations,
     samples,
     towers,
@@ -198,13 +199,16 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
     config: an encoder section of a configuration (see configs/); where it has `stream`, `paths` is
     empty and the batches are simulated (imujax/simulate/stream.py).  Returns `workdir`.  A finished
     run returns at once, an unfinished one goes on; one that was started with other settings is a
-    UserError that names the first difference.
+    UserError that names the first difference.  SIGTERM ends it after the step under way, which is
+    saved, with SystemExit(143): see processes.Notice.
     """
     workdir = pathlib.Path(workdir)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
         "data": [datasets.fingerprint(path) for path in paths],
     }
+    theirs = processes.first(lambda: settings)
+    processes.every(lambda: same_command(theirs, settings))
     with Checkpoints(workdir) as checkpoints:
         done = checkpoints.latest()
         if done is not None:
@@ -223,7 +227,8 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
             "sensors": sorted(set(config.sensors) or source.sensors),
             "provenance": log.provenance(),
         }  # fmt: skip
-        _loop(config, source, where, seed, checkpoints, card, title)
+        with processes.Notice() as notice:
+            _loop(config, source, where, seed, checkpoints, card, title, notice)
     return workdir
 
 
@@ -355,16 +360,17 @@ def simulated(config, seed: int, where) -> Source:
     )
 
 
-def _loop(config, source: Source, where, seed, checkpoints, card, title):
+def _loop(config, source: Source, where, seed, checkpoints, card, title, notice):
     step_of, several_of = compiled(make_step(config, source.scale, seed, source.full, where), where)
     monitor = make_monitor(config, source.scale, source.full)
     state = mesh.put(init(config, seed), mesh.replicated(where))
     begin = checkpoints.latest() or 0
     if begin:
         state = checkpoints.restore(begin, state)
-    lines = log.Lines(checkpoints.folder / "metrics.jsonl")
+    mute = not processes.lead()
+    lines = log.Lines(checkpoints.folder / "metrics.jsonl", mute)
     lines.trim(begin)
-    progress = log.Progress(config.steps, title, "step", done=begin)
+    progress = log.Progress(config.steps, title, "step", done=begin, mute=mute)
     work = flops.training(config.net, config.window) * config.batch  # of a step
     most = AT_ONCE if source.batches and accelerated() else 1
     clock, since, now = time.monotonic(), begin, begin
@@ -376,7 +382,7 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
                 state, loss = mesh.call(where, several_of, state, *source.batches(now, count))
             else:
                 state, loss = mesh.call(where, step_of, state, *source.batch(now))
-        now += count
+        now, stop = now + count, notice.reached()
         if now % config.log_every == 0 or now == config.steps:
             values = mesh.fetch({"loss": loss, **monitor(state, *source.watch)})
             speed = (now - since) / (time.monotonic() - clock)
@@ -385,13 +391,19 @@ def _loop(config, source: Source, where, seed, checkpoints, card, title):
             progress.update(now - since, f"loss {float(values['loss']):.3f}, retrieval "
                             f"{float(values['retrieval_acc']):.3f}")  # fmt: skip
             clock, since = time.monotonic(), now
-        if now % config.save_every == 0 or now == config.steps:
+        if now % config.save_every == 0 or now == config.steps or stop:
             if not mesh.fetch(finite(state["params"])):
                 raise UserError(
                     f"the weights are no longer finite at step {now}; lower the learning rate, or "
                     "look at the data for values out of range"
                 )
             checkpoints.save(now, state, card)
+        if stop:
+            progress.close()
+            processes.end(
+                f"{title} was told to stop; step {now} of {config.steps} is saved, and the same "
+                "command goes on from there"
+            )
     progress.close()
 
 
@@ -408,6 +420,24 @@ def finite(tree):
 
 def same_settings(old: dict, new: dict, workdir):
     """Raise UserError naming the first setting in which a finished or resumed run differs."""
+    for name, was, now in differences(old, new):
+        raise UserError(
+            f"{workdir} holds a run with {name}={was!r} but the configuration says {now!r}; take "
+            "another --workdir or delete that folder"
+        )
+
+
+def same_command(first: dict, ours: dict):
+    """Raise UserError naming the first setting in which this process differs from process 0."""
+    for name, there, here in differences(first, ours):
+        raise UserError(
+            f"{name} is {here!r} here but {there!r} on process 0; start all processes with the "
+            "same command, code and data"
+        )
+
+
+def differences(old: dict, new: dict):
+    """(name, old value, new value) of each setting in which two trees differ, as JSON has them."""
 
     def flat(tree, name=""):
         if isinstance(tree, dict):
@@ -419,7 +449,4 @@ def same_settings(old: dict, new: dict, workdir):
     old, new = flat(json.loads(json.dumps(old))), flat(json.loads(json.dumps(new)))
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
-            raise UserError(
-                f"{workdir} holds a run with {name}={old.get(name)!r} but the configuration says "
-                f"{new.get(name)!r}; take another --workdir or delete that folder"
-            )
+            yield name, old.get(name), new.get(name)

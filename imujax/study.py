@@ -72,13 +72,18 @@ def data_set(spec, data, raw=None) -> pathlib.Path:
 
 
 def encoders(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
-    """Pre-train the encoders of the configuration -> {name: checkpoint folder}."""
-    from imujax import pretrain
+    """Pre-train the encoders of the configuration -> {name: checkpoint folder}.
+
+    Of several processes number 0 builds the data sets, on a path that all of them see.
+    """
+    from imujax import pretrain, processes
 
     for name, folder in checkpoints(config, workdir).items():
         spec = config.encoders[name]
-        sets = [data_set(config.data_sets[key], data, raw) for key in spec.data]
-        pretrain.train(spec, sets, folder, config.seed, f"pretrain {name}")
+        sets = [config.data_sets[key] for key in spec.data]
+        built = processes.first(lambda sets=sets: [str(data_set(s, data, raw)) for s in sets])
+        paths = [pathlib.Path(path) for path in built]
+        pretrain.train(spec, paths, folder, config.seed, f"pretrain {name}")
     return checkpoints(config, workdir)
 
 

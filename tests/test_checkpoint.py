@@ -75,3 +75,37 @@ def test_a_damaged_checkpoint_and_a_foreign_folder_are_named(tmp_path):
     shutil.rmtree(tmp_path / "cut" / "4" / "state")
     with pytest.raises(UserError, match=r"checkpoint .*4 cannot be read .*delete that folder"):
         checkpoint.read(tmp_path / "cut")
+
+
+DAMAGES = ("card", "state", "state/manifest.ocdbt", "state/_METADATA", "state/d",
+           "state/ocdbt.process_0/d", "state/array_metadatas")  # fmt: skip
+
+
+@pytest.mark.parametrize("where", DAMAGES)
+def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, capsys, where):
+    """Files cut to half: it is named once on stderr, and the one before it is the newest."""
+    with checkpoint.Checkpoints(tmp_path) as saved:
+        for step in (3, 12):
+            large = {"large": jax.random.normal(jax.random.key(step), (64, 64))}
+            saved.save(step, state(step) | {"stats": large}, CARD)
+    path = tmp_path / "12" / where
+    for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    like = state(0) | {"stats": {"large": jnp.zeros((64, 64))}}
+    with checkpoint.Checkpoints(tmp_path) as saved:
+        assert saved.latest() == 3
+        assert (saved.restore(3, like)["params"]["encoder"]["stem"]["kernel"] == 3).all()
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and f"the checkpoint {tmp_path / '12'} cannot be read (" in said[0]
+    assert (tmp_path / "12.damaged").is_dir() and not (tmp_path / "12").exists()
+    shutil.rmtree(tmp_path / "3" / "state")
+    with pytest.raises(UserError, match=r"3 cannot be read .* no sound one before it; delete"):
+        checkpoint.Checkpoints(tmp_path)
+    assert (tmp_path / "3").is_dir()
+
+
+def test_what_a_kill_has_left_half_written_is_swept(tmp_path):
+    (tmp_path / "12.orbax-checkpoint-tmp" / "state").mkdir(parents=True)
+    with checkpoint.Checkpoints(tmp_path) as saved:
+        assert saved.latest() is None
+    assert not list(tmp_path.glob("12*"))
