@@ -20,6 +20,28 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
+@pytest.fixture
+def four_devices():
+    """The batch is split over four devices, as it would be outside the tests."""
+    return True
+
+
+@pytest.fixture(autouse=True)
+def one_device(request, monkeypatch):
+    """Pre-training takes one device, unless a test asks for `four_devices` or for a number.
+
+    Programs with collectives between CPU devices are compiled anew each time (mesh.call), which
+    only the tests that are about them shall wait for.
+    """
+    if "four_devices" in request.fixturenames:
+        return
+    from imujax import mesh
+
+    make = mesh.make
+    usual = {"data": 1, "run": None}
+    monkeypatch.setattr(mesh, "make", lambda axis, number=None: make(axis, number or usual[axis]))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """The folder of real recordings beside the checkout; the test is skipped where it is absent."""

@@ -166,7 +166,9 @@ def run(paths, folder, **changes):
     return [{k: v for k, v in line.items() if k not in timed} for line in lines]
 
 
-def test_streamed_training_is_that_from_memory_to_the_last_bit(sets, tmp_path, monkeypatch):
+def test_streamed_training_is_that_from_memory_to_the_last_bit(
+    sets, tmp_path, monkeypatch, four_devices
+):
     monkeypatch.setattr(blocks, "SIZE", 16)
     monkeypatch.setattr(blocks, "GROUP", 8)
     memory = run(sets, tmp_path / "memory", resident=True)
@@ -186,7 +188,7 @@ def test_streamed_training_is_that_from_memory_to_the_last_bit(sets, tmp_path, m
 
 def test_a_batch_as_it_is_read_is_cut_like_one_that_is_gathered_and_moves_nothing(sets):
     every, _ = samples.load(sets[1:], settings())
-    where = mesh.make("data")
+    where = mesh.make("data", 4)
     host = vars(every.take(np.arange(64)))
     data, batch = mesh.put(host, mesh.replicated(where)), mesh.joined(host, where, 64)
     assert len(batch["acc"].sharding.device_set) == 4

@@ -160,7 +160,7 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
     assert (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns == before
 
 
-def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch):
+def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch, four_devices):
     straight = run(moves, tmp_path / "straight", rotation=20.0, save_every=6)
     real = pretrain.Checkpoints.save
 
@@ -285,7 +285,7 @@ def test_the_studys_own_setting_runs(moves, tmp_path):
     assert np.isfinite(lines[-1]["loss"])
 
 
-def test_mistakes_are_one_sentence(moves, tmp_path):
+def test_mistakes_are_one_sentence(moves, tmp_path, four_devices):
     def says(words, **changes):
         with pytest.raises(UserError, match=words):
             run(moves, tmp_path / "wrong", **changes)
