@@ -107,9 +107,9 @@ def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
 
     for module in (cloud_tpu_cluster, cluster):
         monkeypatch.setattr(module, "running_in_cloud_tpu_vm", True)
-    environ(TPU_WORKER_HOSTNAMES="localhost,b,c,d", TPU_WORKER_ID="2",
+    environ(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost,b,c,d", TPU_WORKER_ID="2",
             MEGASCALE_COORDINATOR_ADDRESS="localhost", MEGASCALE_NUM_SLICES="1",
-            MEGASCALE_SLICE_ID="0", TPU_SKIP_MDS_QUERY="1")  # fmt: skip
+            MEGASCALE_SLICE_ID="0")  # fmt: skip
     assert processes.find() == ("localhost:8482", 4, 2, None)
 
 
