@@ -113,3 +113,9 @@ def study(folder: pathlib.Path) -> dict:
 
 def lines(path: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def untimed(lines: list[dict]) -> list[dict]:
+    """Lines of metrics without what depends on the clock."""
+    timed = ("windows_per_s", "tflop_per_s")
+    return [{name: value for name, value in line.items() if name not in timed} for line in lines]

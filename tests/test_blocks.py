@@ -161,9 +161,8 @@ def test_processes_share_a_batch_and_read_their_part(sets, monkeypatch):
 
 
 def run(paths, folder, **changes):
-    lines = people.lines(pretrain.train(settings(**changes), paths, folder) / "metrics.jsonl")
-    timed = ("windows_per_s", "tflop_per_s")
-    return [{k: v for k, v in line.items() if k not in timed} for line in lines]
+    done = pretrain.train(settings(**changes), paths, folder)
+    return people.untimed(people.lines(done / "metrics.jsonl"))
 
 
 def test_streamed_training_is_that_from_memory_to_the_last_bit(

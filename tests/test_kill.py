@@ -49,7 +49,7 @@ def words(place, work, *more):
 def lines(work) -> list[dict]:
     """The metrics of a run so far, without its speed."""
     file = work / "encoders" / "small" / "metrics.jsonl"
-    return [{k: v for k, v in line.items() if k != "windows_per_s"} for line in people.lines(file)]
+    return people.untimed(people.lines(file))
 
 
 def count(work) -> int:
