@@ -16,6 +16,7 @@ from imujax import mesh, optim, samples, towers
 from imujax.errors import UserError
 
 BLOCK = 256  # examples that are estimated at once
+ROUNDING = 4 * float(np.finfo(np.float32).eps)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,8 +97,11 @@ def train_head(lane, features, target):
 
     features [N, F].  They are standardised with mean and SD of the lane's training examples alone,
     and so is the label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in
-    the space of features, or in that of examples where these are fewer.  A feature that is constant
-    here but for rounding is left out.  The head acts on the features as they are given.
+    the space of features, or in that of examples where these are fewer.  The penalty is never below
+    ROUNDING of the summed variance of the features: single precision cannot tell a smaller one from
+    none, and the solution of a batch of features that depend on each other would not be finite.  A
+    feature that is constant here but for rounding is left out.  The head acts on the features as
+    they are given.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
     count = lane["count"]
@@ -112,7 +116,9 @@ def train_head(lane, features, target):
     y = (target[lane["train"]] - lane["mean"])[:, None] / lane["sd"] * valid
     few = x.shape[1] > x.shape[0]
     gram = dot(x, x.T) if few else dot(x.T, x)
-    gram = gram / count + lane["penalty"] * jnp.eye(gram.shape[0])
+    gram = gram / count
+    penalty = jnp.maximum(lane["penalty"], ROUNDING * jnp.trace(gram))
+    gram = gram + penalty * jnp.eye(gram.shape[0])
     right = y if few else dot(x.T, y) / count
     w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
     kernel = (dot(x.T, w) / count if few else w) / sd.T

@@ -3,6 +3,7 @@
 import dataclasses
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -88,6 +89,22 @@ def test_the_probe_is_scikit_learns_ridge(size):
         by_hand = features[lane.test] @ heads["kernel"][number] + heads["bias"][number]
         mean, sd = data.target[lane.train].mean(), data.target[lane.train].std()
         np.testing.assert_allclose(by_hand[:, 0] * sd + mean, estimate, atol=2e-4 * scale)
+
+
+@pytest.mark.parametrize("count", [100, 700])
+def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
+    """512 features of 10 dimensions and a penalty below what single precision can tell."""
+    rng = np.random.default_rng(0)
+    hidden = rng.normal(size=(count, 10))
+    features = (hidden @ rng.normal(size=(10, 512)) + 5).astype(np.float32)
+    y = (hidden[:, 0] + 0.1 * rng.normal(size=count)).astype(np.float32)
+    lane = {"train": jnp.arange(count), "count": count, "penalty": jnp.float32(1e-9),
+            "mean": y.mean(), "sd": y.std()}  # fmt: skip
+    head = finetune.train_head(lane, jnp.asarray(features), jnp.asarray(y))
+    estimate = (features @ head["kernel"] + head["bias"])[:, 0] * y.std() + y.mean()
+    x = StandardScaler().fit_transform(features.astype(np.float64))
+    ridge = Ridge(alpha=finetune.ROUNDING * 512 * count).fit(x, y.astype(np.float64))
+    np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
 
 
 def test_fine_tuning_begins_where_the_probe_ends():
