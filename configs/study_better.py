@@ -42,16 +42,20 @@ def get_config(size: str = "full") -> ConfigDict:
             (f"movi_{name}",), net, rate=rate, rotation=20.0,
             relations={"near": 0.0, "seconds": 5.0}, **train,
         )  # fmt: skip
-        # 3: a small supervised network beside the arms; as an encoder it is used untrained.
-        config.encoders[f"small_{name}"] = common.encoder(
-            (f"movi_{name}",), resnet.tiny("none"), rate=rate, steps=1, batch=256
-        )
+        if size == "full":
+            # 3: a small supervised network beside the arms; as an encoder it is used untrained.
+            # In the other sizes the arms have this network.
+            config.encoders[f"small_{name}"] = common.encoder(
+                (f"movi_{name}",), resnet.tiny("none"), rate=rate, steps=1, batch=256
+            )
     for name, told in published.TASKS.items():
         # 3, 13: penalties and learning rates are chosen on inner subjects, for each arm by itself.
         # 14: the frozen probe is always reported.  9: nothing is seen beyond the end of a step.
         # 11: folds shuffled with a recorded seed.  12: all metrics are in every report.
         compared = common.arms(ENCODERS[name])
-        compared.small = ConfigDict({"encoder": f"small_{ENCODERS[name]}", "weights": "random"})
+        if size == "full":
+            encoder = f"small_{ENCODERS[name]}"
+            compared.small = ConfigDict({"encoder": encoder, "weights": "random"})
         config.tasks[name] = common.task(
             name, told.title, compared, finetune_steps=chosen["finetune"],
             references=("ridge", "trees", "ridge+pretrained", "ridge+random"),
