@@ -20,7 +20,8 @@ def start(words, log, devices: int = 1, pause: float = 0.0):
     """Run `imujax words` in a process of its own -> the process, with pid and exitcode.
 
     log: file that takes its stdout and stderr; devices: how many virtual ones it has; pause: s to
-    wait after each step of pre-training, so that there is time to kill it.
+    wait after each step of pre-training, and five times as long before a checkpoint that is written
+    gets its name, so that there is time to kill it.
     """
     child = SERVER.Process(target=_run, args=([str(w) for w in words], str(log), devices, pause))
     before = dict(os.environ)
@@ -53,6 +54,14 @@ def _run(words, log, devices, pause):
         return reached(self)
 
     processes.Notice.reached = slowly
+    rename = os.rename
+
+    def lately(source, target, **more):
+        if ".orbax-checkpoint-tmp" in str(source):
+            time.sleep(5 * pause)
+        rename(source, target, **more)
+
+    os.rename = lately
     sys.argv = ["imujax", *words]
     try:
         cli.main()
