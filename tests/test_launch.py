@@ -200,8 +200,8 @@ def test_two_local_processes_agree_with_one(tmp_path):
     done = local(tmp_path, "2", *words, "--workdir", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "two" / "encoders" / "small"
-    said = [line for line in done.stdout.splitlines() if "[Gloo]" not in line]
-    assert said == [str(folder)] and done.stderr.count("examples kept") == 1  # one speaks for both
+    # One speaks for both; gloo's own lines, which both print, may run into each other.
+    assert done.stdout.count(str(folder)) == 1 and done.stderr.count("examples kept") == 1
     one, two = (
         people.lines(tmp_path / name / "encoders" / "small" / "metrics.jsonl")
         for name in ("one", "two")
