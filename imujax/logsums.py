@@ -87,7 +87,7 @@ def _forward(z_acc, z_gyr, temperature, ids, how, where, tile):
         def block(turn, carry):
             del turn
             rows, theirs, columns = carry
-            columns, rows = _sums(mine, theirs, rows, columns, temperature, how)
+            rows, columns = _sums(mine, theirs, rows, columns, temperature, how)
             return rows, *_pass((theirs, columns), axis, where)
 
         rows, _, columns = _round(block, (nothing, theirs, nothing), axis, where)
@@ -109,7 +109,7 @@ def _backward(how, where, tile, kept, given):
         def block(turn, carry):
             del turn
             ours, theirs, their = carry
-            their, ours = _slopes(mine, theirs, ours, their, temperature, how)
+            ours, their = _slopes(mine, theirs, ours, their, temperature, how)
             return ours, *_pass((theirs, their), axis, where)
 
         ours, _, their = _round(block, (nothing, theirs, nothing), axis, where)
@@ -128,19 +128,11 @@ _tiled.defvjp(_forward, _backward)
 def _sums(mine, theirs, rows, columns, temperature, how):
     """Add a block's tiles to the running maxima and sums [n, t] of rows and columns."""
 
-    def row_of_tiles(columns, part):
-        mine, rows = part
+    def meet(mine, theirs, rows, columns):
+        s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
+        return _add(rows, s, 1), _add(columns, s, 0) if how.columns else columns
 
-        def one(rows, part):
-            theirs, columns = part
-            s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
-            rows = _add(rows, s, 1)
-            return rows, _add(columns, s, 0) if how.columns else columns
-
-        rows, columns = lax.scan(one, rows, (theirs, columns))
-        return columns, rows
-
-    return lax.scan(row_of_tiles, columns, (mine, rows))
+    return _tiles(meet, mine, theirs, rows, columns)
 
 
 def _add(kept, s, axis: int):
@@ -155,22 +147,31 @@ def _add(kept, s, axis: int):
 def _slopes(mine, theirs, ours, their, temperature, how):
     """Add a block's tiles to the derivatives [n, t, D] by z_acc and by z_gyr."""
 
+    def meet(mine, theirs, ours, their):
+        s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
+        slope = mine["by"][:, None] * jnp.exp(s - _finite(mine["log"])[:, None])
+        if how.columns:
+            slope += theirs["by"][None, :] * jnp.exp(s - _finite(theirs["log"])[None, :])
+        slope /= temperature
+        return ours + _dot(slope, theirs["z"]), their + _dot(slope.T, mine["z"])
+
+    return _tiles(meet, mine, theirs, ours, their)
+
+
+def _tiles(meet, mine, theirs, ours, their):
+    """Have every tile of rows meet every tile of columns -> what both have come to (ours, their).
+
+    meet: a function (mine, theirs, ours, their) of one tile each -> (ours, their).
+    """
+
     def row_of_tiles(their, part):
         mine, ours = part
-
-        def one(ours, part):
-            theirs, their = part
-            s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
-            slope = mine["by"][:, None] * jnp.exp(s - _finite(mine["log"])[:, None])
-            if how.columns:
-                slope += theirs["by"][None, :] * jnp.exp(s - _finite(theirs["log"])[None, :])
-            slope /= temperature
-            return ours + _dot(slope, theirs["z"]), their + _dot(slope.T, mine["z"])
-
-        ours, their = lax.scan(one, ours, (theirs, their))
+        ours, their = lax.scan(lambda ours, part: meet(mine, part[0], ours, part[1]), ours,
+                               (theirs, their))  # fmt: skip
         return their, ours
 
-    return lax.scan(row_of_tiles, their, (mine, ours))
+    their, ours = lax.scan(row_of_tiles, their, (mine, ours))
+    return ours, their
 
 
 def _dot(a, b):
