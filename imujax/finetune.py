@@ -16,7 +16,7 @@ from imujax import mesh, optim, samples, towers
 from imujax.errors import UserError
 
 BLOCK = 256  # examples that are estimated at once
-ROUNDING = 4 * float(np.finfo(np.float32).eps)
+ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
 
 
 @dataclasses.dataclass(frozen=True)

@@ -150,14 +150,14 @@ def stream_and_step():
     """Sensor-windows a second that the stream makes, and that a ResNet-50 step takes."""
     import jax
 
-    from imujax import mesh, pretrain, resnet
+    from imujax import mesh, pretrain, resnet, sources
     from imujax.configs import pretrain_simulated
 
     config = pretrain_simulated.get_config().encoders.people
     config.net = resnet.resnet50(norm="none")
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
     where = mesh.make("data", 1)
-    source = pretrain.simulated(config, 0, where)
+    source = sources.simulated(config, 0, where)
     step, _ = pretrain.compiled(pretrain.make_step(config, source.scale, 0, True, where), where)
     state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
     batch = source.batch(0)
