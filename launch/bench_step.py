@@ -14,13 +14,11 @@ the extra `torch`.  The PyTorch networks are the tests' oracle.
 """
 
 import argparse
-import datetime
 import functools
 import gc
 import multiprocessing
 import os
 import pathlib
-import platform
 import resource
 import statistics
 import sys
@@ -214,9 +212,8 @@ def work(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
     try:
-        tiny = (*shape[:-1], 8) if what == "loss" else None
-        if tiny:  # what the program itself takes is not the loss's
-            program(name, what, tiny)()
+        if what == "loss":  # what the program itself takes is not the loss's
+            program(name, what, (8,))()
             gc.collect()
         before = peak()
         step = program(name, what, shape)
@@ -262,20 +259,13 @@ def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple[flo
 
 def hardware() -> str:
     """Date, processor or accelerator, versions."""
+    import bench
     import jax
     import torch
 
-    from imujax import cores
-
-    cpuinfo = pathlib.Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    chip = names[0] if names else platform.processor()
-    chip = f"{chip}, {len(cores.allowed())} cores"
-    if torch.cuda.is_available():
-        chip = torch.cuda.get_device_name()
-    return (f"{datetime.date.today()}  {chip}  jax {jax.__version__}, torch {torch.__version__}, "
-            f"jax on {jax.default_backend()}")  # fmt: skip
+    chip = f"  {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    versions = f"jax {jax.__version__} on {jax.default_backend()}, torch {torch.__version__}"
+    return f"{bench.machine()}{chip}  {versions}"
 
 
 def steps(options):

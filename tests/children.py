@@ -45,8 +45,6 @@ def _run(words, log, devices, pause):
     from imujax import cli, processes
 
     jax.config.update("jax_num_cpu_devices", devices)
-    # The collectives of virtual devices lock where two programs are under way at once.
-    jax.config.update("jax_cpu_enable_async_dispatch", False)
     reached = processes.Notice.reached
 
     def slowly(self):
