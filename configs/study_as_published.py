@@ -23,7 +23,7 @@ SENSORS = 17
 SIZES = {
     # windows in a batch, steps and learning rate of pre-training, steps and batch of fine-tuning
     "full": {"batch": 256, "steps": 10000, "rate": 1e-4, "finetune": 10000, "examples": 256},
-    "cores": {"batch": 32, "steps": 200, "rate": 1e-3, "finetune": 30, "examples": 32},
+    "cores": {"batch": 32, "steps": 200, "rate": 1e-3, "finetune": 120, "examples": 16},
     "tiny": {"batch": 4, "steps": 10, "rate": 1e-3, "finetune": 10, "examples": 16},
 }
 
