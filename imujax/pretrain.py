@@ -23,6 +23,7 @@ from imujax import (
     optim,
     processes,
     relations,
+    resnet,
     samples,
     sources,
     towers,
@@ -167,7 +168,8 @@ def make_monitor(config, scale, full: bool):
 
 
 def check(config, devices: int):
-    """UserError where the settings of an encoder do not go together."""
+    """UserError where the settings of an encoder do not go together, on so many devices."""
+    resnet.check(config.net)
     relations.items(config.relations)
     if config.batch % devices:
         raise UserError(

@@ -14,7 +14,9 @@ ORDERS = ("windows", "blocks")
 
 
 def check(config):
-    """UserError for a name in the configuration that is not there, before anything is done."""
+    """UserError for what cannot be in the configuration, before anything is done."""
+    from imujax import pretrain
+
     for name, spec in config.encoders.items():
         if spec.loss not in LOSSES:
             raise UserError(f"encoders.{name}.loss is {spec.loss!r}: there are {', '.join(LOSSES)}")
@@ -33,6 +35,7 @@ def check(config):
             raise UserError(f"encoders.{name}.grouped is True, which needs order='windows'")
         for key in spec.data:
             _known(f"encoders.{name}.data", key, config.data_sets)
+        pretrain.check(spec, 1)
     for name, spec in config.tasks.items():
         _known(f"tasks.{name}.data", spec.data, config.data_sets)
         for label, arm in spec.arms.items():

@@ -9,8 +9,11 @@ with two towers and their heads, and updates the weights by AdamW from the contr
 directions.  The PyTorch program is as good as we can write it: eager, compiled, and compiled with
 channels last; autocast where --dtype is bfloat16; fused AdamW.  Every program has a process of its
 own, for in one process the thread pools fight over the cores; each round runs every program once,
-so that other work on the machine hits them alike; the median over the rounds is printed.  Needs
-the extra `torch`.  The PyTorch networks are the tests' oracle.
+so that other work on the machine hits them alike; the median over the rounds is printed.  The share
+of the arithmetic is that of the fastest matrix product this machine showed in the same minute; that
+of the memory is what the compiled step says it reads and writes, over the speed of a plain copy (on
+a CPU caches help, so it may pass 1).  Needs the extra `torch`.  The PyTorch networks are the tests'
+oracle.
 """
 
 import argparse
@@ -30,8 +33,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
 SAMPLES, WINDOWS, SIZE, TEMPERATURE, RATE, DECAY = 128, 4, 128, 0.1, 1e-4, 1e-5
 STEPS = ("imujax", "torch eager", "torch.compile", "torch.compile, channels last")
+CEILINGS = ("product, jax", "product, torch", "copy")
 LOSSES = ("imujax dense", "imujax tiled", "torch, as OpenCLIP", "torch.compile, as OpenCLIP")
 WARM_UP = 3  # steps before the first one that counts
+PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrix product
+COPIED = 2**28  # numbers of float32 in the copy
 GOALS = {"cpu": 1.3, "gpu": 2.0}  # times as fast as the fastest PyTorch program
 
 
@@ -72,6 +78,7 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
         state, loss = step(state, data, rows)
         jax.block_until_ready((state, loss))
 
+    run.bytes = step.cost_analysis()["bytes accessed"]
     return run
 
 
@@ -181,8 +188,35 @@ def torch_loss(batch: int, compiled: bool):
     return run
 
 
+def ceiling(name: str, dtype: str):
+    """A large matrix product, or a copy: what the machine does at best."""
+    import jax
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "product, jax":
+        x = jax.numpy.ones((PRODUCT[device],) * 2, dtype)
+        product = jax.jit(jax.numpy.matmul)
+        return lambda: product(x, x).block_until_ready()
+    torch.set_float32_matmul_precision("high")
+    shape = (COPIED,) if name == "copy" else (PRODUCT[device],) * 2
+    x = torch.ones(
+        shape, device=device, dtype=torch.float32 if name == "copy" else getattr(torch, dtype)
+    )
+    y = torch.empty_like(x)
+
+    def run():
+        y.copy_(x) if name == "copy" else torch.matmul(x, x, out=y)
+        if device == "cuda":
+            torch.cuda.synchronize()
+
+    return run
+
+
 def program(name: str, what: str, shape: tuple):
     """The function that runs one step of a program."""
+    if what == "ceiling":
+        return ceiling(name, *shape)
     if what == "step":
         compiled, last = "compile" in name, "last" in name
         made = functools.partial(torch_step, compiled=compiled, last=last)
@@ -227,11 +261,11 @@ def work(pipe, name: str, what: str, shape: tuple):
         start = time.perf_counter()
         step()
         pipe.send(time.perf_counter() - start)
-    pipe.send(memory(before))
+    pipe.send((memory(before), getattr(step, "bytes", 0.0)))
 
 
-def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple[float, float]]:
-    """{program: (median seconds of a step, GiB)}; the programs take turns."""
+def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
+    """{program: (median seconds of a step, GiB taken, bytes moved)}; the programs take turns."""
     context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
     for name in names:
         pipe, end = context.Pipe()
@@ -254,7 +288,7 @@ def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple[flo
         taken[name] = pipe.recv()
     for process in processes:
         process.join()
-    return {name: (statistics.median(values), taken[name]) for name, values in times.items()}
+    return {name: (statistics.median(values), *taken[name]) for name, values in times.items()}
 
 
 def hardware() -> str:
@@ -268,26 +302,41 @@ def hardware() -> str:
     return f"{bench.machine()}{chip}  {versions}"
 
 
+def ceilings(dtype: str) -> tuple[float, float]:
+    """FLOP/s of the fastest matrix product, bytes/s of a copy; printed."""
+    import torch
+
+    n = PRODUCT["cuda" if torch.cuda.is_available() else "cpu"]
+    found = measure(CEILINGS, "ceiling", (dtype,), 5)
+    copy = 2 * 4 * COPIED / found.pop("copy")[0]
+    product = 2 * n**3 / min(seconds for seconds, *_ in found.values())
+    print(f"at best {product / 1e12:.2f} TFLOP/s, {copy / 1e9:.0f} GB/s", flush=True)
+    return product, copy
+
+
 def steps(options):
-    """Print pairs/s of every program, the share of the arithmetic, and how much faster we are."""
+    """Print pairs/s of every program, its shares of the ceilings, and how much faster we are."""
     import torch
 
     from imujax import flops, resnet
 
     goal = GOALS["gpu" if torch.cuda.is_available() else "cpu"]
+    product, copy = ceilings(options.dtype)
     names = [name for name in STEPS if options.norm == "batch" or "last" not in name]
     for net in options.nets.split(","):
         work_of_pair = flops.training(getattr(resnet, net)(norm=options.norm), SAMPLES)
         for batch in map(int, options.batches.split(",")):
             shape = (net, options.norm, batch, options.dtype)
             found = measure(names, "step", shape, options.repeats)
-            for name, (seconds, _) in found.items():
+            for name, (seconds, _, moved) in found.items():
+                share = batch / seconds * work_of_pair / product
                 print(
                     f"{net} {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {batch / seconds:10.0f}"
-                    f" pairs/s {batch / seconds * work_of_pair / 1e12:8.2f} TFLOP/s",
+                    f" pairs/s {100 * share:4.0f} % of the arithmetic"
+                    + (f" {100 * moved / seconds / copy:4.0f} % of the memory" if moved else ""),
                     flush=True,
                 )
-            others = [seconds for name, (seconds, _) in found.items() if name != "imujax"]
+            others = [seconds for name, (seconds, *_) in found.items() if name != "imujax"]
             if "imujax" in found and others:
                 print(
                     f"{net} {batch:6d} imujax is {min(others) / found['imujax'][0]:.2f} times as "
@@ -300,7 +349,7 @@ def losses(options):
     """Print time and memory of loss and slopes."""
     for batch in map(int, options.batches.split(",")):
         found = measure(LOSSES, "loss", (batch,), options.repeats)
-        for name, (seconds, taken) in found.items():
+        for name, (seconds, taken, _) in found.items():
             print(
                 f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {taken:7.2f} GiB", flush=True
             )
@@ -316,6 +365,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=5, help="rounds of which to take the median")
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
+    # Large pages for all of them: arrays that a step takes anew from the system cost less by far.
+    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     print(hardware(), flush=True)
     (steps if options.what == "step" else losses)(options)
 

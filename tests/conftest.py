@@ -8,10 +8,11 @@ import pytest
 CACHE = pathlib.Path(__file__).parents[1] / ".cache" / "jax"
 
 # Before jax is imported anywhere: four virtual devices, so that sharding is tested on any machine,
-# and patience between them, since a busy machine may let one of them wait for minutes.
+# patience between them, since a busy machine may let one of them wait for minutes, and programs
+# that LLVM does not polish, which takes longer than they run.
 os.environ.setdefault(
     "XLA_FLAGS",
-    "--xla_force_host_platform_device_count=4"
+    "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
     " --xla_cpu_collective_call_warn_stuck_timeout_seconds=300"
     " --xla_cpu_collective_call_terminate_timeout_seconds=600",
 )

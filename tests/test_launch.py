@@ -187,17 +187,19 @@ def local(folder, *words, **environ):
                           timeout=600)  # fmt: skip
 
 
-def test_two_local_processes_agree_with_one(tmp_path):
+def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_path):
     people.write(tmp_path / "raw" / "others", subjects=3, seconds=20)
     (tmp_path / "config.py").write_text(people.CONFIG)
-    changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)"}
+    changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)",
+               "order": "blocks"}  # fmt: skip
     words = ["--config", tmp_path / "config.py", "--data", tmp_path / "data",
              "--raw", tmp_path / "raw",
              *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
              ]  # fmt: skip
     cli.run(["pretrain", *map(str, words), "--workdir", str(tmp_path / "one")])
     shutil.rmtree(tmp_path / "data")  # process 0 builds it again, while the other waits
-    done = local(tmp_path, "2", *words, "--workdir", tmp_path / "two")
+    disk = "--config.encoders.small.resident=False"
+    done = local(tmp_path, "2", *words, disk, "--workdir", tmp_path / "two")
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "two" / "encoders" / "small"
     # One speaks for both; gloo's own lines, which both print, may run into each other.

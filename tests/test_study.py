@@ -151,6 +151,10 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     assert "arms.random.weights names 'Random': there are pretrained, random" in said
     said = says(capsys, ["study", *at("--config.tasks.force.references=('tree',)")])
     assert "references names 'tree'" in said
+    said = says(capsys, ["study", *at("--config.encoders.small.microbatch=7")])
+    assert "cannot be cut into microbatches of 7; take a divisor" in said
+    said = says(capsys, ["study", *at("--config.encoders.small.net.norm=bach")])
+    assert "net.norm is 'bach', but must be one of" in said
     said = says(capsys, ["build", "sisfall", "--raw", raw, "--data", data, "--workers", "two"])
     assert "--workers must be a number" in said
     (tmp_path / "file").touch()
