@@ -264,19 +264,28 @@ def work(pipe, name: str, what: str, shape: tuple):
     pipe.send((memory(before), getattr(step, "bytes", 0.0)))
 
 
+def answer(pipe):
+    """What a process says first, or that it is no more (a system that is short of memory kills)."""
+    try:
+        return pipe.recv()
+    except EOFError:
+        return "its process died"
+
+
 def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
     """{program: (median seconds of a step, GiB taken, bytes moved)}; the programs take turns."""
     context, pipes, processes = multiprocessing.get_context("spawn"), {}, []
-    for name in names:
-        pipe, end = context.Pipe()
+    for name in names:  # they compile side by side
+        pipes[name], end = context.Pipe()
         args = (end, name, what, shape)
         processes.append(context.Process(target=work, args=args, daemon=True))
         processes[-1].start()
-        failure = pipe.recv()
+        end.close()
+    failures = {name: answer(pipe) for name, pipe in pipes.items()}
+    for name, failure in failures.items():
         if failure:
             print(f"{name} does not work here: {failure}")
-        else:
-            pipes[name] = pipe
+            del pipes[name]
     times = {name: [] for name in pipes}
     for _ in range(repeats):
         for name, pipe in pipes.items():
