@@ -71,6 +71,8 @@ def parser() -> argparse.ArgumentParser:
         build_from = (f"{raw}, to build the data sets that are not there yet", False)
         made = verb(name, text, data=(data, True), workdir=(work, True), raw=build_from, **more)
         made.add_argument("--config", required=True, metavar="FILE", help=config)
+        if name == "sweep":
+            made.add_argument("--task", metavar="NAME", help="this one alone, not all of them")
         if name == "pretrain":
             made.add_argument("--coordinator", metavar="HOST:PORT",
                               help="where process 0 is, if no launcher says it")  # fmt: skip
@@ -179,7 +181,7 @@ def run(words: list[str]):
         pretrain(args, config)
         return
     checkpoints = study.checkpoints(config, args.workdir, args.checkpoint)
-    for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw):
+    for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw, args.task):
         print(path)
 
 

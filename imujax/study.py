@@ -95,12 +95,16 @@ def checkpoints(config, workdir, instead=None) -> dict[str, pathlib.Path]:
     return {name: instead or pathlib.Path(workdir) / "encoders" / name for name in config.encoders}
 
 
-def sweeps(config, data, folders, workdir, raw=None) -> list[pathlib.Path]:
-    """Run the sweep of every task of the configuration -> their folders."""
+def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.Path]:
+    """Run the sweep of every task of the configuration, or of the one named -> their folders."""
     from imujax import sweep
 
+    if only is not None:
+        _known("--task", only, config.tasks)
     done = []
     for name, spec in config.tasks.items():
+        if only not in (None, name):
+            continue
         folder = pathlib.Path(workdir) / "tasks" / name
         labelled = data_set(config.data_sets[spec.data], data, raw)
         done.append(sweep.run(spec, labelled, folders, folder, config.seed, name))

@@ -143,6 +143,8 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     assert "no configuration" in said and "none.py" in said
     said = says(capsys, ["sweep", *at()])
     assert "holds no checkpoint" in said
+    said = says(capsys, ["sweep", *at("--task", "forse")])
+    assert "--task names 'forse': there are force" in said
     said = says(capsys, ["report", tmp_path / "new"])
     assert str(tmp_path / "new") in said
     said = says(capsys, ["study", *at("--config.encoders.small.loss=symetric")])
