@@ -6,6 +6,7 @@ import os
 import pathlib
 import sys
 
+from imujax import cores
 from imujax.errors import UserError
 
 EXAMPLES = {
@@ -164,6 +165,7 @@ def run(words: list[str]):
     if args.verb == "simulate":
         simulate(args, rest)
         return
+    cores.keep_memory()
     config = configuration(args.config, rest)
     from imujax import study
 

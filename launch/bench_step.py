@@ -29,6 +29,8 @@ import time
 
 import numpy as np
 
+from imujax import cores
+
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
 SAMPLES, WINDOWS, SIZE, TEMPERATURE, RATE, DECAY = 128, 4, 128, 0.1, 1e-4, 1e-5
@@ -245,6 +247,7 @@ def peak() -> int:
 def work(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
+    cores.keep_memory()
     try:
         if what == "loss":  # what the program itself takes is not the loss's
             program(name, what, (8,))()
@@ -374,8 +377,6 @@ def main():
     parser.add_argument("--repeats", type=int, default=5, help="rounds of which to take the median")
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
-    # Large pages for all of them: arrays that a step takes anew from the system cost less by far.
-    os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")
     print(hardware(), flush=True)
     (steps if options.what == "step" else losses)(options)
 
