@@ -165,7 +165,8 @@ def run(words: list[str]):
     if args.verb == "simulate":
         simulate(args, rest)
         return
-    cores.keep_memory()
+    if args.verb != "quickstart":  # which is many small programs: their compilers want arenas
+        cores.keep_memory()
     config = configuration(args.config, rest)
     from imujax import study
 
