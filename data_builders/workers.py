@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from imujax import cores
+from imujax import host
 from imujax.errors import UserError
 
 FEW = 8  # so few files are read in this process: starting others would take longer
@@ -17,7 +17,7 @@ FEW = 8  # so few files are read in this process: starting others would take lon
 
 def mapped(module: str, items: list, options: dict, workers: int | None) -> Iterator[tuple]:
     """examples(item, options) of every item, in order, over the cores, few of them in flight."""
-    workers = workers or len(cores.allowed())
+    workers = workers or len(host.cores())
     if len(items) < FEW or workers == 1:
         yield from (_work(module, item, options) for item in items)
         return

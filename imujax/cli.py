@@ -6,7 +6,7 @@ import os
 import pathlib
 import sys
 
-from imujax import cores
+from imujax import host
 from imujax.errors import UserError
 
 EXAMPLES = {
@@ -166,7 +166,7 @@ def run(words: list[str]):
         simulate(args, rest)
         return
     if args.verb != "quickstart":  # which is many small programs: their compilers want arenas
-        cores.keep_memory()
+        host.keep_memory()
     config = configuration(args.config, rest)
     from imujax import study
 

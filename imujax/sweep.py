@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from imujax import (
     arms,
-    cores,
     datasets,
     encoder,
     grid,
+    host,
     log,
     mesh,
     pretrain,
@@ -141,7 +141,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.
     one = {"initializer": threadpool_limits, "initargs": (1, "openmp")}
-    with threadpool_limits(1), ThreadPoolExecutor(len(cores.allowed()), **one) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(len(host.cores()), **one) as pool:
         for cell, found in zip(cells, pool.map(fitted, cells), strict=True):
             rows += [
                 {"arm": name, "stage": "reference", "learning_rate": "", "cell": cell,

@@ -65,7 +65,7 @@ def movi(raw: pathlib.Path):
     """
     import resource
 
-    from imujax import cores, datasets
+    from imujax import datasets, host
 
     with tempfile.TemporaryDirectory() as data:
         begin = time.perf_counter()
@@ -74,7 +74,7 @@ def movi(raw: pathlib.Path):
         hours = datasets.info(path)["hours"]
     peaks = [resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
              for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # fmt: skip
-    memory = peaks[0] + len(cores.allowed()) * peaks[1]
+    memory = peaks[0] + len(host.cores()) * peaks[1]
     print(f"movi: {hours:.2f} h in {taken:.1f} s, {hours * 3600 / taken:.0f} times real time, at "
           f"most {memory:.2f} GiB; goal 240 s, 4 GiB")  # fmt: skip
 
@@ -100,9 +100,9 @@ def simulate():
     The trials are shared out over the processes, each with a core of its own, and timed from when
     everything is compiled; sensor-seconds are counted once, not times 17.
     """
-    from imujax import cores
+    from imujax import host
 
-    among = cores.allowed()
+    among = host.cores()
     for kind in ("walking", "running", "MoVi's 21 movements"):
         with multiprocessing.get_context("spawn").Pool(len(among)) as pool:
             jobs = [(kind, core, part, len(among)) for part, core in enumerate(among)]
@@ -118,9 +118,9 @@ def simulate():
 def person(job) -> float:
     """Simulate this process's part of TRIALS trials of ten seconds -> seconds simulated."""
     kind, core, part, parts, trials = job
-    from imujax import cores
+    from imujax import host
 
-    cores.keep_to(core)
+    host.keep_to(core)
     import jax
     import jax.numpy as jnp
 

@@ -29,7 +29,7 @@ import time
 
 import numpy as np
 
-from imujax import cores
+from imujax import host
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
@@ -247,7 +247,7 @@ def peak() -> int:
 def work(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
-    cores.keep_memory()
+    host.keep_memory()
     try:
         if what == "loss":  # what the program itself takes is not the loss's
             program(name, what, (8,))()

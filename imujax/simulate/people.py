@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import cores, log, windows
+from imujax import host, log, windows
 from imujax.errors import UserError
 from imujax.recordings import G
 from imujax.simulate import (
@@ -331,7 +331,7 @@ def over(one, jobs: list, first: int, many: bool, progress: log.Progress, worker
 
 def _processes(workers: int | None) -> ProcessPoolExecutor:
     """Spawned processes, by default one for each core."""
-    spawned, among = multiprocessing.get_context("spawn"), cores.allowed()
+    spawned, among = multiprocessing.get_context("spawn"), host.cores()
     number = spawned.Value("i", 0)
     return ProcessPoolExecutor(workers or len(among), spawned, _settle, (number, among))
 
@@ -340,7 +340,7 @@ def _settle(number, among: list[int]):
     """Give this process, one of several, a core of its own."""
     with number.get_lock():
         mine, number.value = among[number.value % len(among)], number.value + 1
-    cores.keep_to(mine)
+    host.keep_to(mine)
 
 
 def _record(folder: pathlib.Path, name: str, spec: dict, job: tuple[int, int]):

@@ -1,10 +1,10 @@
-"""Which cores this process may use, and what it does with memory that they have freed."""
+"""What this process takes of its machine: cores, and memory."""
 
 import ctypes
 import os
 
 
-def allowed() -> list[int]:
+def cores() -> list[int]:
     """Numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux only
         return sorted(os.sched_getaffinity(0))
@@ -20,8 +20,8 @@ def keep_to(core: int):
 def keep_memory():
     """Let the process keep what its arrays have freed, for the next ones; only glibc can.
 
-    A step on a CPU takes gigabytes anew each time, and page by page from the system that costs up
-    to a quarter of its time.  To be called before jax is imported: threads that have begun with
+    A step on a CPU takes gigabytes anew each time, which page by page from the system costs a good
+    part of its time.  To be called before jax is imported: threads that have begun with
     memory of their own go on with it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None

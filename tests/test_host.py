@@ -8,9 +8,9 @@ import pytest
 
 AGAIN = """
 import resource, sys
-from imujax import cores
+from imujax import host
 if sys.argv[1] == "keep":
-    cores.keep_memory()
+    host.keep_memory()
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     filled = bytearray(b"x") * 2**27
