@@ -3,7 +3,7 @@
 # asks again when the slice is taken away.
 #
 #     NAME=imujax ZONE=us-east5-b TYPE=v6e-16 bash launch/tpu_vm.sh \
-#         --config public --data /mnt/imujax/data --workdir /mnt/imujax/work/public
+#         --config public --data /mnt/imujax/data --workdir /mnt/imujax/runs/public
 #     ... bash launch/tpu_vm.sh --dry-run --config ...             print what would run
 #
 # --data and --workdir must lie where all workers see them (Filestore, or a bucket that SETUP mounts).
