@@ -102,9 +102,8 @@ def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.
     if only is not None:
         _known("--task", only, config.tasks)
     done = []
-    for name, spec in config.tasks.items():
-        if only not in (None, name):
-            continue
+    for name in config.tasks if only is None else [only]:
+        spec = config.tasks[name]
         folder = pathlib.Path(workdir) / "tasks" / name
         labelled = data_set(config.data_sets[spec.data], data, raw)
         done.append(sweep.run(spec, labelled, folders, folder, config.seed, name))
