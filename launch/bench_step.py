@@ -8,8 +8,9 @@ A step takes a batch out of windows that lie on the device (6 channels, 128 samp
 with two towers and their heads, and updates the weights by AdamW from the contrastive loss in both
 directions.  The PyTorch program is as good as we can write it: eager, compiled, and compiled with
 channels last; autocast where --dtype is bfloat16; fused AdamW.  Every program has a process of its
-own, for in one process the thread pools fight over the cores; each round runs every program once,
-so that other work on the machine hits them alike; the median over the rounds is printed.  The share
+own, for in one process the thread pools fight over the cores; each round runs every program's step
+once, so that other work on the machine hits them alike (the losses run one after the other, for at
+16,384 pairs two of them fill a machine's memory); medians over the rounds are printed.  The share
 of the arithmetic is that of the fastest matrix product this machine showed in the same minute; that
 of the memory is what the compiled step says it reads and writes, over the speed of a plain copy (on
 a CPU caches help, so it may pass 1).  Needs the extra `torch`.  The PyTorch networks are the tests'
@@ -254,7 +255,9 @@ def work(pipe, name: str, what: str, shape: tuple):
             gc.collect()
         before = peak()
         step = program(name, what, shape)
-        for _ in range(WARM_UP if what == "step" else 1):
+        step()
+        taken = memory(before)  # later steps find what the first has freed, whole or in pieces
+        for _ in range(WARM_UP - 1):
             step()
     except Exception as error:  # torch.compile needs a C++ compiler, and fails in many ways
         pipe.send(f"{type(error).__name__}: {str(error)[:200]}")
@@ -264,15 +267,25 @@ def work(pipe, name: str, what: str, shape: tuple):
         start = time.perf_counter()
         step()
         pipe.send(time.perf_counter() - start)
-    pipe.send((memory(before), getattr(step, "bytes", 0.0)))
+    pipe.send((taken, getattr(step, "bytes", 0.0)))
 
 
-def answer(pipe):
-    """What a process says first, or that it is no more (a system that is short of memory kills)."""
+def ask(pipes: dict, name: str, again: bool | None = None):
+    """What a program's process says (to `again`), None if no more than that it is ready.
+
+    A program that does not work, or whose process is no more (a system that is short of memory
+    kills), is named and leaves `pipes`.
+    """
     try:
-        return pipe.recv()
-    except EOFError:
-        return "its process died"
+        if again is not None:
+            pipes[name].send(again)
+        said = pipes[name].recv()
+    except (EOFError, OSError):
+        said = "its process died"
+    if isinstance(said, str):
+        print(f"{name} does not work here: {said}")
+        del pipes[name]
+    return said
 
 
 def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
@@ -284,23 +297,16 @@ def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
         processes.append(context.Process(target=work, args=args, daemon=True))
         processes[-1].start()
         end.close()
-    failures = {name: answer(pipe) for name, pipe in pipes.items()}
-    for name, failure in failures.items():
-        if failure:
-            print(f"{name} does not work here: {failure}")
-            del pipes[name]
-    times = {name: [] for name in pipes}
+    for name in names:
+        ask(pipes, name)
+    times = {name: [] for name in names}
     for _ in range(repeats):
-        for name, pipe in pipes.items():
-            pipe.send(True)
-            times[name].append(pipe.recv())
-    taken = {}
-    for name, pipe in pipes.items():
-        pipe.send(False)
-        taken[name] = pipe.recv()
+        for name in list(pipes):
+            times[name].append(ask(pipes, name, True))
+    taken = {name: ask(pipes, name, False) for name in list(pipes)}
     for process in processes:
         process.join()
-    return {name: (statistics.median(values), *taken[name]) for name, values in times.items()}
+    return {name: (statistics.median(times[name]), *taken[name]) for name in pipes}
 
 
 def hardware() -> str:
@@ -358,13 +364,14 @@ def steps(options):
 
 
 def losses(options):
-    """Print time and memory of loss and slopes."""
+    """Print time and memory of loss and slopes; one after the other, for the sake of memory."""
     for batch in map(int, options.batches.split(",")):
-        found = measure(LOSSES, "loss", (batch,), options.repeats)
-        for name, (seconds, taken, _) in found.items():
-            print(
-                f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {taken:7.2f} GiB", flush=True
-            )
+        for name in LOSSES:
+            for seconds, taken, _ in measure([name], "loss", (batch,), options.repeats).values():
+                print(
+                    f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {taken:7.2f} GiB",
+                    flush=True,
+                )
 
 
 def main():
