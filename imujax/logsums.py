@@ -104,8 +104,9 @@ def _backward(how, where, tile, kept, given):
         count, size = z_acc.shape
         mine = _cut({"z": z_acc, "log": rows, "by": by_rows, **ids}, tile)
         theirs = _cut({"z": z_gyr, "log": columns, "by": by_columns, **ids}, tile)
+        # XLA would take the turning back into the products, as often as there are tiles.
+        mine["turned"] = lax.optimization_barrier(mine["z"].swapaxes(1, 2))
         nothing = _vary(jnp.zeros(mine["z"].shape, z_acc.dtype), axis)
-        turned = nothing.swapaxes(1, 2)
 
         def block(turn, carry):
             del turn
@@ -113,7 +114,7 @@ def _backward(how, where, tile, kept, given):
             ours, their = _slopes(mine, theirs, ours, their, temperature, how)
             return ours, *_pass((theirs, their), axis, where)
 
-        ours, _, their = _round(block, (nothing, theirs, turned), axis, where)
+        ours, _, their = _round(block, (nothing, theirs, nothing.swapaxes(1, 2)), axis, where)
         return tuple(x.reshape(-1, size)[:count] for x in (ours, their.swapaxes(1, 2)))
 
     parts = (z_acc, z_gyr, ids, rows, columns, *given)
@@ -158,8 +159,7 @@ def _slopes(mine, theirs, ours, their, temperature, how):
         if how.columns:
             slope += theirs["by"][None, :] * jnp.exp(s - _finite(theirs["log"])[None, :])
         slope /= temperature
-        turned = lax.optimization_barrier(mine["z"].T)  # else XLA takes it back into the product
-        return ours + _dot(slope, theirs["z"]), their + _dot(turned, slope)
+        return ours + _dot(slope, theirs["z"]), their + _dot(mine["turned"], slope)
 
     return _tiles(meet, mine, theirs, ours, their)
 
