@@ -63,7 +63,7 @@ def convolve_dot(x, kernel, stride: int, padding: int):
     convolution with a slow gradient, and within loops on a CPU it keeps its speed.
     """
     width, channels, features = kernel.shape
-    if 1 < x.shape[1] <= width:
+    if x.shape[1] <= width:
         return _convolve_whole(x, kernel, stride, padding)
     taps = _taps(x, width, stride, padding)
     patches = taps[0] if width == 1 else jnp.concatenate(taps, axis=-1)  # [B, T_out, k * C]
