@@ -20,9 +20,9 @@ def keep_to(core: int):
 def keep_memory():
     """Let the process keep what its arrays have freed, for the next ones; only glibc can.
 
-    A step on a CPU takes gigabytes anew each time, which page by page from the system costs a good
-    part of its time.  To be called before jax is imported: threads that have begun with
-    memory of their own go on with it.
+    Else a step on a CPU takes gigabytes from the system anew, page by page, for a good part of its
+    time.  To be called before jax is imported: threads that have begun with memory of their own go
+    on with it.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
