@@ -63,21 +63,25 @@ def convolve_dot(x, kernel, stride: int, padding: int):
     convolution with a slow gradient, and within loops on a CPU it keeps its speed.
     """
     width, channels, features = kernel.shape
-    if x.shape[1] <= width:
+    batch, samples, _ = x.shape
+    out = out_length(samples, width, stride, padding)
+    matrix = samples * channels * out * features  # numbers in the matrix of _convolve_whole
+    if samples <= width and matrix <= max(kernel.size, batch * out * width * channels):
         return _convolve_whole(x, kernel, stride, padding)
     taps = _taps(x, width, stride, padding)
     patches = taps[0] if width == 1 else jnp.concatenate(taps, axis=-1)  # [B, T_out, k * C]
     # Two-dimensional, because the weight gradient of a three-dimensional product first copies
     # the incoming gradient: up to a quarter of a ResNet-50's step on a CPU.
     rows = patches.reshape(-1, width * channels) @ kernel.reshape(width * channels, features)
-    return rows.reshape(*patches.shape[:2], features)
+    return rows.reshape(batch, out, features)
 
 
 def _convolve_whole(x, kernel, stride: int, padding: int):
     """The same for windows no longer than the kernel: each is a single row [T * C] of the product.
 
     The kernel is written out as the (Toeplitz) matrix [T * C, T_out * F] that it is to them. That
-    takes no more products than the taps, many of which meet padding, and x need not be copied.
+    takes no more products than the taps, many of which meet padding, and x need not be copied: it
+    pays where the matrix is smaller than the patches would be.
     """
     batch, samples, channels = x.shape
     width, _, features = kernel.shape

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imujax import layers
+from imujax import flops, layers
 
 RNG = np.random.default_rng(7)
 
@@ -24,14 +24,15 @@ def numpy_convolution(x, kernel, stride, padding):
 
 
 SHAPES = [(49, 2, 24, 90), (9, 1, 4, 11), (9, 2, 4, 12), (3, 2, 1, 13), (1, 2, 0, 7)]
-# Windows no longer than the kernel.
+# Windows no longer than the kernel: a few of them go by taps, many whole.
 SHAPES += [(49, 2, 24, 40), (9, 1, 4, 4), (9, 1, 4, 9), (9, 2, 4, 8), (7, 3, 2, 5), (5, 1, 0, 5)]
 SHAPES += [(3, 1, 3, 2), (3, 1, 1, 1), (1, 1, 0, 1)]
 
 
+@pytest.mark.parametrize("batch", [2, 40])
 @pytest.mark.parametrize(("width", "stride", "padding", "samples"), SHAPES)
-def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, samples):
-    x, kernel = normal(2, samples, 3), normal(width, 3, 5)
+def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, samples, batch):
+    x, kernel = normal(batch, samples, 3), normal(width, 3, 5)
     truth = numpy_convolution(x, kernel, stride, padding)
     for convolve in layers.CONVOLVE.values():
         y = jax.jit(convolve, static_argnums=(2, 3))(x, kernel, stride, padding)
@@ -39,9 +40,10 @@ def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, sampl
         np.testing.assert_allclose(y, truth, atol=2e-5)
 
 
+@pytest.mark.parametrize("batch", [2, 40])
 @pytest.mark.parametrize(("width", "stride", "padding", "samples"), SHAPES)
-def test_gradients_of_both_convolutions_agree(width, stride, padding, samples):
-    shapes = (2, samples, 3), (width, 3, 5), (5,)
+def test_gradients_of_both_convolutions_agree(width, stride, padding, samples, batch):
+    shapes = (batch, samples, 3), (width, 3, 5), (5,)
     x, kernel, weight = (normal(*shape).astype(np.float64) for shape in shapes)
 
     def scalar(convolve):
@@ -54,6 +56,20 @@ def test_gradients_of_both_convolutions_agree(width, stride, padding, samples):
         )
     np.testing.assert_allclose(dot[0], lax[0], atol=1e-11)
     np.testing.assert_allclose(dot[1], lax[1], atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("batch", "samples", "products"),
+    [
+        (2, 8, 2 * 8 * 9 * 3 * 5),  # B * T_out * k * C * F
+        (40, 8, 40 * 8 * 3 * 8 * 5),  # B * T * C * T_out * F: the matrix is less than the patches
+        (2, 3, 2 * 3 * 3 * 3 * 5),  # the matrix is no more than the kernel
+        (40, 10, 40 * 10 * 9 * 3 * 5),  # longer than the kernel
+    ],
+)
+def test_short_windows_are_convolved_whole_where_that_copies_less(batch, samples, products):
+    x, kernel = normal(batch, samples, 3), normal(9, 3, 5)
+    assert flops.products(lambda x: layers.convolve_dot(x, kernel, 1, 4), x) == 2 * products
 
 
 def test_no_convolution_is_left_in_the_dot_form_of_many_runs():
