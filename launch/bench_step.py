@@ -6,15 +6,15 @@
 
 A step takes a batch out of windows that lie on the device (6 channels, 128 samples), encodes it
 with two towers and their heads, and updates the weights by AdamW from the contrastive loss in both
-directions.  The PyTorch program is as good as we can write it: eager, compiled, and compiled with
-channels last; autocast where --dtype is bfloat16; fused AdamW.  Every program has a process of its
-own, for in one process the thread pools fight over the cores; each round runs every program's step
-once, so that other work on the machine hits them alike (the losses run one after the other, for at
-16,384 pairs two of them fill a machine's memory); medians over the rounds are printed.  The share
-of the arithmetic is that of the fastest matrix product this machine showed in the same minute; that
-of the memory is what the compiled step says it reads and writes, over the speed of a plain copy (on
-a CPU caches help, so it may pass 1).  Needs the extra `torch`.  The PyTorch networks are the tests'
-oracle.
+directions. The PyTorch program is as good as we can write it: eager, compiled, and compiled with
+channels last; autocast where --dtype is bfloat16; fused AdamW. Every program has a process of its
+own, for in one process the thread pools fight over the cores; in each round every program runs for
+half a second or a step, so that other work on the machine hits them alike (the losses run one after
+the other, for at 16,384 pairs two of them fill a machine's memory); the median over the rounds of
+the time of a step is printed. The share of the arithmetic is that of the fastest matrix product
+this machine showed in the same minute; that of the memory is what the compiled step says it reads
+and writes, over the speed of a plain copy (on a CPU caches help, so it may pass 1). Needs the extra
+`torch`. The PyTorch networks are the tests' oracle.
 """
 
 import argparse
@@ -39,6 +39,7 @@ STEPS = ("imujax", "torch eager", "torch.compile", "torch.compile, channels last
 CEILINGS = ("product, jax", "product, torch", "copy")
 LOSSES = ("imujax dense", "imujax tiled", "torch, as OpenCLIP", "torch.compile, as OpenCLIP")
 WARM_UP = 3  # steps before the first one that counts
+TURN = 0.5  # seconds that a program runs at least before the next one does
 PRODUCT = {"cpu": 2048, "cuda": 8192}  # rows and columns of the matrix product
 COPIED = 2**28  # numbers of float32 in the copy
 GOALS = {"cpu": 1.3, "gpu": 2.0}  # times as fast as the fastest PyTorch program
@@ -264,9 +265,11 @@ def work(pipe, name: str, what: str, shape: tuple):
         return
     pipe.send(None)
     while pipe.recv():
-        start = time.perf_counter()
-        step()
-        pipe.send(time.perf_counter() - start)
+        start, steps, spent = time.perf_counter(), 0, 0.0
+        while spent < TURN:
+            step()
+            steps, spent = steps + 1, time.perf_counter() - start
+        pipe.send(spent / steps)
     pipe.send((taken, getattr(step, "bytes", 0.0)))
 
 
@@ -381,7 +384,7 @@ def main():
     parser.add_argument("--norm", default="batch", choices=("batch", "none"))
     parser.add_argument("--batches", help="32,128,512 for the step, 4096,16384 for the loss")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
-    parser.add_argument("--repeats", type=int, default=5, help="rounds of which to take the median")
+    parser.add_argument("--repeats", type=int, default=7, help="rounds of which to take the median")
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
     print(hardware(), flush=True)
