@@ -81,7 +81,7 @@ def _convolve_whole(x, kernel, stride: int, padding: int):
 
     The kernel is written out as the (Toeplitz) matrix [T * C, T_out * F] that it is to them. That
     takes no more products than the taps, many of which meet padding, and x need not be copied: it
-    pays where the matrix is smaller than the patches would be.
+    pays where the matrix is no larger than the patches would be, or than the kernel itself.
     """
     batch, samples, channels = x.shape
     width, _, features = kernel.shape
