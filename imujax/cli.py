@@ -167,6 +167,8 @@ def run(words: list[str]):
         return
     if args.verb != "quickstart":  # which is many small programs: their compilers want arenas
         host.keep_memory()
+    if args.verb == "pretrain":
+        host.run_in_caller()
     config = configuration(args.config, rest)
     from imujax import study
 

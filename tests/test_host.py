@@ -1,4 +1,4 @@
-"""Memory that a process keeps comes in large pages, and only once."""
+"""Memory that a process keeps comes in large pages, and only once; who runs its programs."""
 
 import pathlib
 import platform
@@ -45,3 +45,20 @@ def test_memory_that_is_kept_costs_no_page_faults():
 )
 def test_memory_that_is_kept_comes_in_huge_pages():
     assert faults("keep")[0] < PAGES / 10
+
+
+READY = """
+import sys
+import jax, jax.numpy as jnp
+from imujax import host
+if sys.argv[1] == "caller":
+    host.run_in_caller()
+long = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda i, x: jnp.tanh(x @ x), x))
+print(long(jnp.ones((512, 512))).is_ready())
+"""
+
+
+@pytest.mark.parametrize(("word", "ready"), [("caller", "True"), ("other", "False")])
+def test_a_program_has_run_when_its_call_returns(word, ready):
+    done = subprocess.run([sys.executable, "-c", READY, word], capture_output=True, text=True)
+    assert done.stdout.strip() == ready, done.stderr
