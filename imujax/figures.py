@@ -44,6 +44,7 @@ STYLE = {
 # Inches: a row of panels from top to bottom, a panel from left to right.
 HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label": 0.55}
 LEFT, PANEL, LINE = 0.74, 3.0, 0.19
+NAMED = 3  # sensors that are named above a panel; more are counted
 STAGES = {"finetune": "fine-tuned", "probe": "frozen probe"}
 AXIS_LABEL = {
     "windows": "share of the training windows",
@@ -175,7 +176,8 @@ def _curves(ax: Axes, task: Task, axis: str) -> None:
         fontsize=10,
         fontweight="bold",
     )
-    sensors = ", ".join(task.sensors)
+    many = len(task.sensors) > NAMED  # the page names them all
+    sensors = f"{len(task.sensors)} sensors" if many else ", ".join(task.sensors)
     about = f"{sensors} \u00b7 {task.subjects} subjects" if sensors else f"{task.subjects} subjects"
     ax.annotate(
         _short(about, 52),

@@ -1,6 +1,7 @@
 """The report: what is drawn is what was computed, nothing is cut off, nothing from a file runs."""
 
 import csv
+import dataclasses
 import html.parser
 import json
 import re
@@ -332,6 +333,14 @@ def test_simulated_data_are_stamped(found):
         for upper, _ in panels(figures.curves_figure(found))
     ]
     assert stamped == [False, True, False]
+
+
+def test_a_few_sensors_are_named_above_the_panel_and_many_counted(found):
+    names = ("trunk", "pelvis", "thigh_r", "shank_r", "foot_r", "thigh_l", "shank_l", "foot_l")
+    for sensors, says in ((names[:3], "trunk, pelvis, thigh_r"), (names, "8 sensors")):
+        task = dataclasses.replace(found[1], sensors=sensors)
+        upper = panels(figures.curves_figure([task]))[0][0]
+        assert f"{says} \u00b7 8 subjects" in [t.get_text() for t in upper.texts]
 
 
 def test_the_reduction_is_written_above_its_panel(found):
