@@ -43,6 +43,20 @@ def one_device(request, monkeypatch):
     monkeypatch.setattr(mesh, "make", lambda axis, number=None: make(axis, number or usual[axis]))
 
 
+@pytest.fixture(scope="module")
+def polished():
+    """Kinematics of gait as LLVM polishes them: of many trials they take longer than that does."""
+    import jax
+
+    from imujax.simulate import gait
+
+    options = {"xla_backend_optimization_level": 1}
+    with pytest.MonkeyPatch.context() as patch:
+        program = jax.jit(gait.kinematics.__wrapped__, compiler_options=options)
+        patch.setattr(gait, "kinematics", program)
+        yield
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> pathlib.Path:
     """The folder of real recordings beside the checkout; the test is skipped where it is absent."""

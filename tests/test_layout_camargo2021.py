@@ -17,7 +17,7 @@ FEET = ("Right", "Left")
 
 
 @pytest.fixture(scope="module")
-def study(tmp_path_factory):
+def study(tmp_path_factory, polished):
     return camargo2021.write(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, repetitions=1)
 
 

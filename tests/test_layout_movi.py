@@ -12,8 +12,8 @@ from imujax.data_builders.movi import files
 from imujax.simulate import scores
 from imujax.simulate.layouts import movi
 
-SECONDS = 4.0
-FRAMES = 480  # of a movement
+SECONDS = 6.0
+FRAMES = 720  # of a movement
 G = 9.80665
 STANDING = {"hand clapping", "cross arms", "hand waving", "checking watch", "taking photo",
             "scratching head", "phone talking", "pointing"}  # fmt: skip

@@ -23,7 +23,7 @@ PARAMS = [
 
 
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory):
+def runner(tmp_path_factory, polished):
     return tan2021.write(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, trials=2)
 
 

@@ -7,7 +7,7 @@ import pytest
 from walks import RATE, case, knees, stances
 
 from imujax.recordings import G
-from imujax.simulate import balance, body, curves, dynamics, gait, skeleton, style
+from imujax.simulate import balance, body, curves, dynamics, gait, people, skeleton, style
 
 KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
 
@@ -36,7 +36,7 @@ def test_accelerations_are_those_of_the_positions(kind):
     h = 1e-4
     t = jnp.asarray(c.t)
     # Neighbours at which a foot strikes or leaves have another third derivative.
-    steps = [np.asarray(gait.kinematics(c.body, c.walk, t + d).velocity) for d in (-h, h)]
+    steps = [np.asarray(people.kinematics(c.body, c.walk, t + d).velocity) for d in (-h, h)]
     middle = (steps[1] - steps[0]) / (2 * h)
     error = np.abs(middle - np.asarray(c.kin.acceleration)).max((0, 1))
     assert np.percentile(error, 95) < 1e-3 * np.abs(middle).max()

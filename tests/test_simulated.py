@@ -18,7 +18,7 @@ SMALL = {"subjects": 2, "seconds": 6.0, "trials": TRIALS[:1]}
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory):
+def raw(tmp_path_factory, polished):
     folder = tmp_path_factory.mktemp("raw")
     people.write("knee_moment", people.spec("knee_moment", SMALL), folder)
     moves = {"subjects": 1, "seconds": 6.0, "trials": TRIALS}
@@ -147,7 +147,7 @@ def test_the_command_refuses(words, says, tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def labelled(tmp_path_factory):
+def labelled(tmp_path_factory, polished):
     """The labelled sets with six people, built when they are asked for."""
 
     @cache

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.simulate import balance, body, dynamics, gait, skeleton, style
+from imujax.simulate import balance, body, dynamics, gait, people, skeleton, style
 
 RATE = 200.0  # Hz
 SECONDS = 4.0
@@ -34,9 +34,9 @@ def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL
     drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
     drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
     land = gait.Ground(*(jnp.asarray(x) for x in ground))
-    walk = balance.settle(person, shape, land, v, drawn, SECONDS)
+    walk = balance.settle(person, shape, land, v, drawn, SECONDS, people.kinematics)
     t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
-    kin = gait.kinematics(person, walk, t)
+    kin = people.kinematics(person, walk, t)
     return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, t))
 
 
