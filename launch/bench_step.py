@@ -331,6 +331,8 @@ def ceilings(dtype: str) -> tuple[float, float]:
 
     n = PRODUCT["cuda" if torch.cuda.is_available() else "cpu"]
     found = measure(CEILINGS, "ceiling", (dtype,), 5)
+    if len(found) < len(CEILINGS):
+        raise SystemExit("without products and copy there is nothing to take shares of")
     copy = 2 * 4 * COPIED / found.pop("copy")[0]
     product = 2 * n**3 / min(seconds for seconds, *_ in found.values())
     print(f"at best {product / 1e12:.2f} TFLOP/s, {copy / 1e9:.0f} GB/s", flush=True)

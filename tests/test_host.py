@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from imujax import UserError, cli, host
+
 AGAIN = """
 import resource, sys
 from imujax import host
@@ -62,3 +64,18 @@ print(long(jnp.ones((512, 512))).is_ready())
 def test_a_program_has_run_when_its_call_returns(word, ready):
     done = subprocess.run([sys.executable, "-c", READY, word], capture_output=True, text=True)
     assert done.stdout.strip() == ready, done.stderr
+
+
+ASKED = {"pretrain": ["keep", "caller"], "sweep": ["keep"], "study": ["keep"], "quickstart": []}
+
+
+@pytest.mark.parametrize("verb", ASKED)
+def test_a_verb_asks_for_what_makes_it_faster(verb, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(host, "keep_memory", lambda: asked.append("keep"))
+    monkeypatch.setattr(host, "run_in_caller", lambda: asked.append("caller"))
+    words = [verb, "--config", str(tmp_path / "none.py"), "--workdir", str(tmp_path)]
+    words += [] if verb == "quickstart" else ["--data", str(tmp_path)]
+    with pytest.raises(UserError, match=r"none\.py"):
+        cli.run(words)
+    assert asked == ASKED[verb]
