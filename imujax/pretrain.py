@@ -196,8 +196,8 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
     config: an encoder section of a configuration (see configs/); where it has `stream`, `paths` is
     empty and the batches are simulated (imujax/simulate/stream.py).  Returns `workdir`.  A finished
     run returns at once, an unfinished one goes on; one that was started with other settings is a
-    UserError that names the first difference.  SIGTERM ends it after the step under way, which is
-    saved, with SystemExit(143): see processes.Notice.
+    UserError that names the first difference, and so is one that runs already.  SIGTERM ends it
+    after the step under way, which is saved, with SystemExit(143): see processes.Notice.
     """
     workdir = pathlib.Path(workdir)
     settings = json.loads(config.to_json()) | {
@@ -206,7 +206,7 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
     }
     theirs = processes.first(lambda: settings)
     processes.every(lambda: same_command(theirs, settings))
-    with Checkpoints(workdir) as checkpoints:
+    with processes.claim(workdir), Checkpoints(workdir) as checkpoints:
         done = checkpoints.latest()
         if done is not None:
             same_settings(checkpoints.card(done)["settings"], settings, workdir)

@@ -1,4 +1,4 @@
-"""The processes of one run: finding each other, going first, being told to stop.
+"""The processes of one run: finding each other, going first, keeping others out, being stopped.
 
 The only file that looks into jax's own ways of finding processes (`jax._src`).  Where a program
 runs is asked in this order: the flags of the command line, the variables IMUJAX_COORDINATOR,
@@ -7,11 +7,15 @@ Kubernetes); a process that finds nothing is alone.
 """
 
 import contextlib
+import errno
+import fcntl
 import itertools
 import json
 import os
+import pathlib
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -30,6 +34,8 @@ FOUND_WITHIN = 300  # s for the processes to find each other
 DONE_WITHIN = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
 GOODBYE = 5  # s that a failing process waits for others that fail
 FIELDS = ("coordinator", "processes", "process")
+PATIENCE = 120  # s to wait for another run in the same folder to end; NFS frees locks after 90
+LOCK = "run.lock"  # in the folder that a run writes to: who writes there
 
 
 class Place(NamedTuple):
@@ -291,6 +297,57 @@ def every(check: Callable[[], object]):
     for other, text in said:
         if mine or text:
             raise UserError(mine or f"process {other} has stopped: {text}")
+
+
+@contextlib.contextmanager
+def claim(folder: str | pathlib.Path):
+    """Keep other runs out of `folder`, which is made, while this one writes there.
+
+    Process 0 holds the lock for all; it ends with that process, however it ends.  Where another run
+    has it, this one waits PATIENCE s, then raises UserError: the other may be about to end, or the
+    file system about to find that its machine is lost.  Where no file can be locked nobody is kept
+    out.
+    """
+    held = []
+    try:
+        first(lambda: held.extend(_locked(pathlib.Path(folder))))
+        yield
+    finally:
+        for file in held:
+            file.close()
+
+
+def _locked(folder: pathlib.Path) -> list:
+    """The lock file of `folder`, held; empty where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOCK).open("ab+", buffering=0)
+    except OSError:
+        return []  # who has more to write there will say so
+    end, told = time.monotonic() + PATIENCE, False
+    while True:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError as error:
+            if error.errno not in (errno.EACCES, errno.EAGAIN):
+                return [file]  # no locks here
+            file.seek(0)
+            other = f"another run writes to {folder} ({file.read().decode().strip()})"
+            if time.monotonic() >= end:
+                file.close()
+                raise UserError(
+                    f"{other}: stop it, take another --workdir, or, if its machine is lost, delete "
+                    f"{folder / LOCK}"
+                ) from error
+        if not told:
+            _say(f"{other}: waiting up to {PATIENCE} s for it to end")
+            told = True
+        time.sleep(0.1)
+    with contextlib.suppress(OSError):
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+    return [file]
 
 
 class Notice:

@@ -22,6 +22,7 @@ from imujax import (
     log,
     mesh,
     pretrain,
+    processes,
     samples,
     shallow,
     tables,
@@ -33,7 +34,7 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
     """Run the sweep of one task -> `workdir`, with runs.csv, predictions.npz and summary.json.
 
     config: a task section of a configuration (see configs/); encoders: folder of the checkpoint by
-    encoder name.  Re-entrant.
+    encoder name.  Re-entrant, one at a time.
     """
     workdir = pathlib.Path(workdir)
     data = datasets.arrays(data_path, sensors=tuple(config.sensors) or None)
@@ -49,18 +50,19 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
                      for key, trained in found.items()},
     }  # fmt: skip
     cells = grid.cells(config, data.subject, seed)
-    begin(workdir, settings)
-    if (workdir / "summary.json").exists():
-        return workdir
-    progress = log.Progress(work(config, cells), name, "run")
-    rows, compared = [], {}
-    for label, spec in config.arms.items():
-        arm = arms.Arm(label, config, data, cells, found[spec.encoder], spec, seed)
-        rows += arms.rows(arm, cells, data.subject, workdir / "parts", progress)
-        compared[label] = arm
-    rows += reference_rows(config, compared, cells, data, seed, workdir / "parts", progress)
-    progress.close()
-    write(workdir, rows, data, config, settings, found, name)
+    with processes.claim(workdir):
+        begin(workdir, settings)
+        if (workdir / "summary.json").exists():
+            return workdir
+        progress = log.Progress(work(config, cells), name, "run")
+        rows, compared = [], {}
+        for label, spec in config.arms.items():
+            arm = arms.Arm(label, config, data, cells, found[spec.encoder], spec, seed)
+            rows += arms.rows(arm, cells, data.subject, workdir / "parts", progress)
+            compared[label] = arm
+        rows += reference_rows(config, compared, cells, data, seed, workdir / "parts", progress)
+        progress.close()
+        write(workdir, rows, data, config, settings, found, name)
     return workdir
 
 

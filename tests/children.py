@@ -5,9 +5,11 @@ forked once its threads run.  So many of them can be killed in a test.
 """
 
 import atexit
+import contextlib
 import multiprocessing
 import os
 import socket
+import subprocess
 import sys
 import time
 
@@ -65,6 +67,21 @@ def _run(words, log, devices, pause):
         cli.main()
     finally:
         atexit._run_exitfuncs()  # which multiprocessing leaves out: jax says goodbye there
+
+
+@contextlib.contextmanager
+def holding(folder):
+    """Another process that says it writes to `folder` -> the process; killed in the end."""
+    code = f"from imujax import processes\nwith processes.claim({str(folder)!r}):\n"
+    code += "    print(flush=True)\n    input()\n"
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)  # fmt: skip
+    with child:
+        try:
+            assert child.stdout.readline() == b"\n"
+            yield child
+        finally:
+            child.kill()
 
 
 def wait(child, seconds: float = 300) -> int:

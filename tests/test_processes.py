@@ -1,9 +1,11 @@
 """Finding the processes of a run in made-up environments, and what is said of odd ones."""
 
+import errno
 import os
 import re
 import signal
 import sys
+import threading
 import types
 
 import children
@@ -190,3 +192,36 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
     [[first], [second]] = said(*[["--config.data_sets.moves.raw=nowhere"]] * 2)
     assert first.startswith("imujax: process 0: no folder ") and "nowhere" in first
     assert second == first.replace("process 0:", "process 1: process 0 has stopped:")
+
+
+def test_a_folder_is_written_to_by_one_run_until_it_ends_in_any_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    folder = tmp_path / "run"
+    with children.holding(folder) as other:
+        says = (
+            rf"writes to {folder} \(process {other.pid} on .*\): stop it, take .* delete {folder}"
+        )
+        with pytest.raises(UserError, match=says), processes.claim(folder):
+            pass
+        assert capsys.readouterr().err.count("waiting up to 0.3 s for it to end") == 1
+        with processes.claim(tmp_path / "another"):
+            pass
+        with monkeypatch.context() as patch:  # a file system without locks
+            patch.setattr(processes.fcntl, "lockf", unlocked)
+            with processes.claim(folder):
+                pass
+        monkeypatch.setattr(processes, "PATIENCE", 60)
+        threading.Timer(0.5, other.kill).start()
+        with processes.claim(folder):
+            written = (folder / processes.LOCK).read_text()
+            assert f"process {os.getpid()} on" in written and str(other.pid) not in written
+
+
+def unlocked(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_folder_that_cannot_be_written_to_is_left_to_who_writes_there(tmp_path):
+    (tmp_path / "file").touch()
+    with processes.claim(tmp_path / "file" / "run"):
+        pass

@@ -5,11 +5,12 @@ import pathlib
 import subprocess
 import sys
 
+import children
 import numpy as np
 import people
 import pytest
 
-from imujax import UserError, arms, checkpoint, cli, datasets, encoder, tables
+from imujax import UserError, arms, checkpoint, cli, datasets, encoder, processes, tables
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,16 @@ def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
     before = {name: (done / name).read_bytes() for name in kept}
     cli.run(["study", *arguments(place, done)])
     assert {name: (done / name).read_bytes() for name in kept} == before
+
+
+@pytest.mark.parametrize("part", ["encoders/small", "tasks/force"])
+def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
+    monkeypatch.setattr(processes, "PATIENCE", 0)
+    with (
+        children.holding(done / part),
+        pytest.raises(UserError, match=rf"another run writes to .*{part} \(process"),
+    ):
+        cli.run(["study", *arguments(place, done)])
 
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
