@@ -6,11 +6,11 @@ needs the builder (`data_builders/<name>`); reading needs the path only.
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import importlib
 import io
 import json
+import math
 import os
 import pkgutil
 import shutil
@@ -22,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imujax import host
 from imujax.errors import UserError
 
 SPLIT = "train"
@@ -142,14 +143,14 @@ def room(data: Path):
 def alone(folder: Path, wait: bool = False):
     """Hold a lock on the folder, so that two who write into it do not sweep each other.
 
-    wait: until the other is done; otherwise that there is another is a UserError.
+    wait: until the other is done; otherwise that there is another is a UserError.  Where the file
+    system knows no locks nobody is kept out.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        if not host.lock(handle, math.inf if wait else 0):
+            raise UserError(f"another build is writing to {folder}: wait for it")
         yield
-    except BlockingIOError as error:
-        raise UserError(f"another build is writing to {folder}: wait for it") from error
     finally:
         os.close(handle)
 

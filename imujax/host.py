@@ -1,8 +1,10 @@
-"""What this process takes of its machine: cores, and memory."""
+"""What this process takes of its machine: cores, memory, and locks on files."""
 
 import ctypes
+import fcntl
 import mmap
 import os
+import time
 
 
 def cores() -> list[int]:
@@ -60,3 +62,23 @@ def _ask_for_huge_pages(libc):
     start = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
     libc.madvise(start, block + size - start, mmap.MADV_HUGEPAGE)
     libc.free(block)  # stays the heap's, as nothing is given back
+
+
+def lock(file, seconds: float) -> bool:
+    """Lock an open file or folder, if need be `seconds` s later; whether no other has it.
+
+    It is free again when all that have it open by this handle have closed it or ended.  True as
+    well where the file system knows no locks.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                return False
+            time.sleep(0.1)
+        except OSError:
+            return True
+        else:
+            return True

@@ -7,8 +7,6 @@ Kubernetes); a process that finds nothing is alone.
 """
 
 import contextlib
-import errno
-import fcntl
 import itertools
 import json
 import os
@@ -24,6 +22,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from imujax import host
 from imujax.errors import UserError
 
 # 128 + SIGTERM: what a shell, SLURM and Kubernetes report of any program that SIGTERM has ended.
@@ -322,28 +321,18 @@ def _locked(folder: pathlib.Path) -> list:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / LOCK).open("ab+", buffering=0)
+        file.seek(0)
     except OSError:
         return []  # who has more to write there will say so
-    end, told = time.monotonic() + PATIENCE, False
-    while True:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            break
-        except OSError as error:
-            if error.errno not in (errno.EACCES, errno.EAGAIN):
-                return [file]  # no locks here
-            file.seek(0)
-            other = f"another run writes to {folder} ({file.read().decode().strip()})"
-            if time.monotonic() >= end:
-                file.close()
-                raise UserError(
-                    f"{other}: stop it, take another --workdir, or, if its machine is lost, delete "
-                    f"{folder / LOCK}"
-                ) from error
-        if not told:
-            _say(f"{other}: waiting up to {PATIENCE} s for it to end")
-            told = True
-        time.sleep(0.1)
+    if not host.lock(file, 0):
+        other = f"another run writes to {folder} ({file.read().decode().strip()})"
+        _say(f"{other}: waiting up to {PATIENCE} s for it to end")
+        if not host.lock(file, PATIENCE):
+            file.close()
+            raise UserError(
+                f"{other}: stop it, take another --workdir, or, if its machine is lost, delete "
+                f"{folder / LOCK}"
+            )
     with contextlib.suppress(OSError):
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())

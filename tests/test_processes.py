@@ -1,4 +1,4 @@
-"""Finding the processes of a run in made-up environments, and what is said of odd ones."""
+"""Finding the processes of a run in made-up environments; odd ones; one run in a folder."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ import children
 import people
 import pytest
 
-from imujax import UserError, processes
+from imujax import UserError, host, processes
 
 # What srun sets for task 9 of 16 on four nodes of four GPUs; names and forms are SLURM's.
 SRUN = {
@@ -207,7 +207,7 @@ def test_a_folder_is_written_to_by_one_run_until_it_ends_in_any_way(tmp_path, mo
         with processes.claim(tmp_path / "another"):
             pass
         with monkeypatch.context() as patch:  # a file system without locks
-            patch.setattr(processes.fcntl, "lockf", unlocked)
+            patch.setattr(host.fcntl, "flock", unlocked)
             with processes.claim(folder):
                 pass
         monkeypatch.setattr(processes, "PATIENCE", 60)
