@@ -128,11 +128,12 @@ class ResNet1D(nn.Module):
     @nn.compact
     def __call__(self, x, length=None, train: bool = False):
         free = self.norm == "none"
+        x = x.T  # [C, T, B], as the layers have it
         x = self._convolution("stem", self.width, self.stem_kernel, STEM_STRIDE)(x, length)
         length = layers.out_length(length, self.stem_kernel, STEM_STRIDE, self.stem_kernel // 2)
         if not free:
             x = jax.nn.relu(self._norm("stem_norm", x, length, train))
-        x = layers.max_pool(x, **POOL, length=length)  # [B, T/4, width]
+        x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
         length = layers.out_length(length, **POOL)
         variance, pooled = 1.0, []
         for stage, blocks in enumerate(self.stages):
@@ -140,7 +141,7 @@ class ResNet1D(nn.Module):
                 name = f"stage{stage + 1}_block{block + 1}"
                 stride = 2 if stage and not block else 1
                 branch = self._branch(self.width * 2**stage, stride)
-                project = stride > 1 or x.shape[-1] != branch[-1][0]
+                project = stride > 1 or x.shape[0] != branch[-1][0]
                 if free:
                     x = self._free_block(name, x, length, branch, project, variance)
                     variance = (1.0 if project else variance) + ALPHA**2
@@ -186,7 +187,7 @@ class ResNet1D(nn.Module):
                 y = jax.nn.relu(y)
         if project:
             stride = math.prod(step for _, _, step in branch)
-            shortcut = self._convolution(f"{name}_shortcut", y.shape[-1], 1, stride)(x, length)
+            shortcut = self._convolution(f"{name}_shortcut", y.shape[0], 1, stride)(x, length)
             shortcut = self._norm(f"{name}_shortcut_norm", shortcut, ends, train)
         return jax.nn.relu(y + shortcut)
 

@@ -7,7 +7,7 @@ from imujax import flops, layers, mesh, resnet
 
 
 def test_products_are_counted_and_nothing_else():
-    x, kernel = jnp.ones((2, 16, 3)), jnp.ones((5, 3, 7))
+    x, kernel = jnp.ones((3, 16, 2)), jnp.ones((5, 3, 7))
     by_hand = 2 * 2 * 8 * 5 * 3 * 7  # two per multiplication and addition; 8 samples are left
     for convolve in (layers.convolve_dot, layers.convolve_lax):
         found = flops.products(lambda x, k, f=convolve: jnp.tanh(f(x, k, 2, 2)).sum(), x, kernel)

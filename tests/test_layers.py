@@ -1,5 +1,7 @@
 """Convolution, norms and pooling against NumPy and PyTorch, full and masked by length."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,19 +37,23 @@ def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, sampl
     x, kernel = normal(batch, samples, 3), normal(width, 3, 5)
     truth = numpy_convolution(x, kernel, stride, padding)
     for convolve in layers.CONVOLVE.values():
-        y = jax.jit(convolve, static_argnums=(2, 3))(x, kernel, stride, padding)
+        y = jax.jit(convolve, static_argnums=(2, 3))(x.T, kernel, stride, padding).T
         assert y.shape[1] == layers.out_length(samples, width, stride, padding)
         np.testing.assert_allclose(y, truth, atol=2e-5)
 
 
+@pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize("batch", [2, 40])
 @pytest.mark.parametrize(("width", "stride", "padding", "samples"), SHAPES)
-def test_gradients_of_both_convolutions_agree(width, stride, padding, samples, batch):
+def test_gradients_of_both_convolutions_agree(
+    width, stride, padding, samples, batch, devices, monkeypatch
+):
+    monkeypatch.setattr(jax, "device_count", lambda: devices)  # they sum over windows differently
     shapes = (batch, samples, 3), (width, 3, 5), (5,)
     x, kernel, weight = (normal(*shape).astype(np.float64) for shape in shapes)
 
     def scalar(convolve):
-        return lambda x, kernel: jnp.sin(convolve(x, kernel, stride, padding) @ weight).sum()
+        return lambda x, kernel: jnp.sin(convolve(x.T, kernel, stride, padding).T @ weight).sum()
 
     with jax.enable_x64(True):
         dot, lax = (
@@ -69,16 +75,30 @@ def test_gradients_of_both_convolutions_agree(width, stride, padding, samples, b
 )
 def test_short_windows_are_convolved_whole_where_that_copies_less(batch, samples, products):
     x, kernel = normal(batch, samples, 3), normal(9, 3, 5)
-    assert flops.products(lambda x: layers.convolve_dot(x, kernel, 1, 4), x) == 2 * products
+    assert flops.products(lambda x: layers.convolve_dot(x, kernel, 1, 4), x.T) == 2 * products
 
 
 def test_no_convolution_is_left_in_the_dot_form_of_many_runs():
-    x, kernels = normal(4, 2, 16, 3), normal(4, 9, 3, 5)
+    x, kernels = normal(4, 3, 16, 2), normal(4, 9, 3, 5)
 
     def loss(kernels):
         return jax.vmap(lambda x, k: layers.convolve_dot(x, k, 2, 4))(x, kernels).sum()
 
     assert "convolution" not in jax.jit(jax.grad(loss)).lower(kernels).as_text()
+
+
+@pytest.mark.parametrize("samples", [5, 16])  # whole, by taps
+def test_products_sum_over_the_last_axis_on_the_left(samples, monkeypatch):
+    """The form that XLA has a fast routine for on a CPU; no window is turned for it."""
+    monkeypatch.setattr(jax, "device_count", lambda: 1)
+    x, kernel = normal(8, samples, 33), normal(9, 8, 16)
+
+    def loss(x, kernel):
+        return jnp.sin(layers.convolve_dot(x, kernel, 1, 4)).sum()
+
+    text = jax.jit(jax.grad(loss, (0, 1))).lower(x, kernel).compile().as_text()
+    assert text.count("lhs_contracting_dims={1}") == 3 == text.count("lhs_contracting_dims=")
+    assert not re.search(rf"\b(33|{33 * samples})\b[^ ]* transpose\(", text)
 
 
 def test_scaled_weight_standardisation_gives_zero_mean_and_one_over_fan_in():
@@ -93,19 +113,19 @@ def test_max_pool_equals_pytorch(stride):
     x = normal(2, 13, 4) - 3  # mostly negative: a zero padding would win
     pool = torch.nn.MaxPool1d(3, stride, 1)
     truth = pool(torch.from_numpy(x.transpose(0, 2, 1))).numpy().transpose(0, 2, 1)
-    np.testing.assert_array_equal(layers.max_pool(x, 3, stride, 1), truth)
+    np.testing.assert_array_equal(layers.max_pool(x.T, 3, stride, 1).T, truth)
 
 
 def test_pooling_sees_the_true_samples_only():
     x, length = normal(4, 9, 3), np.array([9, 5, 1, 0])
     x[1, 5:], x[2, 1:], x[3] = np.nan, 1e30, -1e30
     for pool, truth in [(layers.mean_over_time, np.mean), (layers.max_over_time, np.max)]:
-        pooled = pool(x, length)
+        pooled = pool(x.T, length)
         for row, n in enumerate(length[:3]):
             np.testing.assert_allclose(pooled[row], truth(x[row, :n], 0), rtol=1e-6)
         np.testing.assert_array_equal(pooled[3], np.zeros(3))
-    pooled = layers.max_pool(x, 3, 2, 1, length)
-    np.testing.assert_array_equal(pooled[1, :3], layers.max_pool(x[1:2, :5], 3, 2, 1)[0])
+    pooled = layers.max_pool(x.T, 3, 2, 1, length).T
+    np.testing.assert_array_equal(pooled[1, :3], layers.max_pool(x[1:2, :5].T, 3, 2, 1).T[0])
     np.testing.assert_array_equal(pooled[1, 3:], np.zeros((2, 3)))
 
 
@@ -116,7 +136,7 @@ def test_norms_use_the_true_samples_only(kind):
     class Norm(nn.Module):
         @nn.compact
         def __call__(self, x, length, train):
-            return layers.norm(kind, x, length, train, "float32", "norm")
+            return layers.norm(kind, x.T, length, train, "float32", "norm").T
 
     x, length = normal(2, 6, 4) + 5, np.array([6, 4])
     x[1, 4:] = 1e6
