@@ -3,13 +3,13 @@
 import jax.numpy as jnp
 import pytest
 
-from imujax import flops, layers, mesh, resnet
+from imujax import convolution, flops, mesh, resnet
 
 
 def test_products_are_counted_and_nothing_else():
     x, kernel = jnp.ones((3, 16, 2)), jnp.ones((5, 3, 7))
     by_hand = 2 * 2 * 8 * 5 * 3 * 7  # two per multiplication and addition; 8 samples are left
-    for convolve in (layers.convolve_dot, layers.convolve_lax):
+    for convolve in (convolution.convolve_dot, convolution.convolve_lax):
         found = flops.products(lambda x, k, f=convolve: jnp.tanh(f(x, k, 2, 2)).sum(), x, kernel)
         assert found == by_hand
 
