@@ -16,7 +16,7 @@ def normal(*shape):
     return RNG.standard_normal(shape).astype(np.float32)
 
 
-@pytest.fixture(params=[False, True], ids=["products", "sums"])
+@pytest.fixture
 def sums(request, monkeypatch):
     """Whether sums take the place of products wherever they can, not only where it pays."""
     if request.param:
@@ -38,13 +38,19 @@ SHAPES = [(49, 2, 24, 90), (9, 1, 4, 11), (9, 2, 4, 12), (3, 2, 1, 13), (1, 2, 0
 # Windows no longer than the kernel: a few of them go by taps, many whole.
 SHAPES += [(49, 2, 24, 40), (9, 1, 4, 4), (9, 1, 4, 9), (9, 2, 4, 8), (7, 3, 2, 5), (5, 1, 0, 5)]
 SHAPES += [(3, 1, 3, 2), (3, 1, 1, 1), (1, 1, 0, 1)]
-# What sums can replace: halves down to one sample, to three; pairs of six taps, of an odd padding.
-SHAPES += [(9, 1, 4, 8), (13, 1, 6, 12), (17, 1, 9, 4), (6, 1, 2, 9), (3, 1, 0, 6)]
-SHAPES += [(5, 2, 3, 2)]  # as many samples out as in, and yet no halves
+# What sums can replace: halves down to one sample, to three; pairs of nine taps, of six, of three.
+SUMS = [(9, 1, 4, 8), (13, 1, 6, 12), (17, 1, 9, 4), (9, 1, 4, 10), (6, 1, 2, 9), (3, 1, 0, 6)]
+SUMS += [(5, 2, 3, 2)]  # as many samples out as in, and yet no halves
+CASES = pytest.mark.parametrize(
+    ("width", "stride", "padding", "samples", "sums"),
+    [(*shape, False) for shape in SHAPES] + [(*shape, True) for shape in SUMS],
+    indirect=["sums"],
+)
+EITHER = pytest.mark.parametrize("sums", [False, True], indirect=True)
 
 
 @pytest.mark.parametrize("batch", [2, 40])
-@pytest.mark.parametrize(("width", "stride", "padding", "samples"), SHAPES)
+@CASES
 def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, samples, batch, sums):
     x, kernel = normal(batch, samples, 3), normal(width, 3, 5)
     truth = numpy_convolution(x, kernel, stride, padding)
@@ -57,7 +63,7 @@ def test_both_convolutions_equal_the_sum_over_taps(width, stride, padding, sampl
 
 @pytest.mark.parametrize("devices", [1, 8])
 @pytest.mark.parametrize("batch", [2, 40])
-@pytest.mark.parametrize(("width", "stride", "padding", "samples"), SHAPES)
+@CASES
 def test_gradients_of_both_convolutions_agree(
     width, stride, padding, samples, batch, devices, sums, monkeypatch
 ):
@@ -136,6 +142,7 @@ def test_sums_are_for_large_products(monkeypatch):
         assert found == 2 * taps * share
 
 
+@EITHER
 @pytest.mark.parametrize(("channels", "samples"), [(64, 8), (128, 4), (32, 16)])
 def test_sums_cost_little_precision(channels, samples, sums):
     """Of float32, which rounds by 6e-8 at most, in the shapes of the authors' net."""
@@ -145,6 +152,7 @@ def test_sums_cost_little_precision(channels, samples, sums):
     assert 1e-8 < off.std() / truth.std() < 4e-7
 
 
+@EITHER
 @pytest.mark.parametrize("samples", [5, 8, 16])  # whole, whole and halved, by taps or in pairs
 def test_products_sum_over_the_last_axis_on_the_left(samples, sums, monkeypatch):
     """The form that XLA has a fast routine for on a CPU; no window is turned for it."""
