@@ -54,7 +54,7 @@ def _product(matrix, x):
     """matrix [K, F], x [K, T, B] to [F, T, B].
 
     On a CPU XLA multiplies fast where the left side is summed over its last axis: else it takes a
-    slower routine, and to sum over two axes it turns an operand first.  So the matrix, the smallest
+    slower routine, and to sum over two axes it turns an operand first. So the matrix, the smallest
     of the three, is turned here, and the gradients are written out below, each in the fast form.
     """
     return _dot(jax.lax.optimization_barrier(matrix.T), x, ((1,), (0,)))
@@ -124,8 +124,8 @@ def _toeplitz(reach, x, stride: int = 1):
 
         A e + B l = A (e + l) + (B - A) l,      C e + D l = A (e + l) + (C - A) e
 
-    has three products for four, and so again each of them (Fan & Hasan 2007,
-    doi:10.1109/TC.2007.19).
+    has three products for four, and so again each of them (Fan & Hasan 2007, IEEE Transactions on
+    Computers 56).
     """
     channels, samples, batch = x.shape
     features = reach.shape[2]
@@ -147,21 +147,22 @@ def _toeplitz(reach, x, stride: int = 1):
 def _convolve_in_pairs(x, kernel, padding: int):
     """The same for kernels of 3, 6, 9, ... taps and stride 1, two samples out at a time.
 
-    Winograd's minimal filter F(2, 3), as Lavin & Gray 2016 give it (arXiv 1509.09308, equation 6):
-    four products for six in each three taps, which are summed over as channels are.
+    Winograd's minimal filter F(2, 3), as Lavin & Gray 2016 give it (arXiv 1509.09308): four
+    products for six in each three taps; threes of taps are summed over as channels are.
     """
     width, _, features = kernel.shape
     found = taps(x, width + 1, 2, padding)  # each [C, T_out / 2, B]
-    samples, kernels = [], []  # of each three taps: the sums that are multiplied
+    threes = []  # of each three taps the factors of the four products
     for tap in range(0, width, 3):
         d0, d1, d2, d3 = found[tap : tap + 4]
         g0, g1, g2 = kernel[tap : tap + 3]
-        samples.append((d0 - d2, d1 + d2, d2 - d1, d1 - d3))
-        kernels.append((g0, (g0 + g1 + g2) / 2, (g0 - g1 + g2) / 2, g2))
-    m1, m2, m3, m4 = (
-        _product(jnp.concatenate(k), jnp.concatenate(s))
-        for k, s in zip(zip(*kernels, strict=True), zip(*samples, strict=True), strict=True)
-    )
+        even, odd = (g0 + g2) / 2, g1 / 2
+        threes.append(((g0, d0 - d2), (even + odd, d1 + d2), (even - odd, d2 - d1), (g2, d1 - d3)))
+    products = []
+    for factors in zip(*threes, strict=True):
+        kernels, samples = zip(*factors, strict=True)
+        products.append(_product(jnp.concatenate(kernels), jnp.concatenate(samples)))
+    m1, m2, m3, m4 = products
     pairs = jnp.stack([m1 + m2 + m3, m2 - m3 - m4], axis=2)  # [F, T_out / 2, 2, B]
     return pairs.reshape(features, -1, x.shape[2])
 

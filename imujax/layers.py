@@ -14,7 +14,6 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from imujax import convolution
-from imujax.convolution import out_length
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls the same value momentum 0.1
 EPSILON = 1e-5
@@ -129,7 +128,7 @@ def max_pool(x, kernel: int, stride: int, padding: int, length=None):
     y = taps[0]
     for tap in taps[1:]:
         y = jnp.maximum(y, tap)
-    return fill_beyond(y, out_length(length, kernel, stride, padding))
+    return fill_beyond(y, convolution.out_length(length, kernel, stride, padding))
 
 
 def mean_over_time(x, length=None):

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imujax import layers
+from imujax import convolution, layers
 from imujax.errors import UserError
 
 EXPANSION = 4  # channels out of a bottleneck over its width
@@ -130,11 +130,13 @@ class ResNet1D(nn.Module):
         free = self.norm == "none"
         x = x.T  # [C, T, B], as the layers have it
         x = self._convolution("stem", self.width, self.stem_kernel, STEM_STRIDE)(x, length)
-        length = layers.out_length(length, self.stem_kernel, STEM_STRIDE, self.stem_kernel // 2)
+        length = convolution.out_length(
+            length, self.stem_kernel, STEM_STRIDE, self.stem_kernel // 2
+        )
         if not free:
             x = jax.nn.relu(self._norm("stem_norm", x, length, train))
         x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
-        length = layers.out_length(length, **POOL)
+        length = convolution.out_length(length, **POOL)
         variance, pooled = 1.0, []
         for stage, blocks in enumerate(self.stages):
             for block in range(blocks):
@@ -147,7 +149,7 @@ class ResNet1D(nn.Module):
                     variance = (1.0 if project else variance) + ALPHA**2
                 else:
                     x = self._block(name, x, length, branch, project, train)
-                length = layers.out_length(length, 1, stride)
+                length = convolution.out_length(length, 1, stride)
             pooled.append((_scaled_relu(x) if free else x, length))
         if self.pool == "mean":
             return layers.mean_over_time(*pooled[-1])
@@ -181,7 +183,7 @@ class ResNet1D(nn.Module):
         shortcut, y, ends = x, x, length
         for i, (features, kernel, stride) in enumerate(branch, 1):
             y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, ends)
-            ends = layers.out_length(ends, kernel, stride, kernel // 2)
+            ends = convolution.out_length(ends, kernel, stride, kernel // 2)
             y = self._norm(f"{name}_norm{i}", y, ends, train)
             if i < len(branch):
                 y = jax.nn.relu(y)
@@ -206,5 +208,5 @@ class ResNet1D(nn.Module):
             if i > 1:
                 y = _scaled_relu(y)
             y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, length)
-            length = layers.out_length(length, kernel, stride, kernel // 2)
+            length = convolution.out_length(length, kernel, stride, kernel // 2)
         return shortcut + ALPHA * y
