@@ -4,9 +4,15 @@ import jax
 import numpy as np
 
 
+def stream(seed):
+    """A function of a shape that draws standard normal float32, other numbers at each call."""
+    rng = np.random.default_rng(seed)
+    return lambda *shape: rng.standard_normal(shape).astype(np.float32)
+
+
 def windows(*shape, seed=3):
     """Standard normal float32 of any shape."""
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    return stream(seed)(*shape)
 
 
 def variables(model, *inputs, perturb=True, seed=5):

@@ -2,6 +2,7 @@
 
 import re
 
+import draws
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,11 +10,7 @@ import pytest
 
 from imujax import convolution, flops
 
-RNG = np.random.default_rng(7)
-
-
-def normal(*shape):
-    return RNG.standard_normal(shape).astype(np.float32)
+normal = draws.stream(7)
 
 
 @pytest.fixture

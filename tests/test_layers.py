@@ -1,16 +1,13 @@
 """Norms and pooling against NumPy and PyTorch, full and masked by length."""
 
+import draws
 import jax
 import numpy as np
 import pytest
 
 from imujax import layers
 
-RNG = np.random.default_rng(7)
-
-
-def normal(*shape):
-    return RNG.standard_normal(shape).astype(np.float32)
+normal = draws.stream(7)
 
 
 def test_scaled_weight_standardisation_gives_zero_mean_and_one_over_fan_in():
