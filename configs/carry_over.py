@@ -12,8 +12,8 @@ they are not the labelled set.  raw/ is as for configs/public.py and configs/ins
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common, insole
+from imujax.nets import resnet
 
 TASKS = ("stance_time", "peak_force")
 

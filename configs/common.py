@@ -1,8 +1,8 @@
 """The sections that every experiment is made of, with the defaults of this house.
 
 An experiment is a ConfigDict {seed, data_sets, encoders, tasks}; the words are explained where they
-are read: data sets in imujax/study.py, encoders in imujax/samples.py and pretrain.py, tasks in
-imujax/grid.py, arms.py and finetune.py.
+are read: data sets in imujax/study.py, encoders in imujax/data/sensor_windows.py and loop.py, tasks in
+imujax/sweep/grid.py, arms.py and lanes.py.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +29,7 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
             "monitor": 0.1,  # share of the subjects held out to watch the training
             "net": net,
             "loss": "symmetric",
-            "relations": {},  # pairs that are no negatives, or count less: imujax/relations.py
+            "relations": {},  # pairs that are no negatives, or count less: imujax/objectives/relations.py
             "temperature": 0.1,
             "learn_temperature": False,
             "batch": 512,  # sensor-windows

@@ -10,8 +10,8 @@ subjects with the most contacts stand in four of them.  `:tiny` is the same path
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 FOLDS = (("S04", "S03"), ("S11", "S05"), ("S22", "S16"), ("S30", "S20"), ("S21", "S23", "S28"))
 

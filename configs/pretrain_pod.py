@@ -11,8 +11,8 @@ reported here yet.  `:tiny` is the same path in a minute.
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 
 def get_config(size: str = "full") -> ConfigDict:

@@ -9,8 +9,8 @@ raise the batch: --config.encoders.people.batch=16384.  `:tiny` is the same path
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 
 def get_config(size: str = "full") -> ConfigDict:

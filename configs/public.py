@@ -9,8 +9,8 @@ Expected result: see the README of the repository.  `:tiny` is the same path in 
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 
 def get_config(size: str = "full") -> ConfigDict:

@@ -14,8 +14,8 @@ with more scatter and have less noise: `simulate` says how, over imujax/simulate
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning

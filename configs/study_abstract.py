@@ -12,8 +12,8 @@ denominator (Alayrac et al. 2020).
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import study_as_published
+from imujax.nets import resnet
 
 
 def get_config(size: str = "full") -> ConfigDict:

@@ -16,8 +16,8 @@ the pre-training, where theirs were 81 to 88.
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common, published
+from imujax.nets import resnet
 
 SENSORS = 17
 SIZES = {

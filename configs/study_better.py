@@ -9,8 +9,8 @@ the list in the README, under "Protocols".
 
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common, published
+from imujax.nets import resnet
 
 SIZES = {
     "full": {"steps": 5000, "finetune": 300},

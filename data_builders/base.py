@@ -16,10 +16,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from imujax import datasets, log
+from imujax.data import datasets
+from imujax.data.windows import Dropped
 from imujax.data_builders import workers
 from imujax.errors import UserError
-from imujax.windows import Dropped
+from imujax.runtime import log
 
 SHARD = 64 << 20  # bytes of raw files behind one shard
 

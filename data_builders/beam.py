@@ -23,8 +23,8 @@ from pathlib import Path
 
 from tensorflow_datasets.core import example_serializer
 
+from imujax.data.windows import Dropped
 from imujax.errors import UserError
-from imujax.windows import Dropped
 
 REPORT = "beam.json"  # what the workers tell the process that has started them
 

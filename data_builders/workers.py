@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
-from imujax import host
 from imujax.errors import UserError
+from imujax.runtime import host
 
 FEW = 8  # so few files are read in this process: starting others would take longer
 

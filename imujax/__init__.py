@@ -8,7 +8,7 @@ __all__ = ["Encoder", "UserError", "load"]
 def __getattr__(name: str):
     # `import imujax` and `imujax --help` must not wait for jax.
     if name in ("Encoder", "load"):
-        from imujax import encoder
+        from imujax.pretrain import encoder
 
         return getattr(encoder, name)
     raise AttributeError(f"module 'imujax' has no attribute {name!r}")

@@ -6,8 +6,8 @@ import os
 import pathlib
 import sys
 
-from imujax import host
 from imujax.errors import UserError
+from imujax.runtime import host
 
 EXAMPLES = {
     "quickstart": "imujax quickstart --workdir work/quick",
@@ -148,12 +148,12 @@ def run(words: list[str]):
     """Run one command; mistakes a user can mend are raised as UserError."""
     args, rest = parser().parse_known_args(words)
     if args.verb == "build":
-        from imujax import datasets
+        from imujax.data import datasets
 
         print(datasets.build(args.name, args.raw, args.data, beam=args.beam, **options(rest)))
         return
     if args.verb == "report":
-        from imujax import report
+        from imujax.report import report
 
         if rest:
             raise UserError(f"no option {rest[0]!r} here; --help lists them")
@@ -192,7 +192,8 @@ def run(words: list[str]):
 
 def pretrain(args, config):
     """Pre-train, alone or as one of several processes."""
-    from imujax import processes, study
+    from imujax import study
+    from imujax.runtime import processes
 
     given = {name: getattr(args, name) for name in processes.FIELDS}
     with processes.joined(given):

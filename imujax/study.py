@@ -6,7 +6,7 @@ Every step is re-entrant, so the study picks up where it was stopped.
 import pathlib
 import sys
 
-from imujax import datasets
+from imujax.data import datasets
 from imujax.errors import UserError
 
 LOSSES = ("symmetric", "one_sided")
@@ -15,7 +15,7 @@ ORDERS = ("windows", "blocks")
 
 def check(config):
     """UserError for what cannot be in the configuration, before anything is done."""
-    from imujax import pretrain
+    from imujax.pretrain import loop
 
     for name, spec in config.encoders.items():
         if spec.loss not in LOSSES:
@@ -35,7 +35,7 @@ def check(config):
             raise UserError(f"encoders.{name}.grouped is True, which needs order='windows'")
         for key in spec.data:
             _known(f"encoders.{name}.data", key, config.data_sets)
-        pretrain.check(spec, 1)
+        loop.check(spec, 1)
     for name, spec in config.tasks.items():
         _known(f"tasks.{name}.data", spec.data, config.data_sets)
         for label, arm in spec.arms.items():
@@ -79,14 +79,15 @@ def encoders(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
 
     Of several processes number 0 builds the data sets, on a path that all of them see.
     """
-    from imujax import pretrain, processes
+    from imujax.pretrain import loop
+    from imujax.runtime import processes
 
     for name, folder in checkpoints(config, workdir).items():
         spec = config.encoders[name]
         sets = [config.data_sets[key] for key in spec.data]
         built = processes.first(lambda sets=sets: [str(data_set(s, data, raw)) for s in sets])
         paths = [pathlib.Path(path) for path in built]
-        pretrain.train(spec, paths, folder, config.seed, f"pretrain {name}")
+        loop.train(spec, paths, folder, config.seed, f"pretrain {name}")
     return checkpoints(config, workdir)
 
 
@@ -97,7 +98,7 @@ def checkpoints(config, workdir, instead=None) -> dict[str, pathlib.Path]:
 
 def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.Path]:
     """Run the sweep of every task of the configuration, or of the one named -> their folders."""
-    from imujax import sweep
+    from imujax.sweep import sweep
 
     if only is not None:
         _known("--task", only, config.tasks)
@@ -112,7 +113,7 @@ def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.
 
 def run(config, data, workdir, raw=None) -> list[pathlib.Path]:
     """All of it -> the files of the report."""
-    from imujax import report
+    from imujax.report import report
 
     sweeps(config, data, encoders(config, data, workdir, raw), workdir, raw)
     return report.report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")

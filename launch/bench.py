@@ -43,7 +43,7 @@ def machine() -> str:
 
 def build(raw: pathlib.Path):
     """Build SisFall three times; the goal is a thousand times real time."""
-    from imujax import datasets
+    from imujax.data import datasets
 
     times = []
     for _ in range(3):
@@ -65,7 +65,8 @@ def movi(raw: pathlib.Path):
     """
     import resource
 
-    from imujax import datasets, host
+    from imujax.data import datasets
+    from imujax.runtime import host
 
     with tempfile.TemporaryDirectory() as data:
         begin = time.perf_counter()
@@ -100,7 +101,7 @@ def simulate():
     The trials are shared out over the processes, each with a core of its own, and timed from when
     everything is compiled; sensor-seconds are counted once, not times 17.
     """
-    from imujax import host
+    from imujax.runtime import host
 
     among = host.cores()
     for kind in ("walking", "running", "MoVi's 21 movements"):
@@ -118,7 +119,7 @@ def simulate():
 def person(job) -> float:
     """Simulate this process's part of TRIALS trials of ten seconds -> seconds simulated."""
     kind, core, part, parts, trials = job
-    from imujax import host
+    from imujax.runtime import host
 
     host.keep_to(core)
     import jax
@@ -150,16 +151,18 @@ def stream_and_step():
     """Sensor-windows a second that the stream makes, and that a ResNet-50 step takes."""
     import jax
 
-    from imujax import mesh, pretrain, resnet, sources
     from imujax.configs import pretrain_simulated
+    from imujax.nets import resnet
+    from imujax.pretrain import loop, sources
+    from imujax.runtime import sharding
 
     config = pretrain_simulated.get_config().encoders.people
     config.net = resnet.resnet50(norm="none")
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
-    where = mesh.make("data", 1)
+    where = sharding.make("data", 1)
     source = sources.simulated(config, 0, where)
-    step, _ = pretrain.compiled(pretrain.make_step(config, source.scale, 0, True, where), where)
-    state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
+    step, _ = loop.compiled(loop.make_step(config, source.scale, 0, True, where), where)
+    state = sharding.put(loop.init(config, 0), sharding.replicated(where))
     batch = source.batch(0)
     state, loss = step(state, *batch)
     rates = []
@@ -185,7 +188,7 @@ def stream(count: int = 512, steps: int = 40):
     """
     import numpy as np
 
-    from imujax import blocks, samples
+    from imujax.data import blocks, sensor_windows
 
     rng, batch = np.random.default_rng(0), 16384
 
@@ -193,7 +196,7 @@ def stream(count: int = 512, steps: int = 40):
         for number in range(count):
             acc, gyr = rng.normal(size=(2, blocks.SIZE, 128, 3)).astype(np.float32)
             ids = np.full(blocks.SIZE, number, np.int32)
-            yield samples.Samples(acc, gyr, ids + 128, ids, ids, ids, ids, acc[:, 0, 0]), 0
+            yield sensor_windows.Samples(acc, gyr, ids + 128, ids, ids, ids, ids, acc[:, 0, 0]), 0
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
@@ -227,29 +230,32 @@ def memory():
     import jax
     import jax.numpy as jnp
 
-    from imujax import logsums, mesh, pretrain, relations, resnet
     from imujax.configs import common
+    from imujax.nets import resnet
+    from imujax.objectives import log_sums, relations
+    from imujax.pretrain import loop
+    from imujax.runtime import sharding
 
-    how = logsums.How(True, True, relations.items({}))
+    how = log_sums.How(True, True, relations.items({}))
     for form, batches in (("dense", (2**14, 2**16)), ("tiled", (2**14, 2**16, 2**18, 2**20))):
 
         def total(z_acc, z_gyr, window, form=form):
             ids = {"window": window}
-            return sum(x.sum() for x in logsums.logsums(z_acc, z_gyr, ids, 0.1, how, None, form))
+            return sum(x.sum() for x in log_sums.logsums(z_acc, z_gyr, ids, 0.1, how, None, form))
 
         for batch in batches:
             z = jax.ShapeDtypeStruct((batch, 128), jnp.float32)
             window = jax.ShapeDtypeStruct((batch,), jnp.int32)
             made = jax.jit(jax.grad(total, argnums=(0, 1))).lower(z, z, window).compile()
             print(f"loss and slopes, {form}, {batch:,} pairs: {_gib(made):.2f} GiB", flush=True)
-    batch, where = 2**16, mesh.make("data", 1)
+    batch, where = 2**16, sharding.make("data", 1)
     config = common.encoder((), resnet.resnet50(64, "none"), batch=batch, microbatch=256)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = {name: jax.ShapeDtypeStruct((batch, 128, 3), jnp.float32) for name in scale}
     rows = jax.ShapeDtypeStruct((batch,), jnp.int32)
     data |= {"length": rows, "window": rows}
-    step, _ = pretrain.compiled(pretrain.make_step(config, scale, 0, True, where), where)
-    made = step.lower(jax.eval_shape(lambda: pretrain.init(config, 0)), data, rows).compile()
+    step, _ = loop.compiled(loop.make_step(config, scale, 0, True, where), where)
+    made = step.lower(jax.eval_shape(lambda: loop.init(config, 0)), data, rows).compile()
     given = made.memory_analysis().argument_size_in_bytes / 2**30
     print(f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "
           f"{_gib(made):.2f} GiB and {given:.2f} of state and data; goal 8")  # fmt: skip

@@ -30,7 +30,7 @@ import time
 
 import numpy as np
 
-from imujax import host
+from imujax.runtime import host
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
 
@@ -62,19 +62,21 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
     """A function of no arguments that runs one step and waits for it."""
     import jax
 
-    from imujax import mesh, pretrain, resnet
     from imujax.configs import common
+    from imujax.nets import resnet
+    from imujax.pretrain import loop
+    from imujax.runtime import sharding
 
     made = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
     config = common.encoder((), made, batch=batch, learning_rate=RATE, weight_decay=DECAY)
-    where = mesh.make("data", 1)
+    where = sharding.make("data", 1)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = windows(batch)
     count = len(data["acc"])
     data |= {"length": np.full(count, SAMPLES, np.int32), "window": np.arange(count, dtype="i4")}
-    data, rows = mesh.put((data, rows_of(batch)), mesh.replicated(where))
-    state = mesh.put(pretrain.init(config, 0), mesh.replicated(where))
-    step = pretrain.compiled(pretrain.make_step(config, scale, 0, True, where), where)[0]
+    data, rows = sharding.put((data, rows_of(batch)), sharding.replicated(where))
+    state = sharding.put(loop.init(config, 0), sharding.replicated(where))
+    step = loop.compiled(loop.make_step(config, scale, 0, True, where), where)[0]
     step = step.lower(state, data, rows).compile()
 
     def run():
@@ -93,11 +95,11 @@ def rows_of(batch: int) -> np.ndarray:
 def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last=False):
     """The same step in PyTorch, on the accelerator where there is one."""
     import torch
-    import torch_nets
+    from helpers import torch_nets
     from torch import nn
     from torch.nn import functional as F
 
-    from imujax import resnet
+    from imujax.nets import resnet
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
@@ -152,14 +154,14 @@ def imujax_loss(batch: int, form: str):
     """Loss and slopes by both embeddings, dense or tiled."""
     import jax
 
-    from imujax import logsums
+    from imujax.objectives import log_sums
 
-    how = logsums.How(positive=True, columns=True, related=logsums.relations.items({"window": 1}))
+    how = log_sums.How(positive=True, columns=True, related=log_sums.relations.items({"window": 1}))
 
     @jax.jit
     @functools.partial(jax.value_and_grad, argnums=(0, 1))
     def loss(z_acc, z_gyr):
-        rows, columns = logsums.logsums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
+        rows, columns = log_sums.logsums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
         positive = (z_acc * z_gyr).sum(-1) / TEMPERATURE
         return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
@@ -343,13 +345,13 @@ def steps(options):
     """Print pairs/s of every program, its shares of the ceilings, and how much faster we are."""
     import torch
 
-    from imujax import flops, resnet
+    from imujax.nets import arithmetic, resnet
 
     goal = GOALS["gpu" if torch.cuda.is_available() else "cpu"]
     product, copy = ceilings(options.dtype)
     names = [name for name in STEPS if options.norm == "batch" or "last" not in name]
     for net in options.nets.split(","):
-        work_of_pair = flops.training(getattr(resnet, net)(norm=options.norm), SAMPLES)
+        work_of_pair = arithmetic.training(getattr(resnet, net)(norm=options.norm), SAMPLES)
         for batch in map(int, options.batches.split(",")):
             shape = (net, options.norm, batch, options.dtype)
             found = measure(names, "step", shape, options.repeats)

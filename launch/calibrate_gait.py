@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 from scipy.optimize import least_squares
 
 from imujax import simulate
-from imujax.recordings import G
+from imujax.data.recordings import G
 from imujax.simulate import balance, body, dynamics, gait, skeleton, style
 
 HERE = pathlib.Path(__file__).parent

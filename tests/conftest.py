@@ -31,16 +31,18 @@ def four_devices():
 def one_device(request, monkeypatch):
     """Pre-training takes one device, unless a test asks for `four_devices` or for a number.
 
-    Programs with collectives between CPU devices are compiled anew each time (mesh.call), which
+    Programs with collectives between CPU devices are compiled anew each time (sharding.call), which
     only the tests that are about them shall wait for.
     """
     if "four_devices" in request.fixturenames:
         return
-    from imujax import mesh
+    from imujax.runtime import sharding
 
-    make = mesh.make
+    make = sharding.make
     usual = {"data": 1, "run": None}
-    monkeypatch.setattr(mesh, "make", lambda axis, number=None: make(axis, number or usual[axis]))
+    monkeypatch.setattr(
+        sharding, "make", lambda axis, number=None: make(axis, number or usual[axis])
+    )
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,12 @@ import shutil
 import subprocess
 import sys
 
-import people
 import pytest
 import yaml
+from helpers import people
 
-from imujax import cli, host, processes
+from imujax import cli
+from imujax.runtime import host, processes
 
 LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 

@@ -5,12 +5,16 @@ import pathlib
 import subprocess
 import sys
 
-import children
 import numpy as np
-import people
 import pytest
+from helpers import children, people
 
-from imujax import UserError, arms, checkpoint, cli, datasets, encoder, processes, tables
+from imujax import UserError, cli
+from imujax.data import datasets
+from imujax.pretrain import encoder
+from imujax.report import tables
+from imujax.runtime import checkpoint, processes
+from imujax.sweep import arms
 
 
 @pytest.fixture(scope="module")

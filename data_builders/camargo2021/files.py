@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import datasets, labels, windows
+from imujax.data import datasets, labels, windows
+from imujax.data.frames import CAMARGO
+from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.camargo2021 import tables
-from imujax.data_builders.frames import CAMARGO
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
-from imujax.recordings import Recording, rotate, to_si
 
 RATE, PLATE_RATE = tables.RATE, tables.PLATE_RATE
 WINDOW, STRIDE = 128, 32

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax import recordings
+from imujax.data import recordings
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import datasets, windows
+from imujax.data import datasets, windows
+from imujax.data.recordings import Interval, Recording
 from imujax.errors import UserError
-from imujax.recordings import Interval, Recording
 
 SENSORS = ("lb", "lf", "rf")  # lower back, left foot, right foot
 HEADER = ["PacketCounter", *(f"{kind}_{axis}" for kind in ("Acc", "Gyr", "Mag") for axis in "XYZ")]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
+from imujax.data.recordings import Interval
+from imujax.data.windows import Dropped
 from imujax.data_builders.movi import mat
 from imujax.errors import UserError
-from imujax.recordings import Interval
-from imujax.windows import Dropped
 
 RATE = 120.0  # Hz
 OTHER = 100.0  # Hz that one reader of these files takes the units to have

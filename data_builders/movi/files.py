@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import datasets, windows
-from imujax.data_builders.frames import MOVI
+from imujax.data import datasets, windows
+from imujax.data.frames import MOVI
+from imujax.data.recordings import Interval, Recording, fill, rotate, to_si
+from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
 from imujax.data_builders.tabular import readers
 from imujax.errors import UserError
-from imujax.recordings import Interval, Recording, fill, rotate, to_si
-from imujax.windows import Dropped
 
 NAME = re.compile(r"imu_Subject_(\d+)\.mat")
 ROUNDS = ("I1", "I2", "S1", "S2")

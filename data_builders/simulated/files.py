@@ -5,9 +5,9 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from imujax import datasets, labels, windows
+from imujax.data import datasets, labels, windows
+from imujax.data.recordings import Recording
 from imujax.errors import UserError
-from imujax.recordings import Recording
 
 WINDOWS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 # task: sensors, rate [Hz], window, target

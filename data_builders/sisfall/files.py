@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import datasets, windows
+from imujax.data import datasets, windows
+from imujax.data.recordings import Recording, to_si
 from imujax.errors import UserError
-from imujax.recordings import Recording, to_si
 
 RATE = 200.0  # Hz
 COLUMNS = 9

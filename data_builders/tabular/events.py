@@ -6,8 +6,8 @@ millionth of a sample keeps rounding errors of the clock out of that rule.
 
 import numpy as np
 
+from imujax.data.recordings import Channel
 from imujax.data_builders.tabular.card import Events, Target
-from imujax.recordings import Channel
 
 _EPS = 1e-6  # samples
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import windows
+from imujax.data import windows
+from imujax.data.recordings import Recording
 from imujax.data_builders.tabular import events, parse, records, sources
 from imujax.data_builders.tabular.card import Card, Target
 from imujax.errors import UserError
-from imujax.recordings import Recording
 
 _EPS = 1e-9  # s
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import windows
+from imujax.data import windows
+from imujax.data.recordings import Channel, Interval, Recording, fill, regular, rotate, to_si
 from imujax.data_builders.tabular import events, hdf5, kinds, readers
 from imujax.data_builders.tabular.card import (
     TIME_UNITS,
@@ -17,7 +18,6 @@ from imujax.data_builders.tabular.card import (
 )
 from imujax.data_builders.tabular.sources import Item, inside
 from imujax.errors import UserError
-from imujax.recordings import Channel, Interval, Recording, fill, regular, rotate, to_si
 
 
 def recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax import datasets, labels, windows
+from imujax.data import datasets, labels, windows
+from imujax.data.recordings import Recording, rotate
 from imujax.data_builders.tan2021_running import plates, tables
 from imujax.errors import UserError
-from imujax.recordings import Recording, rotate
 
 RATE = tables.RATE
 WINDOW = 64  # samples of the study's window

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax import labels, windows
+from imujax.data import labels, windows
+from imujax.data.recordings import G
 from imujax.data_builders.tan2021_running import tables
 from imujax.errors import UserError
-from imujax.recordings import G
 
 RATE = tables.PLATE_RATE
 SKIP = 3.0  # s at the beginning of a trial that are left out

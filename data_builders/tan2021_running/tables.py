@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
+from imujax.data.recordings import fill
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
-from imujax.recordings import fill
 
 RATE, PLATE_RATE = 200.0, 1000.0  # Hz, of the units and of the plates
 GAP = 0.05  # s, the longest gap that is interpolated

@@ -7,11 +7,11 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imujax import datasets, labels, windows
-from imujax.data_builders.frames import LEFT_UP_FORWARD
+from imujax.data import datasets, labels, windows
+from imujax.data.frames import LEFT_UP_FORWARD
+from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.tabular import readers
 from imujax.errors import UserError
-from imujax.recordings import Recording, rotate, to_si
 
 RATE = 100.0  # Hz
 WINDOW = 128  # samples of a step that the study looks at

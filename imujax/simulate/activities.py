@@ -20,8 +20,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imujax.data.recordings import G
 from imujax.errors import UserError
-from imujax.recordings import G
 from imujax.simulate import skeleton
 from imujax.simulate.body import Body, leg
 from imujax.simulate.curves import rolled, sole, spline

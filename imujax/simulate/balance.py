@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.recordings import G
+from imujax.data.recordings import G
 from imujax.simulate import dynamics, gait, skeleton
 from imujax.simulate.body import PARENT, Body, leg
 from imujax.simulate.curves import spline

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from imujax.recordings import G
+from imujax.data.recordings import G
 from imujax.simulate.body import SEGMENTS, Body
 from imujax.simulate.skeleton import Kinematics
 

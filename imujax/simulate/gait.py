@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from imujax.recordings import G
+from imujax.data.recordings import G
 from imujax.simulate import skeleton
 from imujax.simulate.body import Body
 from imujax.simulate.curves import impulses, pulse_impulses, rolled, series, smooth, sole, spline

@@ -18,9 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax import host, log, windows
+from imujax.data import windows
+from imujax.data.recordings import G
 from imujax.errors import UserError
-from imujax.recordings import G
+from imujax.runtime import host, log
 from imujax.simulate import (
     activities,
     balance,

@@ -18,9 +18,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from imujax import figures
 from imujax.errors import UserError
-from imujax.figures import GREY, INK, PALE, STYLE
+from imujax.report import figures
+from imujax.report.figures import GREY, INK, PALE, STYLE
+from imujax.report.tables import whole
 from imujax.simulate.body import Body
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.scene import (
@@ -35,7 +36,6 @@ from imujax.simulate.scene import (
     staged,
 )
 from imujax.simulate.skeleton import Kinematics
-from imujax.tables import whole
 
 AXES = ("#009E73", "#CC79A7", INK, "#E69F00")  # of traces that are not of right and left
 DASHES = ("-", (0, (5, 1.5)), (0, (2, 1.2)), (0, (5, 1.5, 1, 1.5)))

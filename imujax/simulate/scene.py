@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.spatial import ConvexHull
 
-from imujax.figures import INK
-from imujax.recordings import G
+from imujax.data.recordings import G
+from imujax.report.figures import INK
 from imujax.simulate.body import DE_LEVA, INDEX, Body
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.skeleton import Kinematics

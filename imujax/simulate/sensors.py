@@ -8,7 +8,7 @@ people by `jax.vmap` over key, kinematics and mount.
 
 The kinematics are evaluated at the sensor's own sample times and there is no anti-alias filter: the
 simulator gives them at any rate.  What moves faster than half the rate is aliased; where that
-matters, take a multiple of the rate and `imujax.windows.resample` the readings.
+matters, take a multiple of the rate and `imujax.data.windows.resample` the readings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.recordings import G
+from imujax.data.recordings import G
 from imujax.simulate.body import PARENT, SEGMENTS
 
 if TYPE_CHECKING:

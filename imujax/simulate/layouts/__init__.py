@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from imujax import datasets
+from imujax.data import datasets
 from imujax.errors import UserError
 
 MARK = "The people in this folder are simulated; their files have the layout of {name}.\n"

@@ -15,11 +15,11 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from imujax import log
+from imujax.data.frames import CAMARGO, RIGHT_UP_BACK
+from imujax.data.recordings import G
 from imujax.data_builders.camargo2021.files import PLATES
-from imujax.data_builders.frames import CAMARGO, RIGHT_UP_BACK
 from imujax.errors import UserError
-from imujax.recordings import G
+from imujax.runtime import log
 from imujax.simulate import layouts, people
 from imujax.simulate.layouts.laboratory import named
 

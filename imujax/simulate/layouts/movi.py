@@ -13,11 +13,12 @@ import numpy as np
 import scipy.io
 from scipy.spatial.transform import Rotation
 
-from imujax import log, windows
-from imujax.data_builders.frames import MOVI
+from imujax.data import windows
+from imujax.data.frames import MOVI
+from imujax.data.recordings import G
 from imujax.data_builders.movi.captures import RATE
 from imujax.data_builders.movi.files import SENSORS
-from imujax.recordings import G
+from imujax.runtime import log
 from imujax.simulate import body, layouts, people
 
 NAME = "movi"

@@ -13,9 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from imujax import labels, log, windows
-from imujax.data_builders.frames import LEFT_UP_FORWARD
+from imujax.data import labels, windows
+from imujax.data.frames import LEFT_UP_FORWARD
 from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
+from imujax.runtime import log
 from imujax.simulate import body, dynamics, layouts, people
 from imujax.simulate.layouts import laboratory
 from imujax.simulate.layouts.laboratory import named

@@ -1,0 +1,261 @@
+"""Sensor-windows in memory: folding them out of data sets, their order, and cutting batches.
+
+Host arrays and pure functions; loop.py trains on them, lanes.py borrows the augmentation.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imujax.data import datasets, windows
+from imujax.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Sensor-windows: every sensor of every window is its own sample.
+
+    acc [M, L, 3] m/s^2, gyr [M, L, 3] rad/s, length [M] valid samples; window, recording, subject
+    and sensor [M] integer ids (equal ids, equal thing; across data sets they differ), start [M] s.
+    """
+
+    acc: np.ndarray
+    gyr: np.ndarray
+    length: np.ndarray
+    window: np.ndarray
+    recording: np.ndarray
+    subject: np.ndarray
+    sensor: np.ndarray
+    start: np.ndarray
+
+    def __len__(self):
+        return len(self.length)
+
+    def take(self, rows) -> "Samples":
+        return Samples(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+
+
+def load(paths, config) -> tuple[Samples, dict]:
+    """All samples of one or more data sets -> (samples, counts); see `pieces`."""
+    found, dropped = zip(*pieces(paths, config), strict=True)
+    samples = joined(found)
+    return samples, {"samples": len(samples), "dropped without motion": sum(dropped)}
+
+
+def joined(parts) -> Samples:
+    """Samples one after the other."""
+    names = [field.name for field in dataclasses.fields(Samples)]
+    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+
+
+def pieces(paths, config) -> Iterator[tuple[Samples, int]]:
+    """Fold the sensors of data sets into samples, piece by piece -> (samples, how many dropped).
+
+    config: rate [Hz] and window [samples] that the sets must offer, sensors (empty for all) and
+    motion [m/s^2], the least mean SD of a sensor's acceleration for its sample to be kept.  L is
+    that of the shortest windows.  Raises UserError where a set does not fit.
+    """
+    sets = [datasets.info(path) for path in paths]
+    for path, about in zip(paths, sets, strict=True):
+        fits(about, path, config.rate, config.window)
+    span = min(about["window"] for about in sets)
+    offset = dict.fromkeys(("window", "recording", "subject", "sensor"), 0)
+    for path in paths:
+        recordings: dict[str, int] = {}
+        for data in datasets.pieces(path, sensors=tuple(config.sensors) or None):
+            part = _fold(data, offset, recordings, span)
+            offset["window"] += len(data.acc)
+            moving = motion(data).reshape(-1) >= config.motion
+            yield part.take(moving), int((~moving).sum())
+        offset["recording"] += len(recordings)
+        offset["subject"] += len(data.info["subjects"])
+        offset["sensor"] += len(data.info["sensors"])
+
+
+def motion(data) -> np.ndarray:
+    """windows.motion over the valid part of each window -> [N, S] m/s^2."""
+    found = np.empty((len(data.acc), data.acc.shape[2]))
+    for length in np.unique(data.length):
+        rows = data.length == length
+        found[rows] = windows.motion(data.acc[rows, :length])
+    return found
+
+
+def fits(about: dict, path, rate: float, window: int):
+    """Raise UserError unless the data set, of which its info tells, has this rate [Hz] and windows
+    at least this long."""
+    if abs(about["rate"] - rate) > 1e-6 * rate:
+        raise UserError(
+            f"{path} holds data at {about['rate']:g} Hz but the configuration wants {rate:g}; "
+            f"build it again with --rate {rate:g}"
+        )
+    if about["window"] < window:
+        raise UserError(
+            f"{path} holds windows of {about['window']} samples but the configuration wants "
+            f"{window}; build it again with --window {window}"
+        )
+
+
+def _fold(data, offset: dict, recordings: dict, span: int) -> Samples:
+    """[N, L, S, 3] -> [N * S, span, 3], the sensors of a window next to each other.
+
+    Subjects are numbered in the order of their names, recordings (numbered so far in `recordings`)
+    as they come.
+    """
+    count, _, sensors, _ = data.acc.shape
+    names = np.char.add(np.char.add(data.subject, "/"), data.recording)
+    numbers = [recordings.setdefault(name, len(recordings)) for name in names.tolist()]
+    ids = {
+        "window": np.arange(count) + offset["window"],
+        "recording": np.array(numbers) + offset["recording"],
+        "subject": np.searchsorted(data.info["subjects"], data.subject) + offset["subject"],
+    }
+    ids = {name: values.astype(np.int32) for name, values in ids.items()}
+    ids |= {"start": data.start, "length": np.minimum(data.length, span)}
+    return Samples(
+        acc=np.moveaxis(data.acc[:, :span], 2, 1).reshape(count * sensors, -1, 3),
+        gyr=np.moveaxis(data.gyr[:, :span], 2, 1).reshape(count * sensors, -1, 3),
+        sensor=np.tile(np.arange(sensors, dtype=np.int32), count) + np.int32(offset["sensor"]),
+        **{name: np.repeat(values, sensors) for name, values in ids.items()},
+    )
+
+
+def monitored(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Mask of what belongs to the subjects held out to watch the training (rounded up).
+
+    subject [M]: whose each sample, or block of samples, is.
+    """
+    subjects = np.unique(subject)
+    count = int(np.ceil(share * len(subjects))) if share else 0
+    if count >= len(subjects):
+        raise UserError(
+            f"monitor={share:g} would hold out all {len(subjects)} subjects of the pre-training "
+            "data; lower it"
+        )
+    held = np.random.default_rng([seed, 1]).permutation(subjects)[:count]
+    return np.isin(subject, held)
+
+
+def scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
+    """One mean and one SD for each modality over all sensors, axes and windows, in SI units.
+
+    acc, gyr [N, L, ..., 3], length [N]: how many samples of each window count.
+    """
+    found = {}
+    valid = windows.length_mask(length, acc.shape[1])
+    for name, values in (("acc", acc), ("gyr", gyr)):
+        values = values if valid.all() else values[valid]
+        found[name] = {
+            "mean": float(values.mean(dtype=np.float64)),
+            "sd": float(values.std(dtype=np.float64)),
+        }
+    return found
+
+
+def standardise(acc, gyr, scale):
+    """Apply the scales of `scales` to arrays of any shape."""
+    return (
+        (acc - scale["acc"]["mean"]) / scale["acc"]["sd"],
+        (gyr - scale["gyr"]["mean"]) / scale["gyr"]["sd"],
+    )
+
+
+class Order:
+    """Which samples make up batch k: epoch after epoch of permutations, a function of the step.
+
+    `grouped` keeps the sensors of a window together, as the study did, so that a batch holds whole
+    windows (but for its ends).
+    """
+
+    def __init__(self, window: np.ndarray, batch: int, seed: int, grouped: bool):
+        self.window, self.batch, self.seed, self.grouped = window, batch, seed, grouped
+        self.epoch = functools.lru_cache(maxsize=2)(self._epoch)
+
+    def _epoch(self, number: int) -> np.ndarray:
+        rng = np.random.default_rng([self.seed, 2, number])
+        if not self.grouped:
+            return rng.permutation(len(self.window))
+        rank = rng.permutation(int(self.window.max()) + 1)
+        return np.argsort(rank[self.window], kind="stable")
+
+    def rows(self, step: int) -> np.ndarray:
+        """The sample numbers of batch `step` -> [B] int32."""
+        count = len(self.window)
+        first, found = step * self.batch, []
+        while sum(map(len, found)) < self.batch:
+            missing = self.batch - sum(map(len, found))
+            number, at = divmod(first, count)
+            found.append(self.epoch(number)[at : at + missing])
+            first += len(found[-1])
+        return np.concatenate(found).astype(np.int32)
+
+
+# The settings with which batch_of only cuts.
+STILL = {"rotation": 0.0, "gain": 0.0, "noise": (0.0, 0.0)}
+
+
+def batch_of(data: dict, rows, key, config, scale) -> dict:
+    """Cut one batch on the device, augment and standardise it.
+
+    data: acc, gyr [M, L, 3], length [M] and more entries [M], which go along; rows [B]: which of
+    the samples, None where data is the batch.  Each sample is cut to config.window at a random
+    place of its valid part: with longer windows in the data set that is the shift in time.  Then
+
+    rotation: it is turned by a random angle of at most so many degrees about a random axis, both
+        modalities alike
+    gain: each modality is multiplied by a factor of its own, uniform in 1 -+ gain
+    noise: white noise of these SDs [m/s^2, rad/s] is added
+
+    -> acc, gyr [B, T, 3], length [B] and the other entries [B].
+    """
+    place, turn, scaled, hiss = jax.random.split(key, 4)
+    batch = {name: x for name, x in data.items() if name not in ("acc", "gyr")}
+    if rows is not None:
+        batch = {name: x[rows] for name, x in batch.items()}
+    room = jnp.maximum(batch["length"] - config.window, 0)
+    begin = jax.random.randint(place, room.shape, 0, room + 1)
+    at = begin[:, None] + jnp.arange(config.window)  # [B, T]
+    pair = turned(turn, *(_cut(data[name], rows, at) for name in ("acc", "gyr")), config.rotation)
+    if config.gain:
+        change = config.gain * jax.random.uniform(scaled, (2, len(at), 1, 1), minval=-1.0)
+        pair = [x * (1 + by) for x, by in zip(pair, change, strict=True)]
+    if any(config.noise):
+        pair = [
+            x + sd * jax.random.normal(k, x.shape)
+            for x, sd, k in zip(pair, config.noise, jax.random.split(hiss), strict=True)
+        ]
+    acc, gyr = standardise(*pair, scale)
+    length = jnp.minimum(batch["length"], config.window)
+    return batch | {"acc": acc, "gyr": gyr, "length": length}
+
+
+def _cut(x, rows, at):
+    """x [M, L, 3], rows [B] or None, at [B, T] -> [B, T, 3]."""
+    if rows is not None:
+        return x[rows[:, None], at]
+    # Along the second axis alone, so that nothing moves between the devices that share the first.
+    return x if x.shape[1] == at.shape[1] else jnp.take_along_axis(x, at[:, :, None], axis=1)
+
+
+def turned(key, acc, gyr, degrees: float):
+    """acc, gyr [B, T, 3], both of a sample turned alike about a random axis, at most `degrees`."""
+    if not degrees:
+        return acc, gyr
+    matrices = rotations(key, acc.shape[0], degrees)  # [B, 3, 3]
+    return tuple(jnp.einsum("bij,btj->bti", matrices, x, precision="highest") for x in (acc, gyr))
+
+
+def rotations(key, count: int, degrees: float):
+    """Rotation matrices [count, 3, 3]: uniform axes, angles uniform in [0, degrees] (Rodrigues)."""
+    about, by = jax.random.split(key)
+    axis = jax.random.normal(about, (count, 3))
+    x, y, z = jnp.moveaxis(axis / jnp.linalg.norm(axis, axis=1, keepdims=True), 1, 0)
+    zero = jnp.zeros_like(x)
+    cross = jnp.stack([zero, -z, y, z, zero, -x, -y, x, zero], axis=1).reshape(count, 3, 3)
+    angle = jnp.deg2rad(jax.random.uniform(by, (count, 1, 1), maxval=degrees))
+    square = jnp.matmul(cross, cross, precision="highest")
+    return jnp.eye(3)[None] + jnp.sin(angle) * cross + (1 - jnp.cos(angle)) * square

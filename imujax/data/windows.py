@@ -1,0 +1,194 @@
+"""From a recording to windows: resample, filter, cut, test for movement, count what is dropped."""
+
+from collections import Counter
+from fractions import Fraction
+
+import numpy as np
+from scipy import signal
+
+from imujax.data.recordings import Recording
+from imujax.errors import UserError
+
+Dropped = Counter  # reason -> number of windows, steps or samples
+
+
+def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
+    """x [T, ...] at `rate_in` [Hz] -> [ceil(T * rate_out / rate_in), ...] at `rate_out`.
+
+    Polyphase, by a zero-phase Kaiser low-pass: flat to 90 % of the lower Nyquist frequency and
+    more than 50 dB down from that Nyquist frequency on. The ends are continued by the line through
+    them and every phase of the filter sums to one, so a constant stays exactly constant.
+    """
+    ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
+    if ratio <= 0 or abs(float(ratio) * rate_in / rate_out - 1) > 1e-4:
+        raise UserError(
+            f"no ratio of whole numbers up to 1000 takes {rate_in:g} to {rate_out:g} Hz"
+        )
+    up, down = ratio.numerator, ratio.denominator
+    x = np.asarray(x, np.float64)
+    if up == down:
+        return x
+    widest = max(up, down)
+    taps = signal.firwin(2 * 36 * widest + 1, 0.95 / widest, window=("kaiser", 5.65))
+    for phase in range(up):
+        taps[phase::up] /= up * taps[phase::up].sum()
+    return signal.resample_poly(x, up, down, axis=0, window=taps, padtype="line")
+
+
+def lowpass(x: np.ndarray, rate: float, cutoff: float, order: int = 4) -> np.ndarray:
+    """x [T, ...] through a Butterworth low-pass, forwards and backwards, so without delay.
+
+    `order` is that of the one-way filter. Two passes square the magnitude, 1 / (1 + (tan(pi f /
+    rate) / tan(pi cutoff / rate))^(2 order)): the effective order is 2 * order and the gain at
+    `cutoff` [Hz] is one half (-6 dB).
+    """
+    if not 0 < cutoff < rate / 2:
+        raise UserError(f"the cut-off {cutoff:g} Hz must lie between 0 and {rate / 2:g} Hz")
+    sections = signal.butter(order, cutoff, fs=rate, output="sos")
+    return signal.sosfiltfilt(sections, x, axis=0)
+
+
+def fixed_starts(
+    n: int, length: int, stride: int, bounds: list[tuple[int, int]] | None = None
+) -> np.ndarray:
+    """First samples of all windows of `length`, `stride` apart, in a recording of n samples.
+
+    With `bounds`, a list of (first sample, last sample + 1), the windows are cut inside each
+    stretch by itself and none straddles an end.
+    """
+    stretches = [(max(a, 0), min(b, n)) for a, b in (bounds if bounds is not None else [(0, n)])]
+    starts = [np.arange(a, b - length + 1, stride) for a, b in stretches]
+    return np.concatenate([np.zeros(0, int), *starts]).astype(int)
+
+
+def event_starts(
+    events: np.ndarray, before: int, after: int, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Windows [event - before, event + after) around events [E] (samples) in n samples.
+
+    Returns (first samples of the windows that lie inside, kept [E] bool).
+    """
+    starts = np.asarray(events, int) - before
+    kept = (starts >= 0) & (starts + before + after <= n)
+    return starts[kept], kept
+
+
+def cut(x: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+    """x [T, ...], starts [N] -> [N, length, ...], a copy."""
+    return x[np.asarray(starts, int)[:, None] + np.arange(length)]
+
+
+def pad(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
+    """x [T, ...] cut or filled with zeros to [length, ...], and its true length, min(T, length)."""
+    valid = min(len(x), length)
+    out = np.zeros((length, *x.shape[1:]), x.dtype)
+    out[:valid] = x[:valid]
+    return out, valid
+
+
+def length_mask(length: np.ndarray, window: int) -> np.ndarray:
+    """length [N] -> [N, window] bool, True where a sample is valid."""
+    return np.arange(window) < np.asarray(length)[:, None]
+
+
+def motion(acc: np.ndarray) -> np.ndarray:
+    """acc [N, L, S, 3] -> [N, S]: standard deviation in the window, mean of three axes [m/s^2]."""
+    return acc.std(axis=1).mean(axis=-1)
+
+
+def examples(
+    recording: Recording,
+    rate: float,
+    window: int,
+    stride: int,
+    least_motion: float,
+    together: bool = False,
+) -> tuple[list[dict], Dropped]:
+    """Unlabelled examples of one recording: windows of `window` samples at `rate` [Hz].
+
+    Windows are cut inside each of the recording's intervals, whose name becomes the activity;
+    without intervals over the whole recording. Each sensor's part of a window is tested by
+    itself: a window is kept where `motion` is at least `least_motion` [m/s^2] for one sensor or
+    more. Pre-training leaves out the parts of the others. With `together` it is the mean over the
+    sensors that counts, as in the study.
+    """
+    acc = resample(recording.acc, recording.rate, rate)
+    gyr = resample(recording.gyr, recording.rate, rate)
+    dropped = Dropped()
+    out = []
+    for activity, first, last in _stretches(recording, rate, len(acc)):
+        starts = fixed_starts(len(acc), window, stride, [(first, last)])
+        if not len(starts):
+            dropped["stretches shorter than a window"] += 1
+            continue
+        moves = motion(cut(acc, starts, window))  # [N, S]
+        most = moves.mean(axis=1) if together else moves.max(axis=1)
+        kept = most >= least_motion
+        why = "windows that move too little" if together else "windows in which no sensor moves"
+        dropped[why] += int((~kept).sum())
+        out += [
+            example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
+            for s in starts[kept]
+        ]
+    return out, +dropped
+
+
+def _stretches(recording: Recording, rate: float, n: int) -> list[tuple[str, int, int]]:
+    """(activity, first sample, last sample + 1) at the new rate; the samples lie inside."""
+    if not recording.intervals:
+        return [(recording.activity, 0, n)]
+    edges = [
+        (i.name, i.start - recording.start, i.end - recording.start) for i in recording.intervals
+    ]
+    return [
+        (name, max(0, int(np.ceil(a * rate - 1e-6))), min(n, int(np.floor(b * rate + 1e-6))))
+        for name, a, b in edges
+    ]
+
+
+def example(
+    recording: Recording,
+    acc: np.ndarray,
+    gyr: np.ndarray,
+    offset: float,
+    activity: str,
+    condition: str = "",
+    target: np.ndarray | None = None,
+    length: int | None = None,
+) -> dict:
+    """One example as every data set has it: acc, gyr [L, S, 3], target [K] or None.
+
+    `offset` [s] counts from the recording's first sample; `length`, the number of valid samples,
+    is that of the window unless it was padded.
+    """
+    out = {
+        "acc": np.ascontiguousarray(acc, np.float32),
+        "gyr": np.ascontiguousarray(gyr, np.float32),
+        "length": len(acc) if length is None else int(length),
+        "subject": recording.subject,
+        "recording": recording.recording,
+        "activity": activity,
+        "condition": condition,
+        "start": np.float32(recording.start + offset),
+    }
+    if target is not None:
+        out["target"] = np.asarray(target, np.float32)
+    return out
+
+
+def labelled(
+    recording: Recording, starts, lengths, targets, window: int, condition: str = ""
+) -> list[dict]:
+    """Examples of a recording with one target each, at its own rate.
+
+    starts, lengths [N] samples, targets [N]; shorter ones are filled with zeros to `window`.
+    """
+    out = []
+    for start, length, target in zip(starts, lengths, targets, strict=True):
+        acc, valid = pad(recording.acc[start : start + length], window)
+        gyr, _ = pad(recording.gyr[start : start + length], window)
+        offset = start / recording.rate
+        out.append(
+            example(recording, acc, gyr, offset, recording.activity, condition, [target], valid)
+        )
+    return out

@@ -1,0 +1,212 @@
+"""One-dimensional residual networks, and the net configurations that the experiments use.
+
+Two layouts: the ResNet of He et al. 2016 (norm and ReLU after each convolution; stride on the
+middle convolution of a bottleneck), and with norm "none" the normaliser-free ResNet of Brock,
+De & Smith 2021 (arXiv 2101.08692): ReLU before each convolution, scaled weight standardisation,
+residual branches of known variance. Both follow the amplitude of their input.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from imujax.errors import UserError
+from imujax.nets import convolution, layers
+
+EXPANSION = 4  # channels out of a bottleneck over its width
+ALPHA = 0.2  # size of a normaliser-free residual branch
+GAMMA = math.sqrt(2 / (1 - 1 / math.pi))  # 1 / SD of ReLU(unit normal)
+STEM_STRIDE = 2
+POOL = {"kernel": 3, "stride": 2, "padding": 1}
+
+CHOICES = {
+    "block": ("bottleneck", "basic"),
+    "norm": ("batch", "none", "group", "layer"),
+    "pool": ("mean", "mean_max"),
+    "conv": ("dot", "lax"),
+    "dtype": ("float32", "bfloat16"),
+}
+
+
+def resnet50(width: int = 64, norm: str = "batch") -> dict:
+    """ResNet-50 along time: [3, 4, 6, 3] bottlenecks of expansion 4, embedding 32 * width."""
+    return {
+        "block": "bottleneck",
+        "stages": (3, 4, 6, 3),
+        "width": width,
+        "stem_kernel": 7,
+        "kernel": 3,
+        "bias": False,
+        "norm": norm,
+        "pool": "mean",
+        "conv": "dot",
+        "dtype": "float32",
+        "shared": False,
+        "projection": (128, 128),
+    }
+
+
+def tan2023(norm: str = "batch") -> dict:
+    """The net of Tan, Shull & Chaudhari's code: [3, 4, 6, 3] two-convolution blocks, kernel 9.
+
+    16 to 128 channels, embedding 128, 1,337,376 parameters with batch norm; one encoder for
+    both modalities.
+    """
+    return resnet50(16, norm) | {
+        "block": "basic",
+        "stem_kernel": 49,
+        "kernel": 9,
+        "bias": True,
+        "shared": True,
+    }
+
+
+def tiny(norm: str = "batch") -> dict:
+    """Two small stages, for tests and for runs of a minute: embedding 16."""
+    return resnet50(8, norm) | {"block": "basic", "stages": (1, 1), "projection": (16, 16)}
+
+
+def check(net) -> dict:
+    """A net configuration (dict or ConfigDict) as a plain dict with every key; resnet50's if unset.
+
+    Raises UserError for an unknown key or value.
+    """
+    known = resnet50()
+    net = {key: net[key] for key in net}
+    for key, value in net.items():
+        if key not in known:
+            raise UserError(
+                f"the net configuration has no key {key!r}: it knows {', '.join(known)}"
+            )
+        if key in CHOICES and value not in CHOICES[key]:
+            raise UserError(f"net.{key} is {value!r}, but must be one of {', '.join(CHOICES[key])}")
+    full = known | net
+    return full | {"stages": tuple(full["stages"]), "projection": tuple(full["projection"])}
+
+
+def encoder(net, name: str | None = None) -> "ResNet1D":
+    """The encoder of a net configuration; `shared` and `projection` are the towers' business."""
+    net = check(net)
+    fields = {key: value for key, value in net.items() if key not in ("shared", "projection")}
+    return ResNet1D(**fields, name=name)
+
+
+def _scaled_relu(x):
+    return jax.nn.relu(x) * GAMMA
+
+
+class ResNet1D(nn.Module):
+    """Windows [B, T, C] to embeddings [B, D] in float32.
+
+    Stem of stride 2, max-pool of stride 2, then `stages` of blocks, each with twice the width of
+    the one before and, from the second on, half the samples. D is the last stage's channels, or
+    with pool "mean_max" the mean and the maximum of the last two stages.
+    """
+
+    block: str
+    stages: tuple[int, ...]
+    width: int
+    stem_kernel: int
+    kernel: int
+    bias: bool
+    norm: str
+    pool: str
+    conv: str
+    dtype: str
+
+    @property
+    def embedding(self) -> int:
+        """D, the size of the embedding."""
+        last = self.width * 2 ** (len(self.stages) - 1)
+        last *= EXPANSION if self.block == "bottleneck" else 1
+        if self.pool == "mean":
+            return last
+        return 2 * last + (last if len(self.stages) > 1 else 0)
+
+    @nn.compact
+    def __call__(self, x, length=None, train: bool = False):
+        free = self.norm == "none"
+        x = x.T  # [C, T, B], as the layers have it
+        x = self._convolution("stem", self.width, self.stem_kernel, STEM_STRIDE)(x, length)
+        length = convolution.out_length(
+            length, self.stem_kernel, STEM_STRIDE, self.stem_kernel // 2
+        )
+        if not free:
+            x = jax.nn.relu(self._norm("stem_norm", x, length, train))
+        x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
+        length = convolution.out_length(length, **POOL)
+        variance, pooled = 1.0, []
+        for stage, blocks in enumerate(self.stages):
+            for block in range(blocks):
+                name = f"stage{stage + 1}_block{block + 1}"
+                stride = 2 if stage and not block else 1
+                branch = self._branch(self.width * 2**stage, stride)
+                project = stride > 1 or x.shape[0] != branch[-1][0]
+                if free:
+                    x = self._free_block(name, x, length, branch, project, variance)
+                    variance = (1.0 if project else variance) + ALPHA**2
+                else:
+                    x = self._block(name, x, length, branch, project, train)
+                length = convolution.out_length(length, 1, stride)
+            pooled.append((_scaled_relu(x) if free else x, length))
+        if self.pool == "mean":
+            return layers.mean_over_time(*pooled[-1])
+        poolings = (layers.mean_over_time, layers.max_over_time)
+        return jnp.concatenate([pool(*end) for end in pooled[-2:] for pool in poolings], -1)
+
+    def _branch(self, width, stride):
+        """The convolutions of a residual branch: (channels out, kernel, stride) of each."""
+        if self.block == "bottleneck":
+            return (width, 1, 1), (width, self.kernel, stride), (EXPANSION * width, 1, 1)
+        return (width, self.kernel, stride), (width, self.kernel, 1)
+
+    def _convolution(self, name, features, kernel, stride):
+        free = self.norm == "none"
+        return layers.Conv1D(
+            features,
+            kernel,
+            stride,
+            bias=self.bias or free,
+            impl=self.conv,
+            standardise=free,
+            dtype=self.dtype,
+            name=name,
+        )
+
+    def _norm(self, name, x, length, train):
+        return layers.norm(self.norm, x, length, train, self.dtype, name)
+
+    def _block(self, name, x, length, branch, project, train):
+        """relu(branch(x) + shortcut(x)); a norm after every convolution (He et al. 2016)."""
+        shortcut, y, ends = x, x, length
+        for i, (features, kernel, stride) in enumerate(branch, 1):
+            y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, ends)
+            ends = convolution.out_length(ends, kernel, stride, kernel // 2)
+            y = self._norm(f"{name}_norm{i}", y, ends, train)
+            if i < len(branch):
+                y = jax.nn.relu(y)
+        if project:
+            stride = math.prod(step for _, _, step in branch)
+            shortcut = self._convolution(f"{name}_shortcut", y.shape[0], 1, stride)(x, length)
+            shortcut = self._norm(f"{name}_shortcut_norm", shortcut, ends, train)
+        return jax.nn.relu(y + shortcut)
+
+    def _free_block(self, name, x, length, branch, project, variance):
+        """shortcut(x) + alpha * branch(relu(x) / beta), beta the expected SD of x at the start.
+
+        Where the shape changes, the shortcut takes the scaled pre-activation and the expected
+        variance begins again at 1.
+        """
+        y = _scaled_relu(x) / math.sqrt(variance)
+        shortcut = x
+        if project:
+            stride = math.prod(step for _, _, step in branch)
+            shortcut = self._convolution(f"{name}_shortcut", branch[-1][0], 1, stride)(y, length)
+        for i, (features, kernel, stride) in enumerate(branch, 1):
+            if i > 1:
+                y = _scaled_relu(y)
+            y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, length)
+            length = convolution.out_length(length, kernel, stride, kernel // 2)
+        return shortcut + ALPHA * y

@@ -1,0 +1,181 @@
+"""The files of a sweep, one folder a task: what they hold, reading them with care, writing tables.
+
+runs.csv has one row for a run and stage, predictions.npz one entry for a test example of a run,
+summary.json what was asked for. scores.csv is always recomputed from the predictions.
+"""
+
+import csv
+import json
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imujax.errors import UserError
+from imujax.report import metrics
+
+RUN_COLUMNS = {
+    "run": int,
+    "task": str,
+    "arm": str,
+    "stage": str,
+    "axis": str,
+    "fraction": float,
+    "draw": int,
+    "fold": int,
+    "learning_rate": float,
+    "n_train": int,
+    "n_train_subjects": int,
+    "n_test": int,
+    "note": str,
+}
+PREDICTION_COLUMNS = (
+    "run",
+    "index",
+    "subject",
+    "condition",
+    "truth",
+    "estimate",
+    "start",
+    "recording",
+)
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One task's folder. runs: columns [R]; predictions: columns [M]; scores: metrics.per_subject
+    rows, recomputed from the predictions."""
+
+    folder: Path
+    runs: dict[str, np.ndarray]
+    predictions: dict[str, np.ndarray]
+    summary: dict
+    scores: list[dict]
+
+
+def load_sweep(folder: Path) -> Sweep:
+    """Reads the three files of a folder. UserError: missing, cut short, or not of one sweep."""
+    folder = Path(folder)
+    for name in ("runs.csv", "predictions.npz", "summary.json"):
+        if not (folder / name).is_file():
+            raise UserError(f"{folder / name} is missing: run the sweep to its end")
+    runs = _read_runs(folder / "runs.csv")
+    predictions = _read_predictions(folder / "predictions.npz")
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{folder / 'summary.json'} is not whole JSON: {error}") from error
+    if not isinstance(summary, dict):
+        raise UserError(f"{folder / 'summary.json'} must hold one JSON object")
+    unknown = np.setdiff1d(predictions["run"], runs["run"])
+    if len(unknown):
+        raise UserError(
+            f"{folder / 'predictions.npz'} has run {unknown[0]}, which runs.csv does not list"
+        )
+    silent = np.setdiff1d(runs["run"], predictions["run"])
+    if len(silent):
+        raise UserError(
+            f"{folder / 'runs.csv'} lists run {silent[0]}, of which predictions.npz has nothing: "
+            "run the sweep to its end"
+        )
+    columns = (predictions[name] for name in ("run", "subject", "truth", "estimate"))
+    return Sweep(folder, runs, predictions, summary, metrics.per_subject(*columns))
+
+
+def name_of(sweep: Sweep) -> str:
+    return str(sweep.summary.get("task", sweep.folder.name))
+
+
+def write_csv(path: Path, rows: Sequence[dict]) -> Path:
+    """Rows of equal keys as a CSV file, written whole or not at all. None is an empty field."""
+    lines = [list(rows[0])] if rows else []
+    lines += [[_field(value) for value in row.values()] for row in rows]
+
+    def make(part):
+        with part.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(lines)
+
+    return whole(path, make)
+
+
+def whole(path: Path, make: Callable[[Path], object]) -> Path:
+    """Let `make` write a file under another name, and put it in place when it is complete."""
+    part = path.with_name(path.name + ".part")
+    try:
+        make(part)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return path
+
+
+def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    """Arrays as one compressed .npz, whole or not at all."""
+
+    def make(part):
+        with part.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    return whole(path, make)
+
+
+def _field(value: object) -> object:
+    return f"{value:.9g}" if isinstance(value, float) else value
+
+
+def _read_runs(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is not a CSV file: {error}") from error
+    if not rows:
+        raise UserError(f"{path} lists no run: run the sweep to its end")
+    missing = [name for name in RUN_COLUMNS if name not in rows[0]]
+    if missing:
+        raise UserError(f"{path} has no column {missing[0]}: run the sweep again")
+    columns = {}
+    for name, kind in RUN_COLUMNS.items():
+        try:
+            columns[name] = np.array([_parse(row[name], kind) for row in rows])
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"{path}, column {name}: {error}; a line is cut short or edited"
+            ) from error
+    if len(np.unique(columns["run"])) < len(rows):
+        raise UserError(f"{path} lists a run twice: run the sweep again")
+    columns["fraction"] = np.round(columns["fraction"], 6)  # one number for one fraction
+    return columns
+
+
+def _parse(text: str | None, kind: type) -> object:
+    if text is None:
+        raise ValueError("a field is missing")
+    if kind is float and text == "":
+        return float("nan")  # references have no learning rate
+    return kind(text)
+
+
+def _read_predictions(path: Path) -> dict[str, np.ndarray]:
+    columns = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for name in PREDICTION_COLUMNS:
+                if name not in file:
+                    raise UserError(f"{path} has no array {name}: run the sweep again")
+                columns[name] = file[name]
+    except UserError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{path} cannot be read ({error}): it is cut short or damaged") from error
+    lengths = {len(values) if values.ndim == 1 else -1 for values in columns.values()}
+    if len(lengths) > 1 or lengths == {-1}:
+        raise UserError(f"{path}: the arrays do not have one common length: run the sweep again")
+    for name in ("subject", "condition", "recording"):
+        columns[name] = columns[name].astype(str)
+    return columns

@@ -1,0 +1,136 @@
+"""Data sets on disk: found by name, read as arrays, without any builder's code."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.raw_files import write_ipol, write_sisfall
+
+from imujax.data import datasets
+from imujax.data_builders import base
+from imujax.data_builders.ipol_gait import files as ipol
+from imujax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    return write_ipol(tmp_path_factory.mktemp("raw") / "ipol")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory, raw):
+    """A folder with two data sets of one builder."""
+    folder = tmp_path_factory.mktemp("data")
+    datasets.build("ipol_gait", raw, folder)
+    datasets.build("ipol_gait", raw, folder, task="stance_time")
+    return folder
+
+
+def test_arrays_are_what_the_builder_made(data, raw):
+    path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    got = datasets.arrays(path)
+    options = ipol.complete({})
+    truth = [e for item in ipol.files(raw, options) for e in ipol.examples(item, options)[0]]
+    assert len(truth) == len(got.acc) == got.info["kept"] > 10
+    for name in ("acc", "gyr", "length", "start", *datasets.STRINGS):
+        np.testing.assert_array_equal(getattr(got, name), [e[name] for e in truth])
+    assert got.acc.dtype == got.gyr.dtype == np.float32
+    assert got.target is None and got.subject.dtype.kind == "U"
+
+
+def test_sensors_are_picked_and_ordered(data):
+    path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    all_of_them, two = datasets.arrays(path), datasets.arrays(path, sensors=("rf", "lb"))
+    np.testing.assert_array_equal(two.acc, all_of_them.acc[:, :, [2, 0]])
+    np.testing.assert_array_equal(two.gyr, all_of_them.gyr[:, :, [2, 0]])
+    assert two.info["sensors"] == ["rf", "lb"]
+    few = datasets.arrays(path, limit=3)
+    np.testing.assert_array_equal(few.acc, all_of_them.acc[:3])
+    assert len(few.subject) == len(few.start) == 3
+    with pytest.raises(UserError, match="no sensor hand: there are lb, lf, rf"):
+        datasets.arrays(path, sensors=("lb", "hand"))
+
+
+def test_targets_have_their_columns(data):
+    got = datasets.arrays(datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96"))
+    assert got.target.shape == (len(got.start), 1) and got.target.dtype == np.float32
+
+
+def test_find_takes_the_newest_version_and_lists_what_there_is(data, tmp_path):
+    folder = tmp_path / "sisfall" / "100hz_w128_s128"
+    for version in ("1.0.0", "1.9.0", "1.10.0"):
+        (folder / version).mkdir(parents=True)
+        (folder / version / "dataset_info.json").write_text("{}")
+    (folder / "incomplete.AAAAAA_2.0.0").mkdir()
+    (folder / "incomplete.AAAAAA_2.0.0" / "dataset_info.json").write_text("{}")
+    assert datasets.find(tmp_path, "sisfall/100hz_w128_s128") == folder / "1.10.0"
+    assert datasets.find(tmp_path, "sisfall/100hz_w128_s128/1.9.0") == folder / "1.9.0"
+    assert datasets.find("elsewhere", folder / "1.0.0") == folder / "1.0.0"
+    with pytest.raises(UserError, match=r"there is sisfall/100hz_w128_s128$"):
+        datasets.find(tmp_path, "sisfall/50hz")
+    with pytest.raises(UserError, match="there is nothing"):
+        datasets.find(tmp_path / "none", "sisfall/50hz")
+
+
+def test_a_folder_that_is_no_data_set_is_named(tmp_path):
+    with pytest.raises(UserError, match="no finished data set"):
+        datasets.arrays(tmp_path)
+
+
+def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
+    one = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    again = datasets.build("ipol_gait", raw, tmp_path / "again")
+    other = datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96")
+    assert datasets.fingerprint(one) == datasets.fingerprint(again)
+    assert datasets.fingerprint(one)["name"] == "ipol_gait/windows_100hz_w128_s128"
+    assert set(datasets.fingerprint(other)["files"]) < set(datasets.fingerprint(one)["files"])
+
+
+def test_a_reference_finds_what_build_has_made(data):
+    for options in ({}, {"task": "stance_time"}):
+        ref = datasets.reference("ipol_gait", options)
+        assert datasets.find(data, ref).parent == data / ref
+    with pytest.raises(UserError, match="no builder"):
+        datasets.reference("ipol", {})
+
+
+def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_path, monkeypatch):
+    trials = [f"D01_SA{s:02d}" for s in range(1, 6)]
+    raw = write_sisfall(tmp_path / "raw", trials, seconds=8)
+    still = raw / "SA03" / "D01_SA03_R01.txt"
+    lines = still.read_text().split("\n")
+    still.write_text("\n".join(lines[:400] * 4))  # rest alone: none of its windows is kept
+    whole = datasets.arrays(datasets.build("sisfall", raw, tmp_path / "one"))
+    monkeypatch.setattr(base, "SHARD", 1000)
+    path = datasets.build("sisfall", raw, tmp_path / "many")
+    assert len(list(path.glob("*array_record*"))) == 5
+    got = datasets.arrays(path)
+    np.testing.assert_array_equal(got.acc, whole.acc)
+    assert list(dict.fromkeys(got.subject)) == ["SA01", "SA02", "SA04", "SA05"]
+
+
+def test_importing_is_cheap_and_reading_needs_no_builder(data):
+    path = datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96")
+    code = (
+        "import sys, imujax.data.datasets as d;"
+        "assert not {'jax', 'tensorflow_datasets', 'scipy'} & set(sys.modules);"
+        f"assert len(d.arrays({str(path)!r}).acc) > 10;"
+        "assert not {'tensorflow', 'jax'} & set(sys.modules);"
+        "assert not [m for m in sys.modules if 'data_builders' in m]"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=os.sep)
+
+
+def test_a_damaged_data_set_is_named(data, tmp_path):
+    def copy(name, change):
+        shutil.copytree(datasets.find(data, "ipol_gait/windows_100hz_w128_s128"), tmp_path / name)
+        change(tmp_path / name)
+        with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again"):
+            datasets.arrays(tmp_path / name)
+
+    copy("lost", lambda path: next(path.glob("*array_record*")).unlink())
+    copy("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))
+    copy("half", lambda path: os.truncate(path / "metadata.json", 40))

@@ -1,0 +1,1 @@
+"""What the tests of several rooms share: made-up files and people, oracles, child processes."""

@@ -1,0 +1,31 @@
+"""Arithmetic counted from the program, against numbers worked out by hand."""
+
+import jax.numpy as jnp
+import pytest
+
+from imujax.nets import arithmetic, convolution, resnet
+from imujax.runtime import sharding
+
+
+def test_products_are_counted_and_nothing_else():
+    x, kernel = jnp.ones((3, 16, 2)), jnp.ones((5, 3, 7))
+    by_hand = 2 * 2 * 8 * 5 * 3 * 7  # two per multiplication and addition; 8 samples are left
+    for convolve in (convolution.convolve_dot, convolution.convolve_lax):
+        found = arithmetic.products(
+            lambda x, k, f=convolve: jnp.tanh(f(x, k, 2, 2)).sum(), x, kernel
+        )
+        assert found == by_hand
+
+
+def test_a_training_step_of_the_resnet50():
+    """.60 GFLOP a window and tower at 128 samples, 1.00 at 200, worked out layer by layer once."""
+    for samples, expected in ((128, 0.60), (200, 1.00)):
+        each = arithmetic.training(resnet.resnet50(), samples) / 2e9
+        assert each == pytest.approx(expected, abs=0.005)
+
+
+def test_the_share_of_a_machine_where_its_peak_is_known(monkeypatch):
+    where = sharding.make("data", 2)
+    assert arithmetic.achieved(3e12, where) == {"tflop_per_s": 3.0}
+    monkeypatch.setattr(arithmetic, "PEAKS", {"c": 1.0, "cpu": 1e12})
+    assert arithmetic.achieved(1e12, where) == {"tflop_per_s": 1.0, "utilisation": 0.5}

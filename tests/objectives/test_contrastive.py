@@ -1,0 +1,105 @@
+"""The losses against a few lines of float64 NumPy written as loops, and laws they must keep."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imujax.objectives import contrastive
+
+
+def embeddings(count=24, size=8, seed=0):
+    rng = np.random.default_rng(seed)
+    pair = rng.normal(size=(2, count, size))
+    return pair / np.linalg.norm(pair, axis=-1, keepdims=True)
+
+
+def brute_force_symmetric(a, g, window, temperature):
+    total = 0.0
+    for first, second in ((a, g), (g, a)):
+        for i in range(len(a)):
+            positive = np.exp(first[i] @ second[i] / temperature)
+            rest = sum(
+                np.exp(first[i] @ second[j] / temperature)
+                for j in range(len(a))
+                if window[j] != window[i]
+            )
+            total += -np.log(positive / (positive + rest))
+    return total / (2 * len(a))
+
+
+def brute_force_one_sided(a, g, window, temperature):
+    total = 0.0
+    for i in range(len(a)):
+        rest = [a[i] @ g[j] / temperature for j in range(len(a)) if window[j] != window[i]]
+        total += np.log(np.sum(np.exp(rest))) - a[i] @ g[i] / temperature
+    return total / len(a)
+
+
+@pytest.mark.parametrize("name", ["symmetric", "one_sided"])
+@pytest.mark.parametrize("sensors", [1, 3])
+def test_loss_equals_brute_force(name, sensors):
+    a, g = embeddings()
+    window = np.arange(len(a)) // sensors
+    expected = globals()[f"brute_force_{name}"](a, g, window, 0.1)
+    with jax.enable_x64(True):
+        found = getattr(contrastive, name)(jnp.asarray(a), jnp.asarray(g), {"window": window}, 0.1)
+        assert float(found) == pytest.approx(expected, rel=1e-12)
+    single = getattr(contrastive, name)(
+        a.astype(np.float32), g.astype(np.float32), {"window": jnp.asarray(window)}, 0.1
+    )
+    assert float(single) == pytest.approx(expected, rel=2e-6)
+
+
+def test_chance_of_the_studys_batch():
+    """256 windows of 17 sensors, embeddings all alike: the loss is ln 4335 (STUDY section 4)."""
+    z = jnp.ones((256 * 17, 2)) / np.sqrt(2)
+    window = jnp.arange(256 * 17) // 17
+    assert float(contrastive.one_sided(z, z, {"window": window}, 0.1)) == pytest.approx(
+        np.log(4335), abs=1e-4
+    )
+
+
+def test_symmetric_is_symmetric_and_one_sided_is_not():
+    a, g = embeddings(seed=1)
+    ids = {"window": jnp.arange(len(a))}
+    both = [float(contrastive.symmetric(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
+    assert both[0] == pytest.approx(both[1], rel=1e-6)
+    one = [float(contrastive.one_sided(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
+    assert abs(one[0] - one[1]) > 1e-3
+
+
+def test_gradient_pulls_partners_together_and_skips_the_same_window():
+    a, g = (jnp.asarray(z, jnp.float32) for z in embeddings(count=6))
+    window = jnp.array([0, 0, 1, 1, 2, 2])
+    pull = jax.grad(lambda x: contrastive.one_sided(a, x, {"window": window}, 0.1))(g)
+    # Anchor 0 must not feel g[1], its neighbour in the window: only its own row and others' do.
+    alone = jax.jacobian(
+        lambda x: jax.nn.logsumexp(
+            jnp.where(contrastive.others(window)[0], (a @ x.T / 0.1)[0], -jnp.inf)
+        )
+    )(g)
+    assert np.abs(alone[:2]).max() == 0 and np.abs(alone[2:]).min(axis=1).max() > 0
+    step = contrastive.one_sided(a, g - 1e-3 * pull, {"window": window}, 0.1)
+    assert step < contrastive.one_sided(a, g, {"window": window}, 0.1)
+
+
+def test_monitors_of_perfect_and_collapsed_embeddings():
+    a, _ = embeddings(count=64, size=16)
+    window = jnp.arange(64)
+    perfect = {k: float(v) for k, v in contrastive.monitors(a, a, window).items()}
+    assert perfect["retrieval_acc"] == perfect["retrieval_gyr"] == 1
+    assert perfect["alignment"] == pytest.approx(0, abs=1e-6)
+    singular = np.linalg.svd(a - a.mean(0), compute_uv=False)
+    share = singular / singular.sum()
+    assert perfect["effective_rank"] == pytest.approx(
+        np.exp(-(share * np.log(share)).sum()), rel=1e-3
+    )
+    distance = ((a[:, None] - a[None]) ** 2).sum(-1)[~np.eye(64, dtype=bool)]
+    assert perfect["uniformity"] == pytest.approx(np.log(np.exp(-2 * distance).mean()), rel=1e-5)
+
+    same = np.repeat(a[:1], 64, axis=0)
+    collapsed = {k: float(v) for k, v in contrastive.monitors(same, same, window).items()}
+    assert collapsed["retrieval_acc"] == 0
+    assert collapsed["uniformity"] == pytest.approx(0, abs=1e-5)
+    assert collapsed["effective_rank"] < 1.5 < perfect["effective_rank"]

@@ -1,0 +1,169 @@
+"""Pre-training that is killed, told to stop, moved and damaged ends as if nothing had happened.
+
+The processes are real and run the command `imujax pretrain` (tests/children.py).  20 SIGKILLs fall
+on two runs side by side, ten on each, and each is followed by a new start: 6 at a random moment of
+the start (loading data, compiling, reading the checkpoint), 6 a random moment after a new line of
+metrics, that is between steps, 8 while a checkpoint is being written: a random moment after its
+folder has appeared under its temporary name.  The moments are seeded, what the machine makes of
+them is not: the second kind may hit a save and the third the moment after it.
+"""
+
+import os
+import random
+import shutil
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import jax
+import numpy as np
+import pytest
+from helpers import children, people
+
+from imujax.runtime import checkpoint
+
+KILLS = ("start", "save", "step", "save", "step", "start", "save", "step", "save", "start")
+STEPS = 80
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("kill")
+    people.write(folder / "raw" / "others", subjects=3, seconds=20)
+    (folder / "config.py").write_text(people.CONFIG)
+    return folder
+
+
+def words(place, work, *more):
+    """The command: a small net, a line of metrics a step, a save every 3."""
+    changes = {"steps": STEPS, "log_every": 1, "save_every": 3, "batch": 32, "rotation": 20.0,
+               "learning_rate": 1e-4,
+               "net.norm": "none", "net.stages": "(1,)"}  # fmt: skip
+    return ["pretrain", "--config", place / "config.py", "--raw", place / "raw",
+            "--data", place / "data", "--workdir", work, *more,
+            *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
+            ]  # fmt: skip
+
+
+def lines(work) -> list[dict]:
+    """The metrics of a run so far, without its speed."""
+    file = work / "encoders" / "small" / "metrics.jsonl"
+    return people.untimed(people.lines(file))
+
+
+def count(work) -> int:
+    file = work / "encoders" / "small" / "metrics.jsonl"
+    return file.read_bytes().count(b"\n") if file.exists() else 0
+
+
+def steps_saved(work) -> list[int]:
+    names = (path.name for path in (work / "encoders" / "small").iterdir())
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+@pytest.fixture(scope="module")
+def straight(place):
+    """A run that nobody disturbs: its folder, and the seconds of a start with a filled cache."""
+    command = words(place, place / "straight")
+    children.start(command, place / "straight.log").join()
+    log = place / "again.log"
+    began = time.monotonic()
+    child = children.start(words(place, place / "again"), log)
+    children.until(child, lambda: count(place / "again"))
+    took = time.monotonic() - began
+    child.kill()
+    assert steps_saved(place / "straight")[-1] == STEPS, (place / "straight.log").read_text()
+    return place / "straight", took
+
+
+def same(work, straight):
+    """The same metrics and the same weights, to the last bit."""
+    assert lines(work) == lines(straight)
+    (card, state), (card_, state_) = (
+        checkpoint.read(folder / "encoders" / "small") for folder in (work, straight)
+    )
+    assert card["step"] == card_["step"] == STEPS
+    jax.tree.map(np.testing.assert_array_equal, state, state_)
+
+
+def killed(place, work, seed, start_takes) -> list[str]:
+    """Kill a run at each of KILLS and start it again, then let it end -> what each kill has hit."""
+    rng, hit = random.Random(seed), []
+    encoder = work / "encoders" / "small"
+
+    def half():
+        return list(encoder.glob("*.orbax-checkpoint-tmp*"))
+
+    for kind in KILLS:
+        before, left = count(work), half()
+        child = children.start(words(place, work), f"{work}.log", pause=0.02)
+        if kind == "start":
+            time.sleep(rng.uniform(0, start_takes))
+        elif kind == "step":
+            # The lines beyond the checkpoint are dropped before new ones are written.
+            children.until(child, lambda: not half() and count(work) != before)  # noqa: B023
+            time.sleep(rng.uniform(0, 0.05))
+        else:
+            children.until(child, lambda: set(half()) - set(left))  # noqa: B023
+            time.sleep(rng.uniform(0, 0.03))
+        child.kill()
+        assert children.wait(child) == -signal.SIGKILL
+        hit.append("save" if half() else kind)
+    assert children.wait(children.start(words(place, work), f"{work}.log")) == 0
+    assert not half()
+    return hit
+
+
+def test_twenty_kills_leave_no_trace(place, straight):
+    with ThreadPoolExecutor() as both:
+        runs = [place / "one", place / "two"]
+        hits = both.map(lambda run: killed(place, run, run.name, straight[1]), runs)
+    hit = [kind for run in hits for kind in run]
+    assert len(hit) == 20 and hit.count("save") >= 4, hit
+    for run in runs:
+        same(run, straight[0])
+
+
+def test_told_to_stop_it_saves_ends_and_goes_on_with_other_devices_and_processes(place, straight):
+    """One device, two, two processes, four devices: the losses are those of one device."""
+    work, log = place / "moved", place / "moved.log"
+
+    def told(devices, more=([],), whom=0) -> int:
+        """Run until some steps are done, tell one process to stop -> the step that is saved."""
+        before = steps_saved(work)[-1] if work.exists() else 0
+        group = [children.start(words(place, work, *extra), log, devices, 0.05) for extra in more]
+        children.until(group[whom], lambda: count(work) > before + 2)
+        os.kill(group[whom].pid, signal.SIGTERM)
+        assert [children.wait(child) for child in group] == [143] * len(group), log.read_text()
+        saved = steps_saved(work)[-1]
+        assert before + 2 < saved < STEPS
+        assert f"told to stop; step {saved} of {STEPS} is saved" in log.read_text()
+        assert lines(work)[-1]["step"] == saved
+        return saved
+
+    told(1)
+    told(2)
+    address = f"localhost:{children.port()}"
+    told(1, [["--coordinator", address, "--processes", "2", "--process", i] for i in "01"], whom=1)
+    assert children.wait(children.start(words(place, work), log, 4)) == 0, log.read_text()
+    found, wanted = lines(work), lines(straight[0])
+    assert [line["step"] for line in found] == [line["step"] for line in wanted]
+    for name in ("loss", "monitor_loss"):
+        pair = [[line[name] for line in run] for run in (found, wanted)]
+        np.testing.assert_allclose(*pair, rtol=1e-5)
+    assert log.read_text().count("told to stop") == 3  # of two processes one speaks
+    with_progress = [line for line in log.read_text().splitlines() if "step/s" in line]
+    assert len(with_progress) >= 4
+
+
+def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(place, straight):
+    work, log = place / "damaged", place / "damaged.log"
+    shutil.copytree(straight[0], work)
+    encoder = work / "encoders" / "small"
+    for file in (encoder / str(STEPS)).rglob("d/*"):
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    assert children.wait(children.start(words(place, work), log)) == 0, log.read_text()
+    said = [line for line in log.read_text().splitlines() if line.startswith("imujax: ")]
+    assert len(said) == 1 and f"{encoder / str(STEPS)} cannot be read" in said[0]
+    assert f"{STEPS}.damaged" in said[0] and (encoder / f"{STEPS}.damaged").is_dir()
+    same(work, straight[0])

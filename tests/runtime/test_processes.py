@@ -1,0 +1,227 @@
+"""Finding the processes of a run in made-up environments; odd ones; one run in a folder."""
+
+import errno
+import os
+import re
+import signal
+import sys
+import threading
+import types
+
+import pytest
+from helpers import children, people
+
+from imujax import UserError
+from imujax.runtime import host, processes
+
+# What srun sets for task 9 of 16 on four nodes of four GPUs; names and forms are SLURM's.
+SRUN = {
+    "SLURM_JOB_ID": "4100",
+    "SLURM_STEP_ID": "0",
+    "SLURM_STEP_NODELIST": "gpu[03-06]",
+    "SLURM_STEP_NUM_TASKS": "16",
+    "SLURM_STEP_TASKS_PER_NODE": "4(x4)",
+    "SLURM_NTASKS": "16",
+    "SLURM_PROCID": "9",
+    "SLURM_LOCALID": "1",
+    "SLURM_GPUS_ON_NODE": "4",
+}
+PREFIXES = ("SLURM_", "IMUJAX_", "OMPI_", "KUBERNETES_", "JOB_", "CUDA_", "TPU_", "MEGASCALE_",
+            "JAX_COORDINATOR", "JAX_LOCAL")  # fmt: skip
+
+
+@pytest.fixture
+def environ(monkeypatch):
+    """Puts variables into an environment that has no others of any launcher."""
+    for name in [name for name in os.environ if name.startswith(PREFIXES)]:
+        monkeypatch.delenv(name)
+
+    def put(**more):
+        for name, value in more.items():
+            monkeypatch.setenv(name, value)
+        return os.environ
+
+    return put
+
+
+def test_flags_come_before_variables_and_variables_before_detection(environ):
+    assert processes.find() is None
+    environ(**SRUN)
+    assert processes.find().coordinator.startswith("gpu03:")
+    environ(IMUJAX_COORDINATOR="head:1", IMUJAX_PROCESSES="4", IMUJAX_PROCESS="3")
+    assert processes.find() == ("head:1", 4, 3, None)
+    given = {"coordinator": "other:2", "processes": None, "process": "0"}
+    assert processes.find(given) == ("other:2", 4, 0, None)
+    assert processes.find({"processes": "1", "process": "0"}) is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"COORDINATOR": "a:1"}, "IMUJAX_COORDINATOR is given but not --processes .* --process "),
+        ({"PROCESSES": "2", "PROCESS": "0"}, r"not --coordinator \(or IMUJAX_COORDINATOR\)"),
+        ({"COORDINATOR": "a", "PROCESSES": "2", "PROCESS": "0"}, "HOST:PORT of process 0, not 'a'"),
+        ({"COORDINATOR": "a:1", "PROCESSES": "2", "PROCESS": "2"}, "counted from 0"),
+        ({"COORDINATOR": "a:1", "PROCESSES": "two", "PROCESS": "0"}, "whole number .* not 'two'"),
+        ({"COORDINATOR": "a:1", "PROCESSES": "2", "PROCESS": "-1"}, "whole number .* not '-1'"),
+    ],
+)
+def test_settings_that_do_not_fit_are_one_sentence(environ, variables, words):
+    environ(**{f"IMUJAX_{name}": value for name, value in variables.items()})
+    with pytest.raises(UserError, match=words):
+        processes.find()
+
+
+def test_tasks_of_srun_have_a_gpu_each(environ):
+    port = 4100 % 4096 + 65535 - 4095
+    environ(**SRUN)
+    assert processes.find() == (f"gpu03:{port}", 16, 9, [1])
+    environ(CUDA_VISIBLE_DEVICES="0,1,2,3")
+    assert processes.find().devices == [1]
+    environ(CUDA_VISIBLE_DEVICES="1")  # --gpus-per-task: SLURM has chosen, jax must not again
+    assert processes.find().devices is None
+    environ(JAX_LOCAL_DEVICE_IDS="0,1", CUDA_VISIBLE_DEVICES="0,1,2,3")
+    assert processes.find().devices == [0, 1]
+    environ(SLURM_NTASKS="1", SLURM_STEP_NUM_TASKS="1", SLURM_PROCID="0")
+    assert processes.find() is None  # and so it sees all GPUs
+
+
+def test_without_srun_it_says_so_and_does_not_wait(environ):
+    batch = {"SLURM_JOB_ID": "4100", "SLURM_NTASKS": "16", "SLURM_PROCID": "0",
+             "SLURM_LOCALID": "0"}  # fmt: skip
+    there = environ(**batch)
+    assert processes.find() is None
+    assert "SLURM has 16 tasks" in processes.alone_but(there)
+    assert "srun" in processes.alone_but(there)
+    there = environ(SLURM_STEP_NODELIST="gpu03", SLURM_STEP_NUM_TASKS="1")  # the shell of salloc
+    assert processes.find() is None and "srun" in processes.alone_but(there)
+    there = environ(SLURM_NTASKS="1")
+    assert processes.find() is None and processes.alone_but(there) is None
+
+
+def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
+    environ(OMPI_MCA_orte_hnp_uri="8192.0;tcp://10.0.0.1,10.1.0.1:34911",
+            OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_RANK="1",
+            OMPI_COMM_WORLD_LOCAL_RANK="1", SLURM_NTASKS="2")  # fmt: skip
+    assert processes.find()[1:] == (2, 1, [1])
+    monkeypatch.delenv("OMPI_MCA_orte_hnp_uri")
+    from jax._src.clusters import cloud_tpu_cluster, cluster
+
+    for module in (cloud_tpu_cluster, cluster):
+        monkeypatch.setattr(module, "running_in_cloud_tpu_vm", True)
+    environ(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost,b,c,d", TPU_WORKER_ID="2",
+            MEGASCALE_COORDINATOR_ADDRESS="localhost", MEGASCALE_NUM_SLICES="1",
+            MEGASCALE_SLICE_ID="0")  # fmt: skip
+    assert processes.find() == ("localhost:8482", 4, 2, None)
+
+
+def test_kubernetes(environ, monkeypatch, recwarn):
+    there = environ(KUBERNETES_SERVICE_HOST="10.0.0.1")
+    assert processes.find() is None and processes.alone_but(there) is None and not recwarn.list
+    # An indexed job whose image lacks the package that jax would need.
+    there = environ(JOB_COMPLETION_INDEX="3")
+    assert processes.find() is None and not recwarn.list
+    assert "this is pod 3 of an indexed job" in processes.alone_but(there)
+
+    def refused():
+        raise RuntimeError("no token")
+
+    config = types.SimpleNamespace(load_incluster_config=refused)
+    monkeypatch.setitem(sys.modules, "kubernetes", types.SimpleNamespace(config=config))
+    with pytest.raises(UserError, match=r"cannot be found \(no token\); say where they are"):
+        processes.find()
+    monkeypatch.delenv("JOB_COMPLETION_INDEX")  # a notebook's pod has nobody to find
+    assert processes.find() is None
+
+
+def test_an_address_alone_is_not_enough(environ):
+    environ(JAX_COORDINATOR_ADDRESS="head:1")
+    with pytest.raises(UserError, match="JAX_COORDINATOR_ADDRESS is set, but"):
+        processes.find()
+
+
+@pytest.mark.parametrize(
+    ("used", "variables", "words"),
+    [
+        (1, SRUN, None),
+        (1, SRUN | {"SLURM_STEP_TASKS_PER_NODE": "2(x4),1"}, "2 of the 4 GPUs .* stand idle"),
+        (1, {"SLURM_GPUS_ON_NODE": "8", "SLURM_NTASKS_PER_NODE": "1"}, "7 of the 8 GPUs of this"),
+        (8, {"SLURM_GPUS_ON_NODE": "8"}, None),
+        (0, {"CUDA_VISIBLE_DEVICES": "0,1"}, r"2 of the 2 GPUs .*is jax\[cuda\] installed"),
+        (2, {"CUDA_VISIBLE_DEVICES": "0,1"}, None),
+        (1, {}, None),
+    ],
+)
+def test_idle_gpus_are_named(used, variables, words):
+    said = processes.idle(used, variables)
+    assert said is None if words is None else re.search(words, said)
+
+
+def test_a_notice_is_heard_once_and_the_old_handler_returns():
+    before = signal.getsignal(signal.SIGTERM)
+    with processes.Notice() as notice:
+        assert not notice.reached()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert notice.reached() and notice.reached()
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert processes.PREEMPTED == 143
+
+
+def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
+    """And where process 0 cannot build a data set, the other does not wait for it."""
+    people.write(tmp_path / "raw" / "others", subjects=2, seconds=10)
+    (tmp_path / "config.py").write_text(people.CONFIG)
+
+    def said(*more):
+        place = ["--coordinator", f"localhost:{children.port()}", "--processes", "2"]
+        words = ["pretrain", "--config", tmp_path / "config.py", "--data", tmp_path / "data",
+                 "--workdir", tmp_path / "work", "--raw", tmp_path / "raw", *place]  # fmt: skip
+        logs = [tmp_path / f"{len(list(tmp_path.iterdir()))}_{i}.log" for i in "01"]
+        group = [
+            children.start([*words, "--process", i, *more[i]], log) for i, log in enumerate(logs)
+        ]
+        assert [children.wait(child) for child in group] == [2, 2]
+        return [
+            [line for line in log.read_text().splitlines() if line.startswith("imujax: ")]
+            for log in logs
+        ]
+
+    [[first], [second]] = said([], ["--config.encoders.small.batch=32"])
+    assert "process 1: batch is 32 here but 64 on process 0; start all processes" in second
+    assert "process 0: process 1 has stopped: batch is 32 here" in first
+    [[first], [second]] = said(*[["--config.data_sets.moves.raw=nowhere"]] * 2)
+    assert first.startswith("imujax: process 0: no folder ") and "nowhere" in first
+    assert second == first.replace("process 0:", "process 1: process 0 has stopped:")
+
+
+def test_a_folder_is_written_to_by_one_run_until_it_ends_in_any_way(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    folder = tmp_path / "run"
+    with children.holding(folder) as other:
+        says = (
+            rf"writes to {folder} \(process {other.pid} on .*\): stop it, take .* delete {folder}"
+        )
+        with pytest.raises(UserError, match=says), processes.claim(folder):
+            pass
+        assert capsys.readouterr().err.count("waiting up to 0.3 s for it to end") == 1
+        with processes.claim(tmp_path / "another"):
+            pass
+        with monkeypatch.context() as patch:  # a file system without locks
+            patch.setattr(host.fcntl, "flock", unlocked)
+            with processes.claim(folder):
+                pass
+        monkeypatch.setattr(processes, "PATIENCE", 60)
+        threading.Timer(0.5, other.kill).start()
+        with processes.claim(folder):
+            written = (folder / processes.LOCK).read_text()
+            assert f"process {os.getpid()} on" in written and str(other.pid) not in written
+
+
+def unlocked(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+def test_a_folder_that_cannot_be_written_to_is_left_to_who_writes_there(tmp_path):
+    (tmp_path / "file").touch()
+    with processes.claim(tmp_path / "file" / "run"):
+        pass

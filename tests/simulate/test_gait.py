@@ -1,0 +1,194 @@
+"""Walking and running against Newton's laws, and the shapes that they are made of."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers.walks import RATE, case, knees, stances
+
+from imujax.data.recordings import G
+from imujax.simulate import balance, body, curves, dynamics, gait, people, skeleton, style
+
+KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
+
+
+@pytest.fixture(autouse=True)
+def double():
+    with jax.enable_x64(True):
+        yield
+
+
+@KINDS
+def test_the_forces_are_mass_times_acceleration_of_the_17_segments(kind):
+    c = case(kind)
+    force, _ = gait.ground_force(c.walk, jnp.asarray(c.t))
+    mass = np.asarray(c.body.segment_mass)
+    centre = np.asarray(c.kin.acceleration) + np.einsum(
+        "sijt,sj->sit", np.asarray(c.kin.rotation_acc), np.asarray(c.body.com)
+    )
+    inertial = np.einsum("s,sit->it", mass, centre) + 70.0 * G * np.array([0, 0, 1.0])[:, None]
+    assert np.abs(np.asarray(force).sum(0) * 70.0 * G - inertial).max() < 1e-6 * 70.0 * G
+
+
+@KINDS
+def test_accelerations_are_those_of_the_positions(kind):
+    c = case(kind)
+    h = 1e-4
+    t = jnp.asarray(c.t)
+    # Neighbours at which a foot strikes or leaves have another third derivative.
+    steps = [np.asarray(people.kinematics(c.body, c.walk, t + d).velocity) for d in (-h, h)]
+    middle = (steps[1] - steps[0]) / (2 * h)
+    error = np.abs(middle - np.asarray(c.kin.acceleration)).max((0, 1))
+    assert np.percentile(error, 95) < 1e-3 * np.abs(middle).max()
+
+
+def test_no_force_in_flight_and_the_body_falls():
+    c = case("running")
+    up = np.asarray(c.loads.force)[:, 2].sum(0)
+    flight = up == 0
+    assert 0.05 < flight.mean() < 0.45
+    _, _, acc = dynamics.com(c.body, c.kin)
+    assert np.allclose(np.asarray(acc)[:, flight].T, [0, 0, -G], atol=1e-6)
+
+
+@KINDS
+def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
+    c = case(kind, noise=0.0)
+    strikes = np.asarray(c.walk.strike)
+    t = jnp.linspace(strikes[4], strikes[6], 4001)[:-1]
+    force, _ = gait.ground_force(c.walk, t)
+    assert np.asarray(force)[:, 2].sum(0).mean() == pytest.approx(1, abs=0.005)
+    assert np.asarray(force)[:, :2].sum(0).mean(1) == pytest.approx([0, 0], abs=0.005)
+
+
+@KINDS
+def test_a_standing_foot_rolls_and_does_not_slip(kind):
+    c = case(kind)
+    sole = [float(x) for x in curves.sole(c.body)]
+    omega = np.asarray(dynamics.omega(c.kin))
+    put = np.asarray(gait.tracks(c.body, c.walk, jnp.asarray(c.t)).ankle)
+    for side, first, last in stances(c):
+        pad = int(float(c.walk.style.pulse[2]) * RATE) + 2  # heel and shoe are pressed
+        now = slice(first + pad, last - 1)
+        i = skeleton.PAIR["foot"] + side
+        ankle, speed = (np.asarray(x)[i][:, now] for x in (c.kin.position, c.kin.velocity))
+        # A leg that would be too straight is drawn in: by millimetres, and hardly ever.
+        drawn = np.linalg.norm(ankle - put[side][:, now], axis=0)
+        assert drawn.max() < 2.5e-3
+        turn = omega[i][:, now]
+        # Of a rolling body the velocity is omega x r, r from the contact to the ankle: r is
+        # perpendicular to nothing else than the ground, so its height must be the ankle's.
+        across = np.linalg.norm(turn[:2], axis=0)
+        level = np.linalg.norm(speed[:2], axis=0)
+        free = drawn < 1e-12
+        assert free.mean() > 0.6
+        rolls = free & (across > 0.05)
+        assert np.allclose(level[rolls] / across[rolls], ankle[2][rolls], rtol=1e-6)
+        reach = np.abs(speed[2][rolls] / across[rolls])
+        assert reach.max() < max(abs(sole[0]), sole[1]) + 1e-9
+        assert np.abs(level[free & ~rolls]).max(initial=0) < 0.05 * 0.2
+
+
+def test_legs_are_not_pulled_straight():
+    """Of a leg that is almost straight the knee is flung about: accelerations tell."""
+    # Walking: 3 g (bone pins, Lafortune 1991); running: 11 g and more at the tibia (the same).
+    for kind, most in (("walking", 12), ("running", 35)):
+        acc = np.asarray(case(kind).kin.acceleration)[skeleton.PAIR["shank"] :][:4]
+        assert np.linalg.norm(acc, axis=1).max() < most * G
+
+
+def test_walkers_do_not_crouch():
+    # Schwartz et al. 2008: half of the stride the knee is straighter than 18 degrees.
+    assert np.median(knees(case("walking", 1.26))) < 30
+    assert np.median(knees(case("walking", 1.26, noise=0.0))) < 24
+
+
+@KINDS
+def test_the_moments_nearly_balance(kind):
+    """What is left over, in body weights times metres: stated in the README of the builder."""
+    c = case(kind)
+    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
+    plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance.nominal(
+        c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
+    assert np.median(left) < {"walking": 0.5, "running": 0.9}[kind] * np.median(plain)
+    assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
+
+
+def test_from_above_is_from_below_where_the_moments_balance():
+    c = case("walking")
+    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))).max(0)
+    below = dynamics.joints_from_below(c.body, c.kin, c.loads)
+    above = dynamics.legs_from_above(c.body, c.kin, c.loads)
+    force = np.asarray(below.force) - np.asarray(above.force)
+    moment = np.asarray(below.moment) - np.asarray(above.moment)
+    assert np.abs(force).max() < 1e-5  # N, of 700
+    assert (np.abs(moment).max((0, 1, 2)) <= 2 * left + 1e-6).all()
+
+
+def test_steps_differ_and_a_still_noise_makes_them_equal():
+    varied, same = case("walking"), case("walking", noise=0.0)
+    spread = [np.diff(np.asarray(c.walk.strike))[:-1].std() for c in (varied, same)]
+    assert 0.003 < spread[0] < 0.02 and spread[1] < 1e-12
+
+
+@pytest.mark.parametrize("ground", [(0.1, np.arctan(0.1)), (-0.1, -np.arctan(0.1)), (0.25, 0.0)])
+def test_feet_stand_on_slopes_and_stairs(ground):
+    c = case("walking", 0.9, ground=ground)
+    foot = np.asarray(c.walk.foot)
+    assert np.allclose(foot[2], ground[0] * foot[0], atol=1e-9)
+    path = np.asarray(dynamics.com(c.body, c.kin)[0])
+    assert np.polyfit(path[0], path[2], 1)[0] == pytest.approx(ground[0], abs=0.02)
+
+
+def test_the_sole_is_rolled_over_without_slipping():
+    """d(forwards)/d(pitch) = height, for any shape: against numerical quadrature of the height."""
+    from scipy.integrate import quad
+
+    sole = curves.Sole(*(jnp.asarray(x) for x in (-0.06, 0.13, 0.07)))
+    for pitch in (-0.5, -0.02, 0.3, 1.2):
+        along, up = curves.rolled(sole, jnp.asarray(pitch))
+        area, _ = quad(lambda p: float(curves.rolled(sole, jnp.asarray(p))[1]), 0, pitch)
+        assert float(along) == pytest.approx(area, abs=1e-9)
+        corner = max(x * np.sin(pitch) + 0.07 * np.cos(pitch) for x in (-0.06, 0.13))
+        assert corner < float(up) < corner + 0.007
+
+
+def test_impulses_are_integrals_of_the_force():
+    from scipy.integrate import cumulative_simpson
+
+    t = np.linspace(0, 0.9, 9001)
+    first, second = curves.impulses(jnp.full_like(jnp.asarray(t), 0.6), 4, jnp.asarray(t))
+    hit = curves.pulse_impulses(0.05, jnp.asarray(t))
+    for n in range(4):
+        force = np.where(t < 0.6, np.sin((n + 1) * np.pi * t / 0.6), 0)
+        once = cumulative_simpson(force, x=t, initial=0)
+        assert np.allclose(first[n], once, atol=1e-7)
+        assert np.allclose(second[n], cumulative_simpson(once, x=t, initial=0), atol=1e-7)
+    force = np.where(t < 0.05, (1 - np.cos(2 * np.pi * t / 0.05)) / 2, 0)
+    once = cumulative_simpson(force, x=t, initial=0)
+    assert np.allclose(hit[0], once, atol=1e-9)
+    assert np.allclose(hit[1], cumulative_simpson(once, x=t, initial=0), atol=1e-9)
+
+
+def test_the_spline_is_scipys():
+    from scipy.interpolate import BSpline
+
+    rng = np.random.default_rng(0)
+    coefficients = rng.normal(size=12)
+    at = np.linspace(0, 5.999, 50)
+    theirs = BSpline(np.arange(-5, 13), coefficients, 5)(at)
+    ours = curves.spline(jnp.asarray(coefficients), jnp.asarray(at))
+    assert np.allclose(ours, theirs, atol=1e-12)
+
+
+def test_two_styles_of_one_table_scale_with_the_leg():
+    short, tall = (body.standard(70.0, h, 0.5) for h in (1.5, 1.8))
+    ratio = 1.8 / 1.5
+    slow, fast = (
+        style.style("walking", b, jnp.asarray(v), style.plain())
+        for b, v in ((short, 1.2), (tall, 1.2 * np.sqrt(ratio)))
+    )
+    assert float(fast.step / slow.step) == pytest.approx(np.sqrt(ratio))
+    assert np.allclose(fast.swing, ratio * slow.swing)
+    assert np.allclose(fast.force, slow.force)
+    assert float(fast.height / slow.height) == pytest.approx(ratio)

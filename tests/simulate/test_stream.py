@@ -1,0 +1,116 @@
+"""Simulated people as a stream: the same from the same key, moving, and fit to train on."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from imujax import UserError, study
+from imujax.configs import common, pretrain_simulated
+from imujax.nets import resnet
+from imujax.pretrain import encoder, loop
+from imujax.simulate import stream
+
+
+def settings(**changes):
+    made = common.encoder((), resnet.tiny("none"), window=48, batch=32, steps=4, log_every=1,
+                          save_every=2, rotation=10.0)  # fmt: skip
+    made.stream = {"gait": 0.5, "sensors": ("hand_r",), "windows": 2} | changes
+    return made
+
+
+@pytest.fixture(scope="module")
+def make():
+    return stream.maker(settings())
+
+
+def test_a_batch_is_a_function_of_its_key(make):
+    first, again, other = (make(jax.random.key(k)) for k in (3, 3, 4))
+    for name in ("acc", "gyr", "window"):
+        assert np.array_equal(first[name], again[name])
+    assert first["acc"].shape == first["gyr"].shape == (32, 48, 3)
+    assert np.abs(first["acc"] - other["acc"]).max() > 1
+    assert (first["length"] == 48).all()
+
+
+def test_people_move_as_people_do(make):
+    batch = {name: np.asarray(value) for name, value in make(jax.random.key(0)).items()}
+    force, rate = (np.linalg.norm(batch[name], axis=-1) for name in ("acc", "gyr"))
+    assert 9 < np.median(force) < 20 and force.max() < 16 * 9.81 * np.sqrt(3)
+    assert 0.2 < np.sqrt((rate**2).mean()) < 6 and rate.max() < 35
+    # Still windows give way to moving ones.
+    assert (batch["acc"].std(1).mean(1) >= settings().motion).mean() > 0.95
+    # No two windows are alike: they are of other people or another time.
+    flat = batch["acc"].reshape(32, -1)
+    apart = np.abs(flat[:, None] - flat[None]).max(-1)
+    assert apart[~np.eye(32, dtype=bool)].min() > 0.1
+
+
+def test_the_windows_of_a_person_follow_each_other(make):
+    jumps, steps, strange = [], [], []
+    for k in range(3):
+        batch = {name: np.asarray(value) for name, value in make(jax.random.key(k)).items()}
+        place = {int(w): i for i, w in enumerate(batch["window"])}
+        assert len(place) == 32  # with one sensor, one sample a window
+        for w, i in place.items():
+            steps.append(np.abs(batch["gyr"][i, -1] - batch["gyr"][i, -2]).max())
+            if w % 2 == 0 and w + 1 in place:
+                jumps.append(np.abs(batch["gyr"][place[w + 1], 0] - batch["gyr"][i, -1]).max())
+            if w % 2 == 0 and w + 3 in place:
+                strange.append(np.abs(batch["gyr"][place[w + 3], 0] - batch["gyr"][i, -1]).max())
+    assert len(jumps) > 10 and len(strange) > 10
+    assert np.median(jumps) < 2 * np.median(steps) < 0.5 * np.median(strange)
+
+
+def made_up(key, made, count, rate, length):
+    """In place of stream.windows, whose program takes a minute to compile."""
+    shape = (count, made["windows"], len(made["sensors"]), length, 3)
+    return tuple(jax.random.normal(k, shape) for k in jax.random.split(key))
+
+
+def test_training_goes_on_with_the_batches_it_would_have_had(tmp_path, monkeypatch):
+    monkeypatch.setattr(stream, "windows", made_up)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    loop.train(settings(), [], whole, seed=5)
+
+    def stop(kept=loop.Checkpoints.save):
+        def save(self, step, *args):
+            kept(self, step, *args)
+            if step == 2:
+                raise KeyboardInterrupt
+
+        return save
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop.Checkpoints, "save", stop())
+        with pytest.raises(KeyboardInterrupt):
+            loop.train(settings(), [], torn, seed=5)
+    loop.train(settings(), [], torn, seed=5)
+    lines = [
+        [json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()]
+        for f in (whole, torn)
+    ]
+    losses = [[line["loss"] for line in run] for run in lines]
+    assert losses[0] == losses[1] and len(set(losses[0])) == 4
+    trained = encoder.load(torn)
+    assert trained.card["sensors"] == ["hand_r"] and trained.card["settings"]["data"] == []
+    acc, gyr = (np.asarray(x)[0] for x in made_up(jax.random.key(9), settings().stream, 1, 100, 48))
+    found = trained.embed(*(np.moveaxis(x, 1, 2) for x in (acc, gyr)))
+    assert found.shape[0] == 2 and np.isfinite(found).all()
+
+
+def test_mistakes_are_one_sentence(tmp_path):
+    for changes, says in (
+        ({"sensors": ("tail",)}, "no segment 'tail'"),
+        ({"sensors": ()}, "needs sensors"),
+        ({"dogs": 3}, "a stream has no 'dogs'"),
+    ):
+        with pytest.raises(UserError, match=says):
+            stream.maker(settings(**changes))
+    config = pretrain_simulated.get_config("tiny")
+    study.check(config)
+    config.encoders.people.data = ("waist",)
+    config.data_sets.waist = {}
+    with pytest.raises(UserError, match="must name data sets to train on, or be empty"):
+        study.check(config)
