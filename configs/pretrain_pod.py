@@ -24,12 +24,26 @@ def get_config(size: str = "full") -> ConfigDict:
     config.data_sets = ConfigDict({"movi": common.data_set("movi", "movi", **cut)})
     net = resnet.resnet50(64, "none") | {"dtype": "bfloat16"}
     movi = common.encoder(
-        ("movi",), net, order="blocks", resident=False, batch=16384, microbatch=1024, steps=5000,
-        relations={"near": 0.0, "seconds": 5.0}, learn_temperature=True,
-        rotation=30.0, gain=0.05, noise=(0.1, 0.02),
-    )  # fmt: skip
+        ("movi",),
+        net,
+        order="blocks",
+        resident=False,
+        batch=16384,
+        microbatch=1024,
+        steps=5000,
+        relations={"near": 0.0, "seconds": 5.0},
+        learn_temperature=True,
+        rotation=30.0,
+        gain=0.05,
+        noise=(0.1, 0.02),
+    )
     if size == "tiny":
-        movi.update(net=resnet.tiny("none") | {"dtype": "bfloat16"}, batch=256,
-                    microbatch=64, steps=20, log_every=10)  # fmt: skip
+        movi.update(
+            net=resnet.tiny("none") | {"dtype": "bfloat16"},
+            batch=256,
+            microbatch=64,
+            steps=20,
+            log_every=10,
+        )
     config.encoders = ConfigDict({"movi": movi})
     return config

@@ -42,6 +42,8 @@ def get_config(size: str = "full") -> ConfigDict:
     if size == "tiny":
         config.encoders.waist.update(net=resnet.tiny("none"), steps=60, batch=256, log_every=20)
         config.tasks.stance_time.update(
-            draws=1, folds=3, finetune_steps=50,
-        )  # fmt: skip
+            draws=1,
+            folds=3,
+            finetune_steps=50,
+        )
     return config

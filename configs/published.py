@@ -26,21 +26,33 @@ class Told(NamedTuple):
 
 TASKS = {
     "loading_rate": Told(
-        "Vertical loading rate, running", "tan2021_running", 200.0, 64,
-        (0.899, 0.900, 0.909, 0.909, 0.900, 0.907), (0.805, 0.817, 0.835, 0.858, 0.868, 0.874),
+        "Vertical loading rate, running",
+        "tan2021_running",
+        200.0,
+        64,
+        (0.899, 0.900, 0.909, 0.909, 0.900, 0.907),
+        (0.805, 0.817, 0.835, 0.858, 0.868, 0.874),
         0.90,
     ),
     "peak_force": Told(
-        "Peak vertical ground reaction force, walking", "camargo2021", 200.0, 128,
-        (0.760, 0.794, 0.795, 0.794, 0.828, 0.830), (0.707, 0.700, 0.754, 0.734, 0.761, 0.793),
+        "Peak vertical ground reaction force, walking",
+        "camargo2021",
+        200.0,
+        128,
+        (0.760, 0.794, 0.795, 0.794, 0.828, 0.830),
+        (0.707, 0.700, 0.754, 0.734, 0.761, 0.793),
         0.60,
     ),
     "knee_moment": Told(
-        "Peak knee flexion moment, walking", "tan2022_knee_moment", 100.0, 128,
-        (0.853, 0.867, 0.877, 0.893, 0.900, 0.903), (0.817, 0.829, 0.835, 0.860, 0.866, 0.870),
+        "Peak knee flexion moment, walking",
+        "tan2022_knee_moment",
+        100.0,
+        128,
+        (0.853, 0.867, 0.877, 0.893, 0.900, 0.903),
+        (0.817, 0.829, 0.835, 0.860, 0.866, 0.870),
         0.75,
     ),
-}  # fmt: skip
+}
 
 
 def curve(name: str) -> dict:

@@ -38,18 +38,43 @@ def get_config(size: str = "full") -> ConfigDict:
     for name, told in published.TASKS.items():
         # 0.2 g, the mean over the sensors of a window.
         config.data_sets[f"movi_{name}"] = common.data_set(
-            "movi", "movi", rate=told.rate, window=told.window, motion=1.96, together=True,
+            "movi",
+            "movi",
+            rate=told.rate,
+            window=told.window,
+            motion=1.96,
+            together=True,
             align=False,
-        )  # fmt: skip
+        )
         config.encoders[name] = common.encoder(
-            (f"movi_{name}",), resnet.tan2023("batch"), rate=told.rate, window=told.window,
-            motion=0.0, loss="one_sided", grouped=True, batch=chosen["batch"] * SENSORS,
-            steps=chosen["steps"], learning_rate=chosen["rate"],
-        )  # fmt: skip
+            (f"movi_{name}",),
+            resnet.tan2023("batch"),
+            rate=told.rate,
+            window=told.window,
+            motion=0.0,
+            loss="one_sided",
+            grouped=True,
+            batch=chosen["batch"] * SENSORS,
+            steps=chosen["steps"],
+            learning_rate=chosen["rate"],
+        )
         config.tasks[name] = common.task(
-            name, told.title, common.arms(name), references=("ridge", "trees"), shuffle=False,
-            draws=1, penalties=(1e-5,), rates=(1e-3,), finetune_steps=chosen["finetune"],
-            batch=chosen["examples"], weight_decay=1e-5, rotation=0.0, shift=0, mask=False,
-            rescale=True, published=published.curve(name), **fewer,
-        )  # fmt: skip
+            name,
+            told.title,
+            common.arms(name),
+            references=("ridge", "trees"),
+            shuffle=False,
+            draws=1,
+            penalties=(1e-5,),
+            rates=(1e-3,),
+            finetune_steps=chosen["finetune"],
+            batch=chosen["examples"],
+            weight_decay=1e-5,
+            rotation=0.0,
+            shift=0,
+            mask=False,
+            rescale=True,
+            published=published.curve(name),
+            **fewer,
+        )
     return config

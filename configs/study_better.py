@@ -39,9 +39,13 @@ def get_config(size: str = "full") -> ConfigDict:
         # 5: other sensors of the same window are no negatives, nor is what the same recording has
         # within five seconds.
         config.encoders[name] = common.encoder(
-            (f"movi_{name}",), net, rate=rate, rotation=20.0,
-            relations={"near": 0.0, "seconds": 5.0}, **train,
-        )  # fmt: skip
+            (f"movi_{name}",),
+            net,
+            rate=rate,
+            rotation=20.0,
+            relations={"near": 0.0, "seconds": 5.0},
+            **train,
+        )
         if size == "full":
             # 3: a small supervised network beside the arms; as an encoder it is used untrained.
             # In the other sizes the arms have this network.
@@ -57,12 +61,15 @@ def get_config(size: str = "full") -> ConfigDict:
             encoder = f"small_{ENCODERS[name]}"
             compared.small = ConfigDict({"encoder": encoder, "weights": "random"})
         config.tasks[name] = common.task(
-            name, told.title, compared, finetune_steps=chosen["finetune"],
+            name,
+            told.title,
+            compared,
+            finetune_steps=chosen["finetune"],
             references=("ridge", "trees", "ridge+pretrained", "ridge+random"),
             # 1: shares of windows and of subjects.  2: nested subsets, common to arms and stages.
             axes={"windows": common.FRACTIONS, "subjects": (0.25, 0.5, 0.75)},
             published=published.curve(name),
-        )  # fmt: skip
+        )
         if size != "full":
             config.tasks[name].update(common.SMALL | {"draws": 1, "batch": 32})
             config.tasks[name].axes = {"windows": (0.1, 0.4, 1.0), "subjects": (0.25, 0.5)}

@@ -158,9 +158,12 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         template, count = self._get_filename_template(datasets.SPLIT), len(edges) - 1
         paths = [template.sharded_filepath(shard_index=k, num_shards=count) for k in range(count)]
         job = beam.Job(
-            self.module.__name__, self.builder_config.options, self.info.features,
-            self._example_writer(), tuple(map(str, paths)),
-        )  # fmt: skip
+            self.module.__name__,
+            self.builder_config.options,
+            self.info.features,
+            self._example_writer(),
+            tuple(map(str, paths)),
+        )
         lengths = [0] * count
         for report in beam.run(self.beam, job, items, edges, Path(self.data_path)):
             lengths[report["shard"]] += report["kept"]

@@ -30,12 +30,15 @@ def parser() -> argparse.ArgumentParser:
 
     def verb(name, text, **paths):
         made = verbs.add_parser(
-            name, help=text, description=text[0].upper() + text[1:] + ".",
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
             epilog=f"example: {EXAMPLES[name]}",
-        )  # fmt: skip
+        )
         for path, (about, needed) in paths.items():
-            made.add_argument(f"--{path}", required=needed, metavar="DIR", help=about,
-                              type=pathlib.Path)  # fmt: skip
+            made.add_argument(
+                f"--{path}", required=needed, metavar="DIR", help=about, type=pathlib.Path
+            )
         return made
 
     data, raw = "folder of the data sets", "folder of the raw files"
@@ -43,25 +46,36 @@ def parser() -> argparse.ArgumentParser:
     config = "configuration, FILE.py[:ARGUMENT] or the name of one that comes with imujax"
     config += "; change a field by --config.FIELD=VALUE"
 
-    quick = verb("quickstart", "the whole study on simulated people, without any data",
-                 workdir=(work, True))  # fmt: skip
-    quick.add_argument("--config", default="simulated", metavar="FILE",
-                       help=config + "; simulated by default")  # fmt: skip
+    quick = verb(
+        "quickstart", "the whole study on simulated people, without any data", workdir=(work, True)
+    )
+    quick.add_argument(
+        "--config", default="simulated", metavar="FILE", help=config + "; simulated by default"
+    )
     simulate = verb("simulate", "simulated people to raw files", out=("folder to write to", False))
     simulate.add_argument("--subjects", type=int, metavar="N", help="people in each set")
     simulate.add_argument("--sets", metavar="NAMES", help="sets with commas between; all of them")
-    simulate.add_argument("--layout", metavar="NAME",
-                          help="instead of sets: a file as this builder reads it")  # fmt: skip
+    simulate.add_argument(
+        "--layout", metavar="NAME", help="instead of sets: a file as this builder reads it"
+    )
     simulate.add_argument("--seed", type=int, default=0, metavar="S", help="0 by default")
-    simulate.add_argument("--show", metavar="FILE", type=pathlib.Path,
-                          help="draw one of the people, FILE.png or FILE.gif")  # fmt: skip
-    simulate.add_argument("--gait", default="walking", metavar="NAME",
-                          help="of --show: walking or running")  # fmt: skip
+    simulate.add_argument(
+        "--show",
+        metavar="FILE",
+        type=pathlib.Path,
+        help="draw one of the people, FILE.png or FILE.gif",
+    )
+    simulate.add_argument(
+        "--gait", default="walking", metavar="NAME", help="of --show: walking or running"
+    )
     build = verb("build", "raw files to a data set", raw=(raw, True), data=(data, True))
     build.add_argument("name", metavar="NAME", help="a builder, for instance sisfall")
-    build.add_argument("--beam", nargs=argparse.REMAINDER,
-                       help="build on Apache Beam: a runner, DirectRunner by default, and its "
-                       "pipeline options; comes last")  # fmt: skip
+    build.add_argument(
+        "--beam",
+        nargs=argparse.REMAINDER,
+        help="build on Apache Beam: a runner, DirectRunner by default, and its "
+        "pipeline options; comes last",
+    )
     build.epilog += "; further options are the builder's own, see its README"
     checkpoint = {"checkpoint": ("take the encoder of this folder for every arm", False)}
     for name, text, more in (
@@ -75,14 +89,21 @@ def parser() -> argparse.ArgumentParser:
         if name == "sweep":
             made.add_argument("--task", metavar="NAME", help="this one alone, not all of them")
         if name == "pretrain":
-            made.add_argument("--coordinator", metavar="HOST:PORT",
-                              help="where process 0 is, if no launcher says it")  # fmt: skip
+            made.add_argument(
+                "--coordinator",
+                metavar="HOST:PORT",
+                help="where process 0 is, if no launcher says it",
+            )
             made.add_argument("--processes", metavar="N", help="how many there are; 1: alone")
             made.add_argument("--process", metavar="I", help="which one this is, from 0 on")
-    report = verb("report", "figures, tables and page of finished sweeps",
-                  out=("folder to write to, WORKDIR/report by default", False))  # fmt: skip
-    report.add_argument("workdirs", metavar="WORKDIR", nargs="+", type=pathlib.Path,
-                        help="folder of a study")  # fmt: skip
+    report = verb(
+        "report",
+        "figures, tables and page of finished sweeps",
+        out=("folder to write to, WORKDIR/report by default", False),
+    )
+    report.add_argument(
+        "workdirs", metavar="WORKDIR", nargs="+", type=pathlib.Path, help="folder of a study"
+    )
     return top
 
 
@@ -121,8 +142,16 @@ def configuration(path: str, words: list[str]):
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
     try:
         values(argv)
-    except (flags.Error, ImportError, NameError, SyntaxError, AttributeError, KeyError, TypeError,
-            ValueError) as error:  # fmt: skip
+    except (
+        flags.Error,
+        ImportError,
+        NameError,
+        SyntaxError,
+        AttributeError,
+        KeyError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
     return values["config"].value
 
@@ -249,8 +278,11 @@ def main():
             sys.stdout.close()
     except OSError as error:
         where = error.filename or "a file"
-        print(f"imujax: {where}: {error.strerror or error}; mend that and run the same command "
-              "again, it goes on from here", file=sys.stderr)  # fmt: skip
+        print(
+            f"imujax: {where}: {error.strerror or error}; mend that and run the same command "
+            "again, it goes on from here",
+            file=sys.stderr,
+        )
         sys.exit(2)
 
 

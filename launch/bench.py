@@ -53,8 +53,10 @@ def build(raw: pathlib.Path):
             times.append(time.perf_counter() - begin)
             hours = datasets.info(path)["hours"]
     best = statistics.median(times)
-    print(f"sisfall: {hours:.2f} h in {best:.1f} s (median of 3), {hours * 3600 / best:.0f} times "
-          f"real time; goal 1000")  # fmt: skip
+    print(
+        f"sisfall: {hours:.2f} h in {best:.1f} s (median of 3), {hours * 3600 / best:.0f} times "
+        f"real time; goal 1000"
+    )
 
 
 def movi(raw: pathlib.Path):
@@ -73,11 +75,15 @@ def movi(raw: pathlib.Path):
         path = datasets.build("movi", raw, data)
         taken = time.perf_counter() - begin
         hours = datasets.info(path)["hours"]
-    peaks = [resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
-             for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]  # fmt: skip
+    peaks = [
+        resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    ]
     memory = peaks[0] + len(host.cores()) * peaks[1]
-    print(f"movi: {hours:.2f} h in {taken:.1f} s, {hours * 3600 / taken:.0f} times real time, at "
-          f"most {memory:.2f} GiB; goal 240 s, 4 GiB")  # fmt: skip
+    print(
+        f"movi: {hours:.2f} h in {taken:.1f} s, {hours * 3600 / taken:.0f} times real time, at "
+        f"most {memory:.2f} GiB; goal 240 s, 4 GiB"
+    )
 
 
 def study(raw: pathlib.Path):
@@ -111,8 +117,10 @@ def simulate():
             begin = time.perf_counter()
             seconds = sum(pool.map(person, [(*job, TRIALS) for job in jobs], 1))
             taken = time.perf_counter() - begin
-        print(f"one person {kind}, {len(among)} cores: {seconds / taken:.0f} times real time; "
-              "goal 200")  # fmt: skip
+        print(
+            f"one person {kind}, {len(among)} cores: {seconds / taken:.0f} times real time; "
+            "goal 200"
+        )
     stream_and_step()
 
 
@@ -177,8 +185,10 @@ def stream_and_step():
                 jax.block_until_ready(loss)
             times.append(time.perf_counter() - begin)
         rates.append(config.batch / statistics.median(times))
-    print(f"{jax.devices()[0].device_kind}: the stream makes {rates[0]:,.0f} windows/s, a step of "
-          f"the ResNet-50 takes {rates[1]:,.0f}; goal on an accelerator: no fewer")  # fmt: skip
+    print(
+        f"{jax.devices()[0].device_kind}: the stream makes {rates[0]:,.0f} windows/s, a step of "
+        f"the ResNet-50 takes {rates[1]:,.0f}; goal on an accelerator: no fewer"
+    )
 
 
 def stream(count: int = 512, steps: int = 40):
@@ -217,9 +227,11 @@ def stream(count: int = 512, steps: int = 40):
                 batches(step)
             rate = (steps - 1) * len(mine) / (time.perf_counter() - begin)
             print(f"stream, process 1 of {parts}: {rate:,.0f} sensor-windows/s")
-    print("for comparison, windows of 6 x 128 float32 a second: array_record 13,000, Grain 8,000 "
-          "to 11,000, with two workers 20,000, with blocks of 250 windows 71,000 to 115,000, "
-          "gathered on the device 1,300,000")  # fmt: skip
+    print(
+        "for comparison, windows of 6 x 128 float32 a second: array_record 13,000, Grain 8,000 "
+        "to 11,000, with two workers 20,000, with blocks of 250 windows 71,000 to 115,000, "
+        "gathered on the device 1,300,000"
+    )
 
 
 def memory():
@@ -257,8 +269,10 @@ def memory():
     step, _ = loop.compiled(loop.make_step(config, scale, 0, True, where), where)
     made = step.lower(jax.eval_shape(lambda: loop.init(config, 0)), data, rows).compile()
     given = made.memory_analysis().argument_size_in_bytes / 2**30
-    print(f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "
-          f"{_gib(made):.2f} GiB and {given:.2f} of state and data; goal 8")  # fmt: skip
+    print(
+        f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "
+        f"{_gib(made):.2f} GiB and {given:.2f} of state and data; goal 8"
+    )
 
 
 def _gib(compiled) -> float:
@@ -268,8 +282,10 @@ def _gib(compiled) -> float:
 def imports():
     """Median of nine fresh processes each; the goal is half a second."""
     empty = spent([sys.executable, "-c", "pass"])
-    for name, words in (("import imujax", ["-c", "import imujax"]),
-                        ("imujax --help", ["-m", "imujax", "--help"])):  # fmt: skip
+    for name, words in (
+        ("import imujax", ["-c", "import imujax"]),
+        ("imujax --help", ["-m", "imujax", "--help"]),
+    ):
         taken = spent([sys.executable, *words])
         print(f"{name}: {taken:.2f} s, of which {empty:.2f} s are Python's own start; goal 0.5")
 

@@ -111,8 +111,9 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
             self.encoder = torch_nets.build(made)
             size = resnet.encoder(made).embedding
             middle = [nn.BatchNorm1d(SIZE)] if norm == "batch" else []
-            self.head = nn.Sequential(nn.Linear(size, SIZE), *middle, nn.ReLU(),
-                                      nn.Linear(SIZE, SIZE))  # fmt: skip
+            self.head = nn.Sequential(
+                nn.Linear(size, SIZE), *middle, nn.ReLU(), nn.Linear(SIZE, SIZE)
+            )
 
         def forward(self, x):
             return F.normalize(self.head(self.encoder(x).flatten(1)).float(), dim=-1)
@@ -123,8 +124,10 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
             torch_nets.two_dimensional(tower.encoder).to(memory_format=torch.channels_last)
     towers = towers.to(device).train()
     optimiser = torch.optim.AdamW(towers.parameters(), RATE, weight_decay=DECAY, fused=True)
-    data = {name: torch.from_numpy(x.transpose(0, 2, 1).copy()).to(device)
-            for name, x in windows(batch).items()}  # fmt: skip
+    data = {
+        name: torch.from_numpy(x.transpose(0, 2, 1).copy()).to(device)
+        for name, x in windows(batch).items()
+    }
     rows, label = torch.from_numpy(rows_of(batch)).long(), torch.arange(batch)
     rows, label = rows.to(device), label.to(device)
 
@@ -132,8 +135,10 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
             x = {name: x[rows] for name, x in data.items()}
             if last:
-                x = {name: x[:, :, None].contiguous(memory_format=torch.channels_last)
-                     for name, x in x.items()}  # fmt: skip
+                x = {
+                    name: x[:, :, None].contiguous(memory_format=torch.channels_last)
+                    for name, x in x.items()
+                }
             z = [towers[name](x[name]) for name in ("acc", "gyr")]
         s = z[0] @ z[1].T / TEMPERATURE
         return 0.5 * (F.cross_entropy(s, label) + F.cross_entropy(s.T, label))

@@ -137,8 +137,13 @@ def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
         all_of = np.asarray(many(near))
         return ((all_of[1:] - all_of[0]) / (1e-4 * steps)[:, None]).T
 
-    found = least_squares(lambda flat: np.asarray(differences(flat)), np.asarray(start),
-                          jac=jacobian, x_scale=steps, max_nfev=evaluations)  # fmt: skip
+    found = least_squares(
+        lambda flat: np.asarray(differences(flat)),
+        np.asarray(start),
+        jac=jacobian,
+        x_scale=steps,
+        max_nfev=evaluations,
+    )
     got = curves_of(found.x)
     for i, speed in enumerate(speeds):
         off = {k: float(np.sqrt(((got[k][i] - wants[k][i]) ** 2).mean())) for k in wants}
@@ -152,8 +157,9 @@ if __name__ == "__main__":
     ask = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     ask.add_argument("--evaluations", type=int, default=40)
     given = ask.parse_args()
-    LEG = float(sum(body.leg(body.standard(70.0, 1.75, 0.5))) -
-                body.standard(70.0, 1.75, 0.5).heel[0, 2])  # fmt: skip
+    LEG = float(
+        sum(body.leg(body.standard(70.0, 1.75, 0.5))) - body.standard(70.0, 1.75, 0.5).heel[0, 2]
+    )
     data = json.loads((HERE / "gait_curves.json").read_text())
     made = {k: fit(k, e, data[k], given.evaluations) for k, e in style.table().items()}
     out = pathlib.Path(simulate.__file__).with_name("gait.json")

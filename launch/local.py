@@ -24,8 +24,10 @@ def commands(count: int, words: list[str], port: int, environ) -> list[tuple[lis
     """What runs: for each process its words and what is added to the environment."""
     gpus = [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
     if len(gpus) % count:
-        sys.exit(f"local.py: {len(gpus)} GPUs in CUDA_VISIBLE_DEVICES cannot be shared out over "
-                 f"{count} processes; name a multiple of {count}")  # fmt: skip
+        sys.exit(
+            f"local.py: {len(gpus)} GPUs in CUDA_VISIBLE_DEVICES cannot be shared out over "
+            f"{count} processes; name a multiple of {count}"
+        )
     share = len(gpus) // count
     made = []
     for number in range(count):

@@ -22,15 +22,22 @@ LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 def run(command, folder, **environ):
     """Run a launcher with the stand-ins of `folder` first on PATH."""
     path = {"PATH": f"{folder}:{os.environ['PATH']}"}
-    return subprocess.run([str(word) for word in command], env=os.environ | path | environ,
-                          capture_output=True, text=True, timeout=300)  # fmt: skip
+    return subprocess.run(
+        [str(word) for word in command],
+        env=os.environ | path | environ,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 def stand_in(folder, name, body):
     """A command that writes its words to NAME.log, one call a line, then does `body`."""
     file = folder / name
-    file.write_text(f'#!/bin/bash\nprintf "%q " "$@" >> "{folder}/{name}.log"\n'
-                    f'echo >> "{folder}/{name}.log"\n{body}\n')  # fmt: skip
+    file.write_text(
+        f'#!/bin/bash\nprintf "%q " "$@" >> "{folder}/{name}.log"\n'
+        f'echo >> "{folder}/{name}.log"\n{body}\n'
+    )
     file.chmod(0o755)
 
 
@@ -82,10 +89,17 @@ def test_dry_runs_print_and_run_nothing(tmp_path):
     assert shlex.split(done.stdout.splitlines()[0])[2:] == ["imujax", "pretrain", *words[1:]]
     done = run(["bash", LAUNCH / "tpu_vm.sh", *words], tmp_path, NAME="n", ZONE="z", TYPE="v6e-16")
     verbs = [" ".join(shlex.split(line)[3:5]) for line in done.stdout.splitlines()]
-    assert verbs == ["queued-resources create", "queued-resources describe", "tpu-vm ssh",
-                     "queued-resources delete"]  # fmt: skip
-    done = run([sys.executable, LAUNCH / "local.py", "--dry-run", "2", *words[1:]], tmp_path,
-               CUDA_VISIBLE_DEVICES="0,1,2,3")  # fmt: skip
+    assert verbs == [
+        "queued-resources create",
+        "queued-resources describe",
+        "tpu-vm ssh",
+        "queued-resources delete",
+    ]
+    done = run(
+        [sys.executable, LAUNCH / "local.py", "--dry-run", "2", *words[1:]],
+        tmp_path,
+        CUDA_VISIBLE_DEVICES="0,1,2,3",
+    )
     first, second = (shlex.split(line) for line in done.stdout.splitlines())
     assert first[0] == "CUDA_VISIBLE_DEVICES=0,1" and second[0] == "CUDA_VISIBLE_DEVICES=2,3"
     args = [cli.parser().parse_args(command[4:]) for command in (first, second)]
@@ -118,18 +132,41 @@ exit 0
 def test_a_tpu_slice_that_is_taken_away_is_asked_for_again(tmp_path, last):
     """Taken away while it runs, then told to stop on the second slice, then done (or wrong)."""
     stand_in(tmp_path, "gcloud", GCLOUD.format(folder=tmp_path, last=last))
-    done = run(["bash", LAUNCH / "tpu_vm.sh", "--config", "a b.py"], tmp_path, NAME="n", ZONE="z",
-               TYPE="v6e-16", POLL="0", SETUP="pip install -q imujax")  # fmt: skip
+    done = run(
+        ["bash", LAUNCH / "tpu_vm.sh", "--config", "a b.py"],
+        tmp_path,
+        NAME="n",
+        ZONE="z",
+        TYPE="v6e-16",
+        POLL="0",
+        SETUP="pip install -q imujax",
+    )
     assert done.returncode == last, done.stderr
     found = calls(tmp_path, "gcloud")
     verbs = [words[3] for words in found]
     assert [verb for verb in verbs if verb != "describe"] == [
-        "create", "ssh", "delete", "create", "ssh", "ssh", "delete"]  # fmt: skip
+        "create",
+        "ssh",
+        "delete",
+        "create",
+        "ssh",
+        "ssh",
+        "delete",
+    ]
     ssh = next(words for words in found if "ssh" in words)
     assert "--worker=all" in ssh and "--zone=z" in ssh and "n" in ssh
     command = next(word for word in ssh if word.startswith("--command=")).partition("=")[2]
-    assert shlex.split(command) == ["pip", "install", "-q", "imujax", "&&", "imujax", "pretrain",
-                                    "--config", "a b.py"]  # fmt: skip
+    assert shlex.split(command) == [
+        "pip",
+        "install",
+        "-q",
+        "imujax",
+        "&&",
+        "imujax",
+        "pretrain",
+        "--config",
+        "a b.py",
+    ]
     create = next(words for words in found if "create" in words)
     assert "--accelerator-type=v6e-16" in create and "--spot" in create
 
@@ -168,8 +205,9 @@ def test_jobset_field_by_field():
     assert host == f"{name}-{workers['name']}-0-0.{name}"
     assert int(port) in [each["containerPort"] for each in container["ports"]]
     # The variables are those that the library reads, the words those that the command line knows.
-    place = processes.find({}, {"IMUJAX_COORDINATOR": coordinator, "IMUJAX_PROCESSES": count,
-                                "IMUJAX_PROCESS": "1"})  # fmt: skip
+    place = processes.find(
+        {}, {"IMUJAX_COORDINATOR": coordinator, "IMUJAX_PROCESSES": count, "IMUJAX_PROCESS": "1"}
+    )
     assert place == (coordinator, 2, 1, None)
     assert container["command"] == ["imujax", "pretrain"]
     args, rest = cli.parser().parse_known_args(["pretrain", *container["args"]])
@@ -184,8 +222,9 @@ def local(folder, *words, **environ):
     """Run launch/local.py in `folder`, its processes with one device each."""
     clean = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     command = [str(word) for word in (sys.executable, LAUNCH / "local.py", *words)]
-    return subprocess.run(command, env=clean | environ, cwd=folder, capture_output=True, text=True,
-                          timeout=600)  # fmt: skip
+    return subprocess.run(
+        command, env=clean | environ, cwd=folder, capture_output=True, text=True, timeout=600
+    )
 
 
 def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_path, monkeypatch):
@@ -193,12 +232,16 @@ def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_
     monkeypatch.setattr(host, "run_in_caller", lambda: None)
     people.write(tmp_path / "raw" / "others", subjects=3, seconds=20)
     (tmp_path / "config.py").write_text(people.CONFIG)
-    changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)",
-               "order": "blocks"}  # fmt: skip
-    words = ["--config", tmp_path / "config.py", "--data", tmp_path / "data",
-             "--raw", tmp_path / "raw",
-             *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
-             ]  # fmt: skip
+    changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)", "order": "blocks"}
+    words = [
+        "--config",
+        tmp_path / "config.py",
+        "--data",
+        tmp_path / "data",
+        "--raw",
+        tmp_path / "raw",
+        *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
+    ]
     cli.run(["pretrain", *map(str, words), "--workdir", str(tmp_path / "one")])
     shutil.rmtree(tmp_path / "data")  # process 0 builds it again, while the other waits
     disk = "--config.encoders.small.resident=False"

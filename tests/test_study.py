@@ -23,8 +23,17 @@ def place(tmp_path_factory):
 
 
 def arguments(place, work, *more):
-    return ["--config", str(place["config"]), "--data", str(place["data"]), "--workdir", str(work),
-            "--raw", str(place["raw"]), *more]  # fmt: skip
+    return [
+        "--config",
+        str(place["config"]),
+        "--data",
+        str(place["data"]),
+        "--workdir",
+        str(work),
+        "--raw",
+        str(place["raw"]),
+        *more,
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -36,15 +45,25 @@ def done(place):
 
 
 def test_from_raw_files_to_the_figure(done):
-    for name in ("figure.png", "figure.svg", "curves.csv", "differences.csv", "report.json",
-                 "report.html"):  # fmt: skip
+    for name in (
+        "figure.png",
+        "figure.svg",
+        "curves.csv",
+        "differences.csv",
+        "report.json",
+        "report.html",
+    ):
         assert (done / "report" / name).stat().st_size > 100
     found = tables.load_sweep(done / "tasks" / "force")
     stages = set(zip(found.runs["arm"].tolist(), found.runs["stage"].tolist(), strict=True))
     assert stages == {
-        ("pretrained", "probe"), ("pretrained", "finetune"), ("random", "probe"),
-        ("random", "finetune"), ("ridge", "reference"), ("ridge+pretrained", "reference"),
-    }  # fmt: skip
+        ("pretrained", "probe"),
+        ("pretrained", "finetune"),
+        ("random", "probe"),
+        ("random", "finetune"),
+        ("ridge", "reference"),
+        ("ridge+pretrained", "reference"),
+    }
     assert found.summary["subjects"] == 6 and found.summary["unit"] == "N"
     assert not (done / "tasks" / "force" / "parts").exists()
     # The bump's size is plain to see: every arm must find it on people it never met.
@@ -67,8 +86,13 @@ def test_every_arm_and_stage_is_tested_on_the_same_examples(done):
 
 
 def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
-    kept = ("encoders/small/metrics.jsonl", "tasks/force/runs.csv", "tasks/force/predictions.npz",
-            "report/figure.png", "report/report.html")  # fmt: skip
+    kept = (
+        "encoders/small/metrics.jsonl",
+        "tasks/force/runs.csv",
+        "tasks/force/predictions.npz",
+        "report/figure.png",
+        "report/report.html",
+    )
     before = {name: (done / name).read_bytes() for name in kept}
     cli.run(["study", *arguments(place, done)])
     assert {name: (done / name).read_bytes() for name in kept} == before
@@ -177,8 +201,13 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     (tmp_path / "file").touch()
     said = says(capsys, ["study", *arguments(place, tmp_path / "file" / "below")])
     assert "file/below" in said
-    said = says(capsys, ["sweep", *at("--checkpoint", str(done / "encoders/small"),
-                                      "--config.tasks.force.folds=9")])  # fmt: skip
+    said = says(
+        capsys,
+        [
+            "sweep",
+            *at("--checkpoint", str(done / "encoders/small"), "--config.tasks.force.folds=9"),
+        ],
+    )
     assert "9 folds need at least 9 subjects, there are 6" in said
     assert not (tmp_path / "new" / "tasks").exists()
     assert not data.exists()
@@ -203,9 +232,13 @@ def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, 
 def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, capsys):
     (place["raw"] / "people" / "moves2.toml").write_text(people.UNLABELLED.replace("moves", "own"))
     moves = "--config.data_sets.moves.raw=people"
-    words = arguments(place, tmp_path, moves,
-                      "--config.data_sets.moves.options.card=people/moves2.toml",
-                      "--config.encoders.small.steps=1")  # fmt: skip
+    words = arguments(
+        place,
+        tmp_path,
+        moves,
+        "--config.data_sets.moves.options.card=people/moves2.toml",
+        "--config.encoders.small.steps=1",
+    )
     said = says(capsys, ["study", *words])
     assert "was pre-trained on the raw files of" in said
     assert not (tmp_path / "tasks" / "force" / "runs.csv").exists()

@@ -19,8 +19,12 @@ from imujax.errors import UserError
 RATE, PLATE_RATE = tables.RATE, tables.PLATE_RATE
 WINDOW, STRIDE = 128, 32
 SENSORS = {"trunk": "trunk", "shank_r": "shank"}  # name here: name in the file
-SIGNALS = [f"{unit}_{kind}_{axis}" for kind in ("Accel", "Gyro") for unit in SENSORS.values()
-           for axis in "XYZ"]  # fmt: skip
+SIGNALS = [
+    f"{unit}_{kind}_{axis}"
+    for kind in ("Accel", "Gyro")
+    for unit in SENSORS.values()
+    for axis in "XYZ"
+]
 # The plates that the right foot meets, as in the code of the study (Tan et al., ASB 2023).
 PLATES = {
     ("levelground", "cw"): ("Combined", "FP2", "FP5"),
@@ -219,9 +223,10 @@ def read(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, st
     plates = [f"{plate}_vy" for plate in PLATES[item.mode, known["way"]]]
     parts = []
     for path, columns, rate, what in (
-        (item.imu, SIGNALS, RATE, "sensors"), (item.fp, plates, PLATE_RATE, "force plates"),
+        (item.imu, SIGNALS, RATE, "sensors"),
+        (item.fp, plates, PLATE_RATE, "force plates"),
         (item.cycles, ["HeelStrike", "ToeOff"], None, "gait cycles"),
-    ):  # fmt: skip
+    ):
         part = f"trials without {what}" if path is None else tables.clocked(path, columns, rate)
         if isinstance(part, str):
             return part
@@ -256,11 +261,18 @@ def _recording(item: Trial, signals: np.ndarray, begin: float) -> Recording:
             "hold g"
         )
     return Recording(
-        subject=item.subject, recording=f"{item.date} {item.name}", sensors=tuple(SENSORS),
-        rate=RATE, acc=rotate(to_si(signals[:, 0], "g"), CAMARGO),
-        gyr=rotate(to_si(signals[:, 1], "rad/s"), CAMARGO), source=str(item.imu),
-        activity="walking", mass=item.mass, height=item.height, start=begin,
-    )  # fmt: skip
+        subject=item.subject,
+        recording=f"{item.date} {item.name}",
+        sensors=tuple(SENSORS),
+        rate=RATE,
+        acc=rotate(to_si(signals[:, 0], "g"), CAMARGO),
+        gyr=rotate(to_si(signals[:, 1], "rad/s"), CAMARGO),
+        source=str(item.imu),
+        activity="walking",
+        mass=item.mass,
+        height=item.height,
+        start=begin,
+    )
 
 
 def _check_unit(force: np.ndarray, strikes: np.ndarray, offs: np.ndarray, source: str) -> None:
@@ -274,8 +286,10 @@ def _check_unit(force: np.ndarray, strikes: np.ndarray, offs: np.ndarray, source
         return
     level = 0.05 * largest
     on, off, _ = labels.contacts(force, RATE, level, source, LEAST_CONTACT)
-    near = [np.abs(strikes - a) + np.abs(offs - b) <= 2 * NEAR * RATE
-            for a, b in zip(on, off, strict=True)]  # fmt: skip
+    near = [
+        np.abs(strikes - a) + np.abs(offs - b) <= 2 * NEAR * RATE
+        for a, b in zip(on, off, strict=True)
+    ]
     if near and all(stance.any() for stance in near):
         raise UserError(
             f"{source}: the plates read {largest:.3g} at most, in stance: looks like body weights "

@@ -15,9 +15,12 @@ OTHER = 100.0  # Hz that one reader of these files takes the units to have
 ALIKE = 0.03  # share by which lengths that belong together differ
 # Spellings that differ by more than signs and blanks.
 SPELLED = {
-    "crossarms": "cross arms", "throw catch": "throw/catch", "jumping jacks": "jumping jack",
-    "cross legged sitting": "cross-legged sitting", "dancing rm": "dancing",
-}  # fmt: skip
+    "crossarms": "cross arms",
+    "throw catch": "throw/catch",
+    "jumping jacks": "jumping jack",
+    "cross legged sitting": "cross-legged sitting",
+    "dancing rm": "dancing",
+}
 
 
 def movements(

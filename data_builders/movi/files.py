@@ -23,11 +23,16 @@ SYNCHED = {"S1": "S1_Synched", "S2": "S2_Synched"}
 SENSORS = {"pelvis": "Hip", "trunk": "Spine1", "head": "Head"} | {
     f"{name}_{side[0].lower()}": side + joint
     for name, joint in (
-        ("thigh", "UpLeg"), ("shank", "Leg"), ("foot", "Foot"), ("shoulder", "Shoulder"),
-        ("upper_arm", "Arm"), ("forearm", "ForeArm"), ("hand", "Hand"),
+        ("thigh", "UpLeg"),
+        ("shank", "Leg"),
+        ("foot", "Foot"),
+        ("shoulder", "Shoulder"),
+        ("upper_arm", "Arm"),
+        ("forearm", "ForeArm"),
+        ("hand", "Hand"),
     )
     for side in ("Right", "Left")
-}  # fmt: skip
+}
 COLUMNS = 16  # of a joint: X(3) m, V(3) m/s, Q(4), A(3) g, W(3) rad/s
 ACC, GYR = 10, 13  # the first ones of A and W
 GAP = 0.05  # s that are filled
@@ -156,9 +161,13 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, float]:
         dropped += gone
         for piece in pieces:
             kept, gone = windows.examples(
-                piece, options["rate"], options["window"], options["stride"], options["motion"],
+                piece,
+                options["rate"],
+                options["window"],
+                options["stride"],
+                options["motion"],
                 options["together"],
-            )  # fmt: skip
+            )
             out += kept
             dropped += gone
             seconds += len(piece.acc) / piece.rate
@@ -234,11 +243,18 @@ def recordings(
             continue
         out.append(
             Recording(
-                subject=f"Subject_{number}", recording=name, sensors=tuple(SENSORS), rate=rate,
-                acc=turned(to_si(part[:, 0], "g")), gyr=turned(to_si(part[:, 1], "rad/s")),
-                source=where, intervals=tuple(inside), start=first / rate, rest_error=REST,
+                subject=f"Subject_{number}",
+                recording=name,
+                sensors=tuple(SENSORS),
+                rate=rate,
+                acc=turned(to_si(part[:, 0], "g")),
+                gyr=turned(to_si(part[:, 1], "rad/s")),
+                source=where,
+                intervals=tuple(inside),
+                start=first / rate,
+                rest_error=REST,
             )
-        )  # fmt: skip
+        )
     return out, +dropped
 
 

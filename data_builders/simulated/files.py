@@ -14,13 +14,18 @@ WINDOWS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 TASKS = {
     "loading_rate": (("shank_l",), 200.0, 64, {"name": "vertical loading rate", "unit": "BW/s"}),
     "peak_force": (
-        ("trunk", "shank_r"), 200.0, 128, {"name": "peak vertical ground force", "unit": "BW"},
+        ("trunk", "shank_r"),
+        200.0,
+        128,
+        {"name": "peak vertical ground force", "unit": "BW"},
     ),
     "knee_moment": (
         ("trunk", "pelvis", "thigh_r", "shank_r", "foot_r", "thigh_l", "shank_l", "foot_l"),
-        100.0, 128, {"name": "peak knee flexion moment", "unit": "%BW*BH"},
+        100.0,
+        128,
+        {"name": "peak knee flexion moment", "unit": "%BW*BH"},
     ),
-}  # fmt: skip
+}
 LEFTWARDS = np.array([0.0, 1.0, 0.0])
 
 

@@ -27,9 +27,13 @@ NEEDS = {
 PROCESSED, UNREAD = ("200Hz", "1000Hz", "100Hz"), ("vicon", "xsens")
 FIELDS = [f"l_shank_{kind}_{axis}" for kind in ("acc", "gyr") for axis in "xyz"]
 DIRECTIONS = {
-    "forward": (1, 0, 0), "backward": (-1, 0, 0), "left": (0, 1, 0), "right": (0, -1, 0),
-    "up": (0, 0, 1), "down": (0, 0, -1),
-}  # fmt: skip
+    "forward": (1, 0, 0),
+    "backward": (-1, 0, 0),
+    "left": (0, 1, 0),
+    "right": (0, -1, 0),
+    "up": (0, 0, 1),
+    "down": (0, 0, -1),
+}
 OPTIONS = {"labels": "file", "axes": "left,up,forward"}
 # Degrees from up that the mean of the accelerometer may point.  A runner's shank swings and leans:
 # simulated ones have 33 to 60, so this tells up from down and from the sides only.
@@ -132,12 +136,18 @@ def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, f
         found = plates.loading_rates(force, params, static, source, len(values))
     turn = matrix(options["axes"])
     recording = Recording(
-        subject=item.subject, recording=item.name, sensors=("shank_l",), rate=RATE,
-        acc=rotate(values[:, None, :3], turn), gyr=rotate(values[:, None, 3:], turn),
-        source=str(source), activity="running", mass=found.mass,
+        subject=item.subject,
+        recording=item.name,
+        sensors=("shank_l",),
+        rate=RATE,
+        acc=rotate(values[:, None, :3], turn),
+        gyr=rotate(values[:, None, 3:], turn),
+        source=str(source),
+        activity="running",
+        mass=found.mass,
         # What is interpolated may look like rest.
         rest_error=np.inf if gap.any() else 0.1,
-    )  # fmt: skip
+    )
     _check_range(values, source)
     _check_up(values[~gap, :3], RUNNING_LEAN, turn, source)
     for path in (p for p in item.static if p.parent.name == "200Hz"):

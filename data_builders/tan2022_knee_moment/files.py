@@ -17,9 +17,15 @@ RATE = 100.0  # Hz
 WINDOW = 128  # samples of a step that the study looks at
 # Name here: name in the file.
 SENSORS = {
-    "trunk": "CHEST", "pelvis": "WAIST", "thigh_r": "R_THIGH", "shank_r": "R_SHANK",
-    "foot_r": "R_FOOT", "thigh_l": "L_THIGH", "shank_l": "L_SHANK", "foot_l": "L_FOOT",
-}  # fmt: skip
+    "trunk": "CHEST",
+    "pelvis": "WAIST",
+    "thigh_r": "R_THIGH",
+    "shank_r": "R_SHANK",
+    "foot_r": "R_FOOT",
+    "thigh_l": "L_THIGH",
+    "shank_l": "L_SHANK",
+    "foot_l": "L_FOOT",
+}
 MASS, HEIGHT, MOMENT = "body weight", "body height", "EXT_KM_X"
 # A unit on the back of the foot slopes; so much in both subjects of the example file, feet flat.
 SLOPE = np.deg2rad(29)
@@ -126,10 +132,17 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
             dropped["steps with missing sensor samples"] += 1
             continue
         recording = Recording(
-            subject=item.name, recording=f"step {number[row] + 1}", sensors=tuple(SENSORS),
-            rate=RATE, acc=acc, gyr=gyr, source=f"{where}, step {number[row] + 1}",
-            activity="walking", mass=mass, height=height,
-        )  # fmt: skip
+            subject=item.name,
+            recording=f"step {number[row] + 1}",
+            sensors=tuple(SENSORS),
+            rate=RATE,
+            acc=acc,
+            gyr=gyr,
+            source=f"{where}, step {number[row] + 1}",
+            activity="walking",
+            mass=mass,
+            height=height,
+        )
         shank = np.linalg.norm(gyr[:, recording.sensors.index("shank_r")], axis=1).max()
         if shank < SLOWEST:
             raise UserError(

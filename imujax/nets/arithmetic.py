@@ -14,10 +14,15 @@ from imujax.nets import towers
 # Peak of dense bfloat16 products with float32 sums, FLOP/s of a device, from the makers' data
 # sheets; the longest name that a device's own begins with is taken.
 PEAKS = {
-    "NVIDIA A100": 312e12, "NVIDIA H100": 989e12, "NVIDIA H100 PCIe": 756e12,
-    "NVIDIA H200": 989e12, "TPU v4": 275e12, "TPU v5 lite": 197e12, "TPU v5": 459e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA H200": 989e12,
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5": 459e12,
     "TPU v6 lite": 918e12,
-}  # fmt: skip
+}
 
 
 def products(function, *arguments) -> int:

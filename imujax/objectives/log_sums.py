@@ -172,8 +172,9 @@ def _tiles(meet, mine, theirs, ours, their):
 
     def row_of_tiles(their, part):
         mine, ours = part
-        ours, their = lax.scan(lambda ours, part: meet(mine, part[0], ours, part[1]), ours,
-                               (theirs, their))  # fmt: skip
+        ours, their = lax.scan(
+            lambda ours, part: meet(mine, part[0], ours, part[1]), ours, (theirs, their)
+        )
         return their, ours
 
     their, ours = lax.scan(row_of_tiles, their, (mine, ours))
@@ -208,9 +209,11 @@ def _over(local, where, parts, temperature):
         return local(*parts, temperature)
     (axis,) = where.axis_names
     return jax.shard_map(
-        functools.partial(local, axis=axis), mesh=where,
-        in_specs=(*(jax.P(axis) for _ in parts), jax.P()), out_specs=jax.P(axis),
-    )(*parts, temperature)  # fmt: skip
+        functools.partial(local, axis=axis),
+        mesh=where,
+        in_specs=(*(jax.P(axis) for _ in parts), jax.P()),
+        out_specs=jax.P(axis),
+    )(*parts, temperature)
 
 
 def _round(block, carry, axis, where):

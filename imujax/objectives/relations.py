@@ -20,8 +20,14 @@ RELATIONS = {
     "subject": "subject",
     "other_sensor": "sensor",  # of different sensors
 }
-DEFAULTS = {"window": 0.0, "near": 1.0, "seconds": 0.0, "recording": 1.0, "subject": 1.0,
-            "other_sensor": 1.0}  # fmt: skip
+DEFAULTS = {
+    "window": 0.0,
+    "near": 1.0,
+    "seconds": 0.0,
+    "recording": 1.0,
+    "subject": 1.0,
+    "other_sensor": 1.0,
+}
 
 
 def items(given: Mapping) -> tuple[tuple[str, float], ...]:

@@ -61,9 +61,13 @@ def embed(config, where, full: bool):
     def forward(params, stats, batch):
         length = None if full else batch["length"]
         return tower.apply(
-            {"params": params, "batch_stats": stats}, batch["acc"], batch["gyr"], length,
-            train=True, mutable=["batch_stats"],
-        )  # fmt: skip
+            {"params": params, "batch_stats": stats},
+            batch["acc"],
+            batch["gyr"],
+            length,
+            train=True,
+            mutable=["batch_stats"],
+        )
 
     def whole(params, stats, batch):
         z, changed = forward(params, stats, batch)
@@ -146,8 +150,11 @@ def make_monitor(config, scale, full: bool):
         length = None if full else batch["length"]
         z = tower.apply(
             {"params": state["params"], "batch_stats": state["stats"]},
-            batch["acc"], batch["gyr"], length, train=False,
-        )  # fmt: skip
+            batch["acc"],
+            batch["gyr"],
+            length,
+            train=False,
+        )
         temperature = temperature_of(config, state["params"])
         found = contrastive.monitors(*z, batch["window"])
         if config.learn_temperature:
@@ -207,11 +214,15 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
         check(config, where.size)
         source = sources.of(config, paths, seed, where)
         card = {
-            "settings": settings, "net": settings["net"], "scales": source.scale,
-            "counts": source.counts, "rate": config.rate, "window": config.window,
+            "settings": settings,
+            "net": settings["net"],
+            "scales": source.scale,
+            "counts": source.counts,
+            "rate": config.rate,
+            "window": config.window,
             "sensors": sorted(set(config.sensors) or source.sensors),
             "provenance": log.provenance(),
-        }  # fmt: skip
+        }
         with processes.Notice() as notice:
             _loop(config, source, where, seed, checkpoints, card, title, notice)
     return workdir
@@ -243,10 +254,16 @@ def _loop(config, source: sources.Source, where, seed, checkpoints, card, title,
         if now % config.log_every == 0 or now == config.steps:
             values = sharding.fetch({"loss": loss, **monitor(state, *source.watch)})
             speed = (now - since) / (time.monotonic() - clock)
-            lines.write(step=now, **values, windows_per_s=speed * config.batch,
-                        **arithmetic.achieved(speed * work, where))  # fmt: skip
-            progress.update(now - since, f"loss {float(values['loss']):.3f}, retrieval "
-                            f"{float(values['retrieval_acc']):.3f}")  # fmt: skip
+            lines.write(
+                step=now,
+                **values,
+                windows_per_s=speed * config.batch,
+                **arithmetic.achieved(speed * work, where),
+            )
+            progress.update(
+                now - since,
+                f"loss {float(values['loss']):.3f}, retrieval {float(values['retrieval_acc']):.3f}",
+            )
             clock, since = time.monotonic(), now
         if now % config.save_every == 0 or now == config.steps or stop:
             if not sharding.fetch(finite(state["params"])):

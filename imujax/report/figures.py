@@ -245,9 +245,10 @@ def _reduction(ax: Axes, comparisons: list[Comparison]) -> None:
     if not comparisons:
         return
     told = [
-        c for c in comparisons
+        c
+        for c in comparisons
         if c.reduction["crossing"] is not None and (c.reduction["low"] or 0) > 0
-    ]  # fmt: skip
+    ]
     several = len(comparisons) > 1
     note = "no reduction of data that can be told from none"
     if told:

@@ -21,10 +21,11 @@ def rows(config: dict, curves: Sequence[dict]) -> list[dict]:
     found = []
     for arm, values in published.get("arms", {}).items():
         ours = [
-            row for row in curves
+            row
+            for row in curves
             if (row["arm"], row["stage"], row["axis"], row["metric"])
             == (arm, "finetune", "windows", "r")
-        ]  # fmt: skip
+        ]
         for fraction, value in zip(published["fractions"], values, strict=True):
             near = [r for r in ours if abs(r["fraction"] / fraction - 1) < NEAR]
             row = near[0] if near else {"mean": None, "low": None, "high": None}

@@ -11,8 +11,16 @@ import time
 
 from imujax.report import tables
 
-PACKAGES = ("jax", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "scikit-learn",
-            "tensorflow-datasets")  # fmt: skip
+PACKAGES = (
+    "jax",
+    "flax",
+    "optax",
+    "orbax-checkpoint",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "tensorflow-datasets",
+)
 
 
 def provenance() -> dict:
@@ -46,8 +54,9 @@ class Lines:
     def write(self, **values):
         if self.mute:
             return
-        line = json.dumps({k: v if isinstance(v, (int, str)) else float(v)
-                           for k, v in values.items()})  # fmt: skip
+        line = json.dumps(
+            {k: v if isinstance(v, (int, str)) else float(v) for k, v in values.items()}
+        )
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
@@ -77,9 +86,14 @@ class Progress:
     """
 
     def __init__(
-        self, total: int, title: str, unit: str, done: int = 0, every: float = 20.0,
+        self,
+        total: int,
+        title: str,
+        unit: str,
+        done: int = 0,
+        every: float = 20.0,
         mute: bool = False,
-    ):  # fmt: skip
+    ):
         self.total, self.title, self.unit, self.done = total, title, unit, done
         self.mute = mute
         self.first, self.began, self.every = done, time.monotonic(), every

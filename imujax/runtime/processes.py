@@ -103,10 +103,16 @@ def _detected(environ: Mapping) -> Place | None:
         return None  # jax would wait for tasks that nobody starts
     try:
         with warnings.catch_warnings(action="ignore"):  # in a pod, of what it would need to look
-            place = Place(*clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                address, None, None, [int(i) for i in ids.split(",")] if ids else None,
-                None, FOUND_WITHIN,
-            ))  # fmt: skip
+            place = Place(
+                *clusters.ClusterEnv.auto_detect_unset_distributed_params(
+                    address,
+                    None,
+                    None,
+                    [int(i) for i in ids.split(",")] if ids else None,
+                    None,
+                    FOUND_WITHIN,
+                )
+            )
     except Exception as error:  # of any kind: each cluster asks in its own way
         if "KUBERNETES_SERVICE_HOST" in environ and "JOB_COMPLETION_INDEX" not in environ:
             return None  # a pod by itself, which has nobody to find

@@ -60,20 +60,42 @@ KNOT = 0.025  # s between the splines' knots: a shake of 7 Hz keeps .7 of its am
 
 # Standard deviations, our choice.  Of a person's posture:
 POSTURE = UNIT * mask(
-    pelvis=(0.5, 3, 1), trunk=(0.7, 3, 1), head=(1, 4, 2), foot=(0, 0.015, 0, 0, 4, 0), open=4,
-    girdle=(1, 2), arm=(3, 1.5, 5), elbow=(4, 10), hand=(4, 3), reach=(0.02, 0, 0.025), swivel=6,
-)  # fmt: skip
+    pelvis=(0.5, 3, 1),
+    trunk=(0.7, 3, 1),
+    head=(1, 4, 2),
+    foot=(0, 0.015, 0, 0, 4, 0),
+    open=4,
+    girdle=(1, 2),
+    arm=(3, 1.5, 5),
+    elbow=(4, 10),
+    hand=(4, 3),
+    reach=(0.02, 0, 0.025),
+    swivel=6,
+)
 # of every pose in a performance (feet stay where they are put):
 WANDER = UNIT * mask(
-    pelvis=(0.4, 0.6, 0.8), trunk=(0.6, 1, 1.2), head=(1, 2, 2.5), girdle=(0.5, 1),
-    arm=(1.5, 1.2, 2), elbow=(2, 3), hand=(3, 2), reach=(0.01, 0.004, 0.01), swivel=2,
-)  # fmt: skip
+    pelvis=(0.4, 0.6, 0.8),
+    trunk=(0.6, 1, 1.2),
+    head=(1, 2, 2.5),
+    girdle=(0.5, 1),
+    arm=(1.5, 1.2, 2),
+    elbow=(2, 3),
+    hand=(3, 2),
+    reach=(0.01, 0.004, 0.01),
+    swivel=2,
+)
 # and of the sway that never stops:
 SWAY = UNIT * mask(
-    root=(0.004, 0.004, 0), pelvis=(0.3, 0.4, 0.5), trunk=(0.4, 0.6, 0.7), head=(0.8, 1.3, 3),
-    girdle=(0.3, 0.3), arm=(0.8, 0.7, 1), elbow=(1, 1.5), hand=(1.5, 1),
+    root=(0.004, 0.004, 0),
+    pelvis=(0.3, 0.4, 0.5),
+    trunk=(0.4, 0.6, 0.7),
+    head=(0.8, 1.3, 3),
+    girdle=(0.3, 0.3),
+    arm=(0.8, 0.7, 1),
+    elbow=(1, 1.5),
+    hand=(1.5, 1),
     reach=(0.006, 0.003, 0.006),
-)  # fmt: skip
+)
 BREATH = UNIT * mask(trunk=(0, -0.3, 0), girdle=(0.7, 0), head=(0, 0.2, 0))
 WAVES = 4  # sines in the sway, .1 to 1 Hz; the breath has .2 to .3 Hz
 VARY = {
@@ -209,9 +231,18 @@ def height(movement: Movement, t: jax.Array) -> jax.Array:
 
 # Of the tracks that a movement prescribes, in their order.
 SHAPES = {
-    "root": (3,), "pelvis": (3,), "trunk": (3,), "head": (3,), "ankle": (2, 3), "foot": (2, 3),
-    "leg": (2,), "girdle": (2, 2), "arm": (2, 3), "elbow": (2, 2), "hand": (2, 2),
-}  # fmt: skip
+    "root": (3,),
+    "pelvis": (3,),
+    "trunk": (3,),
+    "head": (3,),
+    "ankle": (2, 3),
+    "foot": (2, 3),
+    "leg": (2,),
+    "girdle": (2, 2),
+    "arm": (2, 3),
+    "elbow": (2, 2),
+    "hand": (2, 2),
+}
 
 
 def _flat(tracks: Tracks) -> jax.Array:
@@ -348,8 +379,9 @@ def _between(times, poses, how, g, grid):
     finish = jnp.where(struck | (jump & after), late, met[:, 1:])
 
     k = jnp.clip(jnp.searchsorted(times, grid, side="right") - 1, 0, span.shape[0] - 1)
-    ends = jnp.stack([value[:, :-1], begin * span, start * span**2, way, end * span,
-                      finish * span**2])  # fmt: skip
+    ends = jnp.stack(
+        [value[:, :-1], begin * span, start * span**2, way, end * span, finish * span**2]
+    )
     p, v, a, gap, u, b = ends[:, :, k]
     w = jnp.clip((grid - times[k]) / span[k], 0, 1)
     c3 = 10 * gap - 6 * v - 4 * u - 1.5 * a + 0.5 * b
@@ -427,17 +459,34 @@ def _placed(body: Body, channels, flight):
     girdle, held = get("girdle"), get("held")
     given = jnp.concatenate([get("arm"), get("elbow")[:, :1]], 1)
     waist = root + apply(pelvis, body.joint[1])
-    reached, palm = _reaching(body, trunk, waist, girdle, get("reach"), get("world")[0],
-                              get("swivel")[:, 0], get("elbow")[:, 1], scale)  # fmt: skip
+    reached, palm = _reaching(
+        body,
+        trunk,
+        waist,
+        girdle,
+        get("reach"),
+        get("world")[0],
+        get("swivel")[:, 0],
+        get("elbow")[:, 1],
+        scale,
+    )
     arm = given + held * (reached - given)
     hand = get("hand")
     curl = hand[:, 0] + get("world") * held[:, 0] * (palm - hand[:, 0])
     bend = STIFF + 2 * DEGREE * jax.nn.softplus((arm[:, 3] - STIFF) / (2 * DEGREE))
     return Tracks(
-        root=root, pelvis=get("pelvis"), trunk=get("trunk"), head=get("head"),
-        ankle=jnp.moveaxis(ankle, 1, 0), foot=roll, leg=turn, girdle=girdle, arm=arm[:, :3],
-        elbow=jnp.stack([bend, get("elbow")[:, 1]], 1), hand=jnp.stack([curl, hand[:, 1]], 1),
-    ), height  # fmt: skip
+        root=root,
+        pelvis=get("pelvis"),
+        trunk=get("trunk"),
+        head=get("head"),
+        ankle=jnp.moveaxis(ankle, 1, 0),
+        foot=roll,
+        leg=turn,
+        girdle=girdle,
+        arm=arm[:, :3],
+        elbow=jnp.stack([bend, get("elbow")[:, 1]], 1),
+        hand=jnp.stack([curl, hand[:, 1]], 1),
+    ), height
 
 
 def _pelvis_height(root, hips, flat, knee, lift, kneel, thigh, scale):

@@ -141,9 +141,14 @@ class Walk(NamedTuple):
 
 
 def lay(
-    body: Body, style: Style, ground: Ground, speed: jax.Array, noise: Noise, seconds: float,
+    body: Body,
+    style: Style,
+    ground: Ground,
+    speed: jax.Array,
+    noise: Noise,
+    seconds: float,
     low: jax.Array | None = None,
-) -> Walk:  # fmt: skip
+) -> Walk:
     """Lay out N contacts at `speed` [m/s]; the first and last three serve as neighbours only.
 
     seconds: of the walk from `begin` on that will be looked at; N contacts must last as long.
@@ -173,14 +178,26 @@ def lay(
     stride = same - strike
     rate = 0.5 * (1 / stride + 1 / jnp.concatenate([stride[:2], stride[:-2]]))
     walk = Walk(
-        style=style, ground=ground, strike=strike, stance=stance, pulse=lost,
+        style=style,
+        ground=ground,
+        strike=strike,
+        stance=stance,
+        pulse=lost,
         yaw=-side * (style.toes + VARY["toes"] * noise.toes),
-        pitch=1 + VARY["pitch"] * noise.pitch, rate=rate, next=same, force=force, knock=knock,
-        place=place, speed=velocity, foot=jnp.zeros((3, count)),
-        leave=jnp.zeros((3, 3, count)), land=jnp.zeros((3, 3, count)),
-        begin=strike[3], fix=jnp.zeros((3, int(seconds / FIX) + 6)),
+        pitch=1 + VARY["pitch"] * noise.pitch,
+        rate=rate,
+        next=same,
+        force=force,
+        knock=knock,
+        place=place,
+        speed=velocity,
+        foot=jnp.zeros((3, count)),
+        leave=jnp.zeros((3, 3, count)),
+        land=jnp.zeros((3, 3, count)),
+        begin=strike[3],
+        fix=jnp.zeros((3, int(seconds / FIX) + 6)),
         press=jnp.zeros((3, int(seconds / PRESS) + 6)),
-    )  # fmt: skip
+    )
     walk = walk._replace(foot=_footholds(body, walk))
     here = jnp.arange(count)
     later = jnp.minimum(here + 2, count - 1)
@@ -261,10 +278,14 @@ def _states(style, ground, speed, force, knock, step, stance, side, noise, sunk)
         return jnp.concatenate([x[:, 1:], 2 * x[:, -1:] - x[:, -2:-1]], 1).T
 
     now = (
-        jnp.moveaxis(force, 2, 0), step, ahead_of(place), ahead_of(velocity),
-        jnp.moveaxis(jnp.stack([own1, own2]), 2, 0), jnp.moveaxis(jnp.stack([tail1, tail2]), 2, 0),
+        jnp.moveaxis(force, 2, 0),
+        step,
+        ahead_of(place),
+        ahead_of(velocity),
+        jnp.moveaxis(jnp.stack([own1, own2]), 2, 0),
+        jnp.moveaxis(jnp.stack([tail1, tail2]), 2, 0),
         extra.T[:, :, None] * down,
-    )  # fmt: skip
+    )
     _, (force, place, velocity) = jax.lax.scan(go, start, now)
     return place.T, velocity.T, jnp.moveaxis(force, 0, 2)
 

@@ -32,7 +32,7 @@ from imujax.simulate import (
     sensors,
     skeleton,
     style,
-)  # fmt: skip
+)
 
 FINE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
 PLATE = 1000.0  # Hz of the force plates
@@ -50,7 +50,9 @@ def bout(name: str, gait: str, speed: float, **more) -> dict:
 
 RUNS = [
     bout(
-        f"{shoe} {rate} {speed}", "running", speed / 10,
+        f"{shoe} {rate} {speed}",
+        "running",
+        speed / 10,
         manner={"cadence": change} | soles,
     )
     for shoe, soles in (
@@ -59,24 +61,36 @@ RUNS = [
     )
     for rate, change in (("baseline", 0.0), ("SI", 0.075), ("SR", -0.075))
     for speed in (24, 28)
-]  # fmt: skip
+]
 TERRAIN = [
-    *(bout(f"levelground {n}", "walking", s) for n, s in
-      (("slow", 0.8), ("normal", 1.0), ("fast", 1.2))),
-    *(bout(f"ramp {n}", "walking", 0.8, rise=r) for n, r in
-      (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))),
-    *(bout(f"stair {n}", "walking", 0.45, rise=r, stairs=True) for n, r in
-      (("up", 0.25), ("down", -0.25))),
-]  # fmt: skip
+    *(
+        bout(f"levelground {n}", "walking", s)
+        for n, s in (("slow", 0.8), ("normal", 1.0), ("fast", 1.2))
+    ),
+    *(
+        bout(f"ramp {n}", "walking", 0.8, rise=r)
+        for n, r in (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))
+    ),
+    *(
+        bout(f"stair {n}", "walking", 0.45, rise=r, stairs=True)
+        for n, r in (("up", 0.25), ("down", -0.25))
+    ),
+]
 STEPS = [
     *(bout(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)),
-    *(bout(f"toes {n}", "walking", 1.0, manner={"toes": a}) for n, a in
-      (("in", -0.2), ("out", 0.2))),
-    *(bout(f"width {n}", "walking", 1.0, manner={"width": a}) for n, a in
-      (("narrow", -0.35), ("wide", 0.35))),
-    *(bout(f"sway {n}", "walking", 1.0, manner={"sway": a}) for n, a in
-      (("small", 0.07), ("large", 0.14))),
-]  # fmt: skip
+    *(
+        bout(f"toes {n}", "walking", 1.0, manner={"toes": a})
+        for n, a in (("in", -0.2), ("out", 0.2))
+    ),
+    *(
+        bout(f"width {n}", "walking", 1.0, manner={"width": a})
+        for n, a in (("narrow", -0.35), ("wide", 0.35))
+    ),
+    *(
+        bout(f"sway {n}", "walking", 1.0, manner={"sway": a})
+        for n, a in (("small", 0.07), ("large", 0.14))
+    ),
+]
 MOVES = [{"name": name} for name in scores.MOVEMENTS]
 MOVES += [bout("walking", "walking", 0.95), bout("jogging", "running", 2.4)]
 
@@ -90,22 +104,45 @@ COMMON = {
     "noise": 1.0,  # how much a step differs from the next
 }
 SETS = {
-    "movi": COMMON | {
-        "subjects": 90, "seconds": 12.6, "rate": 100.0, "sensors": list(body.SEGMENTS),
+    "movi": COMMON
+    | {
+        "subjects": 90,
+        "seconds": 12.6,
+        "rate": 100.0,
+        "sensors": list(body.SEGMENTS),
         "trials": MOVES,
     },
-    "loading_rate": COMMON | {
-        "subjects": 15, "rate": 200.0, "sensors": ["shank_l"], "trials": RUNS,
+    "loading_rate": COMMON
+    | {
+        "subjects": 15,
+        "rate": 200.0,
+        "sensors": ["shank_l"],
+        "trials": RUNS,
     },
-    "peak_force": COMMON | {
-        "subjects": 21, "rate": 200.0, "sensors": ["trunk", "shank_r"], "trials": TERRAIN,
+    "peak_force": COMMON
+    | {
+        "subjects": 21,
+        "rate": 200.0,
+        "sensors": ["trunk", "shank_r"],
+        "trials": TERRAIN,
     },
-    "knee_moment": COMMON | {
-        "subjects": 17, "rate": 100.0, "trials": STEPS,
-        "sensors": ["foot_l", "foot_r", "shank_r", "thigh_r", "pelvis", "trunk", "shank_l",
-                    "thigh_l"],
+    "knee_moment": COMMON
+    | {
+        "subjects": 17,
+        "rate": 100.0,
+        "trials": STEPS,
+        "sensors": [
+            "foot_l",
+            "foot_r",
+            "shank_r",
+            "thigh_r",
+            "pelvis",
+            "trunk",
+            "shank_l",
+            "thigh_l",
+        ],
     },
-}  # fmt: skip
+}
 
 
 def spec(name: str, changes: dict) -> dict:

@@ -157,9 +157,12 @@ def _upper(body: Body, turn: jax.Array, tracks: Tracks):
     roll = turned(jnp.stack([none, none, -side * inward]))
     arm = product(trunk[:, :, None], product(swing, product(spread, roll)))
     forearm = product(
-        arm, product(turned(jnp.stack([none, -bend, none])),
-                     turned(jnp.stack([none, none, -side * pronation])))
-    )  # fmt: skip
+        arm,
+        product(
+            turned(jnp.stack([none, -bend, none])),
+            turned(jnp.stack([none, none, -side * pronation])),
+        ),
+    )
     # Of the hanging arm the thumb points forwards and the palm to the body: flexion is about x.
     hand = product(forearm, turned(jnp.stack([-side * curl, -deviation, none])))
     for name, frame in (("upper_arm", arm), ("forearm", forearm), ("hand", hand)):
@@ -174,8 +177,12 @@ def _upper(body: Body, turn: jax.Array, tracks: Tracks):
     )
 
 
-UPPER = (0, 1, 2, *(PAIR[n] + s for n in ("shoulder", "upper_arm", "forearm", "hand")
-                    for s in (0, 1)))  # fmt: skip
+UPPER = (
+    0,
+    1,
+    2,
+    *(PAIR[n] + s for n in ("shoulder", "upper_arm", "forearm", "hand") for s in (0, 1)),
+)
 
 
 def _share(body: Body, hip, knee, ankle, axis, feet: jax.Array) -> jax.Array:

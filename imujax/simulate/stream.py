@@ -65,8 +65,13 @@ def maker(config, sharding=None) -> Callable[[jax.Array], dict]:
         number = jnp.arange(acc[..., 0, 0].size)
         window, sensor = jnp.divmod(number, acc.shape[2])
         person, turn = jnp.divmod(window, made["windows"])
-        ids = {"window": window, "recording": person, "subject": person, "sensor": sensor,
-               "start": turn * (config.window / config.rate)}  # fmt: skip
+        ids = {
+            "window": window,
+            "recording": person,
+            "subject": person,
+            "sensor": sensor,
+            "start": turn * (config.window / config.rate),
+        }
         acc, gyr = (x.reshape(-1, *x.shape[3:]) for x in (acc, gyr))
         still = acc.std(1).mean(1) < config.motion
         taken = jnp.argsort(still + jax.random.uniform(order, still.shape))[: config.batch]

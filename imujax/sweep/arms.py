@@ -109,10 +109,17 @@ def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
         for stage, estimate in (("probe", probe), ("finetune", tuned)):
             rate = picked["finetune"] if stage == "finetune" else ""
             made += [
-                {"arm": arm.name, "stage": stage, "learning_rate": rate, "cell": cell,
-                 "point": point, "estimate": estimate, "note": note}
+                {
+                    "arm": arm.name,
+                    "stage": stage,
+                    "learning_rate": rate,
+                    "cell": cell,
+                    "point": point,
+                    "estimate": estimate,
+                    "note": note,
+                }
                 for point in cell.points
-            ]  # fmt: skip
+            ]
     return made
 
 

@@ -162,9 +162,13 @@ def train_some(lane, state, data, first, net, config, steps: int):
     def objective(params, stats, rows, acc, gyr):
         length = None if data["length"] is None else data["length"][rows]
         y, changed = net.apply(
-            {"params": params, "batch_stats": stats}, acc, gyr, length,
-            train=True, mutable=["batch_stats"],
-        )  # fmt: skip
+            {"params": params, "batch_stats": stats},
+            acc,
+            gyr,
+            length,
+            train=True,
+            mutable=["batch_stats"],
+        )
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
         return ((y[:, 0] - truth) ** 2).mean(), changed.get("batch_stats", {})
 
@@ -233,8 +237,10 @@ class Trainer:
             head = self.head(placed, features, self.data["target"])
             every = sharding.fetch(self.estimate_head(placed, head, features))
             found += [row[lane.test] for row, lane in zip(every, group, strict=False)]
-            heads += zip(*(x[: len(group)] for x in sharding.fetch((head["kernel"], head["bias"]))),
-                         strict=True)  # fmt: skip
+            heads += zip(
+                *(x[: len(group)] for x in sharding.fetch((head["kernel"], head["bias"]))),
+                strict=True,
+            )
         kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
         return {"kernel": kernel, "bias": bias}, found
 
@@ -279,9 +285,13 @@ class Trainer:
         """
         unit = {"mean": 0.0, "sd": 1.0}
         lane = Lane(
-            np.zeros(1, int), np.zeros(1, int), penalty=1.0, rate=0.0, seed=0,
+            np.zeros(1, int),
+            np.zeros(1, int),
+            penalty=1.0,
+            rate=0.0,
+            seed=0,
             scale={"acc": unit, "gyr": unit},
-        )  # fmt: skip
+        )
         fixed = {"net": self.net, "config": self.config}
         step = over_lanes(train_some, self.where, 2, 2, **fixed, steps=self.chunk)
         while True:

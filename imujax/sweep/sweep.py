@@ -36,10 +36,13 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
         sensor_windows.fits(data.info, data_path, trained.rate, 1)
         usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
-        "seed": seed, "data": [datasets.fingerprint(data_path)],
-        "encoders": {key: trained.card["settings"] | {"digest": trained.digest}
-                     for key, trained in found.items()},
-    }  # fmt: skip
+        "seed": seed,
+        "data": [datasets.fingerprint(data_path)],
+        "encoders": {
+            key: trained.card["settings"] | {"digest": trained.digest}
+            for key, trained in found.items()
+        },
+    }
     cells = grid.cells(config, data.subject, seed)
     with processes.claim(workdir):
         begin(workdir, settings)
@@ -137,11 +140,18 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     with threadpool_limits(1), ThreadPoolExecutor(len(host.cores()), **one) as pool:
         for cell, found in zip(cells, pool.map(fitted, cells), strict=True):
             rows += [
-                {"arm": name, "stage": "reference", "learning_rate": "", "cell": cell,
-                 "point": point, "estimate": found[name], "note": str(found[f"{name} note"])}
+                {
+                    "arm": name,
+                    "stage": "reference",
+                    "learning_rate": "",
+                    "cell": cell,
+                    "point": point,
+                    "estimate": found[name],
+                    "note": str(found[f"{name} note"]),
+                }
                 for name in config.references
                 for point in cell.points
-            ]  # fmt: skip
+            ]
             progress.update(1, "references")
     return rows
 
@@ -152,12 +162,22 @@ def write(workdir, rows, data, config, settings, found, name):
     for number, row in enumerate(rows):
         cell, (axis, fraction) = row["cell"], row["point"]
         runs.append(
-            {"run": number, "task": name, "arm": row["arm"], "stage": row["stage"], "axis": axis,
-             "fraction": fraction, "draw": cell.draw, "fold": cell.fold,
-             "learning_rate": row["learning_rate"], "n_train": len(cell.train),
-             "n_train_subjects": len(set(data.subject[cell.train].tolist())),
-             "n_test": len(cell.test), "note": row["note"]}
-        )  # fmt: skip
+            {
+                "run": number,
+                "task": name,
+                "arm": row["arm"],
+                "stage": row["stage"],
+                "axis": axis,
+                "fraction": fraction,
+                "draw": cell.draw,
+                "fold": cell.fold,
+                "learning_rate": row["learning_rate"],
+                "n_train": len(cell.train),
+                "n_train_subjects": len(set(data.subject[cell.train].tolist())),
+                "n_test": len(cell.test),
+                "note": row["note"],
+            }
+        )
         columns["run"].append(np.full(len(cell.test), number, np.int32))
         columns["index"].append(cell.test.astype(np.int32))
         columns["truth"].append(data.target[cell.test, 0])
@@ -169,15 +189,23 @@ def write(workdir, rows, data, config, settings, found, name):
     tables.save_arrays(workdir / "predictions.npz", columns)
     target = data.info["targets"][0]
     summary = {
-        "task": name, "title": config.title, "target": target["name"], "unit": target["unit"],
-        "dataset": settings["data"][0]["name"], "sensors": data.info["sensors"],
-        "subjects": len(set(data.subject.tolist())), "examples": len(data.subject),
-        "arms": list(config.arms), "references": list(config.references),
+        "task": name,
+        "title": config.title,
+        "target": target["name"],
+        "unit": target["unit"],
+        "dataset": settings["data"][0]["name"],
+        "sensors": data.info["sensors"],
+        "subjects": len(set(data.subject.tolist())),
+        "examples": len(data.subject),
+        "arms": list(config.arms),
+        "references": list(config.references),
         "axes": {axis: list(points) for axis, points in config.axes.items()},
-        "simulated": bool(data.info.get("simulated", False)), "seed": settings["seed"],
-        "config": settings, "provenance": log.provenance(),
+        "simulated": bool(data.info.get("simulated", False)),
+        "seed": settings["seed"],
+        "config": settings,
+        "provenance": log.provenance(),
         "encoders": {key: trained.card["provenance"] for key, trained in found.items()},
-    }  # fmt: skip
+    }
     text = json.dumps(summary, indent=1)
     tables.whole(workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8"))
     shutil.rmtree(workdir / "parts")

@@ -9,12 +9,14 @@ from imujax.data_builders.tan2022_knee_moment import files as tan2022
 
 # What a unit reads in standing, in its own axes: its specific force points up.
 STANDING = {
-    **{f"MoVi {name}": (matrix, (0, 0, 1) if name.startswith("foot") else (-1, 0, 0))
-       for name, matrix in frames.MOVI.items()},
+    **{
+        f"MoVi {name}": (matrix, (0, 0, 1) if name.startswith("foot") else (-1, 0, 0))
+        for name, matrix in frames.MOVI.items()
+    },
     "Camargo": (frames.CAMARGO, (-1, 0, 0)),
     "Tan 2021 and 2022": (frames.LEFT_UP_FORWARD, (0, 1, 0)),
     "Tan 2022, feet": (tan2022.ON_FOOT, (0, np.sin(tan2022.SLOPE), np.cos(tan2022.SLOPE))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("source", STANDING)

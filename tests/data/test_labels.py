@@ -191,8 +191,9 @@ def test_a_maximum_counts_from_a_height_of_200_newtons():
 
 
 def test_of_three_maxima_the_first_is_taken():
-    force = polyline((0, 0), (20, 200), (40, 1000), (60, 700), (80, 1200), (90, 900), (130, 1800),
-                     (250, 0))  # fmt: skip
+    force = polyline(
+        (0, 0), (20, 200), (40, 1000), (60, 700), (80, 1200), (90, 900), (130, 1800), (250, 0)
+    )
     assert slope(force) == pytest.approx(600 / 0.015)
 
 
@@ -214,8 +215,9 @@ def test_the_slope_of_a_raised_cosine_is_the_closed_form(top):
 
 def test_each_limit_is_accepted_and_the_next_sample_is_not():
     def rising(low, high, peak):
-        return polyline((0, 100), (low, 200), (high, 800), (peak, 1000), (peak + 20, 700),
-                        (150, 1800), (250, 0))  # fmt: skip
+        return polyline(
+            (0, 100), (low, 200), (high, 800), (peak, 1000), (peak + 20, 700), (150, 1800), (250, 0)
+        )
 
     for stance in (180, 380):
         assert slope(two_peaks(stance=stance)) == pytest.approx(40000)

@@ -78,8 +78,9 @@ def test_rotation_keeps_norms_and_cross_products():
     matrix = Rotation.random(rng=np.random.default_rng(1)).as_matrix()
     x, y = np.random.default_rng(0).standard_normal((2, 5, 4, 3))
     turned = recordings.rotate(x, matrix)
-    slow = np.array([[sum(matrix[i, j] * v[j] for j in range(3)) for i in range(3)]
-                     for v in x.reshape(-1, 3)]).reshape(x.shape)  # fmt: skip
+    slow = np.array(
+        [[sum(matrix[i, j] * v[j] for j in range(3)) for i in range(3)] for v in x.reshape(-1, 3)]
+    ).reshape(x.shape)
     np.testing.assert_allclose(turned, slow, atol=1e-12)
     both = np.cross(turned, recordings.rotate(y, matrix))
     np.testing.assert_allclose(both, recordings.rotate(np.cross(x, y), matrix), atol=1e-12)

@@ -115,8 +115,10 @@ def test_signals_are_turned_to_forward_left_up_in_si(tmp_path):
     made = tables()
     examples, _ = given(study(tmp_path, made))
     for s, unit in enumerate(("trunk", "shank")):
-        acc, gyr = (np.stack([made["imu"][f"{unit}_{kind}_{a}"][96:224] for a in "XYZ"], 1)
-                    for kind in ("Accel", "Gyro"))  # fmt: skip
+        acc, gyr = (
+            np.stack([made["imu"][f"{unit}_{kind}_{a}"][96:224] for a in "XYZ"], 1)
+            for kind in ("Accel", "Gyro")
+        )
         assert np.allclose(examples[0]["acc"][:, s], -9.80665 * acc[:, ::-1], atol=1e-5)
         assert np.allclose(examples[0]["gyr"][:, s], -gyr[:, ::-1], atol=1e-5)
     assert 8 < examples[0]["acc"][..., 2].mean() < 11
@@ -179,8 +181,9 @@ def test_the_order_in_which_the_disk_lists_files_changes_nothing(tmp_path, monke
 def test_tables_that_begin_and_end_at_other_times_are_cut_to_what_they_share(tmp_path):
     made = tables()
     for kind, (a, b) in {"imu": (10, -40), "fp": (122, -7), "gcRight": (30, -20)}.items():
-        made[kind] = {name: values[a:b] + (name == "Header") * 100.0
-                      for name, values in made[kind].items()}  # fmt: skip
+        made[kind] = {
+            name: values[a:b] + (name == "Header") * 100.0 for name, values in made[kind].items()
+        }
     examples, _ = given(study(tmp_path, made))
     # From 0.150 s, the gait cycles' first sample, to 5.795 s, the imu's last.
     assert np.allclose(targets(examples), [1.0, 1.1, 1.2, 1.3, 1.4], atol=2e-3)
@@ -232,13 +235,15 @@ def still(table):
         (edited("gcRight", holes("Header", 500, np.nan)), "trials with a broken clock"),
         (edited("imu", holes("trunk_Accel_X", slice(50, 70))), "trials with missing samples"),
         (edited("fp", holes("FP1_vy", slice(50, 150), np.inf)), "trials with missing samples"),
-        (edited("imu", holes("trunk_Accel_X", 50, 500.0)), "trials with samples beyond the range "
-         "of the sensors"),
+        (
+            edited("imu", holes("trunk_Accel_X", 50, 500.0)),
+            "trials with samples beyond the range of the sensors",
+        ),
         (edited("imu", still), "trials with a dead sensor"),
         (edited("fp", rows_gone(slice(600, None))), "trials whose tables share less than a window"),
         (edited("imu", holes("Header", slice(None), 7.0)), "trials with a broken clock"),
     ],
-)  # fmt: skip
+)
 def test_a_trial_that_cannot_be_used_is_dropped_and_counted(tmp_path, change, reason):
     raw = study(tmp_path, change(tables()))
     put(raw, tables(), name="levelground_ccw_fast_01_02")
@@ -438,8 +443,17 @@ def other_unit(rng, path, table):
 def holed(rng, path, table):
     name, rows = rng.choice(list(table)), rng.integers(0, 500, 2)
     value = rng.choice([np.nan, np.inf, 0.0, -1e300])
-    save(path, {k: np.where((np.arange(len(v)) >= min(rows)) & (np.arange(len(v)) < max(rows))
-                            & (k == name), value, v) for k, v in table.items()})  # fmt: skip
+    save(
+        path,
+        {
+            k: np.where(
+                (np.arange(len(v)) >= min(rows)) & (np.arange(len(v)) < max(rows)) & (k == name),
+                value,
+                v,
+            )
+            for k, v in table.items()
+        },
+    )
 
 
 def reordered(rng, path, table):
@@ -454,8 +468,10 @@ MUTATIONS = (flipped, flipped, truncated, dropped_column, other_unit, holed, reo
 def test_mutants_end_in_a_sentence_or_a_data_set(tmp_path, end):
     """Three hundred and fifty of each format, seeded: never a traceback."""
     wanted = {"Header", "FP1_vy", "HeelStrike", "ToeOff", *files.SIGNALS}
-    made = {kind: {k: v.round(4) for k, v in table.items() if k in wanted}
-            for kind, table in tables(seconds=2.5).items()}  # fmt: skip
+    made = {
+        kind: {k: v.round(4) for k, v in table.items() if k in wanted}
+        for kind, table in tables(seconds=2.5).items()
+    }
     raw = study(tmp_path, made, end=end)
     body = {"Subject": np.array(["AB06"]), "Height": np.array([HEIGHT]), "Weight": np.array([MASS])}
     tree = {raw / f"AB06/10_09_18/levelground/{kind}/{NAME}{end}": t for kind, t in made.items()}
@@ -472,8 +488,9 @@ def test_mutants_end_in_a_sentence_or_a_data_set(tmp_path, end):
         try:
             examples, _ = given(raw)
             assert all(0 < value < 5 for value in targets(examples))
-            assert all(np.isfinite(e["acc"]).all() and np.isfinite(e["gyr"]).all()
-                       for e in examples)  # fmt: skip
+            assert all(
+                np.isfinite(e["acc"]).all() and np.isfinite(e["gyr"]).all() for e in examples
+            )
             assert change is not reordered or same(examples, plain)
             changed += not same(examples, plain)
         except UserError:

@@ -20,14 +20,25 @@ JOINTS += ["Spine3", "Spine2", "Spine1", "Spine"]
 UPRIGHT = {"Foot": (0, 0, 1), "Hand": (0, 1, 0)}  # the others read -1 g along x
 # Ours in the axes of the file: forwards, left, up.
 AXES = {
-    "pelvis": ("z", "y", "-x"), "trunk": ("z", "y", "-x"), "shank_l": ("z", "y", "-x"),
-    "thigh_r": ("y", "-z", "-x"), "thigh_l": ("-y", "z", "-x"), "foot_r": ("x", "y", "z"),
-    "hand_l": ("x", "y", "z"), "head": ("x", "y", "z"),
-}  # fmt: skip
+    "pelvis": ("z", "y", "-x"),
+    "trunk": ("z", "y", "-x"),
+    "shank_l": ("z", "y", "-x"),
+    "thigh_r": ("y", "-z", "-x"),
+    "thigh_l": ("-y", "z", "-x"),
+    "foot_r": ("x", "y", "z"),
+    "hand_l": ("x", "y", "z"),
+    "head": ("x", "y", "z"),
+}
 NAMES = {
-    "pelvis": "Hip", "trunk": "Spine1", "shank_l": "LeftLeg", "thigh_r": "RightUpLeg",
-    "thigh_l": "LeftUpLeg", "foot_r": "RightFoot", "hand_l": "LeftHand", "head": "Head",
-}  # fmt: skip
+    "pelvis": "Hip",
+    "trunk": "Spine1",
+    "shank_l": "LeftLeg",
+    "thigh_r": "RightUpLeg",
+    "thigh_l": "LeftUpLeg",
+    "foot_r": "RightFoot",
+    "hand_l": "LeftHand",
+    "head": "Head",
+}
 
 
 def joint(name: str, frames: int, seed: int = 0) -> np.ndarray:
@@ -174,8 +185,12 @@ def test_windows_lie_inside_the_movements_of_the_motion_capture(tmp_path, wrap):
     capture(raw, [(1, 60)], ["walking"], name="S2")  # not synched: cannot fit
     examples, dropped, _ = read(raw, rounds="S1")
     found = [(e["activity"], round(float(e["start"]) * 120)) for e in examples]
-    assert found == [("cross arms", 0), ("cross arms", 60), ("throw/catch", 140),
-                     ("jumping jack", 260)]  # fmt: skip
+    assert found == [
+        ("cross arms", 0),
+        ("cross arms", 60),
+        ("throw/catch", 140),
+        ("jumping jack", 260),
+    ]
     assert dropped == {
         "stretches shorter than a window": 1,  # 59 frames
         "movements after the end of their round": 1,
@@ -296,16 +311,20 @@ def without(name: str) -> dict:
         (changed(data=lambda d: d.T), "expected a row a frame"),
         (changed(data=lambda d: d + 1j), "no array of real numbers"),
         (changed(data=lambda d: cell(["text"])), "no array of real numbers"),
-        (changed(jointNames=lambda n: np.where(n == "LeftArm", "RightArm", n).astype(object)),
-         "'RightArm' must stand once in jointNames"),
-        (changed(jointNames=lambda n: np.where(n == "Hip", "Hips", n).astype(object)),
-         "'Hip' must stand once"),
+        (
+            changed(jointNames=lambda n: np.where(n == "LeftArm", "RightArm", n).astype(object)),
+            "'RightArm' must stand once in jointNames",
+        ),
+        (
+            changed(jointNames=lambda n: np.where(n == "Hip", "Hips", n).astype(object)),
+            "'Hip' must stand once",
+        ),
         (changed(jointNames=lambda n: np.arange(21.0)), "no cell array of texts"),
         (without("data"), "no field 'data'"),
         (without("jointNames"), "no field 'jointNames'"),
         ({"I1": np.arange(3.0)}, "no struct where one is expected"),
     ],
-)  # fmt: skip
+)
 def test_wrong_units_and_fields_end_in_a_sentence(tmp_path, rounds, says):
     raw = write(tmp_path / "raw", rounds)
     with pytest.raises(UserError, match=says) as caught:

@@ -61,8 +61,9 @@ def test_windows_have_the_sensors_of_movi(raw, tmp_path):
 
 
 def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_path):
-    data = datasets.arrays(datasets.build("simulated", raw / "knee_moment", tmp_path,
-                                          task="knee_moment"))  # fmt: skip
+    data = datasets.arrays(
+        datasets.build("simulated", raw / "knee_moment", tmp_path, task="knee_moment")
+    )
     count = 0
     for path in sorted((raw / "knee_moment").glob("*/*.npz")):
         with np.load(path) as file:
@@ -72,8 +73,9 @@ def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_pa
         moment = arm[:, 2] * force[:, 0] - arm[:, 0] * force[:, 2]
         moment = np.where(force.any(1), moment, 0)
         moment *= 100 / (r["mass"] * 9.81 * r["height"])
-        for strike, off in zip(np.round(r["strike_right"] * 100), np.round(r["off_right"] * 100),
-                               strict=True):  # fmt: skip
+        for strike, off in zip(
+            np.round(r["strike_right"] * 100), np.round(r["off_right"] * 100), strict=True
+        ):
             first, last = int(strike) - 20, int(off) + 20
             if first < 0 or last > len(moment):
                 continue

@@ -36,9 +36,13 @@ def tables() -> dict[str, dict[str, np.ndarray]]:
     t = np.arange(round(SECONDS * 200)) / 200
     swing = np.sin(2 * np.pi * t / (2 * STEP))
     unit = {
-        "acc_x": 0.5 * swing, "acc_y": G + 3 * swing**2, "acc_z": -4 * swing,
-        "gyr_x": 5 * swing, "gyr_y": 0.3 * np.cos(9 * t), "gyr_z": 0.2 * np.cos(11 * t),
-    }  # fmt: skip
+        "acc_x": 0.5 * swing,
+        "acc_y": G + 3 * swing**2,
+        "acc_z": -4 * swing,
+        "gyr_x": 5 * swing,
+        "gyr_y": 0.3 * np.cos(9 * t),
+        "gyr_z": 0.2 * np.cos(11 * t),
+    }
     units = {f"l_shank_{name}": values for name, values in unit.items()}
     still = {name: 0 * t + G * (name == "acc_y") + 0.01 * np.cos(7 * t) for name in unit}
     half = np.full(1000, WEIGHT / 2)
@@ -50,14 +54,16 @@ def tables() -> dict[str, dict[str, np.ndarray]]:
             "r_LR": ones(RIGHT, 200, 60.0),
         },
         f"1000Hz/{TRIAL}.csv": {
-            "f_1_z": bumps(LEFT, 1575, 0.1), "f_2_z": bumps(RIGHT, 1260, 0.06),
+            "f_1_z": bumps(LEFT, 1575, 0.1),
+            "f_2_z": bumps(RIGHT, 1260, 0.06),
         },
         f"1000Hz/param_of_{TRIAL}.csv": {
-            "l_strikes": ones(LEFT, 1000), "r_strikes": ones(RIGHT, 1000),
+            "l_strikes": ones(LEFT, 1000),
+            "r_strikes": ones(RIGHT, 1000),
         },
         "200Hz/static.csv": {f"l_shank_{name}": values for name, values in still.items()},
         "1000Hz/static.csv": {"f_1_z": half, "f_2_z": half},
-    }  # fmt: skip
+    }
 
 
 def save(path: pathlib.Path, table: dict[str, np.ndarray]):
@@ -222,29 +228,61 @@ ROW = round(LEFT[5] * 200)
     ("kind", "change", "kept", "dropped"),
     [
         ("file", edit(T200, "l_shank_acc_x", slice(ROW, ROW + 10), np.nan), 3, None),
-        ("file", edit(T200, "l_shank_acc_x", slice(ROW, ROW + 11), np.nan), 2,
-         "windows with a gap of more than 50 ms"),
-        ("file", edit(T200, "l_shank_acc_x", ALL, np.nan), 0,
-         "trials without values of the shank's unit"),
+        (
+            "file",
+            edit(T200, "l_shank_acc_x", slice(ROW, ROW + 11), np.nan),
+            2,
+            "windows with a gap of more than 50 ms",
+        ),
+        (
+            "file",
+            edit(T200, "l_shank_acc_x", ALL, np.nan),
+            0,
+            "trials without values of the shank's unit",
+        ),
         ("file", edit(T200, "l_shank_gyr", slice(300, 610), np.nan), 3, None),
         ("file", edit(P200, "l_LR", ROW, 0), 2, "strikes without a loading rate in the file"),
         ("file", edit(P200, "l_LR", ROW, 700), 2, "loading rates outside 5 to 500 BW/s"),
         ("file", edit(P200, "l_LR", ROW, -20), 2, "loading rates outside 5 to 500 BW/s"),
-        ("file", edit(P200, "l_LR", ROW + 3, 25), 3,
-         "loading rates less than 0.4 s after the one before"),
+        (
+            "file",
+            edit(P200, "l_LR", ROW + 3, 25),
+            3,
+            "loading rates less than 0.4 s after the one before",
+        ),
         ("force", edit(T1000, "f_1_z", slice(5 * ROW + 30, 5 * ROW + 80), np.nan), 3, None),
-        ("force", edit(T1000, "f_1_z", slice(5 * ROW + 30, 5 * ROW + 81), np.nan), 2,
-         "contacts with a gap in the force"),
-        ("force", edit(T1000, "f_1_z", slice(5 * ROW - 5, 5 * ROW + 370), lambda f: f + 60), 2,
-         "stances not of 180 to 380 ms"),
-        ("force", edit(P1000, "l_strikes", slice(4000, None), 0), 2,
-         "contacts of a foot that no strike in the file tells"),
-        ("force", edit(P1000, "l_strikes", slice(3500, None), 0), 0,
-         "trials without a whole stride of force after 3 s"),
-        ("force", edit(T1000, "f_1_z", ALL, np.nan), 0,
-         "trials without a whole stride of force after 3 s"),
+        (
+            "force",
+            edit(T1000, "f_1_z", slice(5 * ROW + 30, 5 * ROW + 81), np.nan),
+            2,
+            "contacts with a gap in the force",
+        ),
+        (
+            "force",
+            edit(T1000, "f_1_z", slice(5 * ROW - 5, 5 * ROW + 370), lambda f: f + 60),
+            2,
+            "stances not of 180 to 380 ms",
+        ),
+        (
+            "force",
+            edit(P1000, "l_strikes", slice(4000, None), 0),
+            2,
+            "contacts of a foot that no strike in the file tells",
+        ),
+        (
+            "force",
+            edit(P1000, "l_strikes", slice(3500, None), 0),
+            0,
+            "trials without a whole stride of force after 3 s",
+        ),
+        (
+            "force",
+            edit(T1000, "f_1_z", ALL, np.nan),
+            0,
+            "trials without a whole stride of force after 3 s",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_damaged_is_mended_or_dropped_and_counted(tmp_path, kind, change, kept, dropped):
     found, counts = read(write(tmp_path, change), labels=kind)
     assert len(found) == kept
@@ -325,7 +363,7 @@ def together(*changes):
         ("force", edit("1000Hz/static.csv", "f_", ALL, 375), T1000, "750 N.*of 700 N"),
         ("force", edit(T1000, "f_1_z", slice(3460, 3480), -1700), T1000, "point up"),
     ],
-)  # fmt: skip
+)
 def test_wrong_units_and_columns_end_in_a_sentence(tmp_path, kind, change, where, says):
     raw = write(tmp_path, change)
     with pytest.raises(UserError, match=says) as caught:
@@ -390,12 +428,21 @@ def test_options_that_are_none_end_in_a_sentence(given, says):
 
 
 def test_the_names_of_the_folders():
-    names = [files.config(files.complete(given)) for given in (
-        {}, {"labels": "force"}, {"axes": "right,up,backward"}, {"axes": "left,up,forward"},
-    )]  # fmt: skip
+    names = [
+        files.config(files.complete(given))
+        for given in (
+            {},
+            {"labels": "force"},
+            {"axes": "right,up,backward"},
+            {"axes": "left,up,forward"},
+        )
+    ]
     assert names == [
-        "loading_rate", "loading_rate_force", "loading_rate_right_up_backward", "loading_rate",
-    ]  # fmt: skip
+        "loading_rate",
+        "loading_rate_force",
+        "loading_rate_right_up_backward",
+        "loading_rate",
+    ]
     assert np.array_equal(files.matrix("left,up,forward"), [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
 
 
@@ -437,8 +484,9 @@ def test_the_data_set_is_built_and_says_what_it_is(tmp_path):
     assert data.acc.shape == (6, 64, 1, 3) and data.info["sensors"] == ["shank_l"]
     assert data.info["targets"] == [{"name": "vertical loading rate", "unit": "BW/s"}]
     assert data.info["dropped"] == {
-        "trials without 200Hz/<trial>.csv": 22, "windows that begin in the first 3 s": 8,
-    }  # fmt: skip
+        "trials without 200Hz/<trial>.csv": 22,
+        "windows that begin in the first 3 s": 8,
+    }
     assert set(data.info["sources"]) == {
         f"{s}/{n}" for s in ("subject_01", "subject_02") for n in tables() if n != P200
     }
@@ -492,10 +540,13 @@ def scaled(good: bytes, rng) -> bytes:
     factor = rng.choice([1 / G, np.pi / 180, 180 / np.pi, 1000, 1 / 1000])
     which = rng.choice(["acc", "gyr", "f_", "LR", ""])
     columns = [which in name for name in header]
-    return joined([header] + [
-        [f"{float(v) * factor:.7g}" if c else v for v, c in zip(row, columns, strict=True)]
-        for row in rows
-    ])  # fmt: skip
+    return joined(
+        [header]
+        + [
+            [f"{float(v) * factor:.7g}" if c else v for v, c in zip(row, columns, strict=True)]
+            for row in rows
+        ]
+    )
 
 
 def reordered(good: bytes, rng) -> bytes:

@@ -120,10 +120,12 @@ def gone(field: str, samples=slice(30, 33)):
         (gone("EXT_KM_X"), "steps with missing moments"),
         (gone("GyroX_L_FOOT"), "steps with missing sensor samples"),
         (lambda v: np.concatenate([v[:1], 0 * v[:1], v[2:]]), "steps without a sample"),
-        (lambda v: v * ((np.arange(152) < 30) | (np.arange(3) != 1)[:, None])[:, :, None],
-         "steps that end before their peak"),
+        (
+            lambda v: v * ((np.arange(152) < 30) | (np.arange(3) != 1)[:, None])[:, :, None],
+            "steps that end before their peak",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_step_is_dropped_and_counted(tmp_path, change, reason):
     raw = write(tmp_path / "raw", change=change)
     data = built(raw, tmp_path)

@@ -14,8 +14,15 @@ import sys
 import time
 
 SERVER = multiprocessing.get_context("forkserver")
-SERVER.set_forkserver_preload(["imujax.study", "imujax.pretrain.loop", "tensorflow_datasets",
-                               "ml_collections.config_flags", "imujax.runtime.processes"])  # fmt: skip
+SERVER.set_forkserver_preload(
+    [
+        "imujax.study",
+        "imujax.pretrain.loop",
+        "tensorflow_datasets",
+        "ml_collections.config_flags",
+        "imujax.runtime.processes",
+    ]
+)
 
 
 def start(words, log, devices: int = 1, pause: float = 0.0):
@@ -75,8 +82,9 @@ def holding(folder):
     """Another process that says it writes to `folder` -> the process; killed in the end."""
     code = f"from imujax import processes\nwith processes.claim({str(folder)!r}):\n"
     code += "    print(flush=True)\n    input()\n"
-    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE)  # fmt: skip
+    child = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     with child:
         try:
             assert child.stdout.readline() == b"\n"

@@ -67,8 +67,14 @@ def write(raw: pathlib.Path, subjects: int = 6, seconds: int = 40, rate: int = 1
             0, 0.05, (len(t), 3)
         )
         rows = np.column_stack([acc, gyr, 200 * bump])
-        np.savetxt(raw / f"P{number:02d}_walk.csv", rows, "%.5f", ",", comments="",
-                   header="ax,ay,az,gx,gy,gz,force")  # fmt: skip
+        np.savetxt(
+            raw / f"P{number:02d}_walk.csv",
+            rows,
+            "%.5f",
+            ",",
+            comments="",
+            header="ax,ay,az,gx,gy,gz,force",
+        )
     return raw
 
 

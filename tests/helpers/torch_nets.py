@@ -218,8 +218,14 @@ def two_dimensional(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if isinstance(child, nn.Conv1d):
             (k,), (s,), (p,) = child.kernel_size, child.stride, child.padding
-            made = nn.Conv2d(child.in_channels, child.out_channels, (1, k), (1, s), (0, p),
-                             bias=child.bias is not None)  # fmt: skip
+            made = nn.Conv2d(
+                child.in_channels,
+                child.out_channels,
+                (1, k),
+                (1, s),
+                (0, p),
+                bias=child.bias is not None,
+            )
             made.load_state_dict(child.state_dict() | {"weight": child.weight[:, :, None]})
         elif isinstance(child, nn.BatchNorm1d):
             made = nn.BatchNorm2d(child.num_features)

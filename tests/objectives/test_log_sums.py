@@ -25,8 +25,13 @@ def made_up(count=COUNT, seed=0):
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(2, count, SIZE))
     window = np.arange(count) // 3
-    ids = {"window": window, "recording": window // 5, "subject": window // 10,
-           "sensor": np.arange(count) % 3, "start": window * 2.0}  # fmt: skip
+    ids = {
+        "window": window,
+        "recording": window // 5,
+        "subject": window // 10,
+        "sensor": np.arange(count) % 3,
+        "start": window * 2.0,
+    }
     return z / np.linalg.norm(z, axis=-1, keepdims=True), ids
 
 
@@ -45,8 +50,11 @@ def by_numpy(z, ids, how, by_rows, by_columns):
     slope = by_rows[:, None] * w * np.exp(s - rows[:, None])
     if how.columns:
         slope = slope + by_columns[None, :] * w * np.exp(s - columns[None, :])
-    slopes = (slope @ z[1] / TEMPERATURE, slope.T @ z[0] / TEMPERATURE,
-              -(slope * s).sum() / TEMPERATURE)  # fmt: skip
+    slopes = (
+        slope @ z[1] / TEMPERATURE,
+        slope.T @ z[0] / TEMPERATURE,
+        -(slope * s).sum() / TEMPERATURE,
+    )
     return rows, columns, slopes
 
 

@@ -37,11 +37,21 @@ def made_up(count=40, sensors=3, seed=0) -> datasets.Dataset:
     return datasets.Dataset(
         acc=rng.normal(size=(count, 48, sensors, 3)).astype(np.float32),
         gyr=rng.normal(size=(count, 48, sensors, 3)).astype(np.float32),
-        length=np.full(count, 48, np.int32), subject=names, recording=names,
-        activity=names, condition=names, start=np.arange(count, dtype=np.float32), target=None,
-        info={"rate": 100.0, "sensors": ["a", "b", "c"][:sensors], "targets": [], "window": 48,
-              "subjects": sorted(set(names.tolist()))},
-    )  # fmt: skip
+        length=np.full(count, 48, np.int32),
+        subject=names,
+        recording=names,
+        activity=names,
+        condition=names,
+        start=np.arange(count, dtype=np.float32),
+        target=None,
+        info={
+            "rate": 100.0,
+            "sensors": ["a", "b", "c"][:sensors],
+            "targets": [],
+            "window": 48,
+            "subjects": sorted(set(names.tolist())),
+        },
+    )
 
 
 def test_samples_are_the_sensors_of_each_window(monkeypatch):
@@ -51,10 +61,13 @@ def test_samples_are_the_sensors_of_each_window(monkeypatch):
 
     def pieces(path, sensors, size=16):
         for first in range(0, len(sets[path].acc), size):
-            yield dataclasses.replace(sets[path], **{
-                name: getattr(sets[path], name)[first : first + size]
-                for name in ("acc", "gyr", "length", "start", *datasets.STRINGS)
-            })  # fmt: skip
+            yield dataclasses.replace(
+                sets[path],
+                **{
+                    name: getattr(sets[path], name)[first : first + size]
+                    for name in ("acc", "gyr", "length", "start", *datasets.STRINGS)
+                },
+            )
 
     monkeypatch.setattr(datasets, "info", lambda path: sets[path].info)
     monkeypatch.setattr(datasets, "pieces", pieces)
@@ -92,10 +105,16 @@ def test_grouped_order_keeps_the_sensors_of_a_window_together():
 def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
     count, span = 64, 48
     ramp = np.arange(span, dtype=np.float32)[None, :, None] + 100 * np.arange(count)[:, None, None]
-    data = {"acc": np.repeat(ramp, 3, 2).astype(np.float32), "gyr": np.repeat(2 * ramp, 3, 2),
-            "length": np.full(count, 40, np.int32), "window": np.arange(count)}  # fmt: skip
-    data = {name: jnp.asarray(value, jnp.float32 if name in ("acc", "gyr") else jnp.int32)
-            for name, value in data.items()}  # fmt: skip
+    data = {
+        "acc": np.repeat(ramp, 3, 2).astype(np.float32),
+        "gyr": np.repeat(2 * ramp, 3, 2),
+        "length": np.full(count, 40, np.int32),
+        "window": np.arange(count),
+    }
+    data = {
+        name: jnp.asarray(value, jnp.float32 if name in ("acc", "gyr") else jnp.int32)
+        for name, value in data.items()
+    }
     scale = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 1.0, "sd": 2.0}}
     rows, key = jnp.arange(count), jax.random.key(0)
     batch = sensor_windows.batch_of(data, rows, key, settings(window=32), scale)
@@ -157,8 +176,17 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
     lines = run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
     assert [line["step"] for line in lines] == [20, 40, 60]
     assert lines[-1]["loss"] < lines[0]["loss"] - 0.3
-    wanted = {"loss", "monitor_loss", "retrieval_acc", "retrieval_gyr", "alignment", "uniformity",
-              "effective_rank", "windows_per_s", "tflop_per_s"}  # fmt: skip
+    wanted = {
+        "loss",
+        "monitor_loss",
+        "retrieval_acc",
+        "retrieval_gyr",
+        "alignment",
+        "uniformity",
+        "effective_rank",
+        "windows_per_s",
+        "tflop_per_s",
+    }
     assert wanted <= lines[-1].keys()
     before = (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns
     run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
@@ -264,8 +292,14 @@ def test_several_steps_in_one_call_are_the_same_steps(moves, tmp_path, monkeypat
 
 
 def test_a_temperature_can_be_learned(moves, tmp_path):
-    lines = run(moves, tmp_path / "learned", steps=30, log_every=10, learning_rate=1e-2,
-                learn_temperature=True)  # fmt: skip
+    lines = run(
+        moves,
+        tmp_path / "learned",
+        steps=30,
+        log_every=10,
+        learning_rate=1e-2,
+        learn_temperature=True,
+    )
     found = [line["temperature"] for line in lines]
     assert found[0] != found[-1] and all(0.01 <= value < 1 for value in found)
     encoder.load(tmp_path / "learned")  # an encoder as any other
@@ -302,8 +336,11 @@ def test_mistakes_are_one_sentence(moves, tmp_path, four_devices):
     says(r"the 16 sensor-windows of each device cannot be cut .* of 5", microbatch=5, norm="none")
     says(r"relations have no 'person'", relations={"person": 0.0})
     run(moves, tmp_path / "wrong", steps=1)
-    says(r"holds a run with .*temperature=0\.1 but the configuration says 0\.2", temperature=0.2,
-         steps=1)  # fmt: skip
+    says(
+        r"holds a run with .*temperature=0\.1 but the configuration says 0\.2",
+        temperature=0.2,
+        steps=1,
+    )
 
 
 def test_weights_that_explode_are_told_and_never_saved(moves, tmp_path):

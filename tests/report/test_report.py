@@ -254,8 +254,12 @@ def test_the_published_curve_stands_beside_ours(tmp_path):
 def test_points_that_were_not_published_are_left_out(tmp_path):
     """A curve at other fractions: no number is put where there is none."""
     ours = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
-    said = {"source": "A", "fractions": [0.02, 0.16, 1.0], "arms": {"pretrained": [0.1, 0.2, 0.3]},
-            "reduction": 0.5}  # fmt: skip
+    said = {
+        "source": "A",
+        "fractions": [0.02, 0.16, 1.0],
+        "arms": {"pretrained": [0.1, 0.2, 0.3]},
+        "reduction": 0.5,
+    }
     fake_sweep.write(tmp_path / "tasks" / "t", ours, config={"published": said})
     report.report([tmp_path])
     rows = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]["published"]

@@ -79,8 +79,15 @@ def test_a_damaged_checkpoint_and_a_foreign_folder_are_named(tmp_path):
         checkpoint.read(tmp_path / "cut")
 
 
-DAMAGES = ("card", "state", "state/manifest.ocdbt", "state/_METADATA", "state/d",
-           "state/ocdbt.process_0/d", "state/array_metadatas")  # fmt: skip
+DAMAGES = (
+    "card",
+    "state",
+    "state/manifest.ocdbt",
+    "state/_METADATA",
+    "state/d",
+    "state/ocdbt.process_0/d",
+    "state/array_metadatas",
+)
 
 
 @pytest.mark.parametrize("where", DAMAGES)

@@ -36,13 +36,29 @@ def place(tmp_path_factory):
 
 def words(place, work, *more):
     """The command: a small net, a line of metrics a step, a save every 3."""
-    changes = {"steps": STEPS, "log_every": 1, "save_every": 3, "batch": 32, "rotation": 20.0,
-               "learning_rate": 1e-4,
-               "net.norm": "none", "net.stages": "(1,)"}  # fmt: skip
-    return ["pretrain", "--config", place / "config.py", "--raw", place / "raw",
-            "--data", place / "data", "--workdir", work, *more,
-            *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
-            ]  # fmt: skip
+    changes = {
+        "steps": STEPS,
+        "log_every": 1,
+        "save_every": 3,
+        "batch": 32,
+        "rotation": 20.0,
+        "learning_rate": 1e-4,
+        "net.norm": "none",
+        "net.stages": "(1,)",
+    }
+    return [
+        "pretrain",
+        "--config",
+        place / "config.py",
+        "--raw",
+        place / "raw",
+        "--data",
+        place / "data",
+        "--workdir",
+        work,
+        *more,
+        *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
+    ]
 
 
 def lines(work) -> list[dict]:

@@ -26,8 +26,18 @@ SRUN = {
     "SLURM_LOCALID": "1",
     "SLURM_GPUS_ON_NODE": "4",
 }
-PREFIXES = ("SLURM_", "IMUJAX_", "OMPI_", "KUBERNETES_", "JOB_", "CUDA_", "TPU_", "MEGASCALE_",
-            "JAX_COORDINATOR", "JAX_LOCAL")  # fmt: skip
+PREFIXES = (
+    "SLURM_",
+    "IMUJAX_",
+    "OMPI_",
+    "KUBERNETES_",
+    "JOB_",
+    "CUDA_",
+    "TPU_",
+    "MEGASCALE_",
+    "JAX_COORDINATOR",
+    "JAX_LOCAL",
+)
 
 
 @pytest.fixture
@@ -87,8 +97,12 @@ def test_tasks_of_srun_have_a_gpu_each(environ):
 
 
 def test_without_srun_it_says_so_and_does_not_wait(environ):
-    batch = {"SLURM_JOB_ID": "4100", "SLURM_NTASKS": "16", "SLURM_PROCID": "0",
-             "SLURM_LOCALID": "0"}  # fmt: skip
+    batch = {
+        "SLURM_JOB_ID": "4100",
+        "SLURM_NTASKS": "16",
+        "SLURM_PROCID": "0",
+        "SLURM_LOCALID": "0",
+    }
     there = environ(**batch)
     assert processes.find() is None
     assert "SLURM has 16 tasks" in processes.alone_but(there)
@@ -100,18 +114,27 @@ def test_without_srun_it_says_so_and_does_not_wait(environ):
 
 
 def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
-    environ(OMPI_MCA_orte_hnp_uri="8192.0;tcp://10.0.0.1,10.1.0.1:34911",
-            OMPI_COMM_WORLD_SIZE="2", OMPI_COMM_WORLD_RANK="1",
-            OMPI_COMM_WORLD_LOCAL_RANK="1", SLURM_NTASKS="2")  # fmt: skip
+    environ(
+        OMPI_MCA_orte_hnp_uri="8192.0;tcp://10.0.0.1,10.1.0.1:34911",
+        OMPI_COMM_WORLD_SIZE="2",
+        OMPI_COMM_WORLD_RANK="1",
+        OMPI_COMM_WORLD_LOCAL_RANK="1",
+        SLURM_NTASKS="2",
+    )
     assert processes.find()[1:] == (2, 1, [1])
     monkeypatch.delenv("OMPI_MCA_orte_hnp_uri")
     from jax._src.clusters import cloud_tpu_cluster, cluster
 
     for module in (cloud_tpu_cluster, cluster):
         monkeypatch.setattr(module, "running_in_cloud_tpu_vm", True)
-    environ(TPU_SKIP_MDS_QUERY="1", TPU_WORKER_HOSTNAMES="localhost,b,c,d", TPU_WORKER_ID="2",
-            MEGASCALE_COORDINATOR_ADDRESS="localhost", MEGASCALE_NUM_SLICES="1",
-            MEGASCALE_SLICE_ID="0")  # fmt: skip
+    environ(
+        TPU_SKIP_MDS_QUERY="1",
+        TPU_WORKER_HOSTNAMES="localhost,b,c,d",
+        TPU_WORKER_ID="2",
+        MEGASCALE_COORDINATOR_ADDRESS="localhost",
+        MEGASCALE_NUM_SLICES="1",
+        MEGASCALE_SLICE_ID="0",
+    )
     assert processes.find() == ("localhost:8482", 4, 2, None)
 
 
@@ -174,8 +197,18 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
 
     def said(*more):
         place = ["--coordinator", f"localhost:{children.port()}", "--processes", "2"]
-        words = ["pretrain", "--config", tmp_path / "config.py", "--data", tmp_path / "data",
-                 "--workdir", tmp_path / "work", "--raw", tmp_path / "raw", *place]  # fmt: skip
+        words = [
+            "pretrain",
+            "--config",
+            tmp_path / "config.py",
+            "--data",
+            tmp_path / "data",
+            "--workdir",
+            tmp_path / "work",
+            "--raw",
+            tmp_path / "raw",
+            *place,
+        ]
         logs = [tmp_path / f"{len(list(tmp_path.iterdir()))}_{i}.log" for i in "01"]
         group = [
             children.start([*words, "--process", i, *more[i]], log) for i, log in enumerate(logs)

@@ -199,8 +199,9 @@ def test_in_flight_the_centre_of_mass_falls_freely():
     edges = np.diff(up.astype(int), axis=-1)
     assert (edges > 0).sum() >= PEOPLE
     for person in range(PEOPLE):
-        for begin, end in zip(np.flatnonzero(edges[person] > 0), np.flatnonzero(edges[person] < 0),
-                              strict=True):  # fmt: skip
+        for begin, end in zip(
+            np.flatnonzero(edges[person] > 0), np.flatnonzero(edges[person] < 0), strict=True
+        ):
             inside = slice(begin + 9, end - 9)  # the splines round off 75 ms at both ends
             weight = now.weight[person, :, inside]
             assert np.abs(weight - [[0], [0], [-G]]).max() < 0.5

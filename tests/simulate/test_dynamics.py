@@ -243,9 +243,11 @@ def test_every_joint_agrees_with_the_spatial_recursion():
     np.testing.assert_allclose(found.alpha, truth["alpha"], atol=1e-9)
     for name in ("force", "moment"):
         for wrench, where in (
-            (found.below, LEGS), (found.upper.arms, ARMS), (found.upper.neck, HEAD),
+            (found.below, LEGS),
+            (found.upper.arms, ARMS),
+            (found.upper.neck, HEAD),
             (found.upper.waist, TRUNK),
-        ):  # fmt: skip
+        ):
             np.testing.assert_allclose(getattr(wrench, name), truth[name][where], atol=1e-8)
     np.testing.assert_allclose(found.below.point, kin.position[LEGS])
     lever = kin.position[0] - found.com[0]
@@ -416,10 +418,17 @@ def test_a_limp_body_in_flight_keeps_momentum_and_energy_and_needs_no_moment_or_
     assert np.linalg.norm(found.momentum[:, 0]) > 1
     assert abs(found.alpha).max() > 10
     for zero in (
-        found.external_force, found.momentum_rate, found.balance, found.below.moment,
-        found.above.moment, found.upper.arms.moment, found.upper.neck.moment,
-        found.upper.waist.moment, found.residual.force, found.residual.moment,
-    ):  # fmt: skip
+        found.external_force,
+        found.momentum_rate,
+        found.balance,
+        found.below.moment,
+        found.above.moment,
+        found.upper.arms.moment,
+        found.upper.neck.moment,
+        found.upper.waist.moment,
+        found.residual.force,
+        found.residual.moment,
+    ):
         np.testing.assert_allclose(zero, 0, atol=1e-7)
 
 

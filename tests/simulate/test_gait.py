@@ -108,8 +108,11 @@ def test_the_moments_nearly_balance(kind):
     """What is left over, in body weights times metres: stated in the README of the builder."""
     c = case(kind)
     left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
-    plain = np.abs(np.asarray(dynamics.balance(c.body, c.kin, balance.nominal(
-        c.body, c.walk, jnp.asarray(c.t))))) / (70.0 * G)  # fmt: skip
+    plain = np.abs(
+        np.asarray(
+            dynamics.balance(c.body, c.kin, balance.nominal(c.body, c.walk, jnp.asarray(c.t)))
+        )
+    ) / (70.0 * G)
     assert np.median(left) < {"walking": 0.5, "running": 0.9}[kind] * np.median(plain)
     assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
 

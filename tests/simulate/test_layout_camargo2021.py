@@ -64,8 +64,10 @@ def test_the_builder_gets_labels_in_the_published_range(built):
     }
     # Peak vertical force in walking: 1.0 to 1.5 body weights, the more the faster.
     assert (built.target > 0.9).all() and (built.target < 1.6).all()
-    level = [np.median(built.target[built.condition == f"levelground {pace}"])
-             for pace in ("slow", "normal", "fast")]  # fmt: skip
+    level = [
+        np.median(built.target[built.condition == f"levelground {pace}"])
+        for pace in ("slow", "normal", "fast")
+    ]
     assert level == sorted(level) and level[0] > 1.0 and level[2] < 1.5
     modes = {"levelground": 3, "ramp": 6, "stair": 4}
     assert {c.split()[0] for c in built.condition} == modes.keys()
@@ -132,8 +134,9 @@ def test_gait_cycles_begin_where_the_plates_are_loaded(study, name):
     trial = tables(study, name)
     for foot in FEET:
         begin = trial["imu"]["Header"][0]
-        events = {n: labels.ramp_events(trial[f"gc{foot}"][n], n) / 200
-                  for n in ("HeelStrike", "ToeOff")}  # fmt: skip
+        events = {
+            n: labels.ramp_events(trial[f"gc{foot}"][n], n) / 200 for n in ("HeelStrike", "ToeOff")
+        }
         if name.startswith("treadmill"):
             plates = [f"Treadmill_{foot[0]}"]
         elif foot == "Right":
@@ -167,8 +170,15 @@ def test_each_plate_has_one_foot_at_a_time_and_some_contacts_have_none(study):
 
 def test_units_have_the_names_and_units_of_the_original(study):
     imu = tables(study, "treadmill_01_01")["imu"]
-    assert list(imu) == ["Header", *(f"{u}_{kind}_{a}" for u in ("foot", "shank", "thigh", "trunk")
-                                     for kind in ("Accel", "Gyro") for a in "XYZ")]  # fmt: skip
+    assert list(imu) == [
+        "Header",
+        *(
+            f"{u}_{kind}_{a}"
+            for u in ("foot", "shank", "thigh", "trunk")
+            for kind in ("Accel", "Gyro")
+            for a in "XYZ"
+        ),
+    ]
     strikes = labels.ramp_events(
         tables(study, "treadmill_01_01")["gcRight"]["HeelStrike"], "strikes"
     )
@@ -184,9 +194,10 @@ def test_units_have_the_names_and_units_of_the_original(study):
 
 def test_conditions_say_where_the_person_goes(study):
     for name, says in {
-        "LevelGround_ccw_slow_01_01": "walk", "Ramp_6_L_01_01": "rampascent",
+        "LevelGround_ccw_slow_01_01": "walk",
+        "Ramp_6_L_01_01": "rampascent",
         "Stair_4_R_01_01": "stairdescent",
-    }.items():  # fmt: skip
+    }.items():
         assert set(tables(study, name)["conditions"]["Label"]) == {says}
 
 

@@ -15,8 +15,16 @@ from imujax.simulate.layouts import movi
 SECONDS = 6.0
 FRAMES = 720  # of a movement
 G = 9.80665
-STANDING = {"hand clapping", "cross arms", "hand waving", "checking watch", "taking photo",
-            "scratching head", "phone talking", "pointing"}  # fmt: skip
+STANDING = {
+    "hand clapping",
+    "cross arms",
+    "hand waving",
+    "checking watch",
+    "taking photo",
+    "scratching head",
+    "phone talking",
+    "pointing",
+}
 
 
 def written(folder, subjects: int, rare: float, captured: float):
@@ -127,8 +135,10 @@ def test_joints_without_a_unit_lie_between_their_neighbours(rounds):
 
 def test_the_builder_reads_the_stand_in(people, tmp_path):
     data = datasets.arrays(datasets.build("movi", people, tmp_path))
-    assert data.info["dropped"].keys() <= {"windows in which no sensor moves",
-                                           "stretches shorter than a window"}  # fmt: skip
+    assert data.info["dropped"].keys() <= {
+        "windows in which no sensor moves",
+        "stretches shorter than a window",
+    }
     assert set(data.recording) == {"I1", "I2", "S1_Synched", "S2_Synched"}
     for subject in data.info["subjects"]:
         mine = data.subject == subject
@@ -138,9 +148,10 @@ def test_the_builder_reads_the_stand_in(people, tmp_path):
     stand = np.isin(data.activity, list(STANDING))
     up = data.acc[stand].mean((0, 1))
     known = [
-        i for i, n in enumerate(data.info["sensors"])
+        i
+        for i, n in enumerate(data.info["sensors"])
         if n in ("pelvis", "trunk") or n.startswith(("thigh", "shank", "foot"))
-    ]  # fmt: skip
+    ]
     assert stand.sum() > 10 and len(known) == 8
     assert (up[known, 2] > 0.9 * np.linalg.norm(up[known], axis=1)).all()
     assert np.allclose(np.linalg.norm(up[known], axis=1), G, atol=0.6)

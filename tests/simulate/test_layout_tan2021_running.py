@@ -17,9 +17,15 @@ LATER = slice(600, None)  # rows at 200 Hz after the first 3 s
 # Axes of a unit, x to the left, y up, z forwards, in those of the laboratory: right, forwards, up.
 NOMINAL = np.array([[-1.0, 0, 0], [0, 0, 1], [0, 1, 0]])
 PARAMS = [
-    "l_strikes", "r_strikes", "l_offs", "r_offs", "strikes_shank_IMU", "offs_shank_IMU", "l_LR",
+    "l_strikes",
+    "r_strikes",
+    "l_offs",
+    "r_offs",
+    "strikes_shank_IMU",
+    "offs_shank_IMU",
+    "l_LR",
     "r_LR",
-]  # fmt: skip
+]
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +86,10 @@ def test_the_builder_reads_it_and_both_labels_agree(runner):
     by_file, dropped = examples(runner)
     by_force, counts = examples(runner, labels="force")
     assert len(by_file) >= 14 and set(dropped) == {
-        "strikes whose window leaves the trial", "windows that begin in the first 3 s",
+        "strikes whose window leaves the trial",
+        "windows that begin in the first 3 s",
         "trials without 200Hz/<trial>.csv",
-    }  # fmt: skip
+    }
     assert set(counts) - set(dropped) <= {"contacts cut off by an end of the recording"}
     file, force = (np.array([e["target"][0] for e in x]) for x in (by_file, by_force))
     assert [e["start"] for e in by_file] == pytest.approx([e["start"] for e in by_force], abs=6e-3)

@@ -96,10 +96,14 @@ def test_joints_move_with_their_segments(body):
     at = scene.joints(body, kin)
     rest = scene.joints(body, standing(body))
     owners = {
-        ("hip", "knee"): "thigh", ("knee", "ankle"): "shank", ("ankle", "toe"): "foot",
-        ("ankle", "heel"): "foot", ("shoulder", "elbow"): "upper_arm",
-        ("elbow", "wrist"): "forearm", ("wrist", "finger_tip"): "hand",
-    }  # fmt: skip
+        ("hip", "knee"): "thigh",
+        ("knee", "ankle"): "shank",
+        ("ankle", "toe"): "foot",
+        ("ankle", "heel"): "foot",
+        ("shoulder", "elbow"): "upper_arm",
+        ("elbow", "wrist"): "forearm",
+        ("wrist", "finger_tip"): "hand",
+    }
     for (first, last), segment in owners.items():
         for side, letter in enumerate("rl"):
             bone = rest[last][side, :, 0] - rest[first][side, :, 0]

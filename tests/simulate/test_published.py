@@ -151,9 +151,13 @@ def test_loading_rates_are_those_published():
     ("kind", "speed", "low", "high"),
     # What a unit on the tibia reads, gravity included.  Walking: 2.7 to 3.7 g in one person with a
     # bone pin (Lafortune 1991, J Biomech 24:877), whose running reached 10.6 g at 4.7 m/s.
-    [("walking", 1.26, 1.5, 3.7), ("walking", 1.65, 1.5, 3.7), ("running", 3.0, 4, 10),
-     ("running", 3.7, 5, 11)],
-)  # fmt: skip
+    [
+        ("walking", 1.26, 1.5, 3.7),
+        ("walking", 1.65, 1.5, 3.7),
+        ("running", 3.0, 4, 10),
+        ("running", 3.7, 5, 11),
+    ],
+)
 def test_shanks_are_stopped_as_hard_as_published(kind, speed, low, high):
     c = case(kind, speed)
     for_each = []

@@ -14,8 +14,16 @@ from imujax.simulate import stream
 
 
 def settings(**changes):
-    made = common.encoder((), resnet.tiny("none"), window=48, batch=32, steps=4, log_every=1,
-                          save_every=2, rotation=10.0)  # fmt: skip
+    made = common.encoder(
+        (),
+        resnet.tiny("none"),
+        window=48,
+        batch=32,
+        steps=4,
+        log_every=1,
+        save_every=2,
+        rotation=10.0,
+    )
     made.stream = {"gait": 0.5, "sensors": ("hand_r",), "windows": 2} | changes
     return made
 

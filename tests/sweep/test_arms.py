@@ -26,16 +26,28 @@ def people(count: int = 60):
         x *= size[:, None, None, None]
         x[np.arange(32) >= length[:, None]] = 0
     return SimpleNamespace(
-        acc=acc, gyr=gyr, length=length, target=size[:, None].astype(np.float32),
+        acc=acc,
+        gyr=gyr,
+        length=length,
+        target=size[:, None].astype(np.float32),
         subject=np.repeat(["a", "b", "c"], count // 3),
-    )  # fmt: skip
+    )
 
 
 def made(data, **changes):
     config = common.task(
-        "x", "X", common.arms("e"), axes={"windows": (0.5, 1.0)}, folds=3, draws=1,
-        penalties=(0.1,), rates=(1e-3,), finetune_steps=2, batch=8, **changes,
-    )  # fmt: skip
+        "x",
+        "X",
+        common.arms("e"),
+        axes={"windows": (0.5, 1.0)},
+        folds=3,
+        draws=1,
+        penalties=(0.1,),
+        rates=(1e-3,),
+        finetune_steps=2,
+        batch=8,
+        **changes,
+    )
     cells = grid.cells(config, data.subject, seed=0)
     source = encoder.fresh(CARD, 0)
     return arms.Arm("one", config, data, cells, source, config.arms.pretrained, 0), cells

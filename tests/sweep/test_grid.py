@@ -14,10 +14,12 @@ SUBJECT = np.repeat([f"P{i}" for i in range(6)], [30, 20, 25, 10, 40, 15])
 
 def settings(**changes):
     return common.task(
-        "x", "X", common.arms("e"),
+        "x",
+        "X",
+        common.arms("e"),
         **{"folds": 3, "draws": 2, "axes": {"windows": (0.1, 0.5, 1.0), "subjects": (0.5, 1.0)}}
         | changes,
-    )  # fmt: skip
+    )
 
 
 def test_the_grid_is_nested_audited_and_shared():
@@ -62,8 +64,11 @@ class Pretend:
     """Stands in for an arm: an estimate is off by what the table says for its value."""
 
     def __init__(self, off, draws=1):
-        self.config = settings(penalties=(0.1, 1.0, 10.0), rates=(1e-3, 1e-2),
-                               select={"folds": 2, "splits": 2, "draws": draws})  # fmt: skip
+        self.config = settings(
+            penalties=(0.1, 1.0, 10.0),
+            rates=(1e-3, 1e-2),
+            select={"folds": 2, "splits": 2, "draws": draws},
+        )
         self.seed, self.off, self.asked = 0, off, []
         task = SimpleNamespace(target=np.zeros(len(SUBJECT), np.float32))
         self.trainer = SimpleNamespace(task=task)

@@ -17,9 +17,15 @@ from imujax.runtime import sharding
 from imujax.sweep import lanes
 
 CONFIG = ConfigDict(
-    {"finetune_steps": 12, "batch": 16, "warmup": 0.2, "weight_decay": 1e-4, "rotation": 20.0,
-     "shift": 2}
-)  # fmt: skip
+    {
+        "finetune_steps": 12,
+        "batch": 16,
+        "warmup": 0.2,
+        "weight_decay": 1e-4,
+        "rotation": 20.0,
+        "shift": 2,
+    }
+)
 SCALE = {"acc": {"mean": 0.1, "sd": 1.1}, "gyr": {"mean": -0.1, "sd": 0.9}}
 
 
@@ -43,10 +49,15 @@ def some_lanes(count=5, examples=90, seed=1):
         order = rng.permutation(examples)
         cut = 20 + 7 * number
         made.append(
-            lanes.Lane(np.sort(order[:cut]), np.sort(order[cut : cut + 10 + number]),
-                          penalty=10.0 ** (number - 2), rate=1e-3 * (number + 1), seed=number,
-                          scale=SCALE)
-        )  # fmt: skip
+            lanes.Lane(
+                np.sort(order[:cut]),
+                np.sort(order[cut : cut + 10 + number]),
+                penalty=10.0 ** (number - 2),
+                rate=1e-3 * (number + 1),
+                seed=number,
+                scale=SCALE,
+            )
+        )
     return made
 
 
@@ -102,8 +113,13 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
     hidden = rng.normal(size=(count, 10))
     features = (hidden @ rng.normal(size=(10, 512)) + 5).astype(np.float32)
     y = (hidden[:, 0] + 0.1 * rng.normal(size=count)).astype(np.float32)
-    lane = {"train": jnp.arange(count), "count": count, "penalty": jnp.float32(1e-9),
-            "mean": y.mean(), "sd": y.std()}  # fmt: skip
+    lane = {
+        "train": jnp.arange(count),
+        "count": count,
+        "penalty": jnp.float32(1e-9),
+        "mean": y.mean(),
+        "sd": y.std(),
+    }
     head = lanes.train_head(lane, jnp.asarray(features), jnp.asarray(y))
     estimate = (features @ head["kernel"] + head["bias"])[:, 0] * y.std() + y.mean()
     x = StandardScaler().fit_transform(features.astype(np.float64))

@@ -45,22 +45,37 @@ def trials(repetitions: int) -> list[dict]:
     """The trials of one subject, as people.trial takes them."""
     out = []
     for n in range(1, repetitions + 1):
-        out += [people.bout(f"LevelGround_{way}_{pace}_01_{n:02d}", "walking", speed)
-                for way in ("cw", "ccw") for pace, speed in SPEEDS.items()]  # fmt: skip
+        out += [
+            people.bout(f"LevelGround_{way}_{pace}_01_{n:02d}", "walking", speed)
+            for way in ("cw", "ccw")
+            for pace, speed in SPEEDS.items()
+        ]
         for foot, sign in (("L", 1), ("R", -1)):
-            out += [people.bout(f"Ramp_{k}_{foot}_01_{n:02d}", "walking", 0.8,
-                                rise=sign * np.tan(np.deg2rad(slope)))
-                    for k, slope in enumerate(SLOPES, 1)]  # fmt: skip
-            out += [people.bout(f"Stair_{k}_{foot}_01_{n:02d}", "walking", 0.45,
-                                rise=sign * rise, stairs=True)
-                    for k, rise in enumerate(STAIRS, 1)]  # fmt: skip
+            out += [
+                people.bout(
+                    f"Ramp_{k}_{foot}_01_{n:02d}",
+                    "walking",
+                    0.8,
+                    rise=sign * np.tan(np.deg2rad(slope)),
+                )
+                for k, slope in enumerate(SLOPES, 1)
+            ]
+            out += [
+                people.bout(
+                    f"Stair_{k}_{foot}_01_{n:02d}", "walking", 0.45, rise=sign * rise, stairs=True
+                )
+                for k, rise in enumerate(STAIRS, 1)
+            ]
     return [*out, people.bout("Treadmill_01_01", "walking", 1.0)]
 
 
 def write(
-    subjects: int | None, out: str | Path, seed: int, seconds: float = people.SECONDS,
+    subjects: int | None,
+    out: str | Path,
+    seed: int,
+    seconds: float = people.SECONDS,
     repetitions: int = 2,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write OUT/camargo2021/AB06 ... and SubjectInfo.csv, trials of `seconds` s -> the folder.
 
     `repetitions` is of each trial but the treadmill's.  The original's subjects are 22; more of

@@ -9,23 +9,61 @@ from imujax.simulate import body
 
 # Marker of one leg: segment, place in its frame [m] (forwards, outwards, up) at a height of 1.75 m.
 LEG = {
-    "FCC": ("foot", (-0.06, 0.0, -0.03)), "FM5": ("foot", (0.10, 0.05, -0.05)),
-    "FM2": ("foot", (0.13, -0.01, -0.04)), "TAM": ("foot", (0.0, -0.04, 0.01)),
-    "FAL": ("foot", (-0.01, 0.04, 0.0)), "SK": ("shank", (0.04, 0.02, -0.15)),
-    "TT": ("shank", (0.05, 0.0, -0.06)), "FME": ("shank", (0.0, -0.05, 0.0)),
-    "FLE": ("shank", (0.0, 0.05, 0.0)), "TH": ("thigh", (0.05, 0.05, -0.30)),
-    "FT": ("thigh", (0.0, 0.08, 0.0)), "IPS": ("pelvis", (-0.09, 0.04, 0.07)),
-    "IAS": ("pelvis", (0.08, 0.13, 0.08)), "AC": ("trunk", (0.0, 0.20, 0.42)),
-}  # fmt: skip
+    "FCC": ("foot", (-0.06, 0.0, -0.03)),
+    "FM5": ("foot", (0.10, 0.05, -0.05)),
+    "FM2": ("foot", (0.13, -0.01, -0.04)),
+    "TAM": ("foot", (0.0, -0.04, 0.01)),
+    "FAL": ("foot", (-0.01, 0.04, 0.0)),
+    "SK": ("shank", (0.04, 0.02, -0.15)),
+    "TT": ("shank", (0.05, 0.0, -0.06)),
+    "FME": ("shank", (0.0, -0.05, 0.0)),
+    "FLE": ("shank", (0.0, 0.05, 0.0)),
+    "TH": ("thigh", (0.05, 0.05, -0.30)),
+    "FT": ("thigh", (0.0, 0.08, 0.0)),
+    "IPS": ("pelvis", (-0.09, 0.04, 0.07)),
+    "IAS": ("pelvis", (0.08, 0.13, 0.08)),
+    "AC": ("trunk", (0.0, 0.20, 0.42)),
+}
 MIDDLE = {
-    "MAI": ("trunk", (-0.10, 0.0, 0.18)), "SXS": ("trunk", (0.11, 0.0, 0.20)),
-    "SJN": ("trunk", (0.07, 0.0, 0.40)), "CV7": ("trunk", (-0.06, 0.0, 0.47)),
-}  # fmt: skip
+    "MAI": ("trunk", (-0.10, 0.0, 0.18)),
+    "SXS": ("trunk", (0.11, 0.0, 0.20)),
+    "SJN": ("trunk", (0.07, 0.0, 0.40)),
+    "CV7": ("trunk", (-0.06, 0.0, 0.47)),
+}
 MARKERS = (
-    "LFCC", "LFM5", "LFM2", "RFCC", "RFM5", "RFM2", "LTAM", "LFAL", "LSK", "LTT", "RTAM", "RFAL",
-    "RSK", "RTT", "LFME", "LFLE", "LTH", "LFT", "RFME", "RFLE", "RTH", "RFT", "LIPS", "RIPS",
-    "LIAS", "RIAS", "MAI", "SXS", "SJN", "CV7", "LAC", "RAC",
-)  # fmt: skip
+    "LFCC",
+    "LFM5",
+    "LFM2",
+    "RFCC",
+    "RFM5",
+    "RFM2",
+    "LTAM",
+    "LFAL",
+    "LSK",
+    "LTT",
+    "RTAM",
+    "RFAL",
+    "RSK",
+    "RTT",
+    "LFME",
+    "LFLE",
+    "LTH",
+    "LFT",
+    "RFME",
+    "RFLE",
+    "RTH",
+    "RFT",
+    "LIPS",
+    "RIPS",
+    "LIAS",
+    "RIAS",
+    "MAI",
+    "SXS",
+    "SJN",
+    "CV7",
+    "LAC",
+    "RAC",
+)
 # mm, where people stay on the treadmill; the plate lies somewhat below the laboratory's zero.
 CENTRE = np.array([580.0, 800.0, -12.72])
 FIELD = (18.0, -36.5)  # microtesla: horizontal, vertical

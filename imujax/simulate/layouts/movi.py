@@ -24,15 +24,35 @@ from imujax.simulate import body, layouts, people
 NAME = "movi"
 # Joints in the order of the maker's exports.
 JOINTS = (
-    "Hip", "RightUpLeg", "RightLeg", "RightFoot", "LeftUpLeg", "LeftLeg", "LeftFoot",
-    "RightShoulder", "RightArm", "RightForeArm", "RightHand", "LeftShoulder", "LeftArm",
-    "LeftForeArm", "LeftHand", "Head", "Neck", "Spine3", "Spine2", "Spine1", "Spine",
-)  # fmt: skip
+    "Hip",
+    "RightUpLeg",
+    "RightLeg",
+    "RightFoot",
+    "LeftUpLeg",
+    "LeftLeg",
+    "LeftFoot",
+    "RightShoulder",
+    "RightArm",
+    "RightForeArm",
+    "RightHand",
+    "LeftShoulder",
+    "LeftArm",
+    "LeftForeArm",
+    "LeftHand",
+    "Head",
+    "Neck",
+    "Spine3",
+    "Spine2",
+    "Spine1",
+    "Spine",
+)
 # Joints without a unit: the two that they lie between, and the share of the way.
 BETWEEN = {
-    "Spine": ("Hip", "Spine1", 0.5), "Spine2": ("Spine1", "Head", 0.25),
-    "Spine3": ("Spine1", "Head", 0.5), "Neck": ("Spine1", "Head", 0.75),
-}  # fmt: skip
+    "Spine": ("Hip", "Spine1", 0.5),
+    "Spine2": ("Spine1", "Head", 0.25),
+    "Spine3": ("Spine1", "Head", 0.5),
+    "Neck": ("Spine1", "Head", 0.75),
+}
 TYPES = {"X": "xyz", "V": "xyz", "Q": "wxyz", "A": "xyz", "W": "xyz"}
 WIDTH = sum(map(len, TYPES.values()))
 ROUNDS = ("I1", "I2", "S1", "S2")
@@ -43,8 +63,12 @@ HEADER = b"MATLAB 5.0 MAT-file"
 RARE = 0.1  # share of subjects with each of the quirks
 CAPTURED = 2 / 3  # share of subjects with motion-capture files
 # Other spellings of movements.
-SPELLED = {"cross arms": "crossarms", "throw/catch": "throw/catch", "dancing": "dancing_rm",
-           "jumping jack": "jumping_jacks"}  # fmt: skip
+SPELLED = {
+    "cross arms": "crossarms",
+    "throw/catch": "throw/catch",
+    "dancing": "dancing_rm",
+    "jumping jack": "jumping_jacks",
+}
 
 
 def write(

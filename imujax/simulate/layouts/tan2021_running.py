@@ -25,9 +25,12 @@ NAME = "tan2021_running"
 SECONDS = 20.0
 # Name in the files: segment.
 UNITS = {
-    "trunk": "trunk", "pelvis": "pelvis", "l_thigh": "thigh_l", "l_shank": "shank_l",
+    "trunk": "trunk",
+    "pelvis": "pelvis",
+    "l_thigh": "thigh_l",
+    "l_shank": "shank_l",
     "l_foot": "foot_l",
-}  # fmt: skip
+}
 STANDING = {"name": "checking watch"}  # the feet stay where they are: this is the static trial
 FEET = (1, 0)  # the left foot on plate 1, the right one on plate 2
 RATES = (100, 200, 1000)  # Hz
@@ -136,8 +139,9 @@ def _running(spec: dict, made: people.Trial) -> tuple[np.ndarray, np.ndarray]:
     """Force [T, 2, 3] N and centre of pressure [T, 2, 3] m of right and left foot at 1000 Hz."""
     says = people.forces(spec, made)
     force = says["force"].astype(np.float64)
-    time, fine = (np.arange(len(says[k])) / r for k, r in
-                  (("force", people.PLATE), ("cop", people.FINE)))  # fmt: skip
+    time, fine = (
+        np.arange(len(says[k])) / r for k, r in (("force", people.PLATE), ("cop", people.FINE))
+    )
     cop = np.empty(force.shape)
     for foot in range(2):
         down = np.asarray(made.loads.force)[foot, 2] > 0
@@ -214,9 +218,15 @@ def _events(made: people.Trial, force: np.ndarray) -> dict[str, tuple[np.ndarray
 
 
 NAMES = (
-    "l_strikes", "r_strikes", "l_offs", "r_offs", "strikes_shank_IMU", "offs_shank_IMU", "l_LR",
+    "l_strikes",
+    "r_strikes",
+    "l_offs",
+    "r_offs",
+    "strikes_shank_IMU",
+    "offs_shank_IMU",
+    "l_LR",
     "r_LR",
-)  # fmt: skip
+)
 
 
 def _largest(signal: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:

@@ -25,13 +25,28 @@ SAMPLES = 152  # of a step, zero after its end
 RATE = 100.0  # Hz
 # Name in the file: segment.
 UNITS = {
-    "L_FOOT": "foot_l", "R_FOOT": "foot_r", "R_SHANK": "shank_r", "R_THIGH": "thigh_r",
-    "WAIST": "pelvis", "CHEST": "trunk", "L_SHANK": "shank_l", "L_THIGH": "thigh_l",
-}  # fmt: skip
+    "L_FOOT": "foot_l",
+    "R_FOOT": "foot_r",
+    "R_SHANK": "shank_r",
+    "R_THIGH": "thigh_r",
+    "WAIST": "pelvis",
+    "CHEST": "trunk",
+    "L_SHANK": "shank_l",
+    "L_THIGH": "thigh_l",
+}
 POINTS = (
-    "LShoulder", "RShoulder", "MidHip", "RHip", "LHip", "RKnee", "LKnee", "RAnkle", "LAnkle",
-    "RHeel", "LHeel",
-)  # fmt: skip
+    "LShoulder",
+    "RShoulder",
+    "MidHip",
+    "RHip",
+    "LHip",
+    "RKnee",
+    "LKnee",
+    "RAnkle",
+    "LAnkle",
+    "RHeel",
+    "LHeel",
+)
 CONTACT = 20.0  # N
 FOCUS, DISTANCE, CAMERA = 1500.0, 2.9, np.array([540.0, 960.0])  # px, m, px
 
@@ -146,9 +161,11 @@ def one_trial(spec: dict, number: int, trial: int):
 
 def joints(markers: dict, place: np.ndarray, lab) -> dict[str, np.ndarray]:
     """What the cameras' key points are, [T, 3] mm."""
-    found = {f"{s}{n}": lab(place[skeleton.PAIR[seg] + i])
-             for i, s in enumerate("RL")
-             for n, seg in (("Hip", "thigh"), ("Knee", "shank"), ("Ankle", "foot"))}  # fmt: skip
+    found = {
+        f"{s}{n}": lab(place[skeleton.PAIR[seg] + i])
+        for i, s in enumerate("RL")
+        for n, seg in (("Hip", "thigh"), ("Knee", "shank"), ("Ankle", "foot"))
+    }
     found["MidHip"] = (found["RHip"] + found["LHip"]) / 2
     for side in "LR":
         found[f"{side}Shoulder"] = markers[f"{side}AC"] - np.array([0, 0, 40.0])
