@@ -58,7 +58,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     files(raw, options) -> list of items in a fixed order; an item is a Path, a tuple of Paths or
         an object with `paths` (all that one call of `examples` reads); UserError where the layout
         is not the expected one
-    examples(item, options) -> (list of examples as made by windows.example, Dropped, seconds)
+    examples(item, options) -> (list of examples as made by windows.make_example, Dropped, seconds)
     """
 
     module: ModuleType
@@ -87,7 +87,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             "gyr": tfds.features.Tensor(shape=(length, sensors, 3), dtype=np.float32),
             "length": tfds.features.Scalar(dtype=np.int32),
             "start": tfds.features.Scalar(dtype=np.float32),
-            **{name: tfds.features.Text() for name in datasets.STRINGS},
+            **{name: tfds.features.Text() for name in datasets.STRING_FEATURES},
         }
         if says["targets"]:
             shape = (len(says["targets"]),)
@@ -192,7 +192,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not report["kept"]:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(report["dropped"].items()))
             raise UserError(f"no example of {self.raw} was kept ({reasons}): see the options")
-        if (self.raw / datasets.SIMULATED).is_file():
+        if (self.raw / datasets.SIMULATED_MARK).is_file():
             self.info.metadata["simulated"] = True
         self.info.metadata.update(
             kept=report["kept"],

@@ -17,7 +17,7 @@ FEW = 8  # so few files are read in this process: starting others would take lon
 
 def mapped(module: str, items: list, options: dict, workers: int | None) -> Iterator[tuple]:
     """examples(item, options) of every item, in order, over the cores, few of them in flight."""
-    workers = workers or len(host.cores())
+    workers = workers or len(host.available_cores())
     if len(items) < FEW or workers == 1:
         yield from (_work(module, item, options) for item in items)
         return

@@ -107,7 +107,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def options(words: list[str]) -> dict:
+def parse_builder_options(words: list[str]) -> dict:
     """`--key value` or `--key=value` pairs as a dict; numbers stay text for the builder to read."""
     found, rest = {}, list(words)
     while rest:
@@ -128,7 +128,7 @@ def options(words: list[str]) -> dict:
     return found | {key: int(found[key]) for key in found.keys() & {"workers"}}
 
 
-def configuration(path: str, words: list[str]):
+def load_configuration(path: str, words: list[str]):
     """The configuration of a file, with the overrides --config.FIELD=VALUE among `words`."""
     from absl import flags
     from ml_collections import config_flags
@@ -136,7 +136,7 @@ def configuration(path: str, words: list[str]):
     strange = [word for word in words if not word.startswith("--config.")]
     if strange:
         raise UserError(f"no option {strange[0]!r} here; --help lists them")
-    path = located(path)
+    path = locate_configuration(path)
     argv = ["imujax", f"--config={path}", *words]
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=argv)
@@ -156,7 +156,7 @@ def configuration(path: str, words: list[str]):
     return values["config"].value
 
 
-def located(path: str) -> str:
+def locate_configuration(path: str) -> str:
     """A configuration FILE.py[:ARGUMENT]; a bare NAME is one of those that come with imujax."""
     from importlib import resources
 
@@ -173,13 +173,17 @@ def located(path: str) -> str:
     return file + colon + argument
 
 
-def run(words: list[str]):
+def run_command(words: list[str]):
     """Run one command; mistakes a user can mend are raised as UserError."""
     args, rest = parser().parse_known_args(words)
     if args.verb == "build":
         from imujax.data import datasets
 
-        print(datasets.build(args.name, args.raw, args.data, beam=args.beam, **options(rest)))
+        print(
+            datasets.build(
+                args.name, args.raw, args.data, beam=args.beam, **parse_builder_options(rest)
+            )
+        )
         return
     if args.verb == "report":
         from imujax.report import report
@@ -187,7 +191,7 @@ def run(words: list[str]):
         if rest:
             raise UserError(f"no option {rest[0]!r} here; --help lists them")
         out = args.out or args.workdirs[0] / "report"
-        for path in report.report(args.workdirs, out):
+        for path in report.write_report(args.workdirs, out):
             print(path)
         return
     use_cache()
@@ -195,27 +199,27 @@ def run(words: list[str]):
         simulate(args, rest)
         return
     if args.verb != "quickstart":  # which is many small programs: their compilers want arenas
-        host.keep_memory()
+        host.keep_freed_memory()
     if args.verb == "pretrain":
-        host.run_in_caller()
-    config = configuration(args.config, rest)
+        host.run_on_calling_thread()
+    config = load_configuration(args.config, rest)
     from imujax import study
 
     if args.verb == "quickstart":
-        for path in study.quickstart(config, args.workdir):
+        for path in study.run_quickstart(config, args.workdir):
             print(path)
         return
 
-    study.check(config)
+    study.check_config(config)
     if args.verb == "study":
-        for path in study.run(config, args.data, args.workdir, args.raw):
+        for path in study.run_study(config, args.data, args.workdir, args.raw):
             print(path)
         return
     if args.verb == "pretrain":
         pretrain(args, config)
         return
-    checkpoints = study.checkpoints(config, args.workdir, args.checkpoint)
-    for path in study.sweeps(config, args.data, checkpoints, args.workdir, args.raw, args.task):
+    checkpoints = study.checkpoint_folders(config, args.workdir, args.checkpoint)
+    for path in study.sweep_all(config, args.data, checkpoints, args.workdir, args.raw, args.task):
         print(path)
 
 
@@ -224,10 +228,10 @@ def pretrain(args, config):
     from imujax import study
     from imujax.runtime import processes
 
-    given = {name: getattr(args, name) for name in processes.FIELDS}
-    with processes.joined(given):
-        for path in study.encoders(config, args.data, args.workdir, args.raw).values():
-            if processes.lead():
+    given = {name: getattr(args, name) for name in processes.PLACE_FIELDS}
+    with processes.join_run(given):
+        for path in study.pretrain_all(config, args.data, args.workdir, args.raw).values():
+            if processes.is_main():
                 print(path)
 
 
@@ -266,7 +270,7 @@ def use_cache():
 def main():
     """Entry point: exit status 2 and one sentence for what a user can mend."""
     try:
-        run(sys.argv[1:])
+        run_command(sys.argv[1:])
     except UserError as error:
         print(f"imujax: {error}", file=sys.stderr)
         sys.exit(2)

@@ -13,7 +13,7 @@ LOSSES = ("symmetric", "one_sided")
 ORDERS = ("windows", "blocks")
 
 
-def check(config):
+def check_config(config):
     """UserError for what cannot be in the configuration, before anything is done."""
     from imujax.pretrain import loop
 
@@ -35,7 +35,7 @@ def check(config):
             raise UserError(f"encoders.{name}.grouped is True, which needs order='windows'")
         for key in spec.data:
             _known(f"encoders.{name}.data", key, config.data_sets)
-        loop.check(spec, 1)
+        loop.check_settings(spec, 1)
     for name, spec in config.tasks.items():
         _known(f"tasks.{name}.data", spec.data, config.data_sets)
         for label, arm in spec.arms.items():
@@ -51,7 +51,7 @@ def _known(where: str, name: str, there):
         raise UserError(f"{where} names {name!r}: there are {', '.join(there)}")
 
 
-def data_set(spec, data, raw=None) -> pathlib.Path:
+def find_or_build(spec, data, raw=None) -> pathlib.Path:
     """The folder of one data set of the configuration, built from `raw` where it is not there.
 
     spec: {builder, raw (folder below `raw`), options}.  An option `card` is a path below `raw`.
@@ -69,12 +69,12 @@ def data_set(spec, data, raw=None) -> pathlib.Path:
             built = [path.name for path in pathlib.Path(data, spec.builder).glob(f"{name}_*")]
             if len(built) == 1:
                 return datasets.find(data, f"{spec.builder}/{built[0]}")
-        return datasets.find(data, datasets.reference(spec.builder, options))
+        return datasets.find(data, datasets.dataset_name(spec.builder, options))
     except UserError as error:
         raise UserError(f"{error}; build it first, or give the raw files with --raw") from error
 
 
-def encoders(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
+def pretrain_all(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
     """Pre-train the encoders of the configuration -> {name: checkpoint folder}.
 
     Of several processes number 0 builds the data sets, on a path that all of them see.
@@ -82,21 +82,23 @@ def encoders(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
     from imujax.pretrain import loop
     from imujax.runtime import processes
 
-    for name, folder in checkpoints(config, workdir).items():
+    for name, folder in checkpoint_folders(config, workdir).items():
         spec = config.encoders[name]
         sets = [config.data_sets[key] for key in spec.data]
-        built = processes.first(lambda sets=sets: [str(data_set(s, data, raw)) for s in sets])
+        built = processes.on_main(
+            lambda sets=sets: [str(find_or_build(s, data, raw)) for s in sets]
+        )
         paths = [pathlib.Path(path) for path in built]
         loop.train(spec, paths, folder, config.seed, f"pretrain {name}")
-    return checkpoints(config, workdir)
+    return checkpoint_folders(config, workdir)
 
 
-def checkpoints(config, workdir, instead=None) -> dict[str, pathlib.Path]:
+def checkpoint_folders(config, workdir, instead=None) -> dict[str, pathlib.Path]:
     """The checkpoint folder of each encoder; `instead` takes the place of them all."""
     return {name: instead or pathlib.Path(workdir) / "encoders" / name for name in config.encoders}
 
 
-def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.Path]:
+def sweep_all(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.Path]:
     """Run the sweep of every task of the configuration, or of the one named -> their folders."""
     from imujax.sweep import sweep
 
@@ -106,24 +108,24 @@ def sweeps(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.
     for name in config.tasks if only is None else [only]:
         spec = config.tasks[name]
         folder = pathlib.Path(workdir) / "tasks" / name
-        labelled = data_set(config.data_sets[spec.data], data, raw)
-        done.append(sweep.run(spec, labelled, folders, folder, config.seed, name))
+        labelled = find_or_build(config.data_sets[spec.data], data, raw)
+        done.append(sweep.run_sweep(spec, labelled, folders, folder, config.seed, name))
     return done
 
 
-def run(config, data, workdir, raw=None) -> list[pathlib.Path]:
+def run_study(config, data, workdir, raw=None) -> list[pathlib.Path]:
     """All of it -> the files of the report."""
     from imujax.report import report
 
-    sweeps(config, data, encoders(config, data, workdir, raw), workdir, raw)
-    return report.report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
+    sweep_all(config, data, pretrain_all(config, data, workdir, raw), workdir, raw)
+    return report.write_report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
 
 
-def quickstart(config, workdir) -> list[pathlib.Path]:
+def run_quickstart(config, workdir) -> list[pathlib.Path]:
     """Simulate the sets that the configuration names, then run its study -> files of the report."""
     from imujax.simulate import people
 
-    check(config)
+    check_config(config)
     if "simulate" not in config:
         raise UserError(
             "the configuration has no section `simulate`: take simulated, or run `imujax study`"
@@ -137,4 +139,4 @@ def quickstart(config, workdir) -> list[pathlib.Path]:
         "not what it finds on real people.",
         file=sys.stderr,
     )
-    return run(config, workdir / "data", workdir, workdir / "raw")
+    return run_study(config, workdir / "data", workdir, workdir / "raw")

@@ -51,7 +51,7 @@ def build(raw: pathlib.Path):
             begin = time.perf_counter()
             path = datasets.build("sisfall", raw, data)
             times.append(time.perf_counter() - begin)
-            hours = datasets.info(path)["hours"]
+            hours = datasets.read_metadata(path)["hours"]
     best = statistics.median(times)
     print(
         f"sisfall: {hours:.2f} h in {best:.1f} s (median of 3), {hours * 3600 / best:.0f} times "
@@ -74,12 +74,12 @@ def movi(raw: pathlib.Path):
         begin = time.perf_counter()
         path = datasets.build("movi", raw, data)
         taken = time.perf_counter() - begin
-        hours = datasets.info(path)["hours"]
+        hours = datasets.read_metadata(path)["hours"]
     peaks = [
         resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
         for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
-    memory = peaks[0] + len(host.cores()) * peaks[1]
+    memory = peaks[0] + len(host.available_cores()) * peaks[1]
     print(
         f"movi: {hours:.2f} h in {taken:.1f} s, {hours * 3600 / taken:.0f} times real time, at "
         f"most {memory:.2f} GiB; goal 240 s, 4 GiB"
@@ -109,7 +109,7 @@ def simulate():
     """
     from imujax.runtime import host
 
-    among = host.cores()
+    among = host.available_cores()
     for kind in ("walking", "running", "MoVi's 21 movements"):
         with multiprocessing.get_context("spawn").Pool(len(among)) as pool:
             jobs = [(kind, core, part, len(among)) for part, core in enumerate(among)]
@@ -129,7 +129,7 @@ def person(job) -> float:
     kind, core, part, parts, trials = job
     from imujax.runtime import host
 
-    host.keep_to(core)
+    host.pin_to_core(core)
     import jax
     import jax.numpy as jnp
 
@@ -167,10 +167,10 @@ def stream_and_step():
     config = pretrain_simulated.get_config().encoders.people
     config.net = resnet.resnet50(norm="none")
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
-    where = sharding.make("data", 1)
-    source = sources.simulated(config, 0, where)
-    step, _ = loop.compiled(loop.make_step(config, source.scale, 0, True, where), where)
-    state = sharding.put(loop.init(config, 0), sharding.replicated(where))
+    where = sharding.make_mesh("data", 1)
+    source = sources.simulated_source(config, 0, where)
+    step, _ = loop.compile_step(loop.make_step(config, source.scale, 0, True, where), where)
+    state = sharding.place(loop.init_state(config, 0), sharding.replicated(where))
     batch = source.batch(0)
     state, loss = step(state, *batch)
     rates = []
@@ -204,23 +204,26 @@ def stream(count: int = 512, steps: int = 40):
 
     def pieces():
         for number in range(count):
-            acc, gyr = rng.normal(size=(2, blocks.SIZE, 128, 3)).astype(np.float32)
-            ids = np.full(blocks.SIZE, number, np.int32)
-            yield sensor_windows.Samples(acc, gyr, ids + 128, ids, ids, ids, ids, acc[:, 0, 0]), 0
+            acc, gyr = rng.normal(size=(2, blocks.BLOCK_SIZE, 128, 3)).astype(np.float32)
+            ids = np.full(blocks.BLOCK_SIZE, number, np.int32)
+            yield (
+                sensor_windows.SensorWindows(acc, gyr, ids + 128, ids, ids, ids, ids, acc[:, 0, 0]),
+                0,
+            )
 
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         begin = time.perf_counter()
-        blocks.write(folder, pieces())
+        blocks.write_blocks(folder, pieces())
         taken = time.perf_counter() - begin
-        print(f"written: {count * blocks.SIZE / taken:,.0f} sensor-windows/s, drawn and all")
-        known = blocks.table(folder)
-        order = blocks.Order(known.count, batch, 0)
+        print(f"written: {count * blocks.BLOCK_SIZE / taken:,.0f} sensor-windows/s, drawn and all")
+        known = blocks.read_table(folder)
+        order = blocks.BlockOrder(known.count, batch, 0)
         for parts in (1, 8):
-            cache = 2 * blocks.GROUP // parts + 8
-            reader = blocks.Reader(folder, known, known.count > 0, cache)
+            cache = 2 * blocks.SHUFFLE_BLOCKS // parts + 8
+            reader = blocks.BlockReader(folder, known, known.count > 0, cache)
             mine = np.arange(batch // parts)
-            batches = blocks.Batches(reader, order, mine, steps)
+            batches = blocks.BatchReader(reader, order, mine, steps)
             batches(0)  # with which the threads begin
             begin = time.perf_counter()
             for step in range(1, steps):
@@ -248,26 +251,28 @@ def memory():
     from imujax.pretrain import loop
     from imujax.runtime import sharding
 
-    how = log_sums.How(True, True, relations.items({}))
+    how = log_sums.SumSpec(True, True, relations.resolve({}))
     for form, batches in (("dense", (2**14, 2**16)), ("tiled", (2**14, 2**16, 2**18, 2**20))):
 
         def total(z_acc, z_gyr, window, form=form):
             ids = {"window": window}
-            return sum(x.sum() for x in log_sums.logsums(z_acc, z_gyr, ids, 0.1, how, None, form))
+            return sum(
+                x.sum() for x in log_sums.pair_log_sums(z_acc, z_gyr, ids, 0.1, how, None, form)
+            )
 
         for batch in batches:
             z = jax.ShapeDtypeStruct((batch, 128), jnp.float32)
             window = jax.ShapeDtypeStruct((batch,), jnp.int32)
             made = jax.jit(jax.grad(total, argnums=(0, 1))).lower(z, z, window).compile()
             print(f"loss and slopes, {form}, {batch:,} pairs: {_gib(made):.2f} GiB", flush=True)
-    batch, where = 2**16, sharding.make("data", 1)
+    batch, where = 2**16, sharding.make_mesh("data", 1)
     config = common.encoder((), resnet.resnet50(64, "none"), batch=batch, microbatch=256)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = {name: jax.ShapeDtypeStruct((batch, 128, 3), jnp.float32) for name in scale}
     rows = jax.ShapeDtypeStruct((batch,), jnp.int32)
     data |= {"length": rows, "window": rows}
-    step, _ = loop.compiled(loop.make_step(config, scale, 0, True, where), where)
-    made = step.lower(jax.eval_shape(lambda: loop.init(config, 0)), data, rows).compile()
+    step, _ = loop.compile_step(loop.make_step(config, scale, 0, True, where), where)
+    made = step.lower(jax.eval_shape(lambda: loop.init_state(config, 0)), data, rows).compile()
     given = made.memory_analysis().argument_size_in_bytes / 2**30
     print(
         f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "

@@ -69,14 +69,14 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
 
     made = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
     config = common.encoder((), made, batch=batch, learning_rate=RATE, weight_decay=DECAY)
-    where = sharding.make("data", 1)
+    where = sharding.make_mesh("data", 1)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = windows(batch)
     count = len(data["acc"])
     data |= {"length": np.full(count, SAMPLES, np.int32), "window": np.arange(count, dtype="i4")}
-    data, rows = sharding.put((data, rows_of(batch)), sharding.replicated(where))
-    state = sharding.put(loop.init(config, 0), sharding.replicated(where))
-    step = loop.compiled(loop.make_step(config, scale, 0, True, where), where)[0]
+    data, rows = sharding.place((data, rows_of(batch)), sharding.replicated(where))
+    state = sharding.place(loop.init_state(config, 0), sharding.replicated(where))
+    step = loop.compile_step(loop.make_step(config, scale, 0, True, where), where)[0]
     step = step.lower(state, data, rows).compile()
 
     def run():
@@ -161,12 +161,14 @@ def imujax_loss(batch: int, form: str):
 
     from imujax.objectives import log_sums
 
-    how = log_sums.How(positive=True, columns=True, related=log_sums.relations.items({"window": 1}))
+    how = log_sums.SumSpec(
+        positive=True, columns=True, related=log_sums.relations.items({"window": 1})
+    )
 
     @jax.jit
     @functools.partial(jax.value_and_grad, argnums=(0, 1))
     def loss(z_acc, z_gyr):
-        rows, columns = log_sums.logsums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
+        rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
         positive = (z_acc * z_gyr).sum(-1) / TEMPERATURE
         return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
@@ -256,9 +258,9 @@ def peak() -> int:
 def work(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
-    host.keep_memory()
+    host.keep_freed_memory()
     if "torch" not in name:
-        host.run_in_caller()
+        host.run_on_calling_thread()
     try:
         if what == "loss":  # what the program itself takes is not the loss's
             program(name, what, (8,))()
@@ -356,7 +358,7 @@ def steps(options):
     product, copy = ceilings(options.dtype)
     names = [name for name in STEPS if options.norm == "batch" or "last" not in name]
     for net in options.nets.split(","):
-        work_of_pair = arithmetic.training(getattr(resnet, net)(norm=options.norm), SAMPLES)
+        work_of_pair = arithmetic.training_flops(getattr(resnet, net)(norm=options.norm), SAMPLES)
         for batch in map(int, options.batches.split(",")):
             shape = (net, options.norm, batch, options.dtype)
             found = measure(names, "step", shape, options.repeats)

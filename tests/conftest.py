@@ -31,17 +31,17 @@ def four_devices():
 def one_device(request, monkeypatch):
     """Pre-training takes one device, unless a test asks for `four_devices` or for a number.
 
-    Programs with collectives between CPU devices are compiled anew each time (sharding.call), which
+    Programs with collectives between CPU devices are compiled anew each time (sharding.call_collective), which
     only the tests that are about them shall wait for.
     """
     if "four_devices" in request.fixturenames:
         return
     from imujax.runtime import sharding
 
-    make = sharding.make
+    make = sharding.make_mesh
     usual = {"data": 1, "run": None}
     monkeypatch.setattr(
-        sharding, "make", lambda axis, number=None: make(axis, number or usual[axis])
+        sharding, "make_mesh", lambda axis, number=None: make(axis, number or usual[axis])
     )
 
 

@@ -103,8 +103,8 @@ def test_dry_runs_print_and_run_nothing(tmp_path):
     first, second = (shlex.split(line) for line in done.stdout.splitlines())
     assert first[0] == "CUDA_VISIBLE_DEVICES=0,1" and second[0] == "CUDA_VISIBLE_DEVICES=2,3"
     args = [cli.parser().parse_args(command[4:]) for command in (first, second)]
-    given = [{name: getattr(arg, name) for name in processes.FIELDS} for arg in args]
-    places = [processes.find(one) for one in given]
+    given = [{name: getattr(arg, name) for name in processes.PLACE_FIELDS} for arg in args]
+    places = [processes.find_place(one) for one in given]
     assert [(place.processes, place.process) for place in places] == [(2, 0), (2, 1)]
     assert places[0].coordinator == places[1].coordinator
     assert not calls(tmp_path, "srun") + calls(tmp_path, "gcloud")
@@ -205,13 +205,13 @@ def test_jobset_field_by_field():
     assert host == f"{name}-{workers['name']}-0-0.{name}"
     assert int(port) in [each["containerPort"] for each in container["ports"]]
     # The variables are those that the library reads, the words those that the command line knows.
-    place = processes.find(
+    place = processes.find_place(
         {}, {"IMUJAX_COORDINATOR": coordinator, "IMUJAX_PROCESSES": count, "IMUJAX_PROCESS": "1"}
     )
     assert place == (coordinator, 2, 1, None)
     assert container["command"] == ["imujax", "pretrain"]
     args, rest = cli.parser().parse_known_args(["pretrain", *container["args"]])
-    assert not rest and cli.located(args.config)
+    assert not rest and cli.locate_configuration(args.config)
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert str(args.workdir).startswith(mounts["shared"])
     assert str(args.data).startswith(mounts["shared"])
@@ -229,7 +229,7 @@ def local(folder, *words, **environ):
 
 def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_path, monkeypatch):
     # Or it would hold for the tests that follow.
-    monkeypatch.setattr(host, "run_in_caller", lambda: None)
+    monkeypatch.setattr(host, "run_on_calling_thread", lambda: None)
     people.write(tmp_path / "raw" / "others", subjects=3, seconds=20)
     (tmp_path / "config.py").write_text(people.CONFIG)
     changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)", "order": "blocks"}
@@ -242,7 +242,7 @@ def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_
         tmp_path / "raw",
         *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
     ]
-    cli.run(["pretrain", *map(str, words), "--workdir", str(tmp_path / "one")])
+    cli.run_command(["pretrain", *map(str, words), "--workdir", str(tmp_path / "one")])
     shutil.rmtree(tmp_path / "data")  # process 0 builds it again, while the other waits
     disk = "--config.encoders.small.resident=False"
     done = local(tmp_path, "2", *words, disk, "--workdir", tmp_path / "two")

@@ -40,7 +40,7 @@ def arguments(place, work, *more):
 def done(place):
     """The study run once, its folder."""
     work = place["raw"].parent / "work"
-    cli.run(["study", *arguments(place, work)])
+    cli.run_command(["study", *arguments(place, work)])
     return work
 
 
@@ -94,22 +94,22 @@ def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
         "report/report.html",
     )
     before = {name: (done / name).read_bytes() for name in kept}
-    cli.run(["study", *arguments(place, done)])
+    cli.run_command(["study", *arguments(place, done)])
     assert {name: (done / name).read_bytes() for name in kept} == before
 
 
 @pytest.mark.parametrize("part", ["encoders/small", "tasks/force"])
 def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
-    monkeypatch.setattr(processes, "PATIENCE", 0)
+    monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 0)
     with (
         children.holding(done / part),
         pytest.raises(UserError, match=rf"another run writes to .*{part} \(process"),
     ):
-        cli.run(["study", *arguments(place, done)])
+        cli.run_command(["study", *arguments(place, done)])
 
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
-    real, groups = arms.train_group, []
+    real, groups = arms.run_group, []
 
     def stops(*args):
         groups.append(args)
@@ -117,16 +117,16 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(arms, "train_group", stops)
+    monkeypatch.setattr(arms, "run_group", stops)
     words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
     with pytest.raises(KeyboardInterrupt):
-        cli.run(words)
+        cli.run_command(words)
     folder = tmp_path / "tasks" / "force"
     kept = sorted((folder / "parts").glob("*.npz"))
     assert len(kept) == 3 and not (folder / "summary.json").exists()
     kept[0].write_bytes(b"damaged")  # a damaged part is computed again
     count = len(groups)
-    cli.run(words)
+    cli.run_command(words)
     straight = tables.load_sweep(done / "tasks" / "force")
     resumed = tables.load_sweep(folder)
     assert len(groups) > count
@@ -253,7 +253,7 @@ def test_an_encoder_that_is_not_trained_to_its_end_is_refused(place, tmp_path, c
 
     monkeypatch.setattr(checkpoint.Checkpoints, "save", killed)
     with pytest.raises(KeyboardInterrupt):
-        cli.run(["pretrain", *arguments(place, tmp_path)])
+        cli.run_command(["pretrain", *arguments(place, tmp_path)])
     monkeypatch.undo()
     said = says(capsys, ["sweep", *arguments(place, tmp_path)])
     assert "encoder small stands at step 10 of 30; finish `imujax pretrain` first" in said
@@ -262,7 +262,7 @@ def test_an_encoder_that_is_not_trained_to_its_end_is_refused(place, tmp_path, c
 def test_a_built_set_is_found_without_its_card(place, done, tmp_path, monkeypatch):
     words = [word for word in arguments(place, done) if word not in ("--raw", str(place["raw"]))]
     monkeypatch.chdir(tmp_path)
-    cli.run(["sweep", *words])
+    cli.run_command(["sweep", *words])
 
 
 def test_compiled_programs_are_kept_between_runs(place, done, tmp_path):
@@ -288,12 +288,12 @@ def test_a_workdir_of_other_settings_is_refused(place, done, capsys):
 
 def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
     with pytest.raises(SystemExit):
-        cli.run(["--help"])
+        cli.run_command(["--help"])
     top = capsys.readouterr().out
     for verb, example in cli.EXAMPLES.items():
         assert verb in top
         with pytest.raises(SystemExit):
-            cli.run([verb, "--help"])
+            cli.run_command([verb, "--help"])
         assert example in " ".join(capsys.readouterr().out.split())
     code = "import sys, imujax.cli; imujax.cli.parser(); print({'jax', 'numpy'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -307,11 +307,11 @@ def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
 @pytest.mark.parametrize("size", ["full", "tiny"])
 def test_every_configuration_is_whole(name, size):
     file = pathlib.Path(__file__).parents[1] / "configs" / f"{name}.py"
-    config = cli.configuration(f"{file}:{size}", [])
-    assert config.to_json() == cli.configuration(f"{name}:{size}", []).to_json()
+    config = cli.load_configuration(f"{file}:{size}", [])
+    assert config.to_json() == cli.load_configuration(f"{name}:{size}", []).to_json()
     for spec in config.data_sets.values():
         if spec.builder != "tabular":  # whose card lies with the raw files
-            datasets.reference(spec.builder, dict(spec.options))
+            datasets.dataset_name(spec.builder, dict(spec.options))
     for spec in config.encoders.values():
         assert set(spec.data) <= set(config.data_sets)
     for spec in config.tasks.values():

@@ -70,7 +70,7 @@ class Trial:
 
 def complete(given: dict) -> dict:
     """There are no options: rate, windows and label are those of the study."""
-    return datasets.complete({}, given)
+    return datasets.complete_options({}, given)
 
 
 def config(options: dict) -> str:
@@ -205,7 +205,7 @@ def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, f
         )
     dropped += refused
     starts, which, refused = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
-    kept = windows.labelled(
+    kept = windows.labelled_examples(
         recording, starts, [WINDOW] * len(starts), values[which], WINDOW, condition
     )
     return kept, dropped + refused, len(force) / RATE

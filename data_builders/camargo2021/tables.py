@@ -47,11 +47,11 @@ def clocked(path: Path, columns: list[str], rate: float | None) -> Clocked | str
         values = np.where(known, values, 0.0)
     else:
         try:
-            values, _ = recordings.fill(np.where(known, values, np.nan), rate, GAP, str(path))
+            values, _ = recordings.fill_gaps(np.where(known, values, np.nan), rate, GAP, str(path))
         except UserError:
             return "trials with missing samples"
     try:
-        values, rate, _ = recordings.regular(time, values, rate, GAP, str(path))
+        values, rate, _ = recordings.regular_clock(time, values, rate, GAP, str(path))
     except UserError:
         return BROKEN
     return Clocked(values, float(time[0]), rate)

@@ -27,7 +27,7 @@ def complete(given: dict) -> dict:
     task = given.pop("task", "windows")
     if task not in ("windows", "stance_time"):
         raise UserError(f"task must be windows or stance_time, not {task!r}")
-    options = datasets.complete(WINDOWS if task == "windows" else STEPS, given)
+    options = datasets.complete_options(WINDOWS if task == "windows" else STEPS, given)
     if task == "windows":
         options["stride"] = int(options["stride"] or options["window"])
         named = options["sensors"] or SENSORS
@@ -207,7 +207,7 @@ def examples(item: tuple[Path, ...], options: dict) -> tuple[list[dict], windows
         return kept, counts + dropped, seconds
     kept = []
     for piece in pieces:
-        some, dropped = windows.examples(
+        some, dropped = windows.unlabelled_examples(
             piece, options["rate"], options["window"], options["stride"], options["motion"]
         )
         kept += some
@@ -252,7 +252,7 @@ def _steps(
         for s, on, to in zip(starts, strike[inside], off[inside], strict=True):
             condition = "turn" if on < turn[1] and to > turn[0] else "straight"
             kept.append(
-                windows.example(
+                windows.make_example(
                     piece,
                     acc[s : s + before + after],
                     gyr[s : s + before + after],

@@ -9,7 +9,7 @@ import numpy as np
 
 from imujax.data import datasets, windows
 from imujax.data.frames import MOVI
-from imujax.data.recordings import Interval, Recording, fill, rotate, to_si
+from imujax.data.recordings import Interval, Recording, fill_gaps, rotate, to_si
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
 from imujax.data_builders.tabular import readers
@@ -71,7 +71,7 @@ class Subject:
 
 def complete(given: dict) -> dict:
     """All options; the stride is the window where it is not given, rounds are in their order."""
-    options = datasets.complete(OPTIONS, given)
+    options = datasets.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
     asked = [name.strip() for name in options["rounds"].split(",")]
     if strange := sorted(set(asked) - set(ROUNDS)):
@@ -160,7 +160,7 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, float]:
         pieces, gone = recordings(signals, item.number, there, where, intervals, options)
         dropped += gone
         for piece in pieces:
-            kept, gone = windows.examples(
+            kept, gone = windows.unlabelled_examples(
                 piece,
                 options["rate"],
                 options["window"],
@@ -236,7 +236,7 @@ def recordings(
             continue
         part, filled = signals[first:last], int(lost[first:last].sum())
         if filled:
-            part, _ = fill(part, rate, np.inf, where)
+            part, _ = fill_gaps(part, rate, np.inf, where)
             dropped["samples filled in short gaps"] += filled
         if (np.ptp(part, axis=0) == 0).all(axis=2).any():
             dropped["rounds, or parts of them, with a constant sensor"] += 1

@@ -36,8 +36,8 @@ def complete(given: dict) -> dict:
     if task != "windows" and task not in TASKS:
         raise UserError(f"task must be windows, {', '.join(TASKS)}, not {task!r}")
     if task != "windows":
-        return {"task": task, **datasets.complete({}, given)}
-    options = datasets.complete(WINDOWS, given)
+        return {"task": task, **datasets.complete_options({}, given)}
+    options = datasets.complete_options(WINDOWS, given)
     return {"task": task, **options, "stride": int(options["stride"] or options["window"])}
 
 
@@ -121,14 +121,16 @@ def examples(path: Path, options: dict) -> tuple[list[dict], windows.Dropped, fl
     recording, arrays = trial(path, SEVENTEEN if task == "windows" else TASKS[task][0])
     seconds = len(recording.acc) / recording.rate
     if task == "windows":
-        kept, dropped = windows.examples(
+        kept, dropped = windows.unlabelled_examples(
             recording, options["rate"], options["window"], options["stride"], options["motion"]
         )
         return kept, dropped, seconds
     if "force" not in arrays:
         raise UserError(f"{path} has no forces: {task} needs a set of walking or running")
     starts, lengths, targets, dropped = FINDERS[task](recording, arrays)
-    kept = windows.labelled(recording, starts, lengths, targets, TASKS[task][2], recording.activity)
+    kept = windows.labelled_examples(
+        recording, starts, lengths, targets, TASKS[task][2], recording.activity
+    )
     return kept, +dropped, seconds
 
 
@@ -164,7 +166,7 @@ def _knee_moments(recording: Recording, arrays: dict):
     dropped = windows.Dropped({"steps that leave the recording": int((~kept).sum())})
     steps = np.zeros((len(starts), 128))
     for row, start, length in zip(steps, starts, lengths, strict=True):
-        row[:] = windows.pad(moment[start : start + length], 128)[0]
+        row[:] = windows.pad_window(moment[start : start + length], 128)[0]
     peaks, found, refused = labels.knee_flexion_peaks(steps, lengths)
     return starts[found], np.minimum(lengths[found], 128), peaks, dropped + refused
 

@@ -21,7 +21,7 @@ OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 
 def complete(given: dict) -> dict:
     """All options; the stride is the window where it is not given."""
-    options = datasets.complete(OPTIONS, given)
+    options = datasets.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
     return options
 
@@ -95,7 +95,7 @@ def recording(path: Path) -> Recording:
 def examples(item: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Windows of one trial, what was dropped, and its seconds."""
     trial = recording(item)
-    kept, dropped = windows.examples(
+    kept, dropped = windows.unlabelled_examples(
         trial, options["rate"], options["window"], options["stride"], options["motion"]
     )
     return kept, dropped, len(trial.acc) / trial.rate

@@ -87,7 +87,7 @@ def _parsed(text: str, name: str) -> Card:
 def unlabelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
     """Windows back to back that pass the motion test."""
     w = card.window
-    return windows.examples(recording, w.rate, w.length, w.stride, w.motion)
+    return windows.unlabelled_examples(recording, w.rate, w.length, w.stride, w.motion)
 
 
 def labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
@@ -111,11 +111,13 @@ def labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Drop
         if isinstance(value, str):
             dropped[value] += 1
             continue
-        a, length = windows.pad(acc[first : first + w.length], w.length)
-        g, _ = windows.pad(gyr[first : first + w.length], w.length)
+        a, length = windows.pad_window(acc[first : first + w.length], w.length)
+        g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
         where = _interval(recording, time)
         target = np.array([value / divisor])
-        out.append(windows.example(recording, a, g, first / w.rate, where, where, target, length))
+        out.append(
+            windows.make_example(recording, a, g, first / w.rate, where, where, target, length)
+        )
     return out, +dropped
 
 

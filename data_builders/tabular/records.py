@@ -6,7 +6,15 @@ from pathlib import Path
 import numpy as np
 
 from imujax.data import windows
-from imujax.data.recordings import Channel, Interval, Recording, fill, regular, rotate, to_si
+from imujax.data.recordings import (
+    Channel,
+    Interval,
+    Recording,
+    fill_gaps,
+    regular_clock,
+    rotate,
+    to_si,
+)
 from imujax.data_builders.tabular import events, hdf5, kinds, readers
 from imujax.data_builders.tabular.card import (
     TIME_UNITS,
@@ -67,7 +75,7 @@ def _recording(
     stamps = table[fill_in(card.time.column, groups)] if card.time.column else None
     stack = np.stack([table[name] for name in wanted], axis=1)
     values, rate, start, gaps = _on_clock(stack, stamps, card.time, 0.0, source)
-    imu, holes = fill(values[:, : len(six)], rate, card.time.max_gap, source)
+    imu, holes = fill_gaps(values[:, : len(six)], rate, card.time.max_gap, source)
     acc, gyr = _sensors(card, imu)
     channels = {}
     for name, part in (("events", card.events), ("target", card.target)):
@@ -105,7 +113,7 @@ def _on_clock(
             raise UserError(f"{source}: the table has no rows")
         return values, time.rate, start, 0
     stamps = stamps * TIME_UNITS[time.unit]
-    values, rate, gaps = regular(stamps, values, time.rate, time.max_gap, source)
+    values, rate, gaps = regular_clock(stamps, values, time.rate, time.max_gap, source)
     return values, rate, float(stamps[0]), gaps
 
 
@@ -125,7 +133,7 @@ def _channel(
 ) -> Channel:
     values = values * signal.scale
     if signal.lowpass:
-        values, _ = fill(values, rate, max_gap, f"{source}: {signal.column}")
+        values, _ = fill_gaps(values, rate, max_gap, f"{source}: {signal.column}")
         values = windows.lowpass(values, rate, signal.lowpass)
     return Channel(values, rate, "", start)
 

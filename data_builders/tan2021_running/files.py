@@ -60,7 +60,7 @@ class Trial:
 
 def complete(given: dict) -> dict:
     """labels: "file" or "force"; axes: where x, y, z of a unit point in standing."""
-    options = datasets.complete(OPTIONS, given)
+    options = datasets.complete_options(OPTIONS, given)
     if options["labels"] not in NEEDS:
         raise UserError(f"labels must be file or force, not {options['labels']!r}")
     options["axes"] = ",".join(word.strip().lower() for word in options["axes"].split(","))
@@ -163,7 +163,9 @@ def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, f
     dropped[f"windows with a gap of more than {1000 * tables.GAP:g} ms"] += int(torn.sum())
     good = ~early & ~torn
     starts, targets = starts[good], found.values[kept][good]
-    out = windows.labelled(recording, starts, [WINDOW] * len(starts), targets, WINDOW, item.name)
+    out = windows.labelled_examples(
+        recording, starts, [WINDOW] * len(starts), targets, WINDOW, item.name
+    )
     return out, +dropped, seconds
 
 

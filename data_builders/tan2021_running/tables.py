@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data.recordings import fill
+from imujax.data.recordings import fill_gaps
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
@@ -52,4 +52,4 @@ def mended(values: np.ndarray, rate: float, source: Path) -> tuple[np.ndarray, n
                 gap[first:last] = True
     if gap.all():
         return np.zeros_like(values), gap
-    return fill(values, rate, np.inf, str(source))[0], gap
+    return fill_gaps(values, rate, np.inf, str(source))[0], gap

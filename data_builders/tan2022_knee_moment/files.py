@@ -51,7 +51,7 @@ class Subject:
 
 def complete(given: dict) -> dict:
     """There are no options: the steps lie in the file as the study cuts them."""
-    return datasets.complete({}, given)
+    return datasets.complete_options({}, given)
 
 
 def config(options: dict) -> str:
@@ -149,7 +149,7 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
                 f"{recording.source}: the shank turns at {shank:.2g} rad/s at most: looks like "
                 "rad/s, the file must hold deg/s"
             )
-        out += windows.labelled(recording, [0], [length], [target[row]], WINDOW)
+        out += windows.labelled_examples(recording, [0], [length], [target[row]], WINDOW)
     return out, +dropped, float(lengths.sum() / RATE)
 
 

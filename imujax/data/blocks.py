@@ -25,17 +25,17 @@ from array_record.python import array_record_module
 from imujax.data import datasets, sensor_windows, windows
 from imujax.runtime import log
 
-SIZE = 256  # sensor-windows in a block: 0.8 MB at 128 samples
-GROUP = 256  # blocks in a shuffle window
+BLOCK_SIZE = 256  # sensor-windows in a block: 0.8 MB at 128 samples
+SHUFFLE_BLOCKS = 256  # blocks in a shuffle window
 THREADS, AHEAD = 2, 4  # that prepare batches; batches prepared ahead
 FILE, TABLE = "blocks.array_record", "table.npz"
-# The fields of sensor_windows.Samples as they follow each other in a record.
+# The fields of sensor_windows.SensorWindows as they follow each other in a record.
 COLUMNS = {"acc": "<f4", "gyr": "<f4", "start": "<f4"}
 COLUMNS |= dict.fromkeys(("length", "window", "recording", "subject", "sensor"), "<i4")
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
+class BlockTable:
     """What is known of N blocks.
 
     count [N] sensor-windows in each, subject [N] whose they are, shortest [N] the least valid
@@ -54,7 +54,7 @@ class Table:
     dropped: np.ndarray
 
     def scales(self, kept: np.ndarray) -> dict:
-        """sensor_windows.scales of the blocks `kept` [N] bool."""
+        """sensor_windows.input_scales of the blocks `kept` [N] bool."""
         share = self.values[kept, None] / self.values[kept].sum()
         mean = (share * self.mean[kept]).sum(0)
         apart = share * (self.mean[kept] - mean) ** 2
@@ -65,30 +65,30 @@ class Table:
         }
 
 
-def starts(subject: np.ndarray) -> np.ndarray:
+def block_starts(subject: np.ndarray) -> np.ndarray:
     """Where blocks begin among samples of these subjects [M]: at a new subject, or after SIZE."""
     edges = [0, *(np.flatnonzero(np.diff(subject)) + 1), len(subject)]
-    runs = [np.arange(a, b, SIZE) for a, b in itertools.pairwise(edges)]
+    runs = [np.arange(a, b, BLOCK_SIZE) for a, b in itertools.pairwise(edges)]
     return np.concatenate(runs)
 
 
-def pack(paths, config) -> pathlib.Path:
+def pack_blocks(paths, config) -> pathlib.Path:
     """The folder of the blocks of these data sets, packed where it is not there yet.
 
-    config: as of sensor_windows.pieces.  The folder lies in that of the first data set and is named after
+    config: as of sensor_windows.iter_sensor_windows.  The folder lies in that of the first data set and is named after
     what the data sets say of themselves and the settings; it appears when it is whole.  Processes
     that share a disk wait for the one that packs.  Raises UserError where a set does not fit, or
     the disk is full.
     """
-    sets = [datasets.info(path) for path in paths]
+    sets = [datasets.read_metadata(path) for path in paths]
     for path, about in zip(paths, sets, strict=True):
-        sensor_windows.fits(about, path, config.rate, config.window)
-    told = [sets, list(config.sensors), config.motion, SIZE]
+        sensor_windows.require_rate_and_window(about, path, config.rate, config.window)
+    told = [sets, list(config.sensors), config.motion, BLOCK_SIZE]
     name = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
     folder = pathlib.Path(paths[0]) / "blocks" / name
-    with datasets.room(folder.parent):
+    with datasets.explain_full_disk(folder.parent):
         folder.parent.mkdir(exist_ok=True)
-        with datasets.alone(folder.parent, wait=True):
+        with datasets.lock_folder(folder.parent, wait=True):
             if not folder.exists():
                 for left in folder.parent.glob("incomplete.*"):
                     shutil.rmtree(left)
@@ -96,7 +96,9 @@ def pack(paths, config) -> pathlib.Path:
                 try:
                     part.mkdir()
                     total = sum(a["kept"] * len(config.sensors or a["sensors"]) for a in sets)
-                    write(part, _told(sensor_windows.pieces(paths, config), total))
+                    write_blocks(
+                        part, _told(sensor_windows.iter_sensor_windows(paths, config), total)
+                    )
                     os.rename(part, folder)
                 finally:
                     shutil.rmtree(part, ignore_errors=True)
@@ -112,7 +114,7 @@ def _told(pieces, total: int):
     progress.close()
 
 
-def write(folder: pathlib.Path, pieces: Iterable[tuple[sensor_windows.Samples, int]]):
+def write_blocks(folder: pathlib.Path, pieces: Iterable[tuple[sensor_windows.SensorWindows, int]]):
     """Write the samples of the pieces, (samples, how many were dropped), into an empty folder."""
     known, span, dropped = [], 0, 0
 
@@ -132,18 +134,18 @@ def write(folder: pathlib.Path, pieces: Iterable[tuple[sensor_windows.Samples, i
     np.savez(folder / TABLE, **columns, span=span, dropped=dropped)
 
 
-def _cut(pieces: Iterable[sensor_windows.Samples]) -> Iterator[sensor_windows.Samples]:
+def _cut(pieces: Iterable[sensor_windows.SensorWindows]) -> Iterator[sensor_windows.SensorWindows]:
     rest = None
     for piece in pieces:
-        rest = piece if rest is None else sensor_windows.joined([rest, piece])
-        begin = starts(rest.subject)
+        rest = piece if rest is None else sensor_windows.concatenate([rest, piece])
+        begin = block_starts(rest.subject)
         yield from (rest.take(slice(a, b)) for a, b in itertools.pairwise(begin))
         rest = rest.take(slice(begin[-1] if len(begin) else 0, None))  # it may go on
     if rest is not None and len(rest):
         yield rest
 
 
-def _known(block: sensor_windows.Samples) -> dict:
+def _known(block: sensor_windows.SensorWindows) -> dict:
     """One row of the table."""
     valid = windows.length_mask(block.length, block.acc.shape[1])
     pair = [values[valid].astype(np.float64) for values in (block.acc, block.gyr)]
@@ -158,21 +160,24 @@ def _known(block: sensor_windows.Samples) -> dict:
     }
 
 
-def table(folder: pathlib.Path) -> Table:
+def read_table(folder: pathlib.Path) -> BlockTable:
     """What is known of the blocks of a folder; UserError where it cannot be read."""
-    with datasets.readable(folder, "run"), np.load(folder / TABLE, allow_pickle=False) as kept:
-        return Table(**{name: kept[name] for name in kept.files})
+    with (
+        datasets.explain_damage(folder, "run"),
+        np.load(folder / TABLE, allow_pickle=False) as kept,
+    ):
+        return BlockTable(**{name: kept[name] for name in kept.files})
 
 
-class Order:
-    """Which samples make up batch k: like sensor_windows.Order a function of seed and step, but of blocks.
+class BlockOrder:
+    """Which samples make up batch k: like sensor_windows.WindowOrder a function of seed and step, but of blocks.
 
     count [N]: samples in each block.  An epoch permutes the blocks and takes `group` of them, or a
     few less, as a shuffle window, within which the samples are permuted.  The numbers of a batch
     ascend, so that whoever needs a part of it needs only a part of the blocks.
     """
 
-    def __init__(self, count: np.ndarray, batch: int, seed: int, group: int = GROUP):
+    def __init__(self, count: np.ndarray, batch: int, seed: int, group: int = SHUFFLE_BLOCKS):
         self.count, self.batch, self.seed = np.asarray(count, np.int64), batch, seed
         self.first = np.cumsum(self.count) - self.count
         self.windows = -(-len(self.count) // group)
@@ -205,13 +210,13 @@ class Order:
         return np.sort(np.concatenate(found))
 
 
-class Reader:
+class BlockReader:
     """Samples of the blocks `kept` [N] bool of a folder, numbered through; from several threads.
 
     The `cache` blocks that were used last stay in memory.
     """
 
-    def __init__(self, folder: pathlib.Path, known: Table, kept: np.ndarray, cache: int):
+    def __init__(self, folder: pathlib.Path, known: BlockTable, kept: np.ndarray, cache: int):
         self.folder, self.span, self.cache = folder, int(known.span), cache
         self.record, self.count = np.flatnonzero(kept), known.count[kept]
         self.first = np.cumsum(self.count) - self.count
@@ -223,7 +228,7 @@ class Reader:
             )
 
     def take(self, rows: np.ndarray) -> dict[str, np.ndarray]:
-        """Samples `rows` [B], which must ascend -> the fields of sensor_windows.Samples [B, ...]."""
+        """Samples `rows` [B], which must ascend -> the fields of sensor_windows.SensorWindows [B, ...]."""
         which = np.searchsorted(self.first, rows, side="right") - 1
         numbers, begin = np.unique(which, return_index=True)
         shapes = self._shapes(len(rows))
@@ -266,22 +271,22 @@ class Reader:
         return out
 
     def _readable(self):
-        return datasets.readable(self.folder, "run")
+        return datasets.explain_damage(self.folder, "run")
 
 
-class Batches:
+class BatchReader:
     """Batch after batch of a reader, prepared ahead by threads; the step is all there is to store.
 
     order: an Order over the reader's samples; mine: which rows of a batch this process needs,
     ascending; steps: where the training ends.
     """
 
-    def __init__(self, reader: Reader, order: Order, mine: np.ndarray, steps: int):
+    def __init__(self, reader: BlockReader, order: BlockOrder, mine: np.ndarray, steps: int):
         self.reader, self.order, self.mine, self.steps = reader, order, mine, steps
         self.next, self.ahead = None, None
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
-        """This process's rows of batch `step` -> the fields of sensor_windows.Samples."""
+        """This process's rows of batch `step` -> the fields of sensor_windows.SensorWindows."""
         if step != self.next:
             steps = grain.MapDataset.range(step, self.steps).map(self._rows)
             self.ahead = iter(steps.to_iter_dataset(grain.ReadOptions(THREADS, AHEAD)))

@@ -26,9 +26,11 @@ from imujax.errors import UserError
 from imujax.runtime import host
 
 SPLIT = "train"
-SIMULATED = "SIMULATED.txt"  # in a folder of raw files: they are made, see imujax/simulate/layouts
-STRINGS = ("subject", "recording", "activity", "condition")
-PIECE = 512  # examples that are read at once
+SIMULATED_MARK = (
+    "SIMULATED.txt"  # in a folder of raw files: they are made, see imujax/simulate/layouts
+)
+STRING_FEATURES = ("subject", "recording", "activity", "condition")
+READ_CHUNK = 512  # examples that are read at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,10 +51,10 @@ class Dataset:
     condition: np.ndarray
     start: np.ndarray
     target: np.ndarray | None
-    info: dict
+    read_metadata: dict
 
 
-def complete(defaults: dict, given: dict) -> dict:
+def complete_options(defaults: dict, given: dict) -> dict:
     """The builder's options with their defaults; UserError for an option that it does not have.
 
     A default of None takes any value; otherwise a value is converted to the default's type.
@@ -74,7 +76,7 @@ def complete(defaults: dict, given: dict) -> dict:
     return {**defaults, **given}
 
 
-def builders() -> list[str]:
+def builder_names() -> list[str]:
     """Names of the builders that are installed."""
     package = importlib.import_module("imujax.data_builders")
     return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
@@ -97,8 +99,8 @@ def build(
     `if __name__ == "__main__":`. With `beam`, a list of a runner (DirectRunner if it is left out)
     and its pipeline options, Apache Beam does it instead (data_builders/beam.py).
     """
-    if name not in builders():
-        raise UserError(f"no builder {name!r}: there are {', '.join(builders())}")
+    if name not in builder_names():
+        raise UserError(f"no builder {name!r}: there are {', '.join(builder_names())}")
     raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
     if not raw.is_dir():
         raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
@@ -111,9 +113,9 @@ def build(
         return path
     made = [p for p in path.parents if not p.exists()]
     try:
-        with room(data):
+        with explain_full_disk(data):
             path.parent.mkdir(parents=True, exist_ok=True)
-            with alone(path.parent):
+            with lock_folder(path.parent):
                 for left in path.parent.glob("*incomplete*"):
                     shutil.rmtree(left)
                 # TFDS makes a folder where downloads would go.
@@ -127,7 +129,7 @@ def build(
 
 
 @contextlib.contextmanager
-def room(data: Path):
+def explain_full_disk(data: Path):
     """Say in one sentence that the disk of the folder `data` is full, or which file fails."""
     try:
         yield
@@ -140,7 +142,7 @@ def room(data: Path):
 
 
 @contextlib.contextmanager
-def alone(folder: Path, wait: bool = False):
+def lock_folder(folder: Path, wait: bool = False):
     """Hold a lock on the folder, so that two who write into it do not sweep each other.
 
     wait: until the other is done; otherwise that there is another is a UserError.  Where the file
@@ -180,7 +182,7 @@ def _unchanged(path: Path, sources: dict[str, Path]) -> None:
 
     Like make: only a file newer than the data set is read again.
     """
-    built = info(path)["sources"]
+    built = read_metadata(path)["sources"]
     finished = (path / "dataset_info.json").stat().st_mtime
     if set(built) != set(sources):
         some = sorted(set(built) ^ set(sources))
@@ -195,7 +197,7 @@ def _unchanged(path: Path, sources: dict[str, Path]) -> None:
             )
 
 
-def info(path: str | Path) -> dict:
+def read_metadata(path: str | Path) -> dict:
     """The metadata of a data set: rate, window, sensors, units, targets, dropped, sources, ..."""
     file = Path(path) / "metadata.json"
     if not file.is_file():
@@ -227,7 +229,7 @@ def find(data: str | Path, ref: str | Path) -> Path:
     return max(matches, key=lambda p: [int(x) for x in p.name.split(".")])
 
 
-def arrays(
+def read_arrays(
     path: str | Path, sensors: tuple[str, ...] | None = None, limit: int | None = None
 ) -> Dataset:
     """A data set, or its first `limit` examples, in memory; the order is that of the files.
@@ -236,18 +238,18 @@ def arrays(
     are. The path is enough: no builder is imported.
     """
     about, picked = _picked(path, sensors)
-    with readable(path):
+    with explain_damage(path):
         source = _source(path)
         n = len(source) if limit is None else min(limit, len(source))
         return _read(source, about, picked, range(n))
 
 
-def pieces(
-    path: str | Path, sensors: tuple[str, ...] | None = None, size: int = PIECE
+def iter_arrays(
+    path: str | Path, sensors: tuple[str, ...] | None = None, size: int = READ_CHUNK
 ) -> Iterator[Dataset]:
     """The same as `arrays`, `size` examples after the others: for what does not fit in memory."""
     about, picked = _picked(path, sensors)
-    with readable(path):
+    with explain_damage(path):
         source = _source(path)
         for first in range(0, len(source), size):
             rows = range(first, min(first + size, len(source)))
@@ -256,7 +258,7 @@ def pieces(
 
 def _picked(path, sensors: tuple[str, ...] | None) -> tuple[dict, list[int]]:
     """The metadata with `sensors` for those that are there, and their places on axis 2."""
-    about = info(path)
+    about = read_metadata(path)
     wanted = list(about["sensors"] if sensors is None else sensors)
     absent = [s for s in wanted if s not in about["sensors"]]
     if absent or not wanted:
@@ -267,7 +269,7 @@ def _picked(path, sensors: tuple[str, ...] | None) -> tuple[dict, list[int]]:
 
 
 @contextlib.contextmanager
-def readable(path, again: str = "build"):
+def explain_damage(path, again: str = "build"):
     """Say in one sentence that what lies at `path` is damaged, and what to do again."""
     try:
         yield
@@ -291,13 +293,13 @@ def _read(source, about: dict, picked: list[int], rows: range) -> Dataset:
     shape = (len(rows), about["window"], len(picked), 3)
     out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
     rest = []
-    for first in range(0, len(rows), PIECE):
-        some = list(rows[first : first + PIECE])
+    for first in range(0, len(rows), READ_CHUNK):
+        some = list(rows[first : first + READ_CHUNK])
         for i, example in enumerate(source.__getitems__(some), first):
             out["acc"][i] = example.pop("acc")[:, picked]
             out["gyr"][i] = example.pop("gyr")[:, picked]
             rest.append(example)
-    strings = {k: np.array([e[k].decode() for e in rest], dtype=str) for k in STRINGS}
+    strings = {k: np.array([e[k].decode() for e in rest], dtype=str) for k in STRING_FEATURES}
     return Dataset(
         **out,
         **strings,
@@ -308,10 +310,10 @@ def _read(source, about: dict, picked: list[int], rows: range) -> Dataset:
     )
 
 
-def reference(name: str, options: dict) -> str:
+def dataset_name(name: str, options: dict) -> str:
     """The <name>/<config> under which `build` keeps the data set of these options."""
-    if name not in builders():
-        raise UserError(f"no builder {name!r}: there are {', '.join(builders())}")
+    if name not in builder_names():
+        raise UserError(f"no builder {name!r}: there are {', '.join(builder_names())}")
     module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
     files = module.Builder.module
     return f"{name}/{files.config(files.complete(options))}"
@@ -323,5 +325,5 @@ def fingerprint(path: str | Path) -> dict:
     files: the first 12 digits of each raw file's checksum, sorted.
     """
     path = Path(path)
-    files = sorted(digest[:12] for digest in info(path)["sources"].values())
+    files = sorted(digest[:12] for digest in read_metadata(path)["sources"].values())
     return {"name": "/".join(path.parts[-3:-1]), "version": path.name, "files": files}

@@ -236,7 +236,7 @@ def knee_steps(
     """Steps for stances [E] in n samples at 100 Hz -> (starts, lengths, kept [E] inside n).
 
     Tan et al., IEEE TII 19(2), 2022: a step begins 20 samples before heel strike and ends 20 after
-    toe-off. Its first 128 samples, zeros after its end (`windows.pad`), are the study's window.
+    toe-off. Its first 128 samples, zeros after its end (`windows.pad_window`), are the study's window.
     """
     starts = np.asarray(strikes, int) - AROUND
     ends = np.asarray(offs, int) + AROUND

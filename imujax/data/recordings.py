@@ -83,10 +83,10 @@ class Recording:
     rest_error: float = 0.1
 
     def __post_init__(self):
-        check(self)
+        check_recording(self)
 
 
-def check(recording: Recording) -> Recording:
+def check_recording(recording: Recording) -> Recording:
     """Return the recording, or raise UserError naming its file, the sensor and the mend.
 
     Shapes, rate and names; finite values; no constant sensor; median accelerometer norm within 5
@@ -186,7 +186,7 @@ def rotate(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.asarray(x) @ matrix.T
 
 
-def regular(
+def regular_clock(
     time: np.ndarray, values: np.ndarray, rate: float | None, max_gap_s: float, source: str
 ) -> tuple[np.ndarray, float, int]:
     """Put stamped samples on a regular clock by linear interpolation.
@@ -235,7 +235,9 @@ def regular(
     return out, rate, int((nearest > 0.51 / rate).sum())
 
 
-def fill(values: np.ndarray, rate: float, max_gap_s: float, source: str) -> tuple[np.ndarray, int]:
+def fill_gaps(
+    values: np.ndarray, rate: float, max_gap_s: float, source: str
+) -> tuple[np.ndarray, int]:
     """Fill runs of NaN by linear interpolation, each column by itself; values [T, ...].
 
     Returns (filled, number of samples filled). At the ends the nearest value is held. Raises

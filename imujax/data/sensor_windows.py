@@ -16,7 +16,7 @@ from imujax.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
-class Samples:
+class SensorWindows:
     """Sensor-windows: every sensor of every window is its own sample.
 
     acc [M, L, 3] m/s^2, gyr [M, L, 3] rad/s, length [M] valid samples; window, recording, subject
@@ -35,38 +35,40 @@ class Samples:
     def __len__(self):
         return len(self.length)
 
-    def take(self, rows) -> "Samples":
-        return Samples(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
+    def take(self, rows) -> "SensorWindows":
+        return SensorWindows(*(getattr(self, f.name)[rows] for f in dataclasses.fields(self)))
 
 
-def load(paths, config) -> tuple[Samples, dict]:
+def load_sensor_windows(paths, config) -> tuple[SensorWindows, dict]:
     """All samples of one or more data sets -> (samples, counts); see `pieces`."""
-    found, dropped = zip(*pieces(paths, config), strict=True)
-    samples = joined(found)
+    found, dropped = zip(*iter_sensor_windows(paths, config), strict=True)
+    samples = concatenate(found)
     return samples, {"samples": len(samples), "dropped without motion": sum(dropped)}
 
 
-def joined(parts) -> Samples:
+def concatenate(parts) -> SensorWindows:
     """Samples one after the other."""
-    names = [field.name for field in dataclasses.fields(Samples)]
-    return Samples(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
+    names = [field.name for field in dataclasses.fields(SensorWindows)]
+    return SensorWindows(
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    )
 
 
-def pieces(paths, config) -> Iterator[tuple[Samples, int]]:
+def iter_sensor_windows(paths, config) -> Iterator[tuple[SensorWindows, int]]:
     """Fold the sensors of data sets into samples, piece by piece -> (samples, how many dropped).
 
     config: rate [Hz] and window [samples] that the sets must offer, sensors (empty for all) and
     motion [m/s^2], the least mean SD of a sensor's acceleration for its sample to be kept.  L is
     that of the shortest windows.  Raises UserError where a set does not fit.
     """
-    sets = [datasets.info(path) for path in paths]
+    sets = [datasets.read_metadata(path) for path in paths]
     for path, about in zip(paths, sets, strict=True):
-        fits(about, path, config.rate, config.window)
+        require_rate_and_window(about, path, config.rate, config.window)
     span = min(about["window"] for about in sets)
     offset = dict.fromkeys(("window", "recording", "subject", "sensor"), 0)
     for path in paths:
         recordings: dict[str, int] = {}
-        for data in datasets.pieces(path, sensors=tuple(config.sensors) or None):
+        for data in datasets.iter_arrays(path, sensors=tuple(config.sensors) or None):
             part = _fold(data, offset, recordings, span)
             offset["window"] += len(data.acc)
             moving = motion(data).reshape(-1) >= config.motion
@@ -85,7 +87,7 @@ def motion(data) -> np.ndarray:
     return found
 
 
-def fits(about: dict, path, rate: float, window: int):
+def require_rate_and_window(about: dict, path, rate: float, window: int):
     """Raise UserError unless the data set, of which its info tells, has this rate [Hz] and windows
     at least this long."""
     if abs(about["rate"] - rate) > 1e-6 * rate:
@@ -100,7 +102,7 @@ def fits(about: dict, path, rate: float, window: int):
         )
 
 
-def _fold(data, offset: dict, recordings: dict, span: int) -> Samples:
+def _fold(data, offset: dict, recordings: dict, span: int) -> SensorWindows:
     """[N, L, S, 3] -> [N * S, span, 3], the sensors of a window next to each other.
 
     Subjects are numbered in the order of their names, recordings (numbered so far in `recordings`)
@@ -116,7 +118,7 @@ def _fold(data, offset: dict, recordings: dict, span: int) -> Samples:
     }
     ids = {name: values.astype(np.int32) for name, values in ids.items()}
     ids |= {"start": data.start, "length": np.minimum(data.length, span)}
-    return Samples(
+    return SensorWindows(
         acc=np.moveaxis(data.acc[:, :span], 2, 1).reshape(count * sensors, -1, 3),
         gyr=np.moveaxis(data.gyr[:, :span], 2, 1).reshape(count * sensors, -1, 3),
         sensor=np.tile(np.arange(sensors, dtype=np.int32), count) + np.int32(offset["sensor"]),
@@ -124,7 +126,7 @@ def _fold(data, offset: dict, recordings: dict, span: int) -> Samples:
     )
 
 
-def monitored(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
+def monitor_mask(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Mask of what belongs to the subjects held out to watch the training (rounded up).
 
     subject [M]: whose each sample, or block of samples, is.
@@ -140,7 +142,7 @@ def monitored(subject: np.ndarray, share: float, seed: int) -> np.ndarray:
     return np.isin(subject, held)
 
 
-def scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
+def input_scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
     """One mean and one SD for each modality over all sensors, axes and windows, in SI units.
 
     acc, gyr [N, L, ..., 3], length [N]: how many samples of each window count.
@@ -164,7 +166,7 @@ def standardise(acc, gyr, scale):
     )
 
 
-class Order:
+class WindowOrder:
     """Which samples make up batch k: epoch after epoch of permutations, a function of the step.
 
     `grouped` keeps the sensors of a window together, as the study did, so that a batch holds whole
@@ -195,10 +197,10 @@ class Order:
 
 
 # The settings with which batch_of only cuts.
-STILL = {"rotation": 0.0, "gain": 0.0, "noise": (0.0, 0.0)}
+NO_AUGMENTATION = {"rotation": 0.0, "gain": 0.0, "noise": (0.0, 0.0)}
 
 
-def batch_of(data: dict, rows, key, config, scale) -> dict:
+def cut_batch(data: dict, rows, key, config, scale) -> dict:
     """Cut one batch on the device, augment and standardise it.
 
     data: acc, gyr [M, L, 3], length [M] and more entries [M], which go along; rows [B]: which of
@@ -219,7 +221,9 @@ def batch_of(data: dict, rows, key, config, scale) -> dict:
     room = jnp.maximum(batch["length"] - config.window, 0)
     begin = jax.random.randint(place, room.shape, 0, room + 1)
     at = begin[:, None] + jnp.arange(config.window)  # [B, T]
-    pair = turned(turn, *(_cut(data[name], rows, at) for name in ("acc", "gyr")), config.rotation)
+    pair = rotate_randomly(
+        turn, *(_cut(data[name], rows, at) for name in ("acc", "gyr")), config.rotation
+    )
     if config.gain:
         change = config.gain * jax.random.uniform(scaled, (2, len(at), 1, 1), minval=-1.0)
         pair = [x * (1 + by) for x, by in zip(pair, change, strict=True)]
@@ -241,15 +245,15 @@ def _cut(x, rows, at):
     return x if x.shape[1] == at.shape[1] else jnp.take_along_axis(x, at[:, :, None], axis=1)
 
 
-def turned(key, acc, gyr, degrees: float):
+def rotate_randomly(key, acc, gyr, degrees: float):
     """acc, gyr [B, T, 3], both of a sample turned alike about a random axis, at most `degrees`."""
     if not degrees:
         return acc, gyr
-    matrices = rotations(key, acc.shape[0], degrees)  # [B, 3, 3]
+    matrices = random_rotations(key, acc.shape[0], degrees)  # [B, 3, 3]
     return tuple(jnp.einsum("bij,btj->bti", matrices, x, precision="highest") for x in (acc, gyr))
 
 
-def rotations(key, count: int, degrees: float):
+def random_rotations(key, count: int, degrees: float):
     """Rotation matrices [count, 3, 3]: uniform axes, angles uniform in [0, degrees] (Rodrigues)."""
     about, by = jax.random.split(key)
     axis = jax.random.normal(about, (count, 3))

@@ -73,12 +73,12 @@ def event_starts(
     return starts[kept], kept
 
 
-def cut(x: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
+def cut_windows(x: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
     """x [T, ...], starts [N] -> [N, length, ...], a copy."""
     return x[np.asarray(starts, int)[:, None] + np.arange(length)]
 
 
-def pad(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
+def pad_window(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
     """x [T, ...] cut or filled with zeros to [length, ...], and its true length, min(T, length)."""
     valid = min(len(x), length)
     out = np.zeros((length, *x.shape[1:]), x.dtype)
@@ -96,7 +96,7 @@ def motion(acc: np.ndarray) -> np.ndarray:
     return acc.std(axis=1).mean(axis=-1)
 
 
-def examples(
+def unlabelled_examples(
     recording: Recording,
     rate: float,
     window: int,
@@ -121,13 +121,13 @@ def examples(
         if not len(starts):
             dropped["stretches shorter than a window"] += 1
             continue
-        moves = motion(cut(acc, starts, window))  # [N, S]
+        moves = motion(cut_windows(acc, starts, window))  # [N, S]
         most = moves.mean(axis=1) if together else moves.max(axis=1)
         kept = most >= least_motion
         why = "windows that move too little" if together else "windows in which no sensor moves"
         dropped[why] += int((~kept).sum())
         out += [
-            example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
+            make_example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
             for s in starts[kept]
         ]
     return out, +dropped
@@ -146,7 +146,7 @@ def _stretches(recording: Recording, rate: float, n: int) -> list[tuple[str, int
     ]
 
 
-def example(
+def make_example(
     recording: Recording,
     acc: np.ndarray,
     gyr: np.ndarray,
@@ -176,7 +176,7 @@ def example(
     return out
 
 
-def labelled(
+def labelled_examples(
     recording: Recording, starts, lengths, targets, window: int, condition: str = ""
 ) -> list[dict]:
     """Examples of a recording with one target each, at its own rate.
@@ -185,10 +185,12 @@ def labelled(
     """
     out = []
     for start, length, target in zip(starts, lengths, targets, strict=True):
-        acc, valid = pad(recording.acc[start : start + length], window)
-        gyr, _ = pad(recording.gyr[start : start + length], window)
+        acc, valid = pad_window(recording.acc[start : start + length], window)
+        gyr, _ = pad_window(recording.gyr[start : start + length], window)
         offset = start / recording.rate
         out.append(
-            example(recording, acc, gyr, offset, recording.activity, condition, [target], valid)
+            make_example(
+                recording, acc, gyr, offset, recording.activity, condition, [target], valid
+            )
         )
     return out

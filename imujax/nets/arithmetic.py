@@ -25,7 +25,7 @@ PEAKS = {
 }
 
 
-def products(function, *arguments) -> int:
+def product_flops(function, *arguments) -> int:
     """Floating-point operations of the matrix products and convolutions of a function."""
 
     def count(jaxpr) -> int:
@@ -44,7 +44,7 @@ def products(function, *arguments) -> int:
     return count(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def training(net, samples: int) -> int:
+def training_flops(net, samples: int) -> int:
     """FLOP of a training step for one pair of windows through both towers and heads.
 
     Thrice those of the forward pass: the backward pass multiplies by weights and by activations.
@@ -52,10 +52,10 @@ def training(net, samples: int) -> int:
     tower = towers.DualTower(net)
     window = jnp.zeros((1, samples, 3))
     made = jax.eval_shape(lambda: tower.init(jax.random.key(0), window, window))
-    return 3 * products(lambda made: tower.apply(made, window, window), made)
+    return 3 * product_flops(lambda made: tower.apply(made, window, window), made)
 
 
-def achieved(rate: float, mesh) -> dict:
+def achieved_rate(rate: float, mesh) -> dict:
     """{"tflop_per_s"} of a rate in FLOP/s and, where the peak is known, {"utilisation"}."""
     kind = mesh.devices.flat[0].device_kind
     known = max((name for name in PEAKS if kind.startswith(name)), key=len, default=None)

@@ -14,7 +14,7 @@ from flax.core import FrozenDict
 from imujax.nets import layers, resnet
 
 
-class Head(nn.Module):
+class ProjectionHead(nn.Module):
     """Projection head, used in pre-training only: linear, norm, ReLU, ..., linear; unit length.
 
     h [B, D] to z [B, P] in float32, ||z|| = 1.
@@ -68,8 +68,8 @@ class DualTower(_Encoders):
 
     def setup(self):
         self._make_encoders()
-        self.acc_head = Head(self.net["projection"], self.net["norm"])
-        self.gyr_head = Head(self.net["projection"], self.net["norm"])
+        self.acc_head = ProjectionHead(self.net["projection"], self.net["norm"])
+        self.gyr_head = ProjectionHead(self.net["projection"], self.net["norm"])
 
     def __call__(self, acc, gyr, length=None, train: bool = False):
         h_acc, h_gyr = self._encode(acc, gyr, length, train)

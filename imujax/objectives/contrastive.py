@@ -13,43 +13,43 @@ from jax import lax
 from imujax.objectives import log_sums
 
 
-def symmetric(z_acc, z_gyr, ids, temperature, related=log_sums.RELATED, where=None):
+def symmetric_loss(z_acc, z_gyr, ids, temperature, related=log_sums.DEFAULT_RELATIONS, where=None):
     """InfoNCE in both directions, the positive in the denominator -> scalar.
 
     The mean of the two cross-entropies of retrieving j = i, once along rows (acc to gyr) and once
     along columns (gyr to acc); the form of Alayrac et al. 2020 (arXiv 2006.16228, eq. 1) for two
-    modalities.  related: which pairs are no negatives, or count less (relations.items); by default
+    modalities.  related: which pairs are no negatives, or count less (relations.resolve); by default
     other sensors of the same window are none.  where: the mesh over which the batch is shared out,
     None for one device.
     """
-    how = log_sums.How(positive=True, columns=True, related=related)
-    rows, columns = log_sums.logsums(z_acc, z_gyr, ids, temperature, how, where)
-    positive = positives(z_acc, z_gyr, temperature)
+    how = log_sums.SumSpec(positive=True, columns=True, related=related)
+    rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, how, where)
+    positive = positive_similarities(z_acc, z_gyr, temperature)
     return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
 
-def one_sided(z_acc, z_gyr, ids, temperature, related=log_sums.RELATED, where=None):
+def one_sided_loss(z_acc, z_gyr, ids, temperature, related=log_sums.DEFAULT_RELATIONS, where=None):
     """The study's own form (STUDY: acc to gyr only, positive not in the denominator) -> scalar.
 
     L = mean_i log sum_{j: w(j) != w(i)} exp(s_ij) - mean_i s_ii.  With n negatives for every
     anchor and embeddings that know nothing, L = ln n.
     """
-    how = log_sums.How(positive=False, columns=False, related=related)
-    rows, _ = log_sums.logsums(z_acc, z_gyr, ids, temperature, how, where)
-    return (rows - positives(z_acc, z_gyr, temperature)).mean()
+    how = log_sums.SumSpec(positive=False, columns=False, related=related)
+    rows, _ = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, how, where)
+    return (rows - positive_similarities(z_acc, z_gyr, temperature)).mean()
 
 
-def positives(z_acc, z_gyr, temperature):
+def positive_similarities(z_acc, z_gyr, temperature):
     """s_ii -> [B]."""
     return (z_acc * z_gyr).sum(-1) / temperature
 
 
-def others(window):
+def different_windows(window):
     """True where the pair (i, j) comes from two different windows; window [B] int -> [B, B]."""
     return window[:, None] != window[None, :]
 
 
-def monitors(z_acc, z_gyr, window):
+def embedding_metrics(z_acc, z_gyr, window):
     """What tells a useful embedding from a collapsed one -> dict of scalars.
 
     retrieval_acc, retrieval_gyr: share of anchors whose partner is the nearest among all other
@@ -59,7 +59,7 @@ def monitors(z_acc, z_gyr, window):
     normalised singular values of the centred accelerometer embeddings (Roy and Vetterli 2007).
     """
     s = jnp.matmul(z_acc, z_gyr.T, precision=lax.Precision.HIGHEST)
-    apart = others(window)
+    apart = different_windows(window)
     positive = jnp.diagonal(s)
     rival = jnp.where(apart, s, -jnp.inf)
 

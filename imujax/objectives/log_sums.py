@@ -21,36 +21,38 @@ from jax import lax
 
 from imujax.objectives import relations
 
-RELATED = relations.items({})  # the default relations
-DENSE = 4096  # the largest batch whose B x B matrix is written
+DEFAULT_RELATIONS = relations.resolve({})  # the default relations
+DENSE_LIMIT = 4096  # the largest batch whose B x B matrix is written
 TILE = 1024  # rows and columns of a tile
 
 
 @dataclasses.dataclass(frozen=True)
-class How:
+class SumSpec:
     """Which sums: whether the pair (i, i) counts, whether columns are wanted, which pairs weigh.
 
-    related: of relations.items.
+    related: of relations.resolve.
     """
 
     positive: bool
     columns: bool
-    related: tuple[tuple[str, float], ...] = RELATED
+    related: tuple[tuple[str, float], ...] = DEFAULT_RELATIONS
 
 
-def logsums(z_acc, z_gyr, ids: Mapping, temperature, how: How, where=None, form=None, tile=TILE):
+def pair_log_sums(
+    z_acc, z_gyr, ids: Mapping, temperature, how: SumSpec, where=None, form=None, tile=TILE
+):
     """rows [B] and columns [B] (None unless how.columns), differentiable in all but the ids.
 
-    ids: arrays [B] of relations.needed; where: the mesh over whose only axis the batch is split,
+    ids: arrays [B] of relations.required_ids; where: the mesh over whose only axis the batch is split,
     None for one device; form: "dense", "tiled" or "ring", by default chosen by size and mesh;
     tile: rows and columns of a tile.
     """
     shared = where is not None and where.size > 1
     if form is None:
-        form = "dense" if len(z_acc) <= DENSE else "ring" if shared else "tiled"
+        form = "dense" if len(z_acc) <= DENSE_LIMIT else "ring" if shared else "tiled"
     kind = jnp.promote_types(z_acc.dtype, jnp.float32)
     z_acc, z_gyr, temperature = (jnp.asarray(x, kind) for x in (z_acc, z_gyr, temperature))
-    wanted = {name: ids[name] for name in relations.needed(how.related)}
+    wanted = {name: ids[name] for name in relations.required_ids(how.related)}
     ids = {"row": jnp.arange(len(z_acc)), **wanted}
     if form == "dense":
         s = similarities(z_acc, z_gyr, ids, ids, temperature, how)
@@ -61,7 +63,7 @@ def logsums(z_acc, z_gyr, ids: Mapping, temperature, how: How, where=None, form=
     return rows, columns if how.columns else None
 
 
-def similarities(z_acc, z_gyr, rows: Mapping, columns: Mapping, temperature, how: How):
+def similarities(z_acc, z_gyr, rows: Mapping, columns: Mapping, temperature, how: SumSpec):
     """log w_ij + s_ij for embeddings [I, D], [J, D] with their ids -> [I, J]."""
     s = _dot(z_acc, z_gyr.T) / temperature
     weighed = s + relations.log_weights(how.related, rows, columns, s.dtype)
@@ -72,7 +74,7 @@ def similarities(z_acc, z_gyr, rows: Mapping, columns: Mapping, temperature, how
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
-def _tiled(z_acc, z_gyr, temperature, ids, how: How, where, tile: int):
+def _tiled(z_acc, z_gyr, temperature, ids, how: SumSpec, where, tile: int):
     """rows [B] and columns [B] by tiles, on one device (where None) or round the ring."""
     return _forward(z_acc, z_gyr, temperature, ids, how, where, tile)[0]
 

@@ -30,7 +30,7 @@ DEFAULTS = {
 }
 
 
-def items(given: Mapping) -> tuple[tuple[str, float], ...]:
+def resolve(given: Mapping) -> tuple[tuple[str, float], ...]:
     """The relations of a configuration with their defaults, hashable; a mistake is a UserError.
 
     By default other sensors of the same window are no negatives, and all else is.
@@ -47,14 +47,14 @@ def items(given: Mapping) -> tuple[tuple[str, float], ...]:
     return tuple(made.items())
 
 
-def needed(related: tuple) -> list[str]:
+def required_ids(related: tuple) -> list[str]:
     """The names of the ids that these relations look at, sorted."""
     weights = dict(related)
     names = {RELATIONS[name] for name in RELATIONS if weights[name] != 1}
     return sorted(names | ({"start"} if weights["near"] != 1 else set()))
 
 
-def holds(name: str, rows: Mapping, columns: Mapping, seconds: float):
+def relation_mask(name: str, rows: Mapping, columns: Mapping, seconds: float):
     """Where a relation holds between ids of shape [I] and of shape [J] -> bool [I, J]."""
     key = RELATIONS[name]
     same = rows[key][:, None] == columns[key][None, :]
@@ -73,5 +73,5 @@ def log_weights(related: tuple, rows: Mapping, columns: Mapping, dtype):
     for name in RELATIONS:
         if weights[name] != 1:
             log = jnp.log(jnp.asarray(weights[name], dtype))
-            total += jnp.where(holds(name, rows, columns, weights["seconds"]), log, 0)
+            total += jnp.where(relation_mask(name, rows, columns, weights["seconds"]), log, 0)
     return total

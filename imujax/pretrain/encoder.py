@@ -17,7 +17,9 @@ from imujax.errors import UserError
 from imujax.nets import parameters, towers
 from imujax.runtime import checkpoint
 
-ENCODERS = r"(\w+_)?encoder/.*"  # the names of what pre-training hands on; heads are left behind
+ENCODER_PATHS = (
+    r"(\w+_)?encoder/.*"  # the names of what pre-training hands on; heads are left behind
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,19 +88,19 @@ def load(folder) -> Encoder:
 
     Raises UserError where `folder` holds no checkpoint, or one that lacks a part of its network.
     """
-    card, state = checkpoint.read(folder)
+    card, state = checkpoint.read_newest(folder)
     shapes = jax.eval_shape(_init(card), jax.random.key(0))
     found = {}
     for part, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
-        wanted = encoders(shapes.get(part, {}))  # no statistics without a norm
-        found[part] = parameters.graft(wanted, saved, [(ENCODERS, True)])[0] if wanted else {}
+        wanted = encoder_part(shapes.get(part, {}))  # no statistics without a norm
+        found[part] = parameters.graft(wanted, saved, [(ENCODER_PATHS, True)])[0] if wanted else {}
     return Encoder(card, *jax.device_get((found["params"], found["batch_stats"])))
 
 
-def fresh(card: dict, seed: int) -> Encoder:
+def random_encoder(card: dict, seed: int) -> Encoder:
     """The same network with random weights: the arm that pre-training is compared with."""
     made = jax.device_get(jax.jit(_init(card))(jax.random.key(seed)))
-    return Encoder(card, encoders(made["params"]), encoders(made.get("batch_stats", {})))
+    return Encoder(card, encoder_part(made["params"]), encoder_part(made.get("batch_stats", {})))
 
 
 def _init(card: dict):
@@ -107,6 +109,6 @@ def _init(card: dict):
     return functools.partial(net.init, acc=window, gyr=window, length=None, train=False)
 
 
-def encoders(tree: dict) -> dict:
+def encoder_part(tree: dict) -> dict:
     """The encoders' part of a collection: what pre-training hands on."""
     return {name: sub for name, sub in tree.items() if name.endswith("encoder")}

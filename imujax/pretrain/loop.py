@@ -22,12 +22,12 @@ from imujax.pretrain import schedules, sources
 from imujax.runtime import log, processes, sharding
 from imujax.runtime.checkpoint import Checkpoints
 
-SCALE = "log_scale"  # the parameter of a learned temperature
-SHARPEST = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
-AT_ONCE = 10  # steps in one call on an accelerator
+LOG_SCALE = "log_scale"  # the parameter of a learned temperature
+MAX_LOG_SCALE = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
+STEPS_PER_CALL = 10  # steps in one call on an accelerator
 
 
-def init(config, seed: int) -> dict:
+def init_state(config, seed: int) -> dict:
     """A fresh state {step, params, stats, opt}.
 
     With config.learn_temperature the parameters have `log_scale`, the logarithm of 1 / temperature.
@@ -40,15 +40,15 @@ def init(config, seed: int) -> dict:
         made = tower.init(key, window, window, None, train=False)
         params = made["params"]
         if config.learn_temperature:
-            params |= {SCALE: -jnp.log(jnp.float32(config.temperature))}
-        opt = schedules.adam(config.weight_decay, undecayed=(SCALE,)).init(params)
+            params |= {LOG_SCALE: -jnp.log(jnp.float32(config.temperature))}
+        opt = schedules.adam(config.weight_decay, undecayed=(LOG_SCALE,)).init(params)
         stats = made.get("batch_stats", {})
         return {"step": jnp.int32(0), "params": params, "stats": stats, "opt": opt}
 
     return make(jax.random.key(seed))
 
 
-def embed(config, where, full: bool):
+def make_embed(config, where, full: bool):
     """The function (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats) of training.
 
     With config.microbatch each device encodes so many of its samples at a time and, in the backward
@@ -79,16 +79,16 @@ def embed(config, where, full: bool):
             return forward(params, stats, part)[0]
 
         parts = {name: batch[name] for name in ("acc", "gyr", "length")}
-        parts = jax.tree.map(lambda x: sharding.pieces(x, config.microbatch, where), parts)
+        parts = jax.tree.map(lambda x: sharding.to_microbatches(x, config.microbatch, where), parts)
         z = jax.lax.map(encode, parts)
-        return jax.tree.map(lambda x: sharding.rejoined(x, where), z), stats
+        return jax.tree.map(lambda x: sharding.from_microbatches(x, where), z), stats
 
     return pieces if config.microbatch else whole
 
 
 def temperature_of(config, params):
     """The temperature of the loss: the configuration's, or the one that is learned."""
-    return jnp.exp(-params[SCALE]) if config.learn_temperature else config.temperature
+    return jnp.exp(-params[LOG_SCALE]) if config.learn_temperature else config.temperature
 
 
 def make_step(config, scale, seed: int, full: bool, where):
@@ -97,9 +97,9 @@ def make_step(config, scale, seed: int, full: bool, where):
     full: every sample is a whole window, so nothing needs masking.  where: the mesh; the batch is
     split over it, the state is not, and the loss and the norm statistics are global.
     """
-    encode, loss_of = embed(config, where, full), getattr(contrastive, config.loss)
-    related = relations.items(config.relations)
-    optimiser = schedules.adam(config.weight_decay, undecayed=(SCALE,))
+    encode, loss_of = make_embed(config, where, full), getattr(contrastive, config.loss)
+    related = relations.resolve(config.relations)
+    optimiser = schedules.adam(config.weight_decay, undecayed=(LOG_SCALE,))
 
     def objective(params, stats, batch):
         z, stats = encode(params, stats, batch)
@@ -107,8 +107,8 @@ def make_step(config, scale, seed: int, full: bool, where):
 
     def step(state, data, rows):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
-        batch = sensor_windows.batch_of(data, rows, key, config, scale)
-        batch = jax.lax.with_sharding_constraint(batch, sharding.split(where))
+        batch = sensor_windows.cut_batch(data, rows, key, config, scale)
+        batch = jax.lax.with_sharding_constraint(batch, sharding.sharded(where))
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"], state["stats"], batch
         )
@@ -117,13 +117,13 @@ def make_step(config, scale, seed: int, full: bool, where):
             optimiser, grads, state["opt"], state["params"], config.learning_rate * share
         )
         if config.learn_temperature:
-            params |= {SCALE: jnp.minimum(params[SCALE], SHARPEST)}
+            params |= {LOG_SCALE: jnp.minimum(params[LOG_SCALE], MAX_LOG_SCALE)}
         return {"step": state["step"] + 1, "params": params, "stats": stats, "opt": opt}, loss
 
     return step
 
 
-def compiled(step, where):
+def compile_step(step, where):
     """Two compiled functions of (state, data, rows): a step for rows [B], several for [n, B].
 
     The state's memory is used again, and its arrays stay replicated.
@@ -140,13 +140,13 @@ def compiled(step, where):
 def make_monitor(config, scale, full: bool):
     """The jitted look at held-out subjects (state, data, rows) -> dict of scalars."""
     tower = towers.DualTower(config.net)
-    related = relations.items(config.relations)
+    related = relations.resolve(config.relations)
 
     @jax.jit
     def monitor(state, data, rows):
         still = config.copy_and_resolve_references()
-        still.update(sensor_windows.STILL)
-        batch = sensor_windows.batch_of(data, rows, jax.random.key(0), still, scale)
+        still.update(sensor_windows.NO_AUGMENTATION)
+        batch = sensor_windows.cut_batch(data, rows, jax.random.key(0), still, scale)
         length = None if full else batch["length"]
         z = tower.apply(
             {"params": state["params"], "batch_stats": state["stats"]},
@@ -156,7 +156,7 @@ def make_monitor(config, scale, full: bool):
             train=False,
         )
         temperature = temperature_of(config, state["params"])
-        found = contrastive.monitors(*z, batch["window"])
+        found = contrastive.embedding_metrics(*z, batch["window"])
         if config.learn_temperature:
             found["temperature"] = temperature
         loss = getattr(contrastive, config.loss)(*z, batch, temperature, related)
@@ -165,10 +165,10 @@ def make_monitor(config, scale, full: bool):
     return monitor
 
 
-def check(config, devices: int):
+def check_settings(config, devices: int):
     """UserError where the settings of an encoder do not go together, on so many devices."""
     resnet.check(config.net)
-    relations.items(config.relations)
+    relations.resolve(config.relations)
     if config.batch % devices:
         raise UserError(
             f"a batch of {config.batch} cannot be shared out over {devices} devices; "
@@ -195,24 +195,24 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
     empty and the batches are simulated (imujax/simulate/stream.py).  Returns `workdir`.  A finished
     run returns at once, an unfinished one goes on; one that was started with other settings is a
     UserError that names the first difference, and so is one that runs already.  SIGTERM ends it
-    after the step under way, which is saved, with SystemExit(143): see processes.Notice.
+    after the step under way, which is saved, with SystemExit(143): see processes.PreemptionNotice.
     """
     workdir = pathlib.Path(workdir)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
         "data": [datasets.fingerprint(path) for path in paths],
     }
-    theirs = processes.first(lambda: settings)
-    processes.every(lambda: same_command(theirs, settings))
-    with processes.claim(workdir), Checkpoints(workdir) as checkpoints:
+    theirs = processes.on_main(lambda: settings)
+    processes.on_all(lambda: require_same_command(theirs, settings))
+    with processes.claim_folder(workdir), Checkpoints(workdir) as checkpoints:
         done = checkpoints.latest()
         if done is not None:
-            same_settings(checkpoints.card(done)["settings"], settings, workdir)
+            require_same_settings(checkpoints.card(done)["settings"], settings, workdir)
             if done >= config.steps:
                 return workdir
-        where = sharding.make("data")
-        check(config, where.size)
-        source = sources.of(config, paths, seed, where)
+        where = sharding.make_mesh("data")
+        check_settings(config, where.size)
+        source = sources.make_source(config, paths, seed, where)
         card = {
             "settings": settings,
             "net": settings["net"],
@@ -223,42 +223,46 @@ def train(config, paths, workdir, seed: int = 0, title: str = "pretrain") -> pat
             "sensors": sorted(set(config.sensors) or source.sensors),
             "provenance": log.provenance(),
         }
-        with processes.Notice() as notice:
+        with processes.PreemptionNotice() as notice:
             _loop(config, source, where, seed, checkpoints, card, title, notice)
     return workdir
 
 
-def _loop(config, source: sources.Source, where, seed, checkpoints, card, title, notice):
-    step_of, several_of = compiled(make_step(config, source.scale, seed, source.full, where), where)
+def _loop(config, source: sources.BatchSource, where, seed, checkpoints, card, title, notice):
+    step_of, several_of = compile_step(
+        make_step(config, source.scale, seed, source.full, where), where
+    )
     monitor = make_monitor(config, source.scale, source.full)
-    state = sharding.put(init(config, seed), sharding.replicated(where))
+    state = sharding.place(init_state(config, seed), sharding.replicated(where))
     begin = checkpoints.latest() or 0
     if begin:
         state = checkpoints.restore(begin, state)
-    mute = not processes.lead()
-    lines = log.Lines(checkpoints.folder / "metrics.jsonl", mute)
+    mute = not processes.is_main()
+    lines = log.MetricsLog(checkpoints.folder / "metrics.jsonl", mute)
     lines.trim(begin)
     progress = log.Progress(config.steps, title, "step", done=begin, mute=mute)
-    work = arithmetic.training(config.net, config.window) * config.batch  # of a step
-    most = AT_ONCE if source.batches and accelerated() else 1
+    work = arithmetic.training_flops(config.net, config.window) * config.batch  # of a step
+    most = STEPS_PER_CALL if source.batches and on_accelerator() else 1
     clock, since, now = time.monotonic(), begin, begin
     while now < config.steps:
         ahead = min(every - now % every for every in (config.log_every, config.save_every))
         count = most if most <= min(ahead, config.steps - now) else 1
-        with jax.transfer_guard("disallow"):  # but for what sharding.put sends
+        with jax.transfer_guard("disallow"):  # but for what sharding.place sends
             if count > 1:
-                state, loss = sharding.call(where, several_of, state, *source.batches(now, count))
+                state, loss = sharding.call_collective(
+                    where, several_of, state, *source.batches(now, count)
+                )
             else:
-                state, loss = sharding.call(where, step_of, state, *source.batch(now))
+                state, loss = sharding.call_collective(where, step_of, state, *source.batch(now))
         now, stop = now + count, notice.reached()
         if now % config.log_every == 0 or now == config.steps:
-            values = sharding.fetch({"loss": loss, **monitor(state, *source.watch)})
+            values = sharding.to_host({"loss": loss, **monitor(state, *source.watch)})
             speed = (now - since) / (time.monotonic() - clock)
             lines.write(
                 step=now,
                 **values,
                 windows_per_s=speed * config.batch,
-                **arithmetic.achieved(speed * work, where),
+                **arithmetic.achieved_rate(speed * work, where),
             )
             progress.update(
                 now - since,
@@ -266,7 +270,7 @@ def _loop(config, source: sources.Source, where, seed, checkpoints, card, title,
             )
             clock, since = time.monotonic(), now
         if now % config.save_every == 0 or now == config.steps or stop:
-            if not sharding.fetch(finite(state["params"])):
+            if not sharding.to_host(all_finite(state["params"])):
                 raise UserError(
                     f"the weights are no longer finite at step {now}; lower the learning rate, or "
                     "look at the data for values out of range"
@@ -274,43 +278,43 @@ def _loop(config, source: sources.Source, where, seed, checkpoints, card, title,
             checkpoints.save(now, state, card)
         if stop:
             progress.close()
-            processes.end(
+            processes.exit_preempted(
                 f"{title} was told to stop; step {now} of {config.steps} is saved, and the same "
                 "command goes on from there"
             )
     progress.close()
 
 
-def accelerated() -> bool:
+def on_accelerator() -> bool:
     """Whether this runs on something else than a CPU."""
     return jax.default_backend() != "cpu"
 
 
 @jax.jit
-def finite(tree):
+def all_finite(tree):
     """Whether every number of a tree of arrays is finite -> bool."""
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
 
 
-def same_settings(old: dict, new: dict, workdir):
+def require_same_settings(old: dict, new: dict, workdir):
     """Raise UserError naming the first setting in which a finished or resumed run differs."""
-    for name, was, now in differences(old, new):
+    for name, was, now in differing_settings(old, new):
         raise UserError(
             f"{workdir} holds a run with {name}={was!r} but the configuration says {now!r}; take "
             "another --workdir or delete that folder"
         )
 
 
-def same_command(first: dict, ours: dict):
+def require_same_command(first: dict, ours: dict):
     """Raise UserError naming the first setting in which this process differs from process 0."""
-    for name, there, here in differences(first, ours):
+    for name, there, here in differing_settings(first, ours):
         raise UserError(
             f"{name} is {here!r} here but {there!r} on process 0; start all processes with the "
             "same command, code and data"
         )
 
 
-def differences(old: dict, new: dict):
+def differing_settings(old: dict, new: dict):
     """(name, old value, new value) of each setting in which two trees differ, as JSON has them."""
 
     def flat(tree, name=""):

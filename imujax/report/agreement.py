@@ -6,10 +6,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from imujax.report.figures import GREY, INK, STYLE
-from imujax.report.task_summary import Task
+from imujax.report.task_summary import TaskSummary
 
 
-def agreement_figure(task: Task) -> Figure:
+def agreement_figure(task: TaskSummary) -> Figure:
     """Estimate against truth, and Bland-Altman, of every arm fine-tuned with all windows.
 
     The first draw; one colour a subject, who was not trained on. Limits are bias -/+ 1.96 SD of all
@@ -65,7 +65,7 @@ def agreement_figure(task: Task) -> Figure:
     return figure
 
 
-def _full_predictions(task: Task, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _full_predictions(task: TaskSummary, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     runs, predictions = task.sweep.runs, task.sweep.predictions
     chosen = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
     chosen &= runs["fraction"] == 1
@@ -80,5 +80,5 @@ def _level(value: float, digits: int) -> str:
     return text[1:] if float(text) == 0 else text.replace("-", "\u2212")
 
 
-def _unit(task: Task) -> str:
+def _unit(task: TaskSummary) -> str:
     return f" [{task.unit}]" if task.unit else ""

@@ -18,7 +18,7 @@ from matplotlib.patches import Patch
 
 from imujax.report.sentences import percent, reduction_limits
 from imujax.report.statistics import LEVEL
-from imujax.report.task_summary import Comparison, Task
+from imujax.report.task_summary import Comparison, TaskSummary
 
 BASELINE_LOOKS = (("#D55E00", "s"), ("#E69F00", "v"))
 LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "P"))
@@ -52,7 +52,7 @@ AXIS_LABEL = {
 }
 
 
-def curves_figure(tasks: Sequence[Task]) -> Figure:
+def curves_figure(tasks: Sequence[TaskSummary]) -> Figure:
     """One panel a task and axis: mean per-subject r, and below it the difference to the baseline.
 
     A single task has its axes side by side; several tasks have one row of panels for each axis.
@@ -97,7 +97,7 @@ def curves_figure(tasks: Sequence[Task]) -> Figure:
     return figure
 
 
-def _rows(tasks: Sequence[Task]) -> list[list[tuple[Task, str]]]:
+def _rows(tasks: Sequence[TaskSummary]) -> list[list[tuple[TaskSummary, str]]]:
     axes = ("windows", "subjects")
     if len(tasks) == 1:
         return [[(tasks[0], axis) for axis in axes if axis in tasks[0].axes]]
@@ -108,7 +108,7 @@ def _rows(tasks: Sequence[Task]) -> list[list[tuple[Task, str]]]:
     return rows
 
 
-def look(task: Task, arm: str) -> tuple[str, str]:
+def look(task: TaskSummary, arm: str) -> tuple[str, str]:
     """Colour and marker of an arm, the same in every picture."""
     others = [name for name in task.arms if name in task.baselines.values()]
     looks = BASELINE_LOOKS
@@ -117,7 +117,7 @@ def look(task: Task, arm: str) -> tuple[str, str]:
     return looks[others.index(arm) % len(looks)]
 
 
-def _curves(ax: Axes, task: Task, axis: str) -> None:
+def _curves(ax: Axes, task: TaskSummary, axis: str) -> None:
     shown: list[float] = []
     ends: list[tuple[float, str]] = []
     for dashes, name in zip(REFERENCE_DASHES, task.references, strict=False):
@@ -201,7 +201,7 @@ def _curves(ax: Axes, task: Task, axis: str) -> None:
         )
 
 
-def _differences(ax: Axes, task: Task, axis: str) -> None:
+def _differences(ax: Axes, task: TaskSummary, axis: str) -> None:
     """Paired differences to the baseline with their intervals: the overlap of the bands above
     says little, because subjects who are hard are hard for both arms."""
     ax.axhline(0, color=INK, lw=0.8, zorder=1)
@@ -292,7 +292,7 @@ def _end_labels(ax: Axes, ends: list[tuple[float, str]]) -> None:
         )
 
 
-def _shares(ax: Axes, task: Task, axis: str) -> None:
+def _shares(ax: Axes, task: TaskSummary, axis: str) -> None:
     fractions = sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
     ax.set_xscale("log")
     margin = 10**0.08
@@ -304,7 +304,7 @@ def _shares(ax: Axes, task: Task, axis: str) -> None:
     ax.tick_params(axis="x", which="minor", labelbottom=False)
 
 
-def _handles(tasks: Sequence[Task]) -> list[Line2D | Patch]:
+def _handles(tasks: Sequence[TaskSummary]) -> list[Line2D | Patch]:
     handles, done = [], set()
     for task in tasks:
         for arm in task.arms:

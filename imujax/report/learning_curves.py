@@ -18,16 +18,16 @@ from imujax.report.statistics import (
     LEVEL,
     crossing,
     first_reached,
-    holm,
+    holm_correction,
     interval,
     paired_tests,
     resampled_means,
 )
-from imujax.report.tables import Sweep, name_of
+from imujax.report.tables import Sweep, task_name
 
 
 @dataclass(frozen=True)
-class Cells:
+class SubjectCurve:
     """One metric of one (arm, stage, axis): values [F, S] per subject, averaged over the draws.
 
     fractions [F] ascending; subjects [S] sorted; draws [F]: how many there are; counted [F]: how
@@ -43,17 +43,17 @@ class Cells:
     left_out: tuple[str, ...]
 
 
-def arms(sweep: Sweep, stage: str) -> list[str]:
+def arms_of_stage(sweep: Sweep, stage: str) -> list[str]:
     """Arms that have this stage, in the order in which runs.csv names them."""
     return list(dict.fromkeys(sweep.runs["arm"][sweep.runs["stage"] == stage].tolist()))
 
 
-def axes(sweep: Sweep) -> list[str]:
+def axes_of(sweep: Sweep) -> list[str]:
     """The axes there are, "windows" first."""
     return sorted(set(sweep.runs["axis"].tolist()), reverse=True)
 
 
-def cells(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) -> Cells:
+def subject_curve(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) -> SubjectCurve:
     """Per-subject values of one curve.
 
     All training subjects are all training windows: where axis "subjects" has no run at 100 %,
@@ -95,7 +95,7 @@ def cells(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) -> Cells:
     scorable = np.ones(len(names), bool)
     scorable[subject[~kept]] = False
     n_draws = there.sum(axis=1)
-    return Cells(
+    return SubjectCurve(
         fractions,
         names[scorable],
         (table.sum(axis=1) / n_draws[:, None])[:, scorable],
@@ -105,23 +105,23 @@ def cells(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) -> Cells:
     )
 
 
-def curves(
+def curve_rows(
     sweep: Sweep, names: Sequence[str] = metrics.METRICS, seed: int = BOOTSTRAP_SEED
 ) -> list[dict]:
     """One row for every arm, stage, axis, metric and fraction: mean over subjects and interval."""
     rows = []
     keys = zip(sweep.runs["arm"], sweep.runs["stage"], strict=True)
     for arm, stage in dict.fromkeys((str(a), str(s)) for a, s in keys):
-        for axis in axes(sweep):
-            if not has(sweep, arm, stage, axis):
+        for axis in axes_of(sweep):
+            if not has_runs(sweep, arm, stage, axis):
                 continue
             for metric in names:
-                table = cells(sweep, arm, stage, axis, metric)
+                table = subject_curve(sweep, arm, stage, axis, metric)
                 low, high = interval(resampled_means(table.values, seed))
                 for i, fraction in enumerate(table.fractions):
                     rows.append(
                         {
-                            "task": name_of(sweep),
+                            "task": task_name(sweep),
                             "arm": arm,
                             "stage": stage,
                             "axis": axis,
@@ -139,7 +139,7 @@ def curves(
     return rows
 
 
-def differences(
+def difference_rows(
     sweep: Sweep,
     arm_a: str,
     arm_b: str,
@@ -154,15 +154,15 @@ def differences(
     """
     rows = []
     for stage in stages:
-        for axis in axes(sweep):
-            if not (has(sweep, arm_a, stage, axis) and has(sweep, arm_b, stage, axis)):
+        for axis in axes_of(sweep):
+            if not (has_runs(sweep, arm_a, stage, axis) and has_runs(sweep, arm_b, stage, axis)):
                 continue
             fractions, gain = _paired(sweep, arm_a, arm_b, stage, axis, metric)
             low, high = interval(resampled_means(gain, seed))
             for i, fraction in enumerate(fractions):
                 rows.append(
                     {
-                        "task": name_of(sweep),
+                        "task": task_name(sweep),
                         "arm_a": arm_a,
                         "arm_b": arm_b,
                         "stage": stage,
@@ -176,18 +176,18 @@ def differences(
                         **paired_tests(gain[i]),
                     }
                 )
-    return corrected(rows)
+    return correct_by_holm(rows)
 
 
-def corrected(rows: list[dict]) -> list[dict]:
+def correct_by_holm(rows: list[dict]) -> list[dict]:
     """The rows of `differences`, of one arm or several, corrected by Holm over all of them."""
     for test in ("p_t", "p_wilcoxon"):
-        for row, p in zip(rows, holm([row[test] for row in rows]), strict=True):
+        for row, p in zip(rows, holm_correction([row[test] for row in rows]), strict=True):
             row[f"{test}_holm"] = float(p)
     return rows
 
 
-def overall(
+def overall_difference(
     sweep: Sweep,
     arm_a: str,
     arm_b: str,
@@ -208,7 +208,7 @@ def overall(
     }
 
 
-def reduction(
+def data_reduction(
     sweep: Sweep,
     arm_a: str,
     arm_b: str,
@@ -226,7 +226,10 @@ def reduction(
     than 2.5 % of them do. not_reached, at_smallest: shares of the resamples. UserError: an arm
     without runs at 100 %.
     """
-    a, b = cells(sweep, arm_a, stage, axis, "r"), cells(sweep, arm_b, stage, axis, "r")
+    a, b = (
+        subject_curve(sweep, arm_a, stage, axis, "r"),
+        subject_curve(sweep, arm_b, stage, axis, "r"),
+    )
     for arm, table in ((arm_a, a), (arm_b, b)):
         if table.fractions[-1] != 1:
             raise UserError(f"{sweep.folder}: arm {arm} has no run at 100 % of axis {axis}")
@@ -256,10 +259,10 @@ def reduction(
         "not_reached": float(np.isnan(samples).mean()),
         "at_smallest": float((samples == a.fractions[0]).mean()),
     }
-    return result | {"sentence": sentences.reduction(result)}
+    return result | {"sentence": sentences.reduction_sentence(result)}
 
 
-def by_condition(
+def condition_rows(
     sweep: Sweep, arm: str, stage: str, axis: str = "windows", seed: int = BOOTSTRAP_SEED
 ) -> list[dict]:
     """Mean over subjects of r and RMSE within each condition, at 100 % of the data.
@@ -305,7 +308,7 @@ def mean(values: np.ndarray) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
 
 
-def has(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
+def has_runs(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
     """Whether there is a run of this arm and stage on this very axis."""
     runs = sweep.runs
     return bool(np.any((runs["arm"] == arm) & (runs["stage"] == stage) & (runs["axis"] == axis)))
@@ -328,13 +331,16 @@ def _paired(
     sweep: Sweep, arm_a: str, arm_b: str, stage: str, axis: str, metric: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fractions [F] both arms have, and A - B [F, S] of the subjects both have."""
-    a, b = cells(sweep, arm_a, stage, axis, metric), cells(sweep, arm_b, stage, axis, metric)
+    a, b = (
+        subject_curve(sweep, arm_a, stage, axis, metric),
+        subject_curve(sweep, arm_b, stage, axis, metric),
+    )
     both_a, both_b = _of_both(sweep, a, b)
     fractions, in_a, in_b = np.intersect1d(a.fractions, b.fractions, return_indices=True)
     return fractions, a.values[in_a][:, both_a] - b.values[in_b][:, both_b]
 
 
-def _of_both(sweep: Sweep, a: Cells, b: Cells) -> tuple[np.ndarray, np.ndarray]:
+def _of_both(sweep: Sweep, a: SubjectCurve, b: SubjectCurve) -> tuple[np.ndarray, np.ndarray]:
     names, in_a, in_b = np.intersect1d(a.subjects, b.subjects, return_indices=True)
     if len(names) == 0:
         raise UserError(f"{sweep.folder}: no subject can be scored in both arms")

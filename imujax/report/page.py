@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from imujax.report import figures, published
 from imujax.report.sentences import percent
 from imujax.report.statistics import LEVEL, RESAMPLES
-from imujax.report.task_summary import Comparison, Task, reference_sentence
+from imujax.report.task_summary import Comparison, TaskSummary, reference_sentence
 
 CSS = """
 :root { color-scheme: light; }
@@ -65,7 +65,7 @@ IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
 STAGES = figures.STAGES | {"reference": "reference"}
 
 
-def page(tasks: Sequence[Task], curves_svg: bytes, agreement: Sequence[bytes | None]) -> str:
+def page(tasks: Sequence[TaskSummary], curves_svg: bytes, agreement: Sequence[bytes | None]) -> str:
     """The whole document; agreement: a PNG for each task, or None where no arm is fine-tuned."""
     body = [
         "<h1>Does pre-training reduce the labelled data needed?</h1>",
@@ -116,7 +116,7 @@ def prose(sentence: str) -> str:
     return html.escape(sentence)
 
 
-def number(value: float | None, digits: int = 3) -> str:
+def format_number(value: float | None, digits: int = 3) -> str:
     """Fixed decimals with a true minus sign; a dash where there is no number."""
     if value is None or math.isnan(value):
         return "\u2013"
@@ -124,13 +124,13 @@ def number(value: float | None, digits: int = 3) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
 
 
-def p_value(value: float) -> str:
+def format_p(value: float) -> str:
     if math.isnan(value):
         return "\u2013"
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _answer(task: Task) -> str:
+def _answer(task: TaskSummary) -> str:
     items = []
     for comparison in task.comparisons:
         word = comparison.verdict["word"]
@@ -152,11 +152,11 @@ def _answer(task: Task) -> str:
     return "\n".join(items)
 
 
-def _stamp(task: Task) -> str:
+def _stamp(task: TaskSummary) -> str:
     return ' <span class="stamp">SIMULATED DATA</span>' if task.simulated else ""
 
 
-def _curves_figure(tasks: Sequence[Task], svg: bytes) -> str:
+def _curves_figure(tasks: Sequence[TaskSummary], svg: bytes) -> str:
     text = svg.decode("utf-8")
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", text, flags=re.DOTALL)
@@ -176,7 +176,7 @@ def _curves_figure(tasks: Sequence[Task], svg: bytes) -> str:
     )
 
 
-def _task(task: Task, picture: bytes | None) -> str:
+def _task(task: TaskSummary, picture: bytes | None) -> str:
     about = [
         ", ".join(task.sensors),
         f"{task.subjects} subjects",
@@ -229,7 +229,7 @@ def _task(task: Task, picture: bytes | None) -> str:
     return "\n".join(parts)
 
 
-def _curves_table(task: Task, axis: str) -> str:
+def _curves_table(task: TaskSummary, axis: str) -> str:
     keys = dict.fromkeys((row["arm"], row["stage"]) for row in task.curves if row["axis"] == axis)
     order = {"finetune": 0, "probe": 1}
     keys = sorted(keys, key=lambda key: order.get(key[1], 2))
@@ -238,8 +238,8 @@ def _curves_table(task: Task, axis: str) -> str:
     for arm, stage in keys:
         cells = {
             row["fraction"]: (
-                number(row["mean"]),
-                f"{number(row['low'])} to {number(row['high'])}",
+                format_number(row["mean"]),
+                f"{format_number(row['low'])} to {format_number(row['high'])}",
             )
             for row in task.curve(arm, stage, axis)
         }
@@ -247,7 +247,7 @@ def _curves_table(task: Task, axis: str) -> str:
     return table(("arm", "stage", *map(percent, fractions)), rows, words=2)
 
 
-def _published(task: Task) -> list[str]:
+def _published(task: TaskSummary) -> list[str]:
     """The published curve beside ours, arm by arm, and what either says of the gain."""
     said = task.sweep.summary["config"]["published"]
     arms = list(said["arms"])
@@ -255,21 +255,24 @@ def _published(task: Task) -> list[str]:
     for arm in arms:
         of_arm = [row for row in task.published if row["arm"] == arm]
         here = [
-            (number(row["here"]), f"{number(row['low'])} to {number(row['high'])}")
+            (
+                format_number(row["here"]),
+                f"{format_number(row['low'])} to {format_number(row['high'])}",
+            )
             if row["here"] is not None
             else "\u2013"
             for row in of_arm
         ]
         rows += [
-            (arm, "published", *(number(row["published"]) for row in of_arm)),
+            (arm, "published", *(format_number(row["published"]) for row in of_arm)),
             (arm, "here", *here),
-            (arm, "here minus published", *(number(row["difference"]) for row in of_arm)),
+            (arm, "here minus published", *(format_number(row["difference"]) for row in of_arm)),
         ]
     for arm, baseline in task.baselines.items():
         if arm in arms and baseline in arms:
             for which in ("published", "here"):
-                gain = published.gain(task.published, arm, baseline, which)
-                rows.append((f"{arm} minus {baseline}", which, *map(number, gain)))
+                gain = published.published_gain(task.published, arm, baseline, which)
+                rows.append((f"{arm} minus {baseline}", which, *map(format_number, gain)))
     head = ("arm", "", *map(percent, said["fractions"]))
     sentence = f"{said['source']}: {percent(said['reduction'])} fewer windows, without an interval."
     return [
@@ -284,13 +287,13 @@ def _differences(comparison: Comparison) -> list[str]:
         (
             STAGES[row["stage"]],
             percent(row["fraction"]),
-            number(row["difference"]),
-            f"{number(row['low'])} to {number(row['high'])}",
-            number(row["t"], 2),
-            p_value(row["p_t"]),
-            p_value(row["p_t_holm"]),
-            p_value(row["p_wilcoxon"]),
-            p_value(row["p_wilcoxon_holm"]),
+            format_number(row["difference"]),
+            f"{format_number(row['low'])} to {format_number(row['high'])}",
+            format_number(row["t"], 2),
+            format_p(row["p_t"]),
+            format_p(row["p_t_holm"]),
+            format_p(row["p_wilcoxon"]),
+            format_p(row["p_wilcoxon_holm"]),
             row["n_subjects"],
         )
         for row in comparison.differences
@@ -301,14 +304,14 @@ def _differences(comparison: Comparison) -> list[str]:
     return [f"<h3>{html.escape(title)}</h3>", table(head, rows)]
 
 
-def _agreement_table(task: Task) -> str:
+def _agreement_table(task: TaskSummary) -> str:
     keys = dict.fromkeys((row["arm"], row["stage"]) for row in task.curves)
     head = ["arm", "stage"]
     head += [(name, task.unit if m in IN_UNIT else "") for m, name in METRIC_NAMES.items()]
     rows = []
     for arm, stage in sorted(keys, key=lambda key: {"finetune": 0, "probe": 1}.get(key[1], 2)):
         full = {
-            row["metric"]: number(row["mean"], _digits(task, row["metric"]))
+            row["metric"]: format_number(row["mean"], _digits(task, row["metric"]))
             for row in task.curves
             if (row["arm"], row["stage"], row["axis"], row["fraction"])
             == (arm, stage, "windows", 1)
@@ -319,7 +322,7 @@ def _agreement_table(task: Task) -> str:
     return table(head, rows, words=2)
 
 
-def _digits(task: Task, metric: str) -> int:
+def _digits(task: TaskSummary, metric: str) -> int:
     """Decimals so that the smallest RMSE shows three figures; ratios have three decimals."""
     errors = [row["mean"] for row in task.curves if row["metric"] == "rmse" and row["mean"] > 0]
     if metric.split("_")[0] not in IN_UNIT or not errors:
@@ -327,7 +330,7 @@ def _digits(task: Task, metric: str) -> int:
     return min(6, max(0, 2 - math.floor(math.log10(min(errors)))))
 
 
-def _conditions_table(task: Task) -> str:
+def _conditions_table(task: TaskSummary) -> str:
     rows_of = task.conditions
     names = sorted({row["condition"] for rows in rows_of.values() for row in rows})
     by = {arm: {row["condition"]: row for row in rows} for arm, rows in rows_of.items()}
@@ -343,13 +346,16 @@ def _conditions_table(task: Task) -> str:
             if row is None:
                 cells += ["\u2013", "\u2013"]
                 continue
-            limits = f"{number(row['low'])} to {number(row['high'])}"
-            cells += [(number(row["r"]), limits), number(row["rmse"], _digits(task, "rmse"))]
+            limits = f"{format_number(row['low'])} to {format_number(row['high'])}"
+            cells += [
+                (format_number(row["r"]), limits),
+                format_number(row["rmse"], _digits(task, "rmse")),
+            ]
         rows.append((name or "(none)", any_row["n_subjects"], any_row["n"], *cells))
     return table(head, rows)
 
 
-def _what_ran(task: Task) -> str:
+def _what_ran(task: TaskSummary) -> str:
     summary = task.sweep.summary
     provenance = summary.get("provenance", {})
     facts = {

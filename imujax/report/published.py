@@ -11,7 +11,7 @@ import numpy as np
 NEAR = 0.03  # of a fraction: 0.16 and 10^-0.8 are one
 
 
-def rows(config: dict, curves: Sequence[dict]) -> list[dict]:
+def published_rows(config: dict, curves: Sequence[dict]) -> list[dict]:
     """One row for every published point: arm, fraction, published, and what was found here.
 
     here, low, high: mean r of the fine-tuned arm over the share of windows, and its interval;
@@ -44,7 +44,7 @@ def rows(config: dict, curves: Sequence[dict]) -> list[dict]:
     return found
 
 
-def gain(found: Sequence[dict], arm: str, baseline: str, key: str) -> list[float]:
+def published_gain(found: Sequence[dict], arm: str, baseline: str, key: str) -> list[float]:
     """`arm` minus `baseline` at each fraction, of the column `key`; NaN where one is missing."""
     columns = [[row[key] for row in found if row["arm"] == name] for name in (arm, baseline)]
     a, b = (np.array([np.nan if v is None else v for v in column]) for column in columns)

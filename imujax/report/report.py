@@ -9,10 +9,10 @@ from pathlib import Path
 from imujax.errors import UserError
 from imujax.report import agreement, figures, page, tables
 from imujax.report.statistics import BOOTSTRAP_SEED, LEVEL, RESAMPLES
-from imujax.report.task_summary import Task, digest, reference_sentence
+from imujax.report.task_summary import TaskSummary, reference_sentence, summarise
 
 
-def report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
+def write_report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
     """Writes the report on every task below the working directories; returns the files written.
 
     Reads <workdir>/tasks/<task>/{runs.csv, predictions.npz, summary.json}. Writes scores.csv into
@@ -22,7 +22,7 @@ def report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
     """
     workdirs = [Path(workdir) for workdir in workdirs]
     folders = [folder for workdir in workdirs for folder in _task_folders(workdir)]
-    found = [digest(tables.load_sweep(folder)) for folder in folders]
+    found = [summarise(tables.load_sweep(folder)) for folder in folders]
     out = Path(out) if out is not None else workdirs[0] / "report"
 
     curves = figures.curves_figure(found)
@@ -34,7 +34,7 @@ def report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
     files = {
         "figure.png": figures.png(curves),
         "figure.svg": svg,
-        "report.json": (json.dumps(numbers(found), indent=1) + "\n").encode(),
+        "report.json": (json.dumps(report_numbers(found), indent=1) + "\n").encode(),
         "report.html": page.page(found, svg, pictures).encode(),
     }
     for i, picture in enumerate(pictures, start=1):
@@ -54,7 +54,7 @@ def report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
         raise UserError(f"the report cannot be written to {out}: {error.strerror}") from error
 
 
-def numbers(found: Sequence[Task]) -> dict:
+def report_numbers(found: Sequence[TaskSummary]) -> dict:
     """What report.json holds: the answers and how they were made. NaN becomes null."""
     return _finite(
         {
@@ -63,7 +63,7 @@ def numbers(found: Sequence[Task]) -> dict:
             "bootstrap_seed": BOOTSTRAP_SEED,
             "tasks": [
                 {
-                    "task": tables.name_of(task.sweep),
+                    "task": tables.task_name(task.sweep),
                     "title": task.title,
                     "unit": task.unit,
                     "simulated": task.simulated,

@@ -19,7 +19,7 @@ def verdict(main: dict, rows: Sequence[dict], arm_a: str, arm_b: str) -> dict:
     word = ("helps" if gain > 0 else "harms") if sure else "cannot be told from chance"
     numbers = (
         f"mean difference in r over all fractions {signed(gain)} ({percent(LEVEL)} interval "
-        f"{signed(main['low'])} to {signed(main['high'])}, paired t-test {p_text(main['p_t'])}, "
+        f"{signed(main['low'])} to {signed(main['high'])}, paired t-test {p_sentence(main['p_t'])}, "
         f"{n} subjects)"
     )
     answer = {
@@ -37,16 +37,16 @@ def verdict(main: dict, rows: Sequence[dict], arm_a: str, arm_b: str) -> dict:
             parts.append(f"{comparative} at {'each' if every else ', '.join(map(percent, at))}")
     single = " and ".join(parts) if parts else "none is significant"
     sentence = f"{answer}: {numbers}. Single fractions after Holm's correction: {single}."
-    return {"word": word, "sentence": capital(sentence)}
+    return {"word": word, "sentence": capitalise(sentence)}
 
 
-def reduction(result: dict) -> str:
-    """What `learning_curves.reduction` found, in two sentences."""
+def reduction_sentence(result: dict) -> str:
+    """What `learning_curves.data_reduction` found, in two sentences."""
     target = f"{result['target_r']:.3f}"
     goal = f"the mean r that {result['arm_b']} has with all {result['axis']} ({target})"
     share = f"{percent(result['not_reached'])} of the resamples never reach it"
     if result["crossing"] is None:
-        return capital(f"{result['arm_a']} does not reach {goal} at any fraction; {share}.")
+        return capitalise(f"{result['arm_a']} does not reach {goal} at any fraction; {share}.")
     fewer = f"{percent(result['crossing'])} fewer {result['axis']}"
     if result["at_least"]:
         fewer = f"at least {fewer} (the smallest fraction tried)"
@@ -55,7 +55,7 @@ def reduction(result: dict) -> str:
         limits += ", so it cannot be told from none"
     if result["not_reached"] > 0:
         limits += f"; {share}"
-    return capital(
+    return capitalise(
         f"{result['arm_a']} reaches {goal} with {fewer}; {limits}. By the plotted fractions alone: "
         f"{percent(result['plotted'])} fewer."
     )
@@ -82,12 +82,12 @@ def signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "\u2212")
 
 
-def p_text(p: float) -> str:
+def p_sentence(p: float) -> str:
     if np.isnan(p):
         return "p undefined"
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
-def capital(sentence: str) -> str:
+def capitalise(sentence: str) -> str:
     """The sentence with its first letter set large."""
     return sentence[:1].upper() + sentence[1:]

@@ -55,7 +55,7 @@ def paired_tests(gain: np.ndarray) -> dict[str, float]:
     return {"t": float(t.statistic), "p_t": float(t.pvalue), "p_wilcoxon": float(p)}
 
 
-def holm(p: Sequence[float]) -> np.ndarray:
+def holm_correction(p: Sequence[float]) -> np.ndarray:
     """Step-down corrected p values [N] (Holm 1979). NaN stays NaN and is not counted."""
     p = np.asarray(p, np.float64)
     corrected = np.full(len(p), np.nan)

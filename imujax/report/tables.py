@@ -86,7 +86,7 @@ def load_sweep(folder: Path) -> Sweep:
     return Sweep(folder, runs, predictions, summary, metrics.per_subject(*columns))
 
 
-def name_of(sweep: Sweep) -> str:
+def task_name(sweep: Sweep) -> str:
     return str(sweep.summary.get("task", sweep.folder.name))
 
 
@@ -99,10 +99,10 @@ def write_csv(path: Path, rows: Sequence[dict]) -> Path:
         with part.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
 
-    return whole(path, make)
+    return write_whole(path, make)
 
 
-def whole(path: Path, make: Callable[[Path], object]) -> Path:
+def write_whole(path: Path, make: Callable[[Path], object]) -> Path:
     """Let `make` write a file under another name, and put it in place when it is complete."""
     part = path.with_name(path.name + ".part")
     try:
@@ -121,7 +121,7 @@ def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
-    return whole(path, make)
+    return write_whole(path, make)
 
 
 def _field(value: object) -> object:

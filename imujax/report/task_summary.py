@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imujax.report import learning_curves, metrics, published, sentences
-from imujax.report.statistics import holm
-from imujax.report.tables import Sweep, name_of
+from imujax.report.statistics import holm_correction
+from imujax.report.tables import Sweep, task_name
 
 BASELINE = "random"
 
@@ -26,8 +26,8 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Task:
-    """curves: rows of learning_curves.curves; conditions: rows of learning_curves.by_condition for each arm;
+class TaskSummary:
+    """curves: rows of learning_curves.curve_rows; conditions: rows of learning_curves.condition_rows for each arm;
     settings: rows of how often which setting was chosen; baselines: for each arm of interest the
     arm it is compared with; faults: sentences on what could not be scored, none when all could."""
 
@@ -54,41 +54,41 @@ class Task:
         return [r for r in self.curves if (r["arm"], r["stage"], r["axis"], r["metric"]) == key]
 
 
-def digest(sweep: Sweep) -> Task:
+def summarise(sweep: Sweep) -> TaskSummary:
     """Everything about one task, from its folder. Takes about a second."""
     summary = sweep.summary
-    arms = tuple(learning_curves.arms(sweep, "finetune"))
+    arms = tuple(learning_curves.arms_of_stage(sweep, "finetune"))
     against = _baselines(summary, arms)
     # The arms of interest first, the baselines last.
     arms = tuple(sorted(arms, key=lambda arm: arm in against.values()))
-    axes = tuple(learning_curves.axes(sweep))
-    curves = learning_curves.curves(sweep)
+    axes = tuple(learning_curves.axes_of(sweep))
+    curves = learning_curves.curve_rows(sweep)
     config = summary.get("config")
-    return Task(
+    return TaskSummary(
         sweep,
-        str(summary.get("title") or name_of(sweep)),
+        str(summary.get("title") or task_name(sweep)),
         str(summary.get("unit", "")),
         bool(summary.get("simulated", False)),
         len(np.unique(sweep.predictions["subject"])),
         tuple(str(name) for name in summary.get("sensors", ())),
         arms,
         against,
-        tuple(learning_curves.arms(sweep, "reference")),
+        tuple(learning_curves.arms_of_stage(sweep, "reference")),
         axes,
         curves,
         _comparisons(sweep, against),
         {
-            arm: learning_curves.by_condition(sweep, arm, "finetune")
+            arm: learning_curves.condition_rows(sweep, arm, "finetune")
             for arm in arms
             if _full(sweep, arm)
         },
         _settings(sweep),
-        published.rows(config if isinstance(config, dict) else {}, curves),
+        published.published_rows(config if isinstance(config, dict) else {}, curves),
         _faults(sweep),
     )
 
 
-def reference_sentence(task: Task, arm: str) -> str | None:
+def reference_sentence(task: TaskSummary, arm: str) -> str | None:
     """How an arm stands to the best shallow reference with all windows, or None without one."""
     full = {
         name: rows[-1]["mean"]
@@ -128,13 +128,15 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
 
 def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
     """Every arm with its baseline on every axis; p values are corrected over all arms."""
-    rows = {arm: learning_curves.differences(sweep, arm, against[arm]) for arm in against}
-    learning_curves.corrected([row for found in rows.values() for row in found])
+    rows = {arm: learning_curves.difference_rows(sweep, arm, against[arm]) for arm in against}
+    learning_curves.correct_by_holm([row for found in rows.values() for row in found])
     found = []
-    for axis in learning_curves.axes(sweep):
+    for axis in learning_curves.axes_of(sweep):
         there = [arm for arm in against if _fine(rows[arm], axis)]
-        mains = [learning_curves.overall(sweep, arm, against[arm], axis=axis) for arm in there]
-        for main, p in zip(mains, holm([main["p_t"] for main in mains]), strict=True):
+        mains = [
+            learning_curves.overall_difference(sweep, arm, against[arm], axis=axis) for arm in there
+        ]
+        for main, p in zip(mains, holm_correction([main["p_t"] for main in mains]), strict=True):
             main["p_t"] = float(p)
         for arm, main in zip(there, mains, strict=True):
             fine, baseline = _fine(rows[arm], axis), against[arm]
@@ -146,7 +148,9 @@ def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
                     axis,
                     main,
                     sentences.verdict(main, fine, arm, baseline),
-                    learning_curves.reduction(sweep, arm, baseline, axis=axis) if full else None,
+                    learning_curves.data_reduction(sweep, arm, baseline, axis=axis)
+                    if full
+                    else None,
                     [row for row in rows[arm] if row["axis"] == axis],
                 )
             )

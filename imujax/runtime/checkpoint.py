@@ -24,15 +24,15 @@ from imujax.runtime import processes
 
 logging.set_verbosity(logging.ERROR)  # orbax reports every save at length
 
-CARD = {"net", "scales", "rate", "window", "settings", "provenance"}  # what a card must have
-FULL = (errno.ENOSPC, errno.EDQUOT)
-HALF = "*.orbax-checkpoint-tmp*"  # what orbax calls a checkpoint that is being written
+CARD_KEYS = {"net", "scales", "rate", "window", "settings", "provenance"}  # what a card must have
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+PARTIAL_GLOB = "*.orbax-checkpoint-tmp*"  # what orbax calls a checkpoint that is being written
 UNREADABLE = (AttributeError, KeyError, OSError, TypeError, ValueError)  # raised by damaged files
 
 
-class Manager(ocp.CheckpointManager):
+class _Manager(ocp.CheckpointManager):
     """Orbax's, but pretrain's loop alone asks whether to stop: jax takes each question for a step
-    (processes.Notice)."""
+    (processes.PreemptionNotice)."""
 
     def reached_preemption(self, step: int) -> bool:
         return False
@@ -47,10 +47,10 @@ class Checkpoints:
 
     def __init__(self, folder, keep: int = 2):
         self.folder = pathlib.Path(folder).absolute()
-        processes.first(lambda: mend(self.folder))
+        processes.on_main(lambda: repair(self.folder))
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
-        with full_disk(self.folder):
-            self.manager = Manager(self.folder, options=options)
+        with explain_full_disk(self.folder):
+            self.manager = _Manager(self.folder, options=options)
 
     def __enter__(self):
         return self
@@ -65,7 +65,7 @@ class Checkpoints:
     def save(self, step: int, state, card: dict):
         """Write one step; what a full disk interrupts is removed, earlier steps stay."""
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), card=ocp.args.JsonSave(card))
-        with full_disk(self.folder):
+        with explain_full_disk(self.folder):
             self.manager.save(step, args=items, force=True)
 
     def card(self, step: int) -> dict:
@@ -80,15 +80,15 @@ class Checkpoints:
 
 
 @contextlib.contextmanager
-def full_disk(folder: pathlib.Path):
+def explain_full_disk(folder: pathlib.Path):
     """Turn a full disk into one sentence and sweep what was half-written under `folder`."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         # tensorstore reports the operating system's words in an error of its own
-        if not any(os.strerror(number) in str(error) for number in FULL):
+        if not any(os.strerror(number) in str(error) for number in DISK_FULL):
             raise
-        for path in folder.glob(HALF):
+        for path in folder.glob(PARTIAL_GLOB):
             shutil.rmtree(path, ignore_errors=True)
         raise UserError(
             f"the disk of {folder} is full: no checkpoint could be written; free some space and "
@@ -96,12 +96,12 @@ def full_disk(folder: pathlib.Path):
         ) from error
 
 
-def mend(folder: pathlib.Path):
+def repair(folder: pathlib.Path):
     """Sweep what is half-written; rename damaged checkpoints, so that the newest one is sound.
 
     Says so on stderr.  Raises UserError where no checkpoint is sound.
     """
-    for path in folder.glob(HALF):
+    for path in folder.glob(PARTIAL_GLOB):
         shutil.rmtree(path, ignore_errors=True)
     wrong = {}
     for path in sorted(folder.glob("[0-9]*"), key=lambda p: int(p.stem), reverse=True):
@@ -148,7 +148,7 @@ def verify(folder: pathlib.Path):
         tensorstore.open(array).result().read().result()
 
 
-def read(folder) -> tuple[dict, dict]:
+def read_newest(folder) -> tuple[dict, dict]:
     """The newest checkpoint of `folder` on this host -> (card, {"params": .., "stats": ..}).
 
     Arrays come as NumPy whatever mesh they were saved from; no model code is needed.  The card
@@ -170,7 +170,7 @@ def read(folder) -> tuple[dict, dict]:
             f"the checkpoint {newest} cannot be read ({' '.join(str(error).split())[:120]}); "
             "delete that folder, the one before it is then the newest"
         ) from error
-    missing = CARD - card.keys()
+    missing = CARD_KEYS - card.keys()
     if missing:
         raise UserError(f"the card of {newest} lacks {', '.join(sorted(missing))}: not of imujax")
     return card | {"step": max(steps)}, state

@@ -7,20 +7,20 @@ import os
 import time
 
 
-def cores() -> list[int]:
+def available_cores() -> list[int]:
     """Numbers of the cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # Linux only
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
-def keep_to(core: int):
+def pin_to_core(core: int):
     """Run this process on one core: XLA's threads of several get into each other's way."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
 
-def keep_memory():
+def keep_freed_memory():
     """Let the process keep what its arrays have freed, for the next ones; only glibc can.
 
     Else a step on a CPU takes gigabytes from the system anew, page by page, for a good part of its
@@ -38,7 +38,7 @@ def keep_memory():
         _ask_for_huge_pages(libc)
 
 
-def run_in_caller():
+def run_on_calling_thread():
     """Let jax run programs on a CPU in the thread that calls them, which else waits beside them.
 
     A large step is up to a fifth faster so; many small ones are slower, for the caller prepares

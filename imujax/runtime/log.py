@@ -27,10 +27,10 @@ def provenance() -> dict:
     """Versions of what decides the numbers, and the commit of the checkout if there is one."""
     found = {"imujax": importlib.metadata.version("imujax"), "python": platform.python_version()}
     found |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": found, "commit": commit()}
+    return {"versions": found, "commit": git_commit()}
 
 
-def commit() -> str:
+def git_commit() -> str:
     """Short git commit of the checkout this file lies in; "" for an installed package."""
     root = pathlib.Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
@@ -41,7 +41,7 @@ def commit() -> str:
     return ""
 
 
-class Lines:
+class MetricsLog:
     """Metrics as JSON lines in a file, opened anew for every line: a killed run loses none.
 
     On resuming, `trim(step)` drops the lines that the resumed run will write again.  mute: write
@@ -76,7 +76,7 @@ class Lines:
             return
         kept = [line for line in self.read() if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        tables.whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
+        tables.write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 class Progress:

@@ -29,12 +29,12 @@ from imujax.runtime import host
 # So "run me again" is one number, whether the notice came before, in or after the training, and
 # neither 0 (done, nobody starts it again) nor that of a mistake (starting again does not help).
 PREEMPTED = 128 + signal.SIGTERM
-FOUND_WITHIN = 300  # s for the processes to find each other
-DONE_WITHIN = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
-GOODBYE = 5  # s that a failing process waits for others that fail
-FIELDS = ("coordinator", "processes", "process")
-PATIENCE = 120  # s to wait for another run in the same folder to end; NFS frees locks after 90
-LOCK = "run.lock"  # in the folder that a run writes to: who writes there
+CONNECT_TIMEOUT = 300  # s for the processes to find each other
+MAIN_TIMEOUT = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
+FAILURE_GRACE = 5  # s that a failing process waits for others that fail
+PLACE_FIELDS = ("coordinator", "processes", "process")
+CLAIM_TIMEOUT = 120  # s to wait for another run in the same folder to end; NFS frees locks after 90
+LOCK_FILE = "run.lock"  # in the folder that a run writes to: who writes there
 
 
 class Place(NamedTuple):
@@ -47,30 +47,30 @@ class Place(NamedTuple):
     devices: list[int] | None = None
 
 
-def find(given: Mapping = {}, environ: Mapping = os.environ) -> Place | None:
+def find_place(given: Mapping = {}, environ: Mapping = os.environ) -> Place | None:
     """The place of this process among several, None where it is alone.
 
     given: those of FIELDS that stand on the command line, None for those that do not.  Raises
     UserError for settings that are not whole or do not fit together.
     """
     named, values = {}, {}
-    for field in FIELDS:
+    for field in PLACE_FIELDS:
         flag, variable = f"--{field}", f"IMUJAX_{field.upper()}"
         found = {flag: given.get(field), variable: environ.get(variable) or None}
         named[field], values[field] = next(
             ((name, value) for name, value in found.items() if value is not None),
             (f"{flag} (or {variable})", None),
         )
-    for field in FIELDS[1:]:
+    for field in PLACE_FIELDS[1:]:
         if values[field] is not None:
             values[field] = _count(named[field], values[field])
     if values["processes"] == 1 and not values["process"]:
         return None  # alone, whatever is around
-    missing = [field for field in FIELDS if values[field] is None]
-    if len(missing) == len(FIELDS):
+    missing = [field for field in PLACE_FIELDS if values[field] is None]
+    if len(missing) == len(PLACE_FIELDS):
         return _detected(environ)
     if missing:
-        there = next(named[field] for field in FIELDS if field not in missing)
+        there = next(named[field] for field in PLACE_FIELDS if field not in missing)
         raise UserError(
             f"{there} is given but not {' and '.join(named[field] for field in missing)}: "
             "several processes need all three"
@@ -110,7 +110,7 @@ def _detected(environ: Mapping) -> Place | None:
                     None,
                     [int(i) for i in ids.split(",")] if ids else None,
                     None,
-                    FOUND_WITHIN,
+                    CONNECT_TIMEOUT,
                 )
             )
     except Exception as error:  # of any kind: each cluster asks in its own way
@@ -142,7 +142,7 @@ def _without_srun(environ: Mapping) -> bool:
     return tasks != "1" and not task and "OMPI_COMM_WORLD_SIZE" not in environ
 
 
-def alone_but(environ: Mapping = os.environ) -> str | None:
+def warning_if_alone(environ: Mapping = os.environ) -> str | None:
     """For a process that is alone: what looks as if it should not be, None if nothing does."""
     if _without_srun(environ):
         return (
@@ -157,7 +157,7 @@ def alone_but(environ: Mapping = os.environ) -> str | None:
     return None
 
 
-def idle(used: int, environ: Mapping = os.environ) -> str | None:
+def warning_if_gpus_idle(used: int, environ: Mapping = os.environ) -> str | None:
     """What to say where GPUs of this node stand idle, None where none does.
 
     used: the GPUs that jax uses in this process.
@@ -181,7 +181,7 @@ def idle(used: int, environ: Mapping = os.environ) -> str | None:
 
 
 @contextlib.contextmanager
-def joined(given: Mapping = {}):
+def join_run(given: Mapping = {}):
     """Join the other processes of the run, if there are any; to be entered before jax is used.
 
     given: as for `find`.  One of several processes that fails ends at once: to leave in good order
@@ -191,15 +191,17 @@ def joined(given: Mapping = {}):
 
     from imujax.runtime import sharding  # noqa: F401, sets what devices need before they start
 
-    place = find(given)
+    place = find_place(given)
     if place is None:
-        _say(alone_but())
+        _say(warning_if_alone())
     else:
         # Over gloo, the collectives of two programs must not overtake each other.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
         try:
             jax.distributed.initialize(
-                *place, cluster_detection_method="deactivate", initialization_timeout=FOUND_WITHIN
+                *place,
+                cluster_detection_method="deactivate",
+                initialization_timeout=CONNECT_TIMEOUT,
             )
         except RuntimeError as error:
             raise UserError(
@@ -215,7 +217,11 @@ def joined(given: Mapping = {}):
             jax.config.update("jax_enable_compilation_cache", False)
         wanted = not os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
         if wanted and {"SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
-            _say(idle(jax.local_device_count() if jax.default_backend() == "gpu" else 0))
+            _say(
+                warning_if_gpus_idle(
+                    jax.local_device_count() if jax.default_backend() == "gpu" else 0
+                )
+            )
         yield
     except (Exception, KeyboardInterrupt) as error:
         if place is None:
@@ -231,8 +237,8 @@ def joined(given: Mapping = {}):
         # Those that fail too, most likely of the same, meet here: with process 0 goes the service
         # by which they hear of it, and they would be aborted before they have said why.
         with contextlib.suppress(RuntimeError):
-            _client().wait_at_barrier("imujax/failed", GOODBYE * 1000)
-            time.sleep(lead())
+            _client().wait_at_barrier("imujax/failed", FAILURE_GRACE * 1000)
+            time.sleep(is_main())
         os._exit(status)
 
 
@@ -241,7 +247,7 @@ def _say(text: str | None):
         print(f"imujax: {text}", file=sys.stderr)
 
 
-def lead() -> bool:
+def is_main() -> bool:
     """Whether this is the process that writes and speaks for all: number 0, or the only one."""
     return _number() == 0
 
@@ -263,7 +269,7 @@ _turns = itertools.count()  # numbers the calls of `first` and `every`, alike on
 _asked = itertools.count(1)  # numbers the calls of `reached`: jax means 1 if told before any
 
 
-def first(make: Callable[[], object]):
+def on_main(make: Callable[[], object]):
     """make() on process 0, while the others wait; its value, which JSON must hold, on all of them.
 
     Raises UserError on all processes where process 0 did.
@@ -272,20 +278,20 @@ def first(make: Callable[[], object]):
     if client is None:
         return make()
     key = f"imujax/first/{next(_turns)}"
-    if lead():
+    if is_main():
         try:
             value = make()
         except UserError as error:
             client.key_value_set(key, json.dumps({"error": str(error)}))
             raise
         client.key_value_set(key, json.dumps({"value": value}))
-    said = json.loads(client.blocking_key_value_get(key, DONE_WITHIN * 1000))
+    said = json.loads(client.blocking_key_value_get(key, MAIN_TIMEOUT * 1000))
     if "error" in said:
         raise UserError(f"process 0 has stopped: {said['error']}")
     return said["value"]
 
 
-def every(check: Callable[[], object]):
+def on_all(check: Callable[[], object]):
     """check() on all processes.  Raises UserError on all of them where one did."""
     client, mine = _client(), None
     if client is None:
@@ -297,7 +303,7 @@ def every(check: Callable[[], object]):
         mine = str(error)
     key, number = f"imujax/every/{next(_turns)}", _number()
     client.key_value_set(f"{key}/{number}", json.dumps([number, mine]))
-    client.wait_at_barrier(key, DONE_WITHIN * 1000)
+    client.wait_at_barrier(key, MAIN_TIMEOUT * 1000)
     said = sorted(json.loads(value) for _, value in client.key_value_dir_get(key))
     for other, text in said:
         if mine or text:
@@ -305,7 +311,7 @@ def every(check: Callable[[], object]):
 
 
 @contextlib.contextmanager
-def claim(folder: str | pathlib.Path):
+def claim_folder(folder: str | pathlib.Path):
     """Keep other runs out of `folder`, which is made, while this one writes there.
 
     Process 0 holds the lock for all; it ends with that process, however it ends.  Where another run
@@ -315,7 +321,7 @@ def claim(folder: str | pathlib.Path):
     """
     held = []
     try:
-        first(lambda: held.extend(_locked(pathlib.Path(folder))))
+        on_main(lambda: held.extend(_locked(pathlib.Path(folder))))
         yield
     finally:
         for file in held:
@@ -326,18 +332,18 @@ def _locked(folder: pathlib.Path) -> list:
     """The lock file of `folder`, held; empty where it cannot be."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK).open("ab+", buffering=0)
+        file = (folder / LOCK_FILE).open("ab+", buffering=0)
         file.seek(0)
     except OSError:
         return []  # who has more to write there will say so
     if not host.lock(file, 0):
         other = f"another run writes to {folder} ({file.read().decode().strip()})"
-        _say(f"{other}: waiting up to {PATIENCE} s for it to end")
-        if not host.lock(file, PATIENCE):
+        _say(f"{other}: waiting up to {CLAIM_TIMEOUT} s for it to end")
+        if not host.lock(file, CLAIM_TIMEOUT):
             file.close()
             raise UserError(
                 f"{other}: stop it, take another --workdir, or, if its machine is lost, delete "
-                f"{folder / LOCK}"
+                f"{folder / LOCK_FILE}"
             )
     with contextlib.suppress(OSError):
         file.truncate(0)
@@ -345,7 +351,7 @@ def _locked(folder: pathlib.Path) -> list:
     return [file]
 
 
-class Notice:
+class PreemptionNotice:
     """Takes SIGTERM as a wish to save and end, while it is open.
 
     A process that is alone hears it itself.  Of several, jax tells all when one has heard it, and
@@ -378,8 +384,8 @@ class Notice:
         return self.heard or multihost_utils.reached_preemption_sync_point(next(_asked))
 
 
-def end(text: str):
+def exit_preempted(text: str):
     """End this process with the status PREEMPTED; process 0 says why."""
-    if lead():
+    if is_main():
         _say(text)
     raise SystemExit(PREEMPTED)

@@ -16,7 +16,7 @@ if "force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
     os.environ.setdefault("NPROC", "64")
 
 
-def make(axis: str, devices: int | None = None) -> jax.sharding.Mesh:
+def make_mesh(axis: str, devices: int | None = None) -> jax.sharding.Mesh:
     """A mesh of one axis, "data" or "run", over the first `devices` devices (all by default)."""
     chosen = jax.devices()[:devices]
     auto = (jax.sharding.AxisType.Auto,)
@@ -28,12 +28,12 @@ def replicated(mesh) -> jax.sharding.NamedSharding:
     return jax.sharding.NamedSharding(mesh, jax.P())
 
 
-def split(mesh) -> jax.sharding.NamedSharding:
+def sharded(mesh) -> jax.sharding.NamedSharding:
     """The first axis of an array is shared out over the devices."""
     return jax.sharding.NamedSharding(mesh, jax.P(mesh.axis_names[0]))
 
 
-def pieces(x, size: int, mesh):
+def to_microbatches(x, size: int, mesh):
     """A split array [B, ...] as [k, n * size, ...], each piece split over the n devices as well.
 
     Every device cuts up its own part, so that nothing is sent.
@@ -42,10 +42,10 @@ def pieces(x, size: int, mesh):
     return _second(cut.reshape(cut.shape[0], -1, *x.shape[1:]), mesh)
 
 
-def rejoined(x, mesh):
+def from_microbatches(x, mesh):
     """The array [B, ...] of which `pieces` has made x [k, n * size, ...]."""
     cut = _second(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:]).swapaxes(0, 1)
-    return jax.lax.with_sharding_constraint(cut.reshape(-1, *x.shape[2:]), split(mesh))
+    return jax.lax.with_sharding_constraint(cut.reshape(-1, *x.shape[2:]), sharded(mesh))
 
 
 def _second(x, mesh):
@@ -55,7 +55,7 @@ def _second(x, mesh):
     )
 
 
-def put(tree, sharding):
+def place(tree, sharding):
     """Place a tree of host arrays, the same on every process, under one sharding."""
 
     def place(x):
@@ -66,7 +66,7 @@ def put(tree, sharding):
     return jax.tree.map(place, tree)
 
 
-def call(mesh, function, *arguments):
+def call_collective(mesh, function, *arguments):
     """Call a jitted function whose programs have collectives over the mesh.
 
     On several CPU devices two things lock them in XLA, each device waiting for another one: a
@@ -85,15 +85,15 @@ def call(mesh, function, *arguments):
         jax.config.update(name, least)
 
 
-def mine(mesh, count: int) -> np.ndarray:
+def local_rows(mesh, count: int) -> np.ndarray:
     """Which of `count` rows that are shared out over the devices lie on those of this process."""
-    places = split(mesh).addressable_devices_indices_map((count,)).values()
+    places = sharded(mesh).addressable_devices_indices_map((count,)).values()
     return np.unique(np.concatenate([np.arange(count)[index] for index in places]))
 
 
-def joined(tree, mesh, count: int):
+def from_local_rows(tree, mesh, count: int):
     """Global arrays of `count` rows, shared out over the devices, from each process's `mine`."""
-    rows, sharding = mine(mesh, count), split(mesh)
+    rows, sharding = local_rows(mesh, count), sharded(mesh)
 
     def place(x):
         def part(index):
@@ -106,12 +106,12 @@ def joined(tree, mesh, count: int):
     return jax.tree.map(place, tree)
 
 
-def described(tree, sharding):
+def as_shapes(tree, sharding):
     """Shapes and dtypes of a tree with a sharding, to compile for it before it is there."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
-def fetch(tree):
+def to_host(tree):
     """Arrays of any sharding as NumPy arrays on this host; split ones are gathered."""
 
     def get(x):

@@ -369,7 +369,7 @@ def over(one, jobs: list, first: int, many: bool, progress: log.Progress, worker
 
 def _processes(workers: int | None) -> ProcessPoolExecutor:
     """Spawned processes, by default one for each core."""
-    spawned, among = multiprocessing.get_context("spawn"), host.cores()
+    spawned, among = multiprocessing.get_context("spawn"), host.available_cores()
     number = spawned.Value("i", 0)
     return ProcessPoolExecutor(workers or len(among), spawned, _settle, (number, among))
 
@@ -378,7 +378,7 @@ def _settle(number, among: list[int]):
     """Give this process, one of several, a core of its own."""
     with number.get_lock():
         mine, number.value = among[number.value % len(among)], number.value + 1
-    host.keep_to(mine)
+    host.pin_to_core(mine)
 
 
 def _record(folder: pathlib.Path, name: str, spec: dict, job: tuple[int, int]):

@@ -21,7 +21,7 @@ from PIL import Image
 from imujax.errors import UserError
 from imujax.report import figures
 from imujax.report.figures import GREY, INK, PALE, STYLE
-from imujax.report.tables import whole
+from imujax.report.tables import write_whole
 from imujax.simulate.body import Body
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.scene import (
@@ -80,7 +80,7 @@ def show(
         data = draw(staged(body, t, kin, loads), t, signals, (f"Simulated: {title}", about))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return whole(path, lambda part: part.write_bytes(data))
+        return write_whole(path, lambda part: part.write_bytes(data))
     except OSError as error:
         raise UserError(f"the picture cannot be written to {path}: {error.strerror}") from error
 

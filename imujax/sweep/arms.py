@@ -31,11 +31,11 @@ class Arm:
         self.data, self.made, self.fresh = data, {}, {}
         whole = (data.length >= data.acc.shape[1]).all() or not config.mask
         self.length = None if whole else data.length
-        task = lanes.Task(data.acc, data.gyr, self.length, data.target[:, 0])
+        task = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
         width = max(len(cell.train) for cell in cells)
         # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
         runs = 4 if jax.default_backend() == "cpu" else len(cells)
-        self.trainer = lanes.Trainer(source.card, task, config, width, runs)
+        self.trainer = lanes.LaneTrainer(source.card, task, config, width, runs)
 
     def key(self, cell: grid.Cell) -> tuple:
         """Which cells start from the same weights: runs go together when their keys are equal.
@@ -53,7 +53,7 @@ class Arm:
         if not self.random:
             return self.source
         if cell.draw not in self.fresh:
-            self.fresh[cell.draw] = encoder.fresh(self.source.card, self.seed + cell.draw)
+            self.fresh[cell.draw] = encoder.random_encoder(self.source.card, self.seed + cell.draw)
         return self.fresh[cell.draw]
 
     def scale(self, train: np.ndarray) -> dict:
@@ -62,7 +62,9 @@ class Arm:
             return self.source.card["scales"]
         acc, gyr = self.data.acc[train], self.data.gyr[train]
         whole = np.full(len(train), acc.shape[1])
-        return sensor_windows.scales(acc, gyr, whole if self.length is None else self.length[train])
+        return sensor_windows.input_scales(
+            acc, gyr, whole if self.length is None else self.length[train]
+        )
 
     def features(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
         """All examples' embeddings [N, F] under the weights of a cell and the scale of `train`."""
@@ -72,7 +74,7 @@ class Arm:
             card = self.source.card | {"scales": self.scale(train)}
             weights = dataclasses.replace(self.start(cell), card=card)
             found = weights.embed(self.data.acc, self.data.gyr, self.length)
-            found = sharding.put(found, sharding.replicated(self.trainer.where))
+            found = sharding.place(found, sharding.replicated(self.trainer.where))
             # One for every training set would fill the memory: the last one is kept.
             self.made = {} if self.config.rescale else self.made
             self.made[key] = found
@@ -84,27 +86,32 @@ class Arm:
             return 64
         if self.trainer.some is None:
             width = self.data.acc.shape[2] * 2 * resnet.encoder(self.source.card["net"]).embedding
-            self.trainer.fit(self.start(cell), width, memory(self.trainer.where))
+            self.trainer.fit(self.start(cell), width, memory_budget(self.trainer.where))
         return self.trainer.runs
 
 
-def memory(where) -> float:
+def memory_budget(where) -> float:
     """Bytes a device may be filled with: 80 % of what it reports, else 4 GiB for all together."""
     stats = where.devices.flat[0].memory_stats() or {}
     return 0.8 * stats["bytes_limit"] if "bytes_limit" in stats else 4 * 2**30 / where.size
 
 
-def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
+def arm_rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
     """Choose the settings of one arm, then train its final runs; both stages of every cell."""
     chosen = {}
     for stage in ("probe", "finetune"):
-        for key, value, note in choose(arm, cells, subject, stage, chosen, parts, progress):
+        for key, value, note in choose_settings(
+            arm, cells, subject, stage, chosen, parts, progress
+        ):
             chosen.setdefault(key, {"note": note})[stage] = value
-    jobs = [job(arm, cell, cell.train, cell.test, chosen[grid.choice_key(cell)]) for cell in cells]
-    found = train(arm, jobs, "final", parts, progress, both=True)
+    jobs = [
+        make_job(arm, cell, cell.train, cell.test, chosen[grid.selection_key(cell)])
+        for cell in cells
+    ]
+    found = run_jobs(arm, jobs, "final", parts, progress, both=True)
     made = []
     for cell, (probe, tuned) in zip(cells, found, strict=True):
-        picked = chosen[grid.choice_key(cell)]
+        picked = chosen[grid.selection_key(cell)]
         note = "; ".join(filter(None, (f"penalty {picked['probe']:g}", picked["note"])))
         for stage, estimate in (("probe", probe), ("finetune", tuned)):
             rate = picked["finetune"] if stage == "finetune" else ""
@@ -123,12 +130,12 @@ def rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
     return made
 
 
-def job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[grid.Cell, lanes.Lane]:
+def make_job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[grid.Cell, lanes.Lane]:
     seed, rate = grid.lane_seed(arm.seed, cell), values.get("finetune", 0.0)
     return cell, lanes.Lane(train, test, values["probe"], rate, seed, arm.scale(train))
 
 
-def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
+def choose_settings(arm: Arm, cells, subject, stage, chosen, parts, progress):
     """Yield (key, value, note): the setting of least RMSE on inner validation subjects.
 
     That is the penalty of the probe or the learning rate of fine-tuning.  The RMSE is pooled over
@@ -138,27 +145,29 @@ def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
     config = arm.config
     values = list(config.penalties if stage == "probe" else config.rates)
     if len(values) == 1:
-        yield from ((key, values[0], "") for key in dict.fromkeys(map(grid.choice_key, cells)))
+        yield from ((key, values[0], "") for key in dict.fromkeys(map(grid.selection_key, cells)))
         return
     jobs, labels = [], []
     for cell in cells:
         if cell.draw >= config.select.draws:
             continue
-        splits = folds.inner(subject, cell.train, config.select.folds, arm.seed)
+        splits = folds.inner_folds(subject, cell.train, config.select.folds, arm.seed)
         for fit, held in splits[: config.select.splits]:
-            folds.audit(subject, fit, np.concatenate([held, cell.test]), f"fold {cell.fold}, inner")
+            folds.audit_split(
+                subject, fit, np.concatenate([held, cell.test]), f"fold {cell.fold}, inner"
+            )
             for value in values:
-                fixed = chosen.get(grid.choice_key(cell), {}) | {stage: value}
-                jobs.append(job(arm, cell, fit, held, fixed))
-                labels.append((grid.choice_key(cell), value))
-    found = train(arm, jobs, f"choose-{stage}", parts, progress, both=stage == "finetune")
+                fixed = chosen.get(grid.selection_key(cell), {}) | {stage: value}
+                jobs.append(make_job(arm, cell, fit, held, fixed))
+                labels.append((grid.selection_key(cell), value))
+    found = run_jobs(arm, jobs, f"choose-{stage}", parts, progress, both=stage == "finetune")
     truth = arm.trainer.task.target
     errors = {}
     for (key, value), (_, lane), (probe, tuned) in zip(labels, jobs, found, strict=True):
         estimate = probe if stage == "probe" else tuned
         squared = (estimate.astype(np.float64) - truth[lane.test]) ** 2
         errors.setdefault(key, {}).setdefault(value, []).append(squared)
-    for key in dict.fromkeys(grid.choice_key(cell) for cell in cells):
+    for key in dict.fromkeys(grid.selection_key(cell) for cell in cells):
         if key not in errors:
             yield key, values[len(values) // 2], "one training subject: nothing chosen"
             continue
@@ -167,7 +176,7 @@ def choose(arm: Arm, cells, subject, stage, chosen, parts, progress):
         yield key, min(finite, key=finite.get, default=min(values)), ""
 
 
-def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
+def run_jobs(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
     """Run jobs in groups -> for each (estimate of the probe, of the fine-tuned net or None)."""
     found = [None] * len(jobs)
     together = {}
@@ -180,18 +189,18 @@ def train(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
         for first in range(0, len(places), size):
             group = places[first : first + size]
             lanes = [jobs[place][1] for place in group]
-            path = parts / f"{arm.name}-{purpose}-{digest(lanes, key)}.npz"
-            arrays = kept(path)
+            path = parts / f"{arm.name}-{purpose}-{group_hash(lanes, key)}.npz"
+            arrays = load_part(path)
             if arrays is None:
-                arrays = train_group(arm, lanes, cell, both)
+                arrays = run_group(arm, lanes, cell, both)
                 tables.save_arrays(path, arrays)
-            for place, estimates in zip(group, shared_out(arrays, lanes), strict=True):
+            for place, estimates in zip(group, split_by_lane(arrays, lanes), strict=True):
                 found[place] = estimates
             progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
     return found
 
 
-def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
+def run_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
     """Estimates of all lanes' test examples end to end, by stage: what a part holds."""
     alike = [[lane] for lane in lanes] if arm.config.rescale else [lanes]
     made = [arm.trainer.probe(some, arm.features(cell, some[0].train)) for some in alike]
@@ -203,7 +212,7 @@ def train_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
     return arrays
 
 
-def digest(lanes, key: tuple) -> str:
+def group_hash(lanes, key: tuple) -> str:
     """What tells one group of lanes from another, as a short hexadecimal word."""
     found = hashlib.sha256(str(key).encode())
     for lane in lanes:
@@ -213,7 +222,7 @@ def digest(lanes, key: tuple) -> str:
     return found.hexdigest()[:16]
 
 
-def kept(path) -> dict | None:
+def load_part(path) -> dict | None:
     """The arrays of a finished part; None where there is none, or a damaged one."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -222,7 +231,7 @@ def kept(path) -> dict | None:
         return None
 
 
-def shared_out(arrays: dict, lanes) -> list[tuple]:
+def split_by_lane(arrays: dict, lanes) -> list[tuple]:
     """For each lane its estimates by the probe and by the fine-tuned net, or None."""
     ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
     probes = np.split(arrays["probe"], ends)

@@ -55,7 +55,7 @@ def subject_folds(
     return [sorted(block.tolist()) for block in np.array_split(order, folds)]
 
 
-def nested(
+def nested_subset(
     subject: np.ndarray,
     train_subjects: Sequence[str],
     axis: str,
@@ -89,7 +89,7 @@ def nested(
     return np.sort(rng.permutation(pool)[: _share(fraction, len(pool))])
 
 
-def inner(
+def inner_folds(
     subject: np.ndarray, indices: np.ndarray, folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Folds by subject inside a training subset, for choosing settings: (train, validation) pairs.
@@ -112,7 +112,7 @@ def inner(
     return pairs
 
 
-def audit(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: str) -> None:
+def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: str) -> None:
     """UserError if a subject stands on both sides, or an example twice on one.
 
     subject [N]; train, test: indices into it; what: the split's name, for the sentence.

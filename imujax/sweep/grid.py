@@ -27,7 +27,7 @@ class Cell:
     test: np.ndarray
 
 
-def cells(config, subject: np.ndarray, seed: int) -> list[Cell]:
+def make_grid(config, subject: np.ndarray, seed: int) -> list[Cell]:
     """All cells of a task; every split is audited, a subject on both sides is a UserError.
 
     config: folds (number, "leave_one_out" or lists of names), shuffle, axes {axis: fractions},
@@ -47,8 +47,8 @@ def cells(config, subject: np.ndarray, seed: int) -> list[Cell]:
         for draw in range(config.draws):
             for axis, fractions in config.axes.items():
                 for fraction in fractions:
-                    train = folds.nested(subject, others, axis, fraction, draw, seed, fold)
-                    folds.audit(
+                    train = folds.nested_subset(subject, others, axis, fraction, draw, seed, fold)
+                    folds.audit_split(
                         subject, train, test, f"fold {fold}, draw {draw}, {axis} {fraction}"
                     )
                     key = (fold, draw, train.tobytes())
@@ -64,6 +64,6 @@ def lane_seed(seed: int, cell: Cell) -> int:
     return int(sequence.generate_state(1)[0])
 
 
-def choice_key(cell: Cell) -> tuple:
+def selection_key(cell: Cell) -> tuple:
     """Settings are chosen for each fold and point of the grid, over the draws."""
     return cell.fold, cell.points

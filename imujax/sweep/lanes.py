@@ -18,8 +18,8 @@ from imujax.nets import towers
 from imujax.pretrain import schedules
 from imujax.runtime import sharding
 
-BLOCK = 256  # examples that are estimated at once
-ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
+ESTIMATE_CHUNK = 256  # examples that are estimated at once
+MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Lane:
 
     penalty: of the probe's ridge, for each example on standardised features; rate: peak learning
     rate of full fine-tuning; seed: of its batches; scale: means and SDs of the input, see
-    sensor_windows.scales.
+    sensor_windows.input_scales.
     """
 
     train: np.ndarray
@@ -40,7 +40,7 @@ class Lane:
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class LabelledArrays:
     """A labelled set on its way into the network.
 
     acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window counts whole, target [N]
@@ -53,7 +53,7 @@ class Task:
     target: np.ndarray
 
 
-def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
+def stack_lanes(lanes: list[Lane], task: LabelledArrays, runs: int, width: int) -> dict:
     """Lanes as arrays with a leading axis R = `runs`; filling lanes repeat the last one.
 
     train [R, width] indices padded with zeros, count [R] how many are true, penalty, rate [R],
@@ -63,7 +63,7 @@ def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
     labels = [task.target[lane.train].astype(np.float64) for lane in lanes]
     sd = [y.std() or 1.0 for y in labels]  # equal labels: learn the mean
     columns = {
-        "train": (table([lane.train for lane in lanes], width), np.int32),
+        "train": (pad_rows([lane.train for lane in lanes], width), np.int32),
         "count": ([len(lane.train) for lane in lanes], np.int32),
         "penalty": ([lane.penalty for lane in lanes], np.float32),
         "rate": ([lane.rate for lane in lanes], np.float32),
@@ -71,12 +71,16 @@ def stack(lanes: list[Lane], task: Task, runs: int, width: int) -> dict:
         "sd": (sd, np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
-    found = {name: fill(np.asarray(value, kind), runs) for name, (value, kind) in columns.items()}
-    scales = jax.tree.map(lambda *x: fill(np.float32(x), runs), *(lane.scale for lane in lanes))
+    found = {
+        name: repeat_last(np.asarray(value, kind), runs) for name, (value, kind) in columns.items()
+    }
+    scales = jax.tree.map(
+        lambda *x: repeat_last(np.float32(x), runs), *(lane.scale for lane in lanes)
+    )
     return found | {"scale": scales}
 
 
-def table(rows: list[np.ndarray], width: int) -> np.ndarray:
+def pad_rows(rows: list[np.ndarray], width: int) -> np.ndarray:
     """Index lists as one array [R, width], padded with zeros."""
     padded = np.zeros((len(rows), width), np.int32)
     for row, values in zip(padded, rows, strict=True):
@@ -84,18 +88,18 @@ def table(rows: list[np.ndarray], width: int) -> np.ndarray:
     return padded
 
 
-def fill(values: np.ndarray, runs: int) -> np.ndarray:
+def repeat_last(values: np.ndarray, runs: int) -> np.ndarray:
     """Repeat the last entry along the first axis until there are `runs`."""
     return np.concatenate([values, np.repeat(values[-1:], runs - len(values), axis=0)])
 
 
-def draw(lane, step, batch: int):
+def draw_rows(lane, step, batch: int):
     """The examples of one lane's batch, with replacement, from its seed and the step -> [B]."""
     key = jax.random.fold_in(jax.random.key(lane["seed"]), step)
     return lane["train"][jax.random.randint(key, (batch,), 0, lane["count"])]
 
 
-def train_head(lane, features, target):
+def fit_probe(lane, features, target):
     """The linear probe of one lane on frozen features -> {"kernel" [F, 1], "bias" [1]}.
 
     features [N, F].  They are standardised with mean and SD of the lane's training examples alone,
@@ -120,7 +124,7 @@ def train_head(lane, features, target):
     few = x.shape[1] > x.shape[0]
     gram = dot(x, x.T) if few else dot(x.T, x)
     gram = gram / count
-    penalty = jnp.maximum(lane["penalty"], ROUNDING * jnp.trace(gram))
+    penalty = jnp.maximum(lane["penalty"], MIN_PENALTY * jnp.trace(gram))
     gram = gram + penalty * jnp.eye(gram.shape[0])
     right = y if few else dot(x.T, y) / count
     w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
@@ -128,13 +132,13 @@ def train_head(lane, features, target):
     return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
 
 
-def estimate_head(lane, head, features):
+def estimate_probe(lane, head, features):
     """The probe's estimates for all examples, in the task's unit -> [N]."""
     y = jnp.matmul(features, head["kernel"], precision="highest")[:, 0]
     return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
 
 
-def batch_of(lane, data, rows, step, config):
+def cut_batch(lane, data, rows, step, config):
     """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them.
 
     Each window is moved by at most config.shift samples, its end samples repeated, and turned by
@@ -148,14 +152,14 @@ def batch_of(lane, data, rows, step, config):
         at = jnp.clip(jnp.arange(acc.shape[1])[None, :] + by[:, None], 0, last)[..., None, None]
         acc, gyr = (jnp.take_along_axis(x, at, axis=1) for x in (acc, gyr))
     if config.rotation:
-        matrices = sensor_windows.rotations(turn, rows.shape[0], config.rotation)
+        matrices = sensor_windows.random_rotations(turn, rows.shape[0], config.rotation)
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
     return sensor_windows.standardise(acc, gyr, lane["scale"])
 
 
-def train_some(lane, state, data, first, net, config, steps: int):
+def finetune_steps(lane, state, data, first, net, config, steps: int):
     """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
     optimiser = schedules.adam(config.weight_decay)
 
@@ -173,8 +177,8 @@ def train_some(lane, state, data, first, net, config, steps: int):
         return ((y[:, 0] - truth) ** 2).mean(), changed.get("batch_stats", {})
 
     def one(state, step):
-        rows = draw(lane, step, config.batch)
-        acc, gyr = batch_of(lane, data, rows, step, config)
+        rows = draw_rows(lane, step, config.batch)
+        acc, gyr = cut_batch(lane, data, rows, step, config)
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"], state["stats"], rows, acc, gyr
         )
@@ -188,7 +192,7 @@ def train_some(lane, state, data, first, net, config, steps: int):
     return state, losses.mean()
 
 
-def estimate(lane, rows, state, data, net):
+def estimate_network(lane, rows, state, data, net):
     """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
     acc, gyr = sensor_windows.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
@@ -197,7 +201,7 @@ def estimate(lane, rows, state, data, net):
     return y[:, 0] * lane["sd"] + lane["mean"]
 
 
-def over_lanes(function, where, lanes: int, shared: int, **static):
+def map_lanes(function, where, lanes: int, shared: int, **static):
     """Jit of shard_map of vmap: the first `lanes` arguments have the run axis, the rest do not."""
     axes = (0,) * lanes + (None,) * shared
     stacked = jax.vmap(functools.partial(function, **static), in_axes=axes)
@@ -207,25 +211,25 @@ def over_lanes(function, where, lanes: int, shared: int, **static):
     )
 
 
-class Trainer:
+class LaneTrainer:
     """The compiled stages for one network, task and configuration, reused for group after group.
 
     config: finetune_steps, batch, warmup, weight_decay, rotation, shift.  width: the largest
     training subset.  runs: at most so many lanes at once; fewer where they do not fit the memory.
     """
 
-    def __init__(self, card: dict, task: Task, config, width: int, runs: int):
+    def __init__(self, card: dict, task: LabelledArrays, config, width: int, runs: int):
         self.net, self.config = towers.Regressor(card["net"]), config
         self.task, self.width = task, width
-        self.where = sharding.make("run")
+        self.where = sharding.make_mesh("run")
         self.chunk = max(n for n in range(1, 26) if config.finetune_steps % n == 0)  # a dispatch
         data = {"acc": task.acc, "gyr": task.gyr, "length": task.length, "target": task.target}
-        self.data = sharding.put(data, sharding.replicated(self.where))
-        self.head = over_lanes(train_head, self.where, 1, 2)
-        self.estimate_head = over_lanes(estimate_head, self.where, 2, 1)
-        self.estimate = over_lanes(estimate, self.where, 3, 1, net=self.net)
+        self.data = sharding.place(data, sharding.replicated(self.where))
+        self.head = map_lanes(fit_probe, self.where, 1, 2)
+        self.estimate_head = map_lanes(estimate_probe, self.where, 2, 1)
+        self.estimate = map_lanes(estimate_network, self.where, 3, 1, net=self.net)
         self.runs = self.where.size * -(-runs // self.where.size)
-        self.start = jax.jit(self._start, out_shardings=sharding.split(self.where))
+        self.start = jax.jit(self._start, out_shardings=sharding.sharded(self.where))
         self.some = None
 
     def probe(self, lanes: list[Lane], features) -> tuple[dict, list[np.ndarray]]:
@@ -235,10 +239,10 @@ class Trainer:
             group = lanes[first : first + self.runs]
             placed = self.place(group)
             head = self.head(placed, features, self.data["target"])
-            every = sharding.fetch(self.estimate_head(placed, head, features))
+            every = sharding.to_host(self.estimate_head(placed, head, features))
             found += [row[lane.test] for row, lane in zip(every, group, strict=False)]
             heads += zip(
-                *(x[: len(group)] for x in sharding.fetch((head["kernel"], head["bias"]))),
+                *(x[: len(group)] for x in sharding.to_host((head["kernel"], head["bias"]))),
                 strict=True,
             )
         kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
@@ -250,21 +254,23 @@ class Trainer:
         At most `self.runs` lanes; `fit` says how many that is.
         """
         placed = self.place(lanes)
-        heads = jax.tree.map(lambda x: fill(x, self.runs), heads)
+        heads = jax.tree.map(lambda x: repeat_last(x, self.runs), heads)
         state = self.start(encoder.params, encoder.stats, heads)
         for first in range(0, self.config.finetune_steps, self.chunk):
             state, _ = self.some(placed, state, self.data, jnp.int32(first))
         found, most = [], max(len(lane.test) for lane in lanes)
-        for first in range(0, most, BLOCK):
-            rows = table([lane.test[first : first + BLOCK] for lane in lanes], BLOCK)
-            rows = sharding.put(fill(rows, self.runs), sharding.split(self.where))
-            found.append(sharding.fetch(self.estimate(placed, rows, state, self.data)))
+        for first in range(0, most, ESTIMATE_CHUNK):
+            rows = pad_rows(
+                [lane.test[first : first + ESTIMATE_CHUNK] for lane in lanes], ESTIMATE_CHUNK
+            )
+            rows = sharding.place(repeat_last(rows, self.runs), sharding.sharded(self.where))
+            found.append(sharding.to_host(self.estimate(placed, rows, state, self.data)))
         every = np.concatenate(found, axis=1)
         return [row[: len(lane.test)] for row, lane in zip(every, lanes, strict=False)]
 
     def place(self, lanes: list[Lane]) -> dict:
-        return sharding.put(
-            stack(lanes, self.task, self.runs, self.width), sharding.split(self.where)
+        return sharding.place(
+            stack_lanes(lanes, self.task, self.runs, self.width), sharding.sharded(self.where)
         )
 
     def _start(self, params, stats, heads) -> dict:
@@ -293,12 +299,12 @@ class Trainer:
             scale={"acc": unit, "gyr": unit},
         )
         fixed = {"net": self.net, "config": self.config}
-        step = over_lanes(train_some, self.where, 2, 2, **fixed, steps=self.chunk)
+        step = map_lanes(finetune_steps, self.where, 2, 2, **fixed, steps=self.chunk)
         while True:
             shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}
             heads = {key: jax.ShapeDtypeStruct(shape, np.float32) for key, shape in shapes.items()}
             state = jax.eval_shape(self.start, encoder.params, encoder.stats, heads)
-            state = sharding.described(state, sharding.split(self.where))
+            state = sharding.as_shapes(state, sharding.sharded(self.where))
             self.some = step.lower(self.place([lane]), state, self.data, jnp.int32(0)).compile()
             leaves = jax.tree.leaves(state)
             held = sum(x.size * x.dtype.itemsize for x in leaves) / self.where.size

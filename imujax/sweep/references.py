@@ -39,7 +39,7 @@ TREES = {  # seed, number of examples
 DEFAULT_TREES = "boosted"
 
 
-def statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+def window_statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
     """Hand-made statistics of windows, float64 [N, S*64], of the first `length` samples only.
 
     acc [N, L, S, 3] m/s^2, gyr [N, L, S, 3] rad/s, length [N] from 1 to L. For each sensor, for
@@ -55,7 +55,9 @@ def statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarr
     return np.concatenate(blocks)
 
 
-def samples(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, every: int = 4) -> np.ndarray:
+def subsampled_signals(
+    acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, every: int = 4
+) -> np.ndarray:
     """Every `every`-th sample of all channels [N, ceil(L/every)*S*6], 0 beyond the length."""
     signals = np.concatenate([acc, gyr], axis=-1)[:, ::every].astype(np.float64)
     inside = np.arange(0, acc.shape[1], every) < np.asarray(length)[:, None]
@@ -75,7 +77,7 @@ def ridge(
     features [N, F]; target [N]; subject [N]; train, test: indices into them. chosen: {"penalty":
     for each example, "inner_folds": 0 when only one subject is there and the default is taken}.
     """
-    pairs = folds.inner(subject, train, INNER_FOLDS, seed)
+    pairs = folds.inner_folds(subject, train, INNER_FOLDS, seed)
     penalty = DEFAULT_PENALTY
     if pairs:
         errors = [
@@ -100,7 +102,7 @@ def trees(
     Give statistics and samples side by side as features. chosen: {"trees": "forest" or "boosted",
     "inner_folds": as in `ridge`}.
     """
-    pairs = folds.inner(subject, train, 2, seed)
+    pairs = folds.inner_folds(subject, train, 2, seed)
 
     def estimates(name, fit, held):
         model = TREES[name](seed, len(fit)).fit(features[fit], target[fit])

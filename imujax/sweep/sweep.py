@@ -21,20 +21,20 @@ from imujax.runtime import host, log, processes, sharding
 from imujax.sweep import arms, grid, references
 
 
-def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pathlib.Path:
+def run_sweep(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pathlib.Path:
     """Run the sweep of one task -> `workdir`, with runs.csv, predictions.npz and summary.json.
 
     config: a task section of a configuration (see configs/); encoders: folder of the checkpoint by
     encoder name.  Re-entrant, one at a time.
     """
     workdir = pathlib.Path(workdir)
-    data = datasets.arrays(data_path, sensors=tuple(config.sensors) or None)
+    data = datasets.read_arrays(data_path, sensors=tuple(config.sensors) or None)
     if data.target is None:
         raise UserError(f"{data_path} has no target: a task needs a labelled data set")
     found = {key: encoder.load(encoders[key]) for key in {a.encoder for a in config.arms.values()}}
     for key, trained in found.items():
-        sensor_windows.fits(data.info, data_path, trained.rate, 1)
-        usable(trained.card, key, data_path)
+        sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
+        require_usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
         "data": [datasets.fingerprint(data_path)],
@@ -43,24 +43,24 @@ def run(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pat
             for key, trained in found.items()
         },
     }
-    cells = grid.cells(config, data.subject, seed)
-    with processes.claim(workdir):
-        begin(workdir, settings)
+    cells = grid.make_grid(config, data.subject, seed)
+    with processes.claim_folder(workdir):
+        begin_folder(workdir, settings)
         if (workdir / "summary.json").exists():
             return workdir
-        progress = log.Progress(work(config, cells), name, "run")
+        progress = log.Progress(count_runs(config, cells), name, "run")
         rows, compared = [], {}
         for label, spec in config.arms.items():
             arm = arms.Arm(label, config, data, cells, found[spec.encoder], spec, seed)
-            rows += arms.rows(arm, cells, data.subject, workdir / "parts", progress)
+            rows += arms.arm_rows(arm, cells, data.subject, workdir / "parts", progress)
             compared[label] = arm
         rows += reference_rows(config, compared, cells, data, seed, workdir / "parts", progress)
         progress.close()
-        write(workdir, rows, data, config, settings, found, name)
+        write_tables(workdir, rows, data, config, settings, found, name)
     return workdir
 
 
-def usable(card: dict, key: str, data_path):
+def require_usable(card: dict, key: str, data_path):
     """UserError if the encoder is not trained to its end, or has seen files that are tested on."""
     steps = card["settings"]["steps"]
     if card["step"] < steps:
@@ -76,18 +76,18 @@ def usable(card: dict, key: str, data_path):
         )
 
 
-def begin(workdir: pathlib.Path, settings: dict):
+def begin_folder(workdir: pathlib.Path, settings: dict):
     """Make the folder and note what runs there; other settings in it are a UserError."""
     note = workdir / "settings.json"
     text = json.dumps(settings, indent=1, sort_keys=True)
     if note.exists():
-        loop.same_settings(json.loads(note.read_text(encoding="utf-8")), settings, workdir)
+        loop.require_same_settings(json.loads(note.read_text(encoding="utf-8")), settings, workdir)
         return
     (workdir / "parts").mkdir(parents=True, exist_ok=True)
-    tables.whole(note, lambda path: path.write_text(text, encoding="utf-8"))
+    tables.write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def work(config, cells) -> int:
+def count_runs(config, cells) -> int:
     """How many runs a task takes, for the progress bar."""
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
     splits = min(config.select.splits, config.select.folds)
@@ -104,14 +104,16 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     "ridge+ARM" on statistics and the frozen embedding of that arm together.
     """
     length = data.length
-    statistics = references.statistics(data.acc, data.gyr, length)
-    sampled = np.concatenate([statistics, references.samples(data.acc, data.gyr, length)], axis=1)
+    statistics = references.window_statistics(data.acc, data.gyr, length)
+    sampled = np.concatenate(
+        [statistics, references.subsampled_signals(data.acc, data.gyr, length)], axis=1
+    )
     target = data.target[:, 0].astype(np.float64)
 
     def fitted(cell) -> dict:
         indices = f"{cell.fold}|{cell.draw}|".encode() + cell.train.tobytes()
         path = parts / f"references-{hashlib.sha256(indices).hexdigest()[:16]}.npz"
-        found = arms.kept(path)
+        found = arms.load_part(path)
         if found is not None:
             return found
         found = {}
@@ -121,7 +123,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
                 features, fit = sampled, references.trees
             elif name.startswith("ridge+"):
                 embedding = compared[name.removeprefix("ridge+")].features(cell, cell.train)
-                features = np.concatenate([statistics, sharding.fetch(embedding)], axis=1)
+                features = np.concatenate([statistics, sharding.to_host(embedding)], axis=1)
             side = (data.subject, cell.train, cell.test, grid.lane_seed(seed, cell))
             estimate, chosen = fit(features, target, *side)
             note = ", ".join(f"{key} {value}" for key, value in chosen.items())
@@ -137,7 +139,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.
     one = {"initializer": threadpool_limits, "initargs": (1, "openmp")}
-    with threadpool_limits(1), ThreadPoolExecutor(len(host.cores()), **one) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(len(host.available_cores()), **one) as pool:
         for cell, found in zip(cells, pool.map(fitted, cells), strict=True):
             rows += [
                 {
@@ -156,7 +158,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     return rows
 
 
-def write(workdir, rows, data, config, settings, found, name):
+def write_tables(workdir, rows, data, config, settings, found, name):
     """runs.csv, predictions.npz and, last, summary.json: its presence says that all is done."""
     runs, columns = [], {key: [] for key in ("run", "index", "truth", "estimate")}
     for number, row in enumerate(rows):
@@ -207,5 +209,7 @@ def write(workdir, rows, data, config, settings, found, name):
         "encoders": {key: trained.card["provenance"] for key, trained in found.items()},
     }
     text = json.dumps(summary, indent=1)
-    tables.whole(workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8"))
+    tables.write_whole(
+        workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8")
+    )
     shutil.rmtree(workdir / "parts")

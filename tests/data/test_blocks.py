@@ -34,11 +34,13 @@ def settings(**changes) -> ConfigDict:
 
 
 def reader(folder, kept=None, cache=100):
-    known = blocks.table(folder)
-    return blocks.Reader(folder, known, np.ones(len(known.count), bool) & (kept is None), cache)
+    known = blocks.read_table(folder)
+    return blocks.BlockReader(
+        folder, known, np.ones(len(known.count), bool) & (kept is None), cache
+    )
 
 
-def counted(made: blocks.Reader) -> list[int]:
+def counted(made: blocks.BlockReader) -> list[int]:
     """The numbers of all records that `made` will read."""
     read, numbers = made.file, []
 
@@ -52,11 +54,11 @@ def counted(made: blocks.Reader) -> list[int]:
 
 
 def test_blocks_hold_what_memory_holds(sets, monkeypatch):
-    monkeypatch.setattr(blocks, "SIZE", 16)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 16)
     config = settings(motion=1.0)
-    every, counts = sensor_windows.load(sets, config)
-    folder = blocks.pack(sets, config)
-    known = blocks.table(folder)
+    every, counts = sensor_windows.load_sensor_windows(sets, config)
+    folder = blocks.pack_blocks(sets, config)
+    known = blocks.read_table(folder)
     assert counts["dropped without motion"] == known.dropped > 0
     got = reader(folder).take(np.arange(len(every)))
     assert got.keys() == vars(every).keys()
@@ -71,29 +73,32 @@ def test_blocks_hold_what_memory_holds(sets, monkeypatch):
     for subject in (0, 6):
         kept = known.subject != subject
         ours = every.take(every.subject != subject)
-        wanted = sensor_windows.scales(ours.acc.astype(np.float64), ours.gyr, ours.length)
+        wanted = sensor_windows.input_scales(ours.acc.astype(np.float64), ours.gyr, ours.length)
         for name, found in known.scales(kept).items():
             assert found == pytest.approx(wanted[name], rel=1e-12)
-    monkeypatch.setattr(sensor_windows, "pieces", None)  # nothing is read again
-    assert blocks.pack(sets, config) == folder
+    monkeypatch.setattr(sensor_windows, "iter_sensor_windows", None)  # nothing is read again
+    assert blocks.pack_blocks(sets, config) == folder
 
 
 def test_a_pack_is_named_by_what_is_in_it_and_appears_when_it_is_whole(sets, monkeypatch):
-    names = {blocks.pack(sets[:1], settings(**c)).name for c in ({}, {"motion": 0.5}, {"batch": 9})}
+    names = {
+        blocks.pack_blocks(sets[:1], settings(**c)).name
+        for c in ({}, {"motion": 0.5}, {"batch": 9})
+    }
     assert len(names) == 2  # the batch is not in it
     with monkeypatch.context() as patch:
         patch.setattr(blocks, "_known", lambda block: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            blocks.pack(sets[:1], settings(motion=0.7))
+            blocks.pack_blocks(sets[:1], settings(motion=0.7))
     with monkeypatch.context() as patch:
         patch.setattr(np, "savez", lambda *_, **__: (_ for _ in ()).throw(OSError(28, "No space")))
         patch.setattr(blocks.os, "strerror", lambda number: "No space")
         with pytest.raises(UserError, match="is full"):
-            blocks.pack(sets[:1], settings(motion=0.7))
+            blocks.pack_blocks(sets[:1], settings(motion=0.7))
     assert {path.name for path in (sets[0] / "blocks").iterdir()} >= names
     assert not list((sets[0] / "blocks").glob("incomplete*"))
     (sets[0] / "blocks" / "incomplete.killed").mkdir()
-    folder = blocks.pack(sets[:1], settings(motion=0.7))
+    folder = blocks.pack_blocks(sets[:1], settings(motion=0.7))
     assert folder.is_dir() and not list(folder.parent.glob("incomplete*"))
 
 
@@ -104,10 +109,13 @@ def test_packing_needs_the_memory_of_a_piece(tmp_path):
         for number in range(count):
             ids = np.full(size, number // 3, np.int32)
             acc = rng.normal(size=(size, 50, 3)).astype(np.float32)
-            yield sensor_windows.Samples(acc, acc, ids + 50, ids, ids, ids, ids, acc[:, 0, 0]), 0
+            yield (
+                sensor_windows.SensorWindows(acc, acc, ids + 50, ids, ids, ids, ids, acc[:, 0, 0]),
+                0,
+            )
 
     tracemalloc.start()
-    blocks.write(tmp_path, pieces())
+    blocks.write_blocks(tmp_path, pieces())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert (tmp_path / blocks.FILE).stat().st_size > 20e6 and peak < 6e6
@@ -115,13 +123,13 @@ def test_packing_needs_the_memory_of_a_piece(tmp_path):
 
 def test_an_epoch_takes_every_sample_once_window_by_window():
     count = np.random.default_rng(0).integers(1, 20, 50)
-    order = blocks.Order(count, batch=30, seed=3, group=7)
+    order = blocks.BlockOrder(count, batch=30, seed=3, group=7)
     total, first = count.sum(), np.cumsum(count) - count
     rows = np.concatenate([order.rows(step) for step in range(3 * total // 30 + 1)])
     assert (np.bincount(rows[: total // 30 * 30]) <= 1).all()
-    order = blocks.Order(count, batch=int(total), seed=3, group=7)  # a batch an epoch
+    order = blocks.BlockOrder(count, batch=int(total), seed=3, group=7)  # a batch an epoch
     np.testing.assert_array_equal(order.rows(5), np.arange(total))
-    fine = blocks.Order(count, batch=1, seed=3, group=7)
+    fine = blocks.BlockOrder(count, batch=1, seed=3, group=7)
     epoch = np.concatenate([fine.rows(step) for step in range(total)])
     np.testing.assert_array_equal(np.sort(epoch), np.arange(total))
     block = np.searchsorted(first, epoch, side="right") - 1
@@ -133,25 +141,25 @@ def test_an_epoch_takes_every_sample_once_window_by_window():
     assert len(edges) == 9 and np.bincount(groups).max() == 7
     assert (np.diff(block) != 0).mean() > 0.7  # samples are mixed
     assert (np.diff(groups) != 0).sum() > 20  # and blocks
-    again = blocks.Order(count, batch=30, seed=3, group=7)
+    again = blocks.BlockOrder(count, batch=30, seed=3, group=7)
     np.testing.assert_array_equal(again.rows(9), np.sort(epoch[270:300]))
-    other = blocks.Order(count, batch=30, seed=4, group=7)
+    other = blocks.BlockOrder(count, batch=30, seed=4, group=7)
     assert (other.rows(9) != again.rows(9)).any()
     second = np.concatenate([fine.rows(step) for step in range(total, 2 * total)])
     assert (np.sort(second) == np.arange(total)).all() and (second != epoch).any()
 
 
 def test_processes_share_a_batch_and_read_their_part(sets, monkeypatch):
-    monkeypatch.setattr(blocks, "SIZE", 8)
-    folder = blocks.pack(sets, settings())
-    known = blocks.table(folder)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 8)
+    folder = blocks.pack_blocks(sets, settings())
+    known = blocks.read_table(folder)
     steps = int(known.count.sum()) // 64
-    order = blocks.Order(known.count, 64, seed=1, group=16)
+    order = blocks.BlockOrder(known.count, 64, seed=1, group=16)
     whole = [reader(folder).take(order.rows(step)) for step in range(steps)]
     for n in (2, 4):
         for p in range(n):
             mine = np.arange(p * 64 // n, (p + 1) * 64 // n)
-            batches = blocks.Batches(reader(folder), order, mine, steps)
+            batches = blocks.BatchReader(reader(folder), order, mine, steps)
             alone = reader(folder, cache=2 * 16 // n + 8)
             numbers = counted(alone)
             for step in range(steps):
@@ -172,8 +180,8 @@ def run(paths, folder, **changes):
 def test_streamed_training_is_that_from_memory_to_the_last_bit(
     sets, tmp_path, monkeypatch, four_devices
 ):
-    monkeypatch.setattr(blocks, "SIZE", 16)
-    monkeypatch.setattr(blocks, "GROUP", 8)
+    monkeypatch.setattr(blocks, "BLOCK_SIZE", 16)
+    monkeypatch.setattr(blocks, "SHUFFLE_BLOCKS", 8)
     memory = run(sets, tmp_path / "memory", resident=True)
     real = loop.Checkpoints.save
 
@@ -190,16 +198,19 @@ def test_streamed_training_is_that_from_memory_to_the_last_bit(
 
 
 def test_a_batch_as_it_is_read_is_cut_like_one_that_is_gathered_and_moves_nothing(sets):
-    every, _ = sensor_windows.load(sets[1:], settings())
-    where = sharding.make("data", 4)
+    every, _ = sensor_windows.load_sensor_windows(sets[1:], settings())
+    where = sharding.make_mesh("data", 4)
     host = vars(every.take(np.arange(64)))
-    data, batch = sharding.put(host, sharding.replicated(where)), sharding.joined(host, where, 64)
+    data, batch = (
+        sharding.place(host, sharding.replicated(where)),
+        sharding.from_local_rows(host, where, 64),
+    )
     assert len(batch["acc"].sharding.device_set) == 4
     scale = {name: {"mean": 1.0, "sd": 2.0} for name in ("acc", "gyr")}
 
     def cut(data, rows):
-        made = sensor_windows.batch_of(data, rows, jax.random.key(0), settings(), scale)
-        return jax.lax.with_sharding_constraint(made, sharding.split(where))
+        made = sensor_windows.cut_batch(data, rows, jax.random.key(0), settings(), scale)
+        return jax.lax.with_sharding_constraint(made, sharding.sharded(where))
 
     gathered = jax.jit(cut)(data, np.arange(64))
     read = jax.jit(cut).lower(batch, None).compile()
@@ -218,14 +229,14 @@ def test_mistakes_are_one_sentence(sets, tmp_path):
     ):
         with pytest.raises(UserError, match=says):
             loop.train(settings(resident=False, **changes), sets, tmp_path / "wrong")
-    folder = blocks.pack(sets, settings(motion=0.9))
+    folder = blocks.pack_blocks(sets, settings(motion=0.9))
     data = (folder / blocks.FILE).read_bytes()
     (folder / blocks.FILE).write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=f"{folder} cannot be read .*remove it and run again"):
         loop.train(settings(resident=False, motion=0.9), sets, tmp_path / "wrong")
     (folder / blocks.TABLE).write_bytes(b"nothing")
     with pytest.raises(UserError, match=f"{folder} cannot be read"):
-        blocks.table(folder)
+        blocks.read_table(folder)
 
     for changes, says in (
         ({"order": "random"}, "encoders.movi.order names 'random': there are windows, blocks"),
@@ -233,7 +244,7 @@ def test_mistakes_are_one_sentence(sets, tmp_path):
         ({"grouped": True}, "movi.grouped is True, which needs order='windows'"),
     ):
         config = pretrain_pod.get_config("tiny")
-        study.check(config)
+        study.check_config(config)
         config.encoders.movi.update(changes)
         with pytest.raises(UserError, match=says):
-            study.check(config)
+            study.check_config(config)

@@ -31,11 +31,11 @@ def data(tmp_path_factory, raw):
 
 def test_arrays_are_what_the_builder_made(data, raw):
     path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
-    got = datasets.arrays(path)
+    got = datasets.read_arrays(path)
     options = ipol.complete({})
     truth = [e for item in ipol.files(raw, options) for e in ipol.examples(item, options)[0]]
     assert len(truth) == len(got.acc) == got.info["kept"] > 10
-    for name in ("acc", "gyr", "length", "start", *datasets.STRINGS):
+    for name in ("acc", "gyr", "length", "start", *datasets.STRING_FEATURES):
         np.testing.assert_array_equal(getattr(got, name), [e[name] for e in truth])
     assert got.acc.dtype == got.gyr.dtype == np.float32
     assert got.target is None and got.subject.dtype.kind == "U"
@@ -43,19 +43,19 @@ def test_arrays_are_what_the_builder_made(data, raw):
 
 def test_sensors_are_picked_and_ordered(data):
     path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
-    all_of_them, two = datasets.arrays(path), datasets.arrays(path, sensors=("rf", "lb"))
+    all_of_them, two = datasets.read_arrays(path), datasets.read_arrays(path, sensors=("rf", "lb"))
     np.testing.assert_array_equal(two.acc, all_of_them.acc[:, :, [2, 0]])
     np.testing.assert_array_equal(two.gyr, all_of_them.gyr[:, :, [2, 0]])
     assert two.info["sensors"] == ["rf", "lb"]
-    few = datasets.arrays(path, limit=3)
+    few = datasets.read_arrays(path, limit=3)
     np.testing.assert_array_equal(few.acc, all_of_them.acc[:3])
     assert len(few.subject) == len(few.start) == 3
     with pytest.raises(UserError, match="no sensor hand: there are lb, lf, rf"):
-        datasets.arrays(path, sensors=("lb", "hand"))
+        datasets.read_arrays(path, sensors=("lb", "hand"))
 
 
 def test_targets_have_their_columns(data):
-    got = datasets.arrays(datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96"))
+    got = datasets.read_arrays(datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96"))
     assert got.target.shape == (len(got.start), 1) and got.target.dtype == np.float32
 
 
@@ -77,7 +77,7 @@ def test_find_takes_the_newest_version_and_lists_what_there_is(data, tmp_path):
 
 def test_a_folder_that_is_no_data_set_is_named(tmp_path):
     with pytest.raises(UserError, match="no finished data set"):
-        datasets.arrays(tmp_path)
+        datasets.read_arrays(tmp_path)
 
 
 def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
@@ -91,10 +91,10 @@ def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
 
 def test_a_reference_finds_what_build_has_made(data):
     for options in ({}, {"task": "stance_time"}):
-        ref = datasets.reference("ipol_gait", options)
+        ref = datasets.dataset_name("ipol_gait", options)
         assert datasets.find(data, ref).parent == data / ref
     with pytest.raises(UserError, match="no builder"):
-        datasets.reference("ipol", {})
+        datasets.dataset_name("ipol", {})
 
 
 def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_path, monkeypatch):
@@ -103,11 +103,11 @@ def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_pat
     still = raw / "SA03" / "D01_SA03_R01.txt"
     lines = still.read_text().split("\n")
     still.write_text("\n".join(lines[:400] * 4))  # rest alone: none of its windows is kept
-    whole = datasets.arrays(datasets.build("sisfall", raw, tmp_path / "one"))
+    whole = datasets.read_arrays(datasets.build("sisfall", raw, tmp_path / "one"))
     monkeypatch.setattr(base, "SHARD", 1000)
     path = datasets.build("sisfall", raw, tmp_path / "many")
     assert len(list(path.glob("*array_record*"))) == 5
-    got = datasets.arrays(path)
+    got = datasets.read_arrays(path)
     np.testing.assert_array_equal(got.acc, whole.acc)
     assert list(dict.fromkeys(got.subject)) == ["SA01", "SA02", "SA04", "SA05"]
 
@@ -129,7 +129,7 @@ def test_a_damaged_data_set_is_named(data, tmp_path):
         shutil.copytree(datasets.find(data, "ipol_gait/windows_100hz_w128_s128"), tmp_path / name)
         change(tmp_path / name)
         with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again"):
-            datasets.arrays(tmp_path / name)
+            datasets.read_arrays(tmp_path / name)
 
     copy("lost", lambda path: next(path.glob("*array_record*")).unlink())
     copy("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))

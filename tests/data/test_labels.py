@@ -520,7 +520,10 @@ def test_steps_are_cut_20_samples_around_a_stance():
     assert kept.tolist() == [False, True, True, False]
     assert labels.knee_steps([318], [381], 401)[2].tolist() == [True]
     steps = np.array(
-        [windows.pad(moment[a : a + n], 128)[0] for a, n in zip(starts, lengths, strict=True)]
+        [
+            windows.pad_window(moment[a : a + n], 128)[0]
+            for a, n in zip(starts, lengths, strict=True)
+        ]
     )
     np.testing.assert_array_equal(labels.step_lengths(steps[:, :, None]), lengths)
     peaks, _, _ = labels.knee_flexion_peaks(steps, lengths)

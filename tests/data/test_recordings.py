@@ -97,7 +97,7 @@ def test_regular_reads_a_line_through_jitter_and_a_short_gap():
     time = 5 + np.arange(400) / 100 + rng.uniform(-0.002, 0.002, 400)
     time = np.delete(time, [200, 201, 202])
     line = np.stack([3 * time, 1 - time], axis=1)
-    out, rate, filled = recordings.regular(time, line, 100, 0.05, "f")
+    out, rate, filled = recordings.regular_clock(time, line, 100, 0.05, "f")
     grid = time[0] + np.arange(len(out)) / 100
     np.testing.assert_allclose(out, np.stack([3 * grid, 1 - grid], axis=1), atol=1e-9)
     assert (rate, filled) == (100, 3)
@@ -107,7 +107,7 @@ def test_regular_reads_a_line_through_jitter_and_a_short_gap():
 @pytest.mark.parametrize("true", [30.0, 100.0, 148.15])
 def test_regular_finds_the_rate_of_stamps_in_milliseconds(true):
     time = np.round(np.arange(2000) / true, 3)
-    _, rate, filled = recordings.regular(time, time, None, 0.1, "f")
+    _, rate, filled = recordings.regular_clock(time, time, None, 0.1, "f")
     assert rate == pytest.approx(true, rel=2e-3)
     assert filled == 0
 
@@ -125,7 +125,7 @@ def test_regular_finds_the_rate_of_stamps_in_milliseconds(true):
 )
 def test_a_broken_clock_is_named(time, rate, says):
     with pytest.raises(UserError, match=r"^walk\.csv") as error:
-        recordings.regular(np.array(time), np.ones((len(time), 3)), rate, 0.05, "walk.csv")
+        recordings.regular_clock(np.array(time), np.ones((len(time), 3)), rate, 0.05, "walk.csv")
     assert says in str(error.value)
 
 
@@ -135,7 +135,7 @@ def test_fill_interpolates_short_runs_and_holds_the_ends():
     holed = whole.copy()
     holed[[10, 11, 30], 0] = np.nan
     holed[[0, 59, 30], 1] = np.nan
-    out, count = recordings.fill(holed, 100, 0.03, "f")
+    out, count = recordings.fill_gaps(holed, 100, 0.03, "f")
     for column in range(2):
         good = ~np.isnan(holed[:, column])
         ends = (whole[1, column], whole[58, column])
@@ -152,4 +152,4 @@ def test_fill_refuses_a_long_run(run):
     holed = np.ones((60, 3))
     holed[run, 1] = np.nan
     with pytest.raises(UserError, match=r"a\.csv: \d+ values in a row are missing from \d\.\d\d s"):
-        recordings.fill(holed, 100, 0.03, "a.csv")
+        recordings.fill_gaps(holed, 100, 0.03, "a.csv")

@@ -92,7 +92,7 @@ def test_event_windows_lie_inside(seed):
     starts, kept = windows.event_starts(events, 20, 44, len(x))
     for event, good in zip(events, kept, strict=True):
         assert good == (event >= 20 and event + 44 <= 120)
-    cut = windows.cut(x, starts, 64)
+    cut = windows.cut_windows(x, starts, 64)
     assert cut.shape == (kept.sum(), 64, 2, 3)
     for window, event in zip(cut, events[kept], strict=True):
         np.testing.assert_array_equal(window[20], x[event])
@@ -101,10 +101,10 @@ def test_event_windows_lie_inside(seed):
 
 def test_pad_and_mask_tell_the_true_length():
     x = np.arange(12.0).reshape(4, 3)
-    padded, length = windows.pad(x, 6)
+    padded, length = windows.pad_window(x, 6)
     np.testing.assert_array_equal(padded, np.concatenate([x, np.zeros((2, 3))]))
     assert length == 4
-    assert windows.pad(x, 3)[1] == 3
+    assert windows.pad_window(x, 3)[1] == 3
     mask = windows.length_mask(np.array([4, 0, 6]), 6)
     np.testing.assert_array_equal(mask.sum(axis=1), [4, 0, 6])
     np.testing.assert_array_equal(padded[mask[0]], x)
@@ -131,7 +131,7 @@ def test_examples_stay_inside_their_activity_and_are_counted():
             Interval("short", 17.0, 17.4),
         ),
     )
-    kept, dropped = windows.examples(stays, 100.0, 100, 50, 0.3)
+    kept, dropped = windows.unlabelled_examples(stays, 100.0, 100, 50, 0.3)
     assert dropped == {"windows in which no sensor moves": 3, "stretches shorter than a window": 1}
     assert {e["activity"] for e in kept} == {"walk"}
     starts = [float(e["start"]) for e in kept]
@@ -148,9 +148,13 @@ def test_together_it_is_the_mean_over_the_sensors_that_counts():
     acc, gyr = parts(seconds=8.0, sensors=2)
     acc[:, 1] = acc[:1, 1] + 1e-3 * np.arange(len(acc))[:, None]
     whole = recording(acc, gyr)
-    moves = windows.motion(windows.cut(windows.resample(acc, RATE, 100.0), np.array([400]), 100))
+    moves = windows.motion(
+        windows.cut_windows(windows.resample(acc, RATE, 100.0), np.array([400]), 100)
+    )
     for least, kept in ((0.45, True), (0.55, False)):
-        found, _ = windows.examples(whole, 100.0, 100, 100, least * moves.max(), together=True)
+        found, _ = windows.unlabelled_examples(
+            whole, 100.0, 100, 100, least * moves.max(), together=True
+        )
         assert (4.0 in [float(e["start"]) for e in found]) == kept
-    found, _ = windows.examples(whole, 100.0, 100, 100, 0.9 * moves.max())
+    found, _ = windows.unlabelled_examples(whole, 100.0, 100, 100, 0.9 * moves.max())
     assert 4.0 in [float(e["start"]) for e in found]

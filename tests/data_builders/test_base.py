@@ -80,7 +80,7 @@ def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
         datasets.find(data, "sisfall/100hz_w128_s128")
     path = datasets.build("sisfall", raw, data)
     assert not list(data.rglob("*incomplete*"))
-    assert datasets.info(path)["kept"] > 0
+    assert datasets.read_metadata(path)["kept"] > 0
     for pid in listed:  # the workers have gone too: each watches its parent
         assert not pathlib.Path(f"/proc/{pid}").exists() or "Z" in _state(pid)
 
@@ -121,7 +121,7 @@ def test_two_builds_of_one_data_set_do_not_meet(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
     folder = tmp_path / "data" / "sisfall" / "100hz_w128_s128"
     folder.mkdir(parents=True)
-    with datasets.alone(folder), pytest.raises(UserError, match="another build"):
+    with datasets.lock_folder(folder), pytest.raises(UserError, match="another build"):
         datasets.build("sisfall", raw, tmp_path / "data")
 
 

@@ -40,7 +40,7 @@ def test_the_same_bytes_in_the_same_shards(beam, tmp_path, monkeypatch, name, op
     found = hashes(one)
     assert found == hashes(two)  # the shards, and what the data set says of itself
     assert sum("array_record" in file for file in found) == shards
-    assert len(datasets.arrays(two).acc) == datasets.info(two)["kept"] > 10
+    assert len(datasets.read_arrays(two).acc) == datasets.read_metadata(two)["kept"] > 10
 
 
 def test_mistakes_are_the_same_sentences(beam, tmp_path):
@@ -52,11 +52,11 @@ def test_mistakes_are_the_same_sentences(beam, tmp_path):
         (["--windw", "64", "--beam"], "no option 'windw'"),
     ):
         with pytest.raises(UserError, match=says):
-            cli.run([*words, *more])
+            cli.run_command([*words, *more])
     edited(raw / "SA02" / "D01_SA02_R01.txt", still)
     edited(raw / "SA03" / "D01_SA03_R01.txt", still)
     with pytest.raises(UserError, match=r"D01_SA02_R01\.txt: sensor waist: acc.* is constant"):
-        cli.run([*words, "--beam", "DirectRunner"])
+        cli.run_command([*words, "--beam", "DirectRunner"])
     assert not (tmp_path / "data").exists()
 
 

@@ -48,11 +48,11 @@ def test_other_settings_do_not_mix_with_a_set_that_is_there(raw):
 def test_a_set_says_that_it_is_simulated(raw, tmp_path):
     assert json.loads((raw / "movi" / "set.json").read_text())["simulated"] is True
     path = datasets.build("simulated", raw / "movi", tmp_path)
-    assert datasets.info(path)["simulated"] is True
+    assert datasets.read_metadata(path)["simulated"] is True
 
 
 def test_windows_have_the_sensors_of_movi(raw, tmp_path):
-    data = datasets.arrays(datasets.build("simulated", raw / "movi", tmp_path, stride=64))
+    data = datasets.read_arrays(datasets.build("simulated", raw / "movi", tmp_path, stride=64))
     assert data.acc.shape[1:] == (128, 17, 3)
     assert set(data.activity) == {"speed 1.0", "kicking"}
     up = data.acc[data.activity == "speed 1.0"].mean((0, 1))[:, 2]
@@ -61,7 +61,7 @@ def test_windows_have_the_sensors_of_movi(raw, tmp_path):
 
 
 def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_path):
-    data = datasets.arrays(
+    data = datasets.read_arrays(
         datasets.build("simulated", raw / "knee_moment", tmp_path, task="knee_moment")
     )
     count = 0
@@ -91,7 +91,7 @@ def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_pa
 
 def test_peak_forces_are_of_body_weight(raw, tmp_path):
     options = {"task": "peak_force"}
-    data = datasets.arrays(_built(raw, tmp_path, options))
+    data = datasets.read_arrays(_built(raw, tmp_path, options))
     assert data.acc.shape[1:] == (128, 2, 3)
     assert ((data.target > 0.95) & (data.target < 1.6)).all()
 
@@ -146,7 +146,7 @@ def test_a_damaged_file_is_named(raw, tmp_path):
 def test_the_command_refuses(words, says, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=says):
-        cli.run(words)
+        cli.run_command(words)
     assert not list(tmp_path.iterdir())
 
 
@@ -158,7 +158,7 @@ def labelled(tmp_path_factory, polished):
     def built(name):
         folder = tmp_path_factory.mktemp(name)
         raw = people.write(name, people.spec(name, {"subjects": 6, "seconds": 6.0}), folder)
-        return datasets.arrays(datasets.build("simulated", raw, folder / "data", task=name))
+        return datasets.read_arrays(datasets.build("simulated", raw, folder / "data", task=name))
 
     return built
 
@@ -167,7 +167,7 @@ def labelled(tmp_path_factory, polished):
 def test_labels_can_be_estimated_but_not_trivially(name, labelled):
     """A ridge on window statistics across people, the mean of r within each of them."""
     data = labelled(name)
-    features = references.statistics(data.acc, data.gyr, data.length)
+    features = references.window_statistics(data.acc, data.gyr, data.length)
     truth, rows = data.target[:, 0], np.arange(len(data.target))
     found = []
     for pair in np.unique(data.subject).reshape(3, 2):

@@ -376,7 +376,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     card = tmp_path / "walks.toml"
     card.write_text("# a comment\n" + LABELLED.replace("{suffix}", "csv.gz"))
     path = datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card)
-    got = datasets.arrays(path)
+    got = datasets.read_arrays(path)
     want, dropped = read_all(raw, card.read_text())
     assert path.parent.name.startswith("walks_100hz_w64_")
     assert len(got.acc) == len(want) == got.info["kept"] == 36
@@ -388,7 +388,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     assert got.info["hours"] == round(9 * 5 / 3600, 4) and len(got.info["sources"]) == 9
 
     with pytest.raises(UserError, match="no sensor foot: there are shank"):
-        datasets.arrays(path, sensors=("foot",))
+        datasets.read_arrays(path, sensors=("foot",))
 
     card.write_text(card.read_text().replace("comment", "remark"))
     assert datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card) == path

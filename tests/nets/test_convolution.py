@@ -92,7 +92,7 @@ def test_gradients_of_both_convolutions_agree(
 def test_short_windows_are_convolved_whole_where_that_copies_less(batch, samples, products):
     x, kernel = normal(batch, samples, 3), normal(9, 3, 5)
     assert (
-        arithmetic.products(lambda x: convolution.convolve_dot(x, kernel, 1, 4), x.T)
+        arithmetic.product_flops(lambda x: convolution.convolve_dot(x, kernel, 1, 4), x.T)
         == 2 * products
     )
 
@@ -121,7 +121,9 @@ def test_sums_take_the_place_of_products(width, samples, share, monkeypatch):
     x, kernel = normal(3, samples, 40), normal(width, 3, 5)
 
     def products(x):
-        return arithmetic.products(lambda x: convolution.convolve_dot(x, kernel, 1, width // 2), x)
+        return arithmetic.product_flops(
+            lambda x: convolution.convolve_dot(x, kernel, 1, width // 2), x
+        )
 
     before = products(x)
     monkeypatch.setattr(convolution, "MULTIPLICATIONS", 0)
@@ -138,7 +140,9 @@ def test_sums_are_for_large_products(monkeypatch):
     for samples, batch, share in [(8, 40, 3 / 4), (8, 39, 1), (16, 40, 4 / 6), (16, 39, 1)]:
         x, kernel = normal(3, samples, batch), normal(9, 3, 5)
         taps = batch * samples * 3 * 5 * min(samples, 9)  # 8 samples are convolved whole
-        found = arithmetic.products(lambda x, k=kernel: convolution.convolve_dot(x, k, 1, 4), x)
+        found = arithmetic.product_flops(
+            lambda x, k=kernel: convolution.convolve_dot(x, k, 1, 4), x
+        )
         assert found == 2 * taps * share
 
 

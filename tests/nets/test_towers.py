@@ -46,7 +46,7 @@ def test_towers_are_the_encoders_of_their_names(dual):
 
 
 def test_projection_is_linear_norm_relu_linear():
-    h, head = draws.windows(6, 5), towers.Head((4, 3), "batch")
+    h, head = draws.windows(6, 5), towers.ProjectionHead((4, 3), "batch")
     variables = draws.variables(head, h)
     layer = variables["params"]
     y = h @ layer["hidden1"]["kernel"] + layer["hidden1"]["bias"]
@@ -58,7 +58,7 @@ def test_projection_is_linear_norm_relu_linear():
 
 
 def test_gradient_is_finite_where_a_projection_vanishes():
-    head, h = towers.Head((4,), "none"), np.zeros((2, 5), np.float32)
+    head, h = towers.ProjectionHead((4,), "none"), np.zeros((2, 5), np.float32)
     variables = draws.variables(head, h, perturb=False)
     gradient = jax.grad(lambda h: head.apply(variables, h).sum())(h)
     assert np.isfinite(gradient).all()

@@ -55,7 +55,7 @@ def test_chance_of_the_studys_batch():
     """256 windows of 17 sensors, embeddings all alike: the loss is ln 4335 (STUDY section 4)."""
     z = jnp.ones((256 * 17, 2)) / np.sqrt(2)
     window = jnp.arange(256 * 17) // 17
-    assert float(contrastive.one_sided(z, z, {"window": window}, 0.1)) == pytest.approx(
+    assert float(contrastive.one_sided_loss(z, z, {"window": window}, 0.1)) == pytest.approx(
         np.log(4335), abs=1e-4
     )
 
@@ -63,31 +63,31 @@ def test_chance_of_the_studys_batch():
 def test_symmetric_is_symmetric_and_one_sided_is_not():
     a, g = embeddings(seed=1)
     ids = {"window": jnp.arange(len(a))}
-    both = [float(contrastive.symmetric(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
+    both = [float(contrastive.symmetric_loss(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
     assert both[0] == pytest.approx(both[1], rel=1e-6)
-    one = [float(contrastive.one_sided(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
+    one = [float(contrastive.one_sided_loss(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
     assert abs(one[0] - one[1]) > 1e-3
 
 
 def test_gradient_pulls_partners_together_and_skips_the_same_window():
     a, g = (jnp.asarray(z, jnp.float32) for z in embeddings(count=6))
     window = jnp.array([0, 0, 1, 1, 2, 2])
-    pull = jax.grad(lambda x: contrastive.one_sided(a, x, {"window": window}, 0.1))(g)
+    pull = jax.grad(lambda x: contrastive.one_sided_loss(a, x, {"window": window}, 0.1))(g)
     # Anchor 0 must not feel g[1], its neighbour in the window: only its own row and others' do.
     alone = jax.jacobian(
         lambda x: jax.nn.logsumexp(
-            jnp.where(contrastive.others(window)[0], (a @ x.T / 0.1)[0], -jnp.inf)
+            jnp.where(contrastive.different_windows(window)[0], (a @ x.T / 0.1)[0], -jnp.inf)
         )
     )(g)
     assert np.abs(alone[:2]).max() == 0 and np.abs(alone[2:]).min(axis=1).max() > 0
-    step = contrastive.one_sided(a, g - 1e-3 * pull, {"window": window}, 0.1)
-    assert step < contrastive.one_sided(a, g, {"window": window}, 0.1)
+    step = contrastive.one_sided_loss(a, g - 1e-3 * pull, {"window": window}, 0.1)
+    assert step < contrastive.one_sided_loss(a, g, {"window": window}, 0.1)
 
 
 def test_monitors_of_perfect_and_collapsed_embeddings():
     a, _ = embeddings(count=64, size=16)
     window = jnp.arange(64)
-    perfect = {k: float(v) for k, v in contrastive.monitors(a, a, window).items()}
+    perfect = {k: float(v) for k, v in contrastive.embedding_metrics(a, a, window).items()}
     assert perfect["retrieval_acc"] == perfect["retrieval_gyr"] == 1
     assert perfect["alignment"] == pytest.approx(0, abs=1e-6)
     singular = np.linalg.svd(a - a.mean(0), compute_uv=False)
@@ -99,7 +99,7 @@ def test_monitors_of_perfect_and_collapsed_embeddings():
     assert perfect["uniformity"] == pytest.approx(np.log(np.exp(-2 * distance).mean()), rel=1e-5)
 
     same = np.repeat(a[:1], 64, axis=0)
-    collapsed = {k: float(v) for k, v in contrastive.monitors(same, same, window).items()}
+    collapsed = {k: float(v) for k, v in contrastive.embedding_metrics(same, same, window).items()}
     assert collapsed["retrieval_acc"] == 0
     assert collapsed["uniformity"] == pytest.approx(0, abs=1e-5)
     assert collapsed["effective_rank"] < 1.5 < perfect["effective_rank"]

@@ -63,12 +63,14 @@ def by_numpy(z, ids, how, by_rows, by_columns):
 @pytest.mark.parametrize("related", [{}, MIXED])
 def test_every_form_equals_numpy(form, devices, tile, both, related):
     z, ids = made_up()
-    how = log_sums.How(positive=both, columns=both, related=relations.items(related))
+    how = log_sums.SumSpec(positive=both, columns=both, related=relations.resolve(related))
     by_rows, by_columns = np.random.default_rng(1).normal(size=(2, COUNT))
-    where = sharding.make("data", devices) if form == "ring" else None
+    where = sharding.make_mesh("data", devices) if form == "ring" else None
 
     def total(z_acc, z_gyr, temperature):
-        rows, columns = log_sums.logsums(z_acc, z_gyr, ids, temperature, how, where, form, tile)
+        rows, columns = log_sums.pair_log_sums(
+            z_acc, z_gyr, ids, temperature, how, where, form, tile
+        )
         value = (by_rows * rows).sum() + ((by_columns * columns).sum() if both else 0)
         return value, (rows, columns)
 
@@ -106,11 +108,11 @@ def test_single_precision_at_a_sharp_temperature():
     """Similarities reach 100 and their exponentials overflow: running maxima keep them apart."""
     z, ids = made_up()
     z[1] = z[0]
-    how = log_sums.How(positive=True, columns=True)
+    how = log_sums.SumSpec(positive=True, columns=True)
     rows, columns, _ = by_numpy(z * np.sqrt(10), ids, how, *np.zeros((2, COUNT)))
     single = z.astype(np.float32)
     for form in ("dense", "tiled"):
-        found = log_sums.logsums(*single, ids, 0.01, how, None, form, 16)
+        found = log_sums.pair_log_sums(*single, ids, 0.01, how, None, form, 16)
         np.testing.assert_allclose(found[0], rows, rtol=2e-6)
         np.testing.assert_allclose(found[1], columns, rtol=2e-6)
 
@@ -118,40 +120,42 @@ def test_single_precision_at_a_sharp_temperature():
 def test_an_anchor_without_negatives_has_no_slope():
     z, ids = made_up()
     ids["window"] = np.zeros(COUNT, int)
-    how = log_sums.How(positive=False, columns=False)
+    how = log_sums.SumSpec(positive=False, columns=False)
     for form in ("dense", "tiled"):
-        total = lambda z_acc: log_sums.logsums(z_acc, z[1], ids, 0.1, how, None, form, 16)[0]  # noqa: B023,E731
+        total = lambda z_acc: log_sums.pair_log_sums(z_acc, z[1], ids, 0.1, how, None, form, 16)[0]  # noqa: B023,E731
         assert (np.asarray(total(z[0])) == -np.inf).all()
     slope = jax.grad(lambda z_acc: jnp.where(jnp.isfinite(x := total(z_acc)), x, 0).sum())(z[0])
     np.testing.assert_array_equal(slope, 0)
 
 
 def test_the_form_follows_the_size_of_the_batch():
-    how = log_sums.How(positive=True, columns=True)
+    how = log_sums.SumSpec(positive=True, columns=True)
 
     def text(count, where):
         z = jax.ShapeDtypeStruct((count, 4), jnp.float32)
         ids = jax.ShapeDtypeStruct((count,), jnp.int32)
-        found = jax.jit(lambda a, g, w: log_sums.logsums(a, g, {"window": w}, 0.1, how, where))
+        found = jax.jit(
+            lambda a, g, w: log_sums.pair_log_sums(a, g, {"window": w}, 0.1, how, where)
+        )
         return found.lower(z, z, ids).as_text()
 
-    large, four = 2 * log_sums.DENSE, sharding.make("data", 4)
-    assert "while" not in text(log_sums.DENSE, four)
+    large, four = 2 * log_sums.DENSE_LIMIT, sharding.make_mesh("data", 4)
+    assert "while" not in text(log_sums.DENSE_LIMIT, four)
     assert "while" in text(large, None) and "collective_permute" not in text(large, None)
     assert "collective_permute" in text(large, four)
 
 
 def memory(count: int, devices: int):
     """Bytes of temporaries of loss and slopes on each device, and the compiled text."""
-    where = sharding.make("data", devices)
-    how = log_sums.How(positive=True, columns=True)
+    where = sharding.make_mesh("data", devices)
+    how = log_sums.SumSpec(positive=True, columns=True)
 
     def total(z_acc, z_gyr, window):
-        sums = log_sums.logsums(z_acc, z_gyr, {"window": window}, 0.1, how, where)
+        sums = log_sums.pair_log_sums(z_acc, z_gyr, {"window": window}, 0.1, how, where)
         return sum(x.sum() for x in sums)
 
     def described(shape, kind):
-        return jax.ShapeDtypeStruct(shape, kind, sharding=sharding.split(where))
+        return jax.ShapeDtypeStruct(shape, kind, sharding=sharding.sharded(where))
 
     z = described((count, 128), jnp.float32)
     compiled = jax.jit(jax.grad(total, argnums=(0, 1)))

@@ -44,7 +44,7 @@ CHANGES = [
 @pytest.mark.parametrize("changes", CHANGES)
 def test_weights_are_products_over_the_relations_that_hold(changes):
     ids = made_up()
-    found = np.exp(relations.log_weights(relations.items(changes), ids, ids, np.float32))
+    found = np.exp(relations.log_weights(relations.resolve(changes), ids, ids, np.float32))
     expected = [[brute_force(ids, changes, i, j) for j in range(40)] for i in range(40)]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert not changes or (np.asarray(expected) != np.asarray(brute_table(ids))).any()
@@ -55,12 +55,12 @@ def brute_table(ids):
 
 
 def test_only_the_ids_that_are_looked_at_are_needed():
-    assert relations.needed(relations.items({})) == ["window"]
-    assert relations.needed(relations.items({"window": 1, "near": 0, "seconds": 9})) == [
+    assert relations.required_ids(relations.resolve({})) == ["window"]
+    assert relations.required_ids(relations.resolve({"window": 1, "near": 0, "seconds": 9})) == [
         "recording",
         "start",
     ]
-    assert relations.needed(relations.items({"window": 1.0})) == []
+    assert relations.required_ids(relations.resolve({"window": 1.0})) == []
 
 
 @pytest.mark.parametrize(
@@ -74,4 +74,4 @@ def test_only_the_ids_that_are_looked_at_are_needed():
 )
 def test_mistakes_are_one_sentence(given, says):
     with pytest.raises(UserError, match=says):
-        relations.items(given)
+        relations.resolve(given)

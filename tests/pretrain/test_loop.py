@@ -65,13 +65,13 @@ def test_samples_are_the_sensors_of_each_window(monkeypatch):
                 sets[path],
                 **{
                     name: getattr(sets[path], name)[first : first + size]
-                    for name in ("acc", "gyr", "length", "start", *datasets.STRINGS)
+                    for name in ("acc", "gyr", "length", "start", *datasets.STRING_FEATURES)
                 },
             )
 
-    monkeypatch.setattr(datasets, "info", lambda path: sets[path].info)
-    monkeypatch.setattr(datasets, "pieces", pieces)
-    folded, counts = sensor_windows.load(["one", "two"], settings(motion=0.3))
+    monkeypatch.setattr(datasets, "read_metadata", lambda path: sets[path].info)
+    monkeypatch.setattr(datasets, "iter_arrays", pieces)
+    folded, counts = sensor_windows.load_sensor_windows(["one", "two"], settings(motion=0.3))
     assert counts == {"samples": 40 * 3 + 7 - 1, "dropped without motion": 1}
     row = 3 * 5 + 2 - 1  # window 5, sensor 2, one sample left out before it
     np.testing.assert_array_equal(folded.acc[row], sets["one"].acc[5, :, 2])
@@ -85,19 +85,19 @@ def test_samples_are_the_sensors_of_each_window(monkeypatch):
 
 def test_an_epoch_takes_every_sample_once_and_is_a_function_of_the_step():
     window = np.repeat(np.arange(50), 3)
-    order = sensor_windows.Order(window, batch=40, seed=3, grouped=False)
+    order = sensor_windows.WindowOrder(window, batch=40, seed=3, grouped=False)
     rows = np.concatenate([order.rows(step) for step in range(15)])  # 600 = 4 epochs of 150
     for epoch in rows.reshape(4, 150):
         np.testing.assert_array_equal(np.sort(epoch), np.arange(150))
-    again = sensor_windows.Order(window, batch=40, seed=3, grouped=False)
+    again = sensor_windows.WindowOrder(window, batch=40, seed=3, grouped=False)
     np.testing.assert_array_equal(again.rows(9), rows[360:400])
-    other = sensor_windows.Order(window, batch=40, seed=4, grouped=False)
+    other = sensor_windows.WindowOrder(window, batch=40, seed=4, grouped=False)
     assert (other.rows(9) != rows[360:400]).any()
 
 
 def test_grouped_order_keeps_the_sensors_of_a_window_together():
     window = np.repeat(np.arange(50), 3)
-    rows = sensor_windows.Order(window, batch=150, seed=0, grouped=True).rows(0)
+    rows = sensor_windows.WindowOrder(window, batch=150, seed=0, grouped=True).rows(0)
     taken = window[rows].reshape(50, 3)
     assert (taken == taken[:, :1]).all() and (taken[:, 0] != np.arange(50)).any()
 
@@ -117,13 +117,13 @@ def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
     }
     scale = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 1.0, "sd": 2.0}}
     rows, key = jnp.arange(count), jax.random.key(0)
-    batch = sensor_windows.batch_of(data, rows, key, settings(window=32), scale)
+    batch = sensor_windows.cut_batch(data, rows, key, settings(window=32), scale)
     acc = np.asarray(batch["acc"])
     begin = acc[:, 0, 0] - 100 * np.arange(count)
     assert begin.min() >= 0 and begin.max() <= 8 and len(set(begin)) == 9
     np.testing.assert_array_equal(np.diff(acc, axis=1), 1)
     np.testing.assert_allclose(batch["gyr"], (2 * acc - 1) / 2)
-    turned = sensor_windows.batch_of(data, rows, key, settings(window=32, rotation=30.0), scale)
+    turned = sensor_windows.cut_batch(data, rows, key, settings(window=32, rotation=30.0), scale)
     np.testing.assert_allclose(
         np.linalg.norm(turned["acc"], axis=-1), np.linalg.norm(acc, axis=-1), rtol=1e-5
     )
@@ -137,7 +137,7 @@ def test_gain_and_noise_are_those_of_the_settings_and_of_the_key():
     scale = {"acc": {"mean": 1.0, "sd": 2.0}, "gyr": {"mean": 3.0, "sd": 4.0}}
 
     def change(seed=0, **changes):
-        made = sensor_windows.batch_of(
+        made = sensor_windows.cut_batch(
             data, jnp.arange(count), jax.random.key(seed), settings(window=span, **changes), scale
         )
         return np.asarray(made["acc"]) * 2, np.asarray(made["gyr"]) * 4 / 3  # over the signal
@@ -154,13 +154,13 @@ def test_gain_and_noise_are_those_of_the_settings_and_of_the_key():
     assert abs(np.corrcoef(acc[:, 1:].ravel(), acc[:, :-1].ravel())[0, 1]) < 0.02  # white
     np.testing.assert_array_equal(change(noise=(0.5, 0.06))[0], acc)
     assert (change(seed=1, noise=(0.5, 0.06))[0] != acc).any()
-    assert np.abs(change(**sensor_windows.STILL)).max() == 0
+    assert np.abs(change(**sensor_windows.NO_AUGMENTATION)).max() == 0
 
 
 def test_rotations_are_rotations_of_at_most_the_angle():
     from scipy.spatial.transform import Rotation
 
-    matrices = np.asarray(sensor_windows.rotations(jax.random.key(0), 500, 30.0), np.float64)
+    matrices = np.asarray(sensor_windows.random_rotations(jax.random.key(0), 500, 30.0), np.float64)
     angles = np.rad2deg(np.linalg.norm(Rotation.from_matrix(matrices).as_rotvec(), axis=1))
     product = matrices @ matrices.transpose(0, 2, 1)
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)
@@ -218,9 +218,9 @@ def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch, four_devi
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_one_two_and_four_devices_agree(moves, tmp_path, monkeypatch, norm):
     """The loss and the batch statistics are those of the whole batch, however it is shared out."""
-    make, losses = sharding.make, {}
+    make, losses = sharding.make_mesh, {}
     for devices in (1, 2, 4):
-        monkeypatch.setattr(sharding, "make", lambda axis, n=devices: make(axis, n))
+        monkeypatch.setattr(sharding, "make_mesh", lambda axis, n=devices: make(axis, n))
         lines = run(moves, tmp_path / str(devices), norm=norm, log_every=1, steps=6)
         losses[devices] = [line["loss"] for line in lines]
     np.testing.assert_allclose(losses[2], losses[1], rtol=1e-5)
@@ -237,17 +237,19 @@ def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
     net = {"dtype": "float64", "stages": (1,)}
 
     def slopes(microbatch, devices):
-        config, where = settings(norm="none", net=net), sharding.make("data", devices)
+        config, where = settings(norm="none", net=net), sharding.make_mesh("data", devices)
         config.microbatch = microbatch
-        encode = loop.embed(config, where, full=False)
+        encode = loop.make_embed(config, where, full=False)
 
         def loss(params, batch):
             z, _ = encode(params, {}, batch)
-            return contrastive.symmetric(*z, batch, 0.1)
+            return contrastive.symmetric_loss(*z, batch, 0.1)
 
-        params = jax.tree.map(lambda x: x.astype(np.float64), loop.init(config, 0)["params"])
-        placed = sharding.put((params, batch), sharding.replicated(where))
-        return sharding.fetch(sharding.call(where, jax.jit(jax.value_and_grad(loss)), *placed))
+        params = jax.tree.map(lambda x: x.astype(np.float64), loop.init_state(config, 0)["params"])
+        placed = sharding.place((params, batch), sharding.replicated(where))
+        return sharding.to_host(
+            sharding.call_collective(where, jax.jit(jax.value_and_grad(loss)), *placed)
+        )
 
     with jax.enable_x64(True):
         whole = slopes(0, 1)
@@ -260,12 +262,12 @@ def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
 def test_many_pairs_fit_in_little_memory():
     """The dual ResNet-50 with 65,536 pairs: below 8 GiB by the compiled program's own account."""
     config = settings(norm="none", batch=65536, window=128, net=resnet.resnet50(64, "none"))
-    config.microbatch, where = 256, sharding.make("data", 1)
+    config.microbatch, where = 256, sharding.make_mesh("data", 1)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = {name: jax.ShapeDtypeStruct((70000, 128, 3), jnp.float32) for name in ("acc", "gyr")}
     data |= {name: jax.ShapeDtypeStruct((70000,), jnp.int32) for name in ("length", "window")}
-    state = jax.eval_shape(lambda: loop.init(config, 0))
-    step, _ = loop.compiled(loop.make_step(config, scale, 0, True, where), where)
+    state = jax.eval_shape(lambda: loop.init_state(config, 0))
+    step, _ = loop.compile_step(loop.make_step(config, scale, 0, True, where), where)
     rows = jax.ShapeDtypeStruct((config.batch,), jnp.int32)
     account = step.lower(state, data, rows).compile().memory_analysis()
     taken = account.temp_size_in_bytes + account.argument_size_in_bytes
@@ -276,15 +278,15 @@ def test_many_pairs_fit_in_little_memory():
 
 def test_several_steps_in_one_call_are_the_same_steps(moves, tmp_path, monkeypatch):
     one = run(moves, tmp_path / "one", norm="none", steps=14, log_every=7, save_every=14)
-    calls, compiled = [], loop.compiled
+    calls, compiled = [], loop.compile_step
 
     def counted(*arguments):
         step, several = compiled(*arguments)
         return step, lambda *given: calls.append(len(given[-1])) or several(*given)
 
-    monkeypatch.setattr(loop, "accelerated", lambda: True)
-    monkeypatch.setattr(loop, "AT_ONCE", 3)
-    monkeypatch.setattr(loop, "compiled", counted)
+    monkeypatch.setattr(loop, "on_accelerator", lambda: True)
+    monkeypatch.setattr(loop, "STEPS_PER_CALL", 3)
+    monkeypatch.setattr(loop, "compile_step", counted)
     many = run(moves, tmp_path / "many", norm="none", steps=14, log_every=7, save_every=14)
     assert calls == [3, 3, 3, 3]
     losses = [[line["loss"] for line in lines] for lines in (one, many)]

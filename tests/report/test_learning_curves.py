@@ -73,7 +73,7 @@ def test_the_rule_of_the_abstract_on_its_curves(task, percent):
 
 
 def test_the_whole_way_from_predictions_to_the_published_reduction(knee):
-    result = learning_curves.reduction(knee[0], *PAIR)
+    result = learning_curves.data_reduction(knee[0], *PAIR)
     assert result["target_r"] == pytest.approx(0.870, abs=1e-6)
     assert round(100 * result["plotted"]) == 75
     # By hand: .867 at 10^-0.8, .877 at 10^-0.6, so .870 is reached at 10^(-0.8 + 0.2 * 0.3).
@@ -87,7 +87,7 @@ def test_the_whole_way_from_predictions_to_the_published_reduction(knee):
 
 def test_the_curve_is_the_mean_over_subjects_of_the_true_r(knee):
     sweep, true = knee
-    rows = [row for row in learning_curves.curves(sweep) if row["metric"] == "r"]
+    rows = [row for row in learning_curves.curve_rows(sweep) if row["metric"] == "r"]
     assert len(rows) == 5 * 6
     for row in rows:
         values = true[row["arm"], row["stage"], row["axis"]]
@@ -118,7 +118,7 @@ def test_resamples_are_shared_by_all_curves_of_a_cohort():
 def test_draws_are_averaged_within_a_subject_first(small):
     # A second draw of one cell that lost everything: r of that cell is half of what it was.
     sweep = tables.load_sweep(small)
-    before = learning_curves.cells(sweep, "random", "finetune", "windows", "r")
+    before = learning_curves.subject_curve(sweep, "random", "finetune", "windows", "r")
     runs = sweep.runs
     rows = np.flatnonzero((runs["arm"] == "random") & (runs["fraction"] == 0.1))
     extra = np.flatnonzero(np.isin(sweep.predictions["run"], rows))
@@ -127,7 +127,9 @@ def test_draws_are_averaged_within_a_subject_first(small):
     arrays["estimate"][-len(extra) :] = 3.0
     resave(small, **arrays)
     edit(small, lambda r: r.extend([r[i] | {"run": i + 1000, "draw": 7} for i in rows]))
-    after = learning_curves.cells(tables.load_sweep(small), "random", "finetune", "windows", "r")
+    after = learning_curves.subject_curve(
+        tables.load_sweep(small), "random", "finetune", "windows", "r"
+    )
     np.testing.assert_allclose(after.values[0], before.values[0] / 2)
     np.testing.assert_allclose(after.values[1:], before.values[1:])
     assert after.draws.tolist() == [2, 1, 1, 1, 1, 1]
@@ -139,7 +141,9 @@ def test_a_subject_nobody_can_score_is_left_out_of_every_arm(small):
     arrays = dict(sweep.predictions)
     arrays["truth"] = np.where(arrays["subject"] == "S02", 1.0, arrays["truth"])
     resave(small, **arrays)
-    table = learning_curves.cells(tables.load_sweep(small), "random", "finetune", "windows", "rmse")
+    table = learning_curves.subject_curve(
+        tables.load_sweep(small), "random", "finetune", "windows", "rmse"
+    )
     assert table.left_out == ("S02",) and "S02" not in table.subjects
     assert table.values.shape == (6, 4)
 
@@ -148,7 +152,7 @@ def test_all_subjects_are_all_windows(tmp_path):
     curves = FINE | {(arm, "finetune", "subjects"): [0.5] * 6 for arm in PAIR}
     fake_sweep.write(tmp_path / "t", curves, n_subjects=5, n=6)
     sweep = tables.load_sweep(tmp_path / "t")
-    own = learning_curves.cells(sweep, "random", "finetune", "subjects", "r").values
+    own = learning_curves.subject_curve(sweep, "random", "finetune", "subjects", "r").values
     assert own.mean(axis=1) == pytest.approx([0.5] * 6, abs=1e-6)
     full = (sweep.runs["axis"] == "subjects") & (sweep.runs["fraction"] == 1)
     dropped = {str(run) for run in sweep.runs["run"][full]}
@@ -158,7 +162,7 @@ def test_all_subjects_are_all_windows(tmp_path):
         tmp_path / "t",
         lambda rows: rows.__setitem__(slice(None), [r for r in rows if r["run"] not in dropped]),
     )
-    borrowed = learning_curves.cells(
+    borrowed = learning_curves.subject_curve(
         tables.load_sweep(tmp_path / "t"), "random", "finetune", "subjects", "r"
     )
     assert borrowed.values.mean(axis=1) == pytest.approx([0.5] * 5 + [0.870], abs=1e-6)
@@ -169,7 +173,7 @@ def test_all_subjects_are_all_windows(tmp_path):
 
 def test_differences_against_scipy(knee):
     sweep, true = knee
-    rows = learning_curves.differences(sweep, *PAIR)
+    rows = learning_curves.difference_rows(sweep, *PAIR)
     assert [(r["stage"], r["fraction"]) for r in rows] == [
         (stage, f) for stage in ("finetune", "probe") for f in fake_sweep.FRACTIONS
     ]
@@ -194,9 +198,9 @@ def test_holm_against_its_definition():
         rejected, left = set(), sorted(range(7), key=lambda i: p[i])
         while left and p[left[0]] <= alpha / len(left):
             rejected.add(left.pop(0))
-        assert set(np.flatnonzero(statistics.holm(p) <= alpha).tolist()) == rejected
+        assert set(np.flatnonzero(statistics.holm_correction(p) <= alpha).tolist()) == rejected
     # Holm's steps by hand, with one test that could not be made.
-    corrected = statistics.holm([0.01, math.nan, 0.04, 0.03])
+    corrected = statistics.holm_correction([0.01, math.nan, 0.04, 0.03])
     np.testing.assert_allclose(corrected, [0.03, math.nan, 0.06, 0.06])
 
 
@@ -229,7 +233,9 @@ def test_crossings_against_a_scan_of_the_interpolated_curve():
 
 def test_never_reached_says_so(tmp_path):
     fake_sweep.write(tmp_path / "t", FINE, n_subjects=8)
-    result = learning_curves.reduction(tables.load_sweep(tmp_path / "t"), "random", "pretrained")
+    result = learning_curves.data_reduction(
+        tables.load_sweep(tmp_path / "t"), "random", "pretrained"
+    )
     assert result["plotted"] is None and result["crossing"] is None and result["low"] is None
     assert result["not_reached"] == 1.0
     assert "Random does not reach" in result["sentence"]
@@ -242,7 +248,7 @@ def test_reached_at_the_smallest_fraction_is_at_least(tmp_path):
         ("pretrained", "finetune", "windows"): pretrained,
     }
     fake_sweep.write(tmp_path / "t", curves)
-    result = learning_curves.reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
+    result = learning_curves.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
     assert result["at_least"] and result["crossing"] == pytest.approx(0.9)
     assert result["at_smallest"] > 0.9 and "at least 90 % fewer windows" in result["sentence"]
 
@@ -255,7 +261,7 @@ def test_resamples_without_a_crossing_count_as_worse_than_any(tmp_path):
         ("pretrained", "finetune", "windows"): same + 0.0005,
     }
     fake_sweep.write(tmp_path / "t", curves, spread=0.05)
-    result = learning_curves.reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
+    result = learning_curves.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
     assert 0.3 < result["not_reached"] < 0.7
     assert result["low"] is None and result["high"] is not None
     assert "interval none to" in result["sentence"] and "told from none" in result["sentence"]
@@ -280,9 +286,9 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
     }
     fake_sweep.write(tmp_path / "t", curves, n_subjects=n, folds=2)
     sweep = tables.load_sweep(tmp_path / "t")
-    main = learning_curves.overall(sweep, *PAIR)
+    main = learning_curves.overall_difference(sweep, *PAIR)
     assert main["difference"] == pytest.approx(gain, abs=1e-6)
-    result = sentences.verdict(main, learning_curves.differences(sweep, *PAIR), *PAIR)
+    result = sentences.verdict(main, learning_curves.difference_rows(sweep, *PAIR), *PAIR)
     assert result["word"] == word
     assert sentences.signed(gain) in result["sentence"] and str(n) in result["sentence"]
     assert ("none is significant" in result["sentence"]) == (word[:6] == "cannot")
@@ -299,7 +305,7 @@ def test_an_interval_alone_is_no_verdict():
 
 def test_conditions_against_loops(knee):
     sweep, _ = knee
-    rows = learning_curves.by_condition(sweep, "pretrained", "finetune")
+    rows = learning_curves.condition_rows(sweep, "pretrained", "finetune")
     assert [row["condition"] for row in rows] == ["level", "ramp", "stairs"]
     table, p = sweep.runs, sweep.predictions
     full = (table["arm"] == "pretrained") & (table["stage"] == "finetune")
@@ -371,9 +377,9 @@ def test_an_unfinished_or_doubled_cell_is_refused(small, change, word):
     edit(small, change)
     sweep = tables.load_sweep(small)
     with pytest.raises(UserError, match=word):
-        learning_curves.cells(sweep, "random", "finetune", "windows", "r")
+        learning_curves.subject_curve(sweep, "random", "finetune", "windows", "r")
     with pytest.raises(UserError, match="no run of arm nobody"):
-        learning_curves.cells(sweep, "nobody", "finetune", "windows", "r")
+        learning_curves.subject_curve(sweep, "nobody", "finetune", "windows", "r")
 
 
 def test_tables_are_written_whole(tmp_path):

@@ -55,13 +55,13 @@ def workdir(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def written(workdir):
-    return report.report([workdir])
+    return report.write_report([workdir])
 
 
 @pytest.fixture(scope="module")
 def found(workdir):
     folders = sorted((workdir / "tasks").iterdir())
-    return [task_summary.digest(tables.load_sweep(folder)) for folder in folders]
+    return [task_summary.summarise(tables.load_sweep(folder)) for folder in folders]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def test_every_file_is_written_where_it_belongs(workdir, written):
 
 
 def test_the_same_sweep_gives_the_same_bytes(workdir, written, tmp_path):
-    again = report.report([workdir], tmp_path / "again")
+    again = report.write_report([workdir], tmp_path / "again")
     for one, two in zip(written, again, strict=True):
         assert one.read_bytes() == two.read_bytes(), one.name
 
@@ -137,16 +137,16 @@ def test_nothing_is_written_when_a_task_is_not_whole(workdir, tmp_path):
     (tmp_path / "tasks" / "moment" / "predictions.npz").write_bytes(b"PK")
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(UserError, match=r"moment/predictions\.npz cannot be read"):
-        report.report([tmp_path])
+        report.write_report([tmp_path])
     assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_mistakes_end_in_one_sentence(workdir, tmp_path):
     with pytest.raises(UserError, match="holds no task"):
-        report.report([tmp_path])
+        report.write_report([tmp_path])
     (tmp_path / "taken").write_text("")
     with pytest.raises(UserError, match="cannot be written"):
-        report.report([workdir], tmp_path / "taken")
+        report.write_report([workdir], tmp_path / "taken")
 
 
 # Page
@@ -212,10 +212,10 @@ def test_what_cannot_be_scored_is_said(tmp_path):
     lost = arrays["subject"] == "S02"
     arrays["estimate"][lost & (arrays["run"] == arrays["run"][lost][0])] = np.nan
     np.savez(path, **arrays)
-    task = task_summary.digest(tables.load_sweep(path.parent))
+    task = task_summary.summarise(tables.load_sweep(path.parent))
     assert len(task.faults) == 2
     assert "1 subjects (S01)" in task.faults[0] and "not finite" in task.faults[1]
-    text = report.report([tmp_path])[-1].parent.joinpath("report.html").read_text("utf-8")
+    text = report.write_report([tmp_path])[-1].parent.joinpath("report.html").read_text("utf-8")
     assert page.html.escape(task.faults[1]) in text
 
 
@@ -228,7 +228,7 @@ def test_the_published_curve_stands_beside_ours(tmp_path):
     }
     config = {"published": published.curve("loading_rate"), "arms": ARMS}
     fake_sweep.write(tmp_path / "tasks" / "t", ours, config=config, spread=0.01)
-    report.report([tmp_path])
+    report.write_report([tmp_path])
     numbers = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]
     found = {(row["arm"], row["fraction"]): row for row in numbers["published"]}
     assert len(found) == 12
@@ -261,7 +261,7 @@ def test_points_that_were_not_published_are_left_out(tmp_path):
         "reduction": 0.5,
     }
     fake_sweep.write(tmp_path / "tasks" / "t", ours, config={"published": said})
-    report.report([tmp_path])
+    report.write_report([tmp_path])
     rows = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]["published"]
     assert [row["here"] and round(row["here"], 3) for row in rows] == [None, 0.54, 0.7]
     assert rows[0]["difference"] is None
@@ -270,14 +270,14 @@ def test_points_that_were_not_published_are_left_out(tmp_path):
 def drawn(workdir):
     folders = sorted((workdir / "tasks").iterdir())
     return figures.curves_figure(
-        [task_summary.digest(tables.load_sweep(folder)) for folder in folders]
+        [task_summary.summarise(tables.load_sweep(folder)) for folder in folders]
     )
 
 
 def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
     alone = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
     fake_sweep.write(tmp_path / "tasks" / "t", alone, n_subjects=5)
-    report.report([tmp_path], tmp_path / "out")
+    report.write_report([tmp_path], tmp_path / "out")
     assert "no fine-tuned arm of random weights" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "differences.csv").read_text() == ""
 
@@ -287,7 +287,7 @@ def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
     [(-0.0004, "0.000"), (-0.0126, "\u22120.013"), (float("nan"), "\u2013"), (None, "\u2013")],
 )
 def test_numbers_in_the_tables(value, text):
-    assert page.number(value) == text
+    assert page.format_number(value) == text
 
 
 def test_cells_are_set_right_and_escaped():
@@ -362,7 +362,7 @@ def test_the_reduction_is_written_above_its_panel(found):
 @pytest.mark.parametrize("which", [slice(0, 2), slice(0, 1), slice(1, 2)])
 def test_no_word_is_cut_off_or_covered(found, which):
     tasks = [
-        task_summary.digest(
+        task_summary.summarise(
             tables.Sweep(
                 **(vars(task.sweep) | {"summary": task.sweep.summary | {"title": "GRF, running"}})
             )

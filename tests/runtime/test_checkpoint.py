@@ -23,23 +23,23 @@ def state(value=1.0):
 
 
 def test_round_trip_over_other_numbers_of_devices(tmp_path):
-    wide = sharding.put(state(3.0), sharding.replicated(sharding.make("data", 4)))
+    wide = sharding.place(state(3.0), sharding.replicated(sharding.make_mesh("data", 4)))
     with checkpoint.Checkpoints(tmp_path / "run") as saved:
         assert saved.latest() is None
         saved.save(5, wide, {"rate": 100.0, "net": {"stages": [1, 2]}})
-    narrow = sharding.put(state(0.0), sharding.replicated(sharding.make("data", 2)))
+    narrow = sharding.place(state(0.0), sharding.replicated(sharding.make_mesh("data", 2)))
     with checkpoint.Checkpoints(tmp_path / "run") as saved:
         back = saved.restore(saved.latest(), narrow)
         assert saved.card(5) == {"rate": 100.0, "net": {"stages": [1, 2]}}
     assert back["params"]["head"].sharding == narrow["params"]["head"].sharding
-    jax.tree.map(np.testing.assert_array_equal, sharding.fetch(back), sharding.fetch(wide))
+    jax.tree.map(np.testing.assert_array_equal, sharding.to_host(back), sharding.to_host(wide))
 
 
 def test_read_needs_no_model_and_leaves_the_optimiser(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as saved:
         for step in (1, 12, 3):
             saved.save(step, state(step), CARD | {"rate": step})
-    card, found = checkpoint.read(tmp_path)
+    card, found = checkpoint.read_newest(tmp_path)
     assert card == CARD | {"rate": 12, "step": 12} and set(found) == {"params", "stats"}
     kernel = found["params"]["encoder"]["stem"]["kernel"]
     assert isinstance(kernel, np.ndarray) and (kernel == 12).all()
@@ -47,7 +47,7 @@ def test_read_needs_no_model_and_leaves_the_optimiser(tmp_path):
 
 def test_read_of_a_folder_without_checkpoint(tmp_path):
     with pytest.raises(UserError, match=r"holds no checkpoint.*imujax pretrain"):
-        checkpoint.read(tmp_path)
+        checkpoint.read_newest(tmp_path)
 
 
 def test_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
@@ -62,21 +62,21 @@ def test_full_disk_keeps_the_last_good_checkpoint(tmp_path, monkeypatch):
         with pytest.raises(UserError, match=r"the disk of .* is full"):
             saved.save(2, state(), {})
     assert not list(tmp_path.glob("*tmp*"))
-    assert checkpoint.read(tmp_path)[0] == CARD | {"step": 1}
+    assert checkpoint.read_newest(tmp_path)[0] == CARD | {"step": 1}
 
 
 def test_a_damaged_checkpoint_and_a_foreign_folder_are_named(tmp_path):
     (tmp_path / "12").mkdir()
     with pytest.raises(UserError, match="holds no checkpoint"):
-        checkpoint.read(tmp_path)
+        checkpoint.read_newest(tmp_path)
     with checkpoint.Checkpoints(tmp_path / "cut") as saved:
         saved.save(3, state(), CARD)
         saved.save(4, state(), {"rate": 1})
     with pytest.raises(UserError, match="lacks net, provenance, scales, settings, window"):
-        checkpoint.read(tmp_path / "cut")
+        checkpoint.read_newest(tmp_path / "cut")
     shutil.rmtree(tmp_path / "cut" / "4" / "state")
     with pytest.raises(UserError, match=r"checkpoint .*4 cannot be read .*delete that folder"):
-        checkpoint.read(tmp_path / "cut")
+        checkpoint.read_newest(tmp_path / "cut")
 
 
 DAMAGES = (

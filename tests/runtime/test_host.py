@@ -14,7 +14,7 @@ AGAIN = """
 import resource, sys
 from imujax import host
 if sys.argv[1] == "keep":
-    host.keep_memory()
+    host.keep_freed_memory()
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     filled = bytearray(b"x") * 2**27
@@ -55,7 +55,7 @@ import sys
 import jax, jax.numpy as jnp
 from imujax import host
 if sys.argv[1] == "caller":
-    host.run_in_caller()
+    host.run_on_calling_thread()
 long = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda i, x: jnp.tanh(x @ x), x))
 print(long(jnp.ones((512, 512))).is_ready())
 """
@@ -73,10 +73,10 @@ ASKED = {"pretrain": ["keep", "caller"], "sweep": ["keep"], "study": ["keep"], "
 @pytest.mark.parametrize("verb", ASKED)
 def test_a_verb_asks_for_what_makes_it_faster(verb, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr(host, "keep_memory", lambda: asked.append("keep"))
-    monkeypatch.setattr(host, "run_in_caller", lambda: asked.append("caller"))
+    monkeypatch.setattr(host, "keep_freed_memory", lambda: asked.append("keep"))
+    monkeypatch.setattr(host, "run_on_calling_thread", lambda: asked.append("caller"))
     words = [verb, "--config", str(tmp_path / "none.py"), "--workdir", str(tmp_path)]
     words += [] if verb == "quickstart" else ["--data", str(tmp_path)]
     with pytest.raises(UserError, match=r"none\.py"):
-        cli.run(words)
+        cli.run_command(words)
     assert asked == ASKED[verb]

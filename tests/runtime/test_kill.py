@@ -96,7 +96,7 @@ def same(work, straight):
     """The same metrics and the same weights, to the last bit."""
     assert lines(work) == lines(straight)
     (card, state), (card_, state_) = (
-        checkpoint.read(folder / "encoders" / "small") for folder in (work, straight)
+        checkpoint.read_newest(folder / "encoders" / "small") for folder in (work, straight)
     )
     assert card["step"] == card_["step"] == STEPS
     jax.tree.map(np.testing.assert_array_equal, state, state_)

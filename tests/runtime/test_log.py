@@ -6,7 +6,7 @@ from imujax.runtime import log
 
 
 def test_lines_cut_short_are_left_out_and_trimmed(tmp_path):
-    lines = log.Lines(tmp_path / "metrics.jsonl")
+    lines = log.MetricsLog(tmp_path / "metrics.jsonl")
     for step in (10, 20, 30):
         lines.write(step=step, loss=1 / step)
     with lines.path.open("a") as file:

@@ -55,14 +55,14 @@ def environ(monkeypatch):
 
 
 def test_flags_come_before_variables_and_variables_before_detection(environ):
-    assert processes.find() is None
+    assert processes.find_place() is None
     environ(**SRUN)
-    assert processes.find().coordinator.startswith("gpu03:")
+    assert processes.find_place().coordinator.startswith("gpu03:")
     environ(IMUJAX_COORDINATOR="head:1", IMUJAX_PROCESSES="4", IMUJAX_PROCESS="3")
-    assert processes.find() == ("head:1", 4, 3, None)
+    assert processes.find_place() == ("head:1", 4, 3, None)
     given = {"coordinator": "other:2", "processes": None, "process": "0"}
-    assert processes.find(given) == ("other:2", 4, 0, None)
-    assert processes.find({"processes": "1", "process": "0"}) is None
+    assert processes.find_place(given) == ("other:2", 4, 0, None)
+    assert processes.find_place({"processes": "1", "process": "0"}) is None
 
 
 @pytest.mark.parametrize(
@@ -79,21 +79,21 @@ def test_flags_come_before_variables_and_variables_before_detection(environ):
 def test_settings_that_do_not_fit_are_one_sentence(environ, variables, words):
     environ(**{f"IMUJAX_{name}": value for name, value in variables.items()})
     with pytest.raises(UserError, match=words):
-        processes.find()
+        processes.find_place()
 
 
 def test_tasks_of_srun_have_a_gpu_each(environ):
     port = 4100 % 4096 + 65535 - 4095
     environ(**SRUN)
-    assert processes.find() == (f"gpu03:{port}", 16, 9, [1])
+    assert processes.find_place() == (f"gpu03:{port}", 16, 9, [1])
     environ(CUDA_VISIBLE_DEVICES="0,1,2,3")
-    assert processes.find().devices == [1]
+    assert processes.find_place().devices == [1]
     environ(CUDA_VISIBLE_DEVICES="1")  # --gpus-per-task: SLURM has chosen, jax must not again
-    assert processes.find().devices is None
+    assert processes.find_place().devices is None
     environ(JAX_LOCAL_DEVICE_IDS="0,1", CUDA_VISIBLE_DEVICES="0,1,2,3")
-    assert processes.find().devices == [0, 1]
+    assert processes.find_place().devices == [0, 1]
     environ(SLURM_NTASKS="1", SLURM_STEP_NUM_TASKS="1", SLURM_PROCID="0")
-    assert processes.find() is None  # and so it sees all GPUs
+    assert processes.find_place() is None  # and so it sees all GPUs
 
 
 def test_without_srun_it_says_so_and_does_not_wait(environ):
@@ -104,13 +104,13 @@ def test_without_srun_it_says_so_and_does_not_wait(environ):
         "SLURM_LOCALID": "0",
     }
     there = environ(**batch)
-    assert processes.find() is None
-    assert "SLURM has 16 tasks" in processes.alone_but(there)
-    assert "srun" in processes.alone_but(there)
+    assert processes.find_place() is None
+    assert "SLURM has 16 tasks" in processes.warning_if_alone(there)
+    assert "srun" in processes.warning_if_alone(there)
     there = environ(SLURM_STEP_NODELIST="gpu03", SLURM_STEP_NUM_TASKS="1")  # the shell of salloc
-    assert processes.find() is None and "srun" in processes.alone_but(there)
+    assert processes.find_place() is None and "srun" in processes.warning_if_alone(there)
     there = environ(SLURM_NTASKS="1")
-    assert processes.find() is None and processes.alone_but(there) is None
+    assert processes.find_place() is None and processes.warning_if_alone(there) is None
 
 
 def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
@@ -121,7 +121,7 @@ def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
         OMPI_COMM_WORLD_LOCAL_RANK="1",
         SLURM_NTASKS="2",
     )
-    assert processes.find()[1:] == (2, 1, [1])
+    assert processes.find_place()[1:] == (2, 1, [1])
     monkeypatch.delenv("OMPI_MCA_orte_hnp_uri")
     from jax._src.clusters import cloud_tpu_cluster, cluster
 
@@ -135,16 +135,20 @@ def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
         MEGASCALE_NUM_SLICES="1",
         MEGASCALE_SLICE_ID="0",
     )
-    assert processes.find() == ("localhost:8482", 4, 2, None)
+    assert processes.find_place() == ("localhost:8482", 4, 2, None)
 
 
 def test_kubernetes(environ, monkeypatch, recwarn):
     there = environ(KUBERNETES_SERVICE_HOST="10.0.0.1")
-    assert processes.find() is None and processes.alone_but(there) is None and not recwarn.list
+    assert (
+        processes.find_place() is None
+        and processes.warning_if_alone(there) is None
+        and not recwarn.list
+    )
     # An indexed job whose image lacks the package that jax would need.
     there = environ(JOB_COMPLETION_INDEX="3")
-    assert processes.find() is None and not recwarn.list
-    assert "this is pod 3 of an indexed job" in processes.alone_but(there)
+    assert processes.find_place() is None and not recwarn.list
+    assert "this is pod 3 of an indexed job" in processes.warning_if_alone(there)
 
     def refused():
         raise RuntimeError("no token")
@@ -152,15 +156,15 @@ def test_kubernetes(environ, monkeypatch, recwarn):
     config = types.SimpleNamespace(load_incluster_config=refused)
     monkeypatch.setitem(sys.modules, "kubernetes", types.SimpleNamespace(config=config))
     with pytest.raises(UserError, match=r"cannot be found \(no token\); say where they are"):
-        processes.find()
+        processes.find_place()
     monkeypatch.delenv("JOB_COMPLETION_INDEX")  # a notebook's pod has nobody to find
-    assert processes.find() is None
+    assert processes.find_place() is None
 
 
 def test_an_address_alone_is_not_enough(environ):
     environ(JAX_COORDINATOR_ADDRESS="head:1")
     with pytest.raises(UserError, match="JAX_COORDINATOR_ADDRESS is set, but"):
-        processes.find()
+        processes.find_place()
 
 
 @pytest.mark.parametrize(
@@ -176,13 +180,13 @@ def test_an_address_alone_is_not_enough(environ):
     ],
 )
 def test_idle_gpus_are_named(used, variables, words):
-    said = processes.idle(used, variables)
+    said = processes.warning_if_gpus_idle(used, variables)
     assert said is None if words is None else re.search(words, said)
 
 
 def test_a_notice_is_heard_once_and_the_old_handler_returns():
     before = signal.getsignal(signal.SIGTERM)
-    with processes.Notice() as notice:
+    with processes.PreemptionNotice() as notice:
         assert not notice.reached()
         os.kill(os.getpid(), signal.SIGTERM)
         assert notice.reached() and notice.reached()
@@ -228,25 +232,25 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
 
 
 def test_a_folder_is_written_to_by_one_run_until_it_ends_in_any_way(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(processes, "PATIENCE", 0.3)
+    monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 0.3)
     folder = tmp_path / "run"
     with children.holding(folder) as other:
         says = (
             rf"writes to {folder} \(process {other.pid} on .*\): stop it, take .* delete {folder}"
         )
-        with pytest.raises(UserError, match=says), processes.claim(folder):
+        with pytest.raises(UserError, match=says), processes.claim_folder(folder):
             pass
         assert capsys.readouterr().err.count("waiting up to 0.3 s for it to end") == 1
-        with processes.claim(tmp_path / "another"):
+        with processes.claim_folder(tmp_path / "another"):
             pass
         with monkeypatch.context() as patch:  # a file system without locks
             patch.setattr(host.fcntl, "flock", unlocked)
-            with processes.claim(folder):
+            with processes.claim_folder(folder):
                 pass
-        monkeypatch.setattr(processes, "PATIENCE", 60)
+        monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 60)
         threading.Timer(0.5, other.kill).start()
-        with processes.claim(folder):
-            written = (folder / processes.LOCK).read_text()
+        with processes.claim_folder(folder):
+            written = (folder / processes.LOCK_FILE).read_text()
             assert f"process {os.getpid()} on" in written and str(other.pid) not in written
 
 
@@ -256,5 +260,5 @@ def unlocked(*_):
 
 def test_a_folder_that_cannot_be_written_to_is_left_to_who_writes_there(tmp_path):
     (tmp_path / "file").touch()
-    with processes.claim(tmp_path / "file" / "run"):
+    with processes.claim_folder(tmp_path / "file" / "run"):
         pass

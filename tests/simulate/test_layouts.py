@@ -78,7 +78,7 @@ def test_quaternions_turn_what_the_unit_reads_to_the_world(knees):
 
 
 def test_the_builder_reads_the_stand_in(knees, tmp_path):
-    data = datasets.arrays(datasets.build("tan2022_knee_moment", knees, tmp_path))
+    data = datasets.read_arrays(datasets.build("tan2022_knee_moment", knees, tmp_path))
     assert len(data.acc) >= 18 and data.info["dropped"] == {} and data.info["simulated"]
     assert 1 < np.median(data.target) < 7
     up = data.acc[:, 35:50].mean((0, 1))
@@ -93,7 +93,9 @@ def test_a_stand_in_that_is_there_is_not_taken_for_another(knees):
 
 def test_a_layout_that_is_none_is_refused(tmp_path):
     with pytest.raises(UserError, match="no layout 'tan': there are movi, tan2021_"):
-        cli.run(["simulate", "--layout", "tan", "--out", str(tmp_path)])
+        cli.run_command(["simulate", "--layout", "tan", "--out", str(tmp_path)])
     with pytest.raises(UserError, match="--layout or --sets"):
-        cli.run(["simulate", "--layout", "tan2022_knee_moment", "--sets", "movi", "--out", "x"])
+        cli.run_command(
+            ["simulate", "--layout", "tan2022_knee_moment", "--sets", "movi", "--out", "x"]
+        )
     assert not list(tmp_path.iterdir())

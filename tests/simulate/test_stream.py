@@ -117,8 +117,8 @@ def test_mistakes_are_one_sentence(tmp_path):
         with pytest.raises(UserError, match=says):
             stream.maker(settings(**changes))
     config = pretrain_simulated.get_config("tiny")
-    study.check(config)
+    study.check_config(config)
     config.encoders.people.data = ("waist",)
     config.data_sets.waist = {}
     with pytest.raises(UserError, match="must name data sets to train on, or be empty"):
-        study.check(config)
+        study.check_config(config)

@@ -48,8 +48,8 @@ def made(data, **changes):
         batch=8,
         **changes,
     )
-    cells = grid.cells(config, data.subject, seed=0)
-    source = encoder.fresh(CARD, 0)
+    cells = grid.make_grid(config, data.subject, seed=0)
+    source = encoder.random_encoder(CARD, 0)
     return arms.Arm("one", config, data, cells, source, config.arms.pretrained, 0), cells
 
 
@@ -68,7 +68,7 @@ def test_the_input_is_scaled_as_in_pre_training_unless_asked_otherwise():
     for rescale in (False, True):
         arm, cells = made(data, rescale=rescale)
         for cell in cells[:2]:
-            _, lane = arms.job(arm, cell, cell.train, cell.test, {"probe": 0.1})
+            _, lane = arms.make_job(arm, cell, cell.train, cell.test, {"probe": 0.1})
             wanted = scaled(data, cell.train) if rescale else SCALES
             for name in ("acc", "gyr"):
                 for key in ("mean", "sd"):
@@ -79,15 +79,15 @@ def test_a_rescaled_probe_is_ridge_on_rescaled_windows():
     """Two runs of one group, each with the scale of its own windows."""
     data = people()
     arm, cells = made(data, rescale=True)
-    lanes = [arms.job(arm, c, c.train, c.test, {"probe": 0.1})[1] for c in cells[:2]]
+    lanes = [arms.make_job(arm, c, c.train, c.test, {"probe": 0.1})[1] for c in cells[:2]]
     assert arm.group(cells[0], both=True) >= 2
-    found = arms.train_group(arm, lanes, cells[0], both=True)
+    found = arms.run_group(arm, lanes, cells[0], both=True)
     assert np.isfinite(found["finetune"]).all()
     ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
     for lane, estimate in zip(lanes, np.split(found["probe"], ends), strict=True):
         scale = scaled(data, lane.train)
         acc, gyr = ((getattr(data, k) - scale[k]["mean"]) / scale[k]["sd"] for k in ("acc", "gyr"))
-        features = encoder.fresh(CARD, 0).embed(acc, gyr, data.length).astype(np.float64)
+        features = encoder.random_encoder(CARD, 0).embed(acc, gyr, data.length).astype(np.float64)
         scaler = StandardScaler().fit(features[lane.train])
         x = scaler.transform(features)
         ridge = Ridge(0.1 * len(lane.train)).fit(x[lane.train], data.target[lane.train, 0])
@@ -107,7 +107,7 @@ def test_what_lies_beyond_the_end_of_a_window_counts_only_without_the_mask():
 
 
 def test_a_single_value_is_taken_without_a_trial(monkeypatch):
-    monkeypatch.setattr(arms, "train", None)  # a call would fail
+    monkeypatch.setattr(arms, "run_jobs", None)  # a call would fail
     arm, cells = made(people())
-    chosen = list(arms.choose(arm, cells, people().subject, "finetune", {}, None, None))
+    chosen = list(arms.choose_settings(arm, cells, people().subject, "finetune", {}, None, None))
     assert len(chosen) == 6 and all(value == 1e-3 for _, value, _ in chosen)

@@ -76,7 +76,7 @@ def test_subsets_are_nested_inside_the_training_subjects(axis, seed):
         train = [name for name in names if name not in test]
         smaller = set()
         for fraction in FRACTIONS:
-            chosen = folds.nested(subject, train, axis, fraction, 2, seed, fold)
+            chosen = folds.nested_subset(subject, train, axis, fraction, 2, seed, fold)
             assert (np.diff(chosen) > 0).all()
             assert smaller <= set(chosen.tolist())
             assert not set(subject[chosen]) & set(test)
@@ -95,7 +95,7 @@ def test_subsets_differ_by_draw_fold_and_seed_and_repeat_otherwise():
     train = [f"S{i}" for i in range(8)]
 
     def subset(draw=0, seed=0, fold=0, train=train, axis="windows"):
-        return folds.nested(subject, train, axis, 0.25, draw, seed, fold).tolist()
+        return folds.nested_subset(subject, train, axis, 0.25, draw, seed, fold).tolist()
 
     assert subset() == subset() == subset(train=train[::-1])
     assert len({tuple(subset(**k)) for k in ({}, {"draw": 1}, {"seed": 1}, {"fold": 1})}) == 4
@@ -107,20 +107,20 @@ def test_the_subsets_follow_the_documented_recipe():
     subject = np.repeat(["a", "b", "c", "d"], 5)
     rng = np.random.default_rng(np.random.SeedSequence([7, 2, 1, 3]))
     windows = np.sort(rng.permutation(15)[:6])  # the examples of a, b and c
-    chosen = folds.nested(subject, ["c", "b", "a"], "windows", 0.4, draw=3, seed=7, fold=1)
+    chosen = folds.nested_subset(subject, ["c", "b", "a"], "windows", 0.4, draw=3, seed=7, fold=1)
     assert chosen.tolist() == windows.tolist()
     rng = np.random.default_rng(np.random.SeedSequence([7, 3, 1, 3]))
     whole = set(rng.permutation(["a", "b", "c"])[:2].tolist())
-    chosen = folds.nested(subject, ["c", "b", "a"], "subjects", 0.4, draw=3, seed=7, fold=1)
+    chosen = folds.nested_subset(subject, ["c", "b", "a"], "subjects", 0.4, draw=3, seed=7, fold=1)
     assert set(subject[chosen].tolist()) == whole
 
 
 def test_rounding_does_not_add_an_example():
     subject = np.repeat(["a", "b"], 35)
     assert 0.1 * 70 == 7.0 and 0.55 * 100 > 55
-    assert len(folds.nested(subject, ["a", "b"], "windows", 0.1, 0, 0, 0)) == 7
+    assert len(folds.nested_subset(subject, ["a", "b"], "windows", 0.1, 0, 0, 0)) == 7
     subject = np.repeat(["a", "b"], 50)
-    assert len(folds.nested(subject, ["a", "b"], "windows", 0.55, 0, 0, 0)) == 55
+    assert len(folds.nested_subset(subject, ["a", "b"], "windows", 0.55, 0, 0, 0)) == 55
 
 
 @pytest.mark.parametrize(
@@ -136,28 +136,28 @@ def test_rounding_does_not_add_an_example():
 def test_wrong_subsets_are_refused(change, word):
     call = {"train_subjects": ["a"], "axis": "windows", "fraction": 0.5, "seed": 0} | change
     with pytest.raises(UserError, match=word):
-        folds.nested(np.array(["a", "b"]), draw=0, fold=0, **call)
+        folds.nested_subset(np.array(["a", "b"]), draw=0, fold=0, **call)
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_inner_folds_stay_inside_the_subset_and_part_the_subjects(seed):
     rng = np.random.default_rng(seed)
     names, subject = cohort(rng)
-    subset = folds.nested(subject, names[:-3], "windows", 0.4, 0, seed, 0)
-    pairs = folds.inner(subject, subset, 4, seed)
+    subset = folds.nested_subset(subject, names[:-3], "windows", 0.4, 0, seed, 0)
+    pairs = folds.inner_folds(subject, subset, 4, seed)
     assert len(pairs) == min(4, len(set(subject[subset])))
     held_out = np.concatenate([validation for _, validation in pairs])
     assert sorted(held_out) == sorted(subset), "every example of the subset is held out once"
     for train, validation in pairs:
-        folds.audit(subject, train, validation, "inner")
+        folds.audit_split(subject, train, validation, "inner")
         assert set(train) | set(validation) == set(subset.tolist())
 
 
 def test_inner_folds_of_few_subjects():
     subject = np.array(["a", "a", "b", "c"])
-    assert len(folds.inner(subject, np.array([0, 1, 2, 3]), 5, 0)) == 3
-    assert len(folds.inner(subject, np.array([1, 3]), 5, 0)) == 2
-    assert folds.inner(subject, np.array([0, 1]), 5, 0) == []
+    assert len(folds.inner_folds(subject, np.array([0, 1, 2, 3]), 5, 0)) == 3
+    assert len(folds.inner_folds(subject, np.array([1, 3]), 5, 0)) == 2
+    assert folds.inner_folds(subject, np.array([0, 1]), 5, 0) == []
 
 
 @pytest.mark.parametrize(
@@ -172,8 +172,8 @@ def test_inner_folds_of_few_subjects():
 def test_the_audit_names_what_it_finds(train, test, word):
     subject = np.array(["a", "b", "b", "c"])
     with pytest.raises(UserError, match=f"grf, fold 2: .*{word}"):
-        folds.audit(subject, np.array(train, int), np.array(test, int), "grf, fold 2")
+        folds.audit_split(subject, np.array(train, int), np.array(test, int), "grf, fold 2")
 
 
 def test_the_audit_passes_a_clean_split():
-    folds.audit(np.array(["a", "b", "b", "c"]), np.array([0, 1, 2]), np.array([3]), "clean")
+    folds.audit_split(np.array(["a", "b", "b", "c"]), np.array([0, 1, 2]), np.array([3]), "clean")

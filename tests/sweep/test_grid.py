@@ -23,7 +23,7 @@ def settings(**changes):
 
 
 def test_the_grid_is_nested_audited_and_shared():
-    cells = grid.cells(settings(), SUBJECT, seed=0)
+    cells = grid.make_grid(settings(), SUBJECT, seed=0)
     at = {(c.fold, c.draw, point): c for c in cells for point in c.points}
     assert len(at) == 3 * 2 * 5 and len(cells) == 3 * 2 * 4  # both axes meet at 100 %
     for cell in cells:
@@ -38,7 +38,7 @@ def test_the_grid_is_nested_audited_and_shared():
 
 
 def test_batches_are_the_same_for_both_arms_but_not_for_two_draws():
-    cells = grid.cells(settings(), SUBJECT, seed=0)
+    cells = grid.make_grid(settings(), SUBJECT, seed=0)
     seeds = {(c.fold, c.draw): grid.lane_seed(0, c) for c in cells}
     assert len(set(seeds.values())) == 6
     assert grid.lane_seed(1, cells[0]) != grid.lane_seed(0, cells[0])
@@ -57,7 +57,7 @@ def test_batches_are_the_same_for_both_arms_but_not_for_two_draws():
 )
 def test_a_grid_that_cannot_be_is_told(changes, words):
     with pytest.raises(UserError, match=words):
-        grid.cells(settings(**changes), SUBJECT, seed=0)
+        grid.make_grid(settings(**changes), SUBJECT, seed=0)
 
 
 class Pretend:
@@ -79,7 +79,7 @@ class Pretend:
 
 def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
     arm = Pretend({0.1: 3.0, 1.0: 1.0, 10.0: 2.0, 1e-3: np.nan, 1e-2: 5.0})
-    cells = grid.cells(arm.config, SUBJECT, seed=0)
+    cells = grid.make_grid(arm.config, SUBJECT, seed=0)
     by_fold = {c.fold: set(SUBJECT[c.test]) for c in cells}
 
     def train(arm, jobs, purpose, parts, progress, both):
@@ -92,13 +92,13 @@ def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
             found.append((estimate, estimate))
         return found
 
-    monkeypatch.setattr(arms, "train", train)
+    monkeypatch.setattr(arms, "run_jobs", train)
     chosen = {}
-    assert len(list(arms.choose(arm, cells, SUBJECT, "probe", {}, None, None))) == 3 * 4
-    for key, value, note in arms.choose(arm, cells, SUBJECT, "probe", chosen, None, None):
+    assert len(list(arms.choose_settings(arm, cells, SUBJECT, "probe", {}, None, None))) == 3 * 4
+    for key, value, note in arms.choose_settings(arm, cells, SUBJECT, "probe", chosen, None, None):
         assert value == 1.0 and note == ""
         chosen[key] = {"probe": value}
-    for key, value, _ in arms.choose(arm, cells, SUBJECT, "finetune", chosen, None, None):
+    for key, value, _ in arms.choose_settings(arm, cells, SUBJECT, "finetune", chosen, None, None):
         assert value == 1e-2 and key in chosen  # a rate that diverges is never taken
     whole = [cell for cell in cells if cell.draw == 0]
     for lane, seen in arm.asked:
@@ -112,9 +112,9 @@ def test_settings_are_chosen_on_inner_subjects_only(monkeypatch):
 def test_with_one_training_subject_nothing_is_chosen_and_it_is_said(monkeypatch):
     arm = Pretend({})
     arm.config.axes = {"subjects": (0.1,)}
-    cells = grid.cells(arm.config, SUBJECT, seed=0)
-    monkeypatch.setattr(arms, "train", lambda *_, **__: [])
-    found = list(arms.choose(arm, cells, SUBJECT, "probe", {}, None, None))
+    cells = grid.make_grid(arm.config, SUBJECT, seed=0)
+    monkeypatch.setattr(arms, "run_jobs", lambda *_, **__: [])
+    found = list(arms.choose_settings(arm, cells, SUBJECT, "probe", {}, None, None))
     assert len(found) == 3
     for _, value, note in found:
         assert value == 1.0 and note == "one training subject: nothing chosen"

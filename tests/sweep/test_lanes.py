@@ -39,7 +39,7 @@ def task(count=90, sensors=1, seed=0, short=False):
     size = rng.uniform(0.5, 2, count)
     acc[:, 10:16] *= size[:, None, None, None]
     length = rng.integers(20, 33, count).astype(np.int32) if short else None
-    return lanes.Task(acc, gyr, length, (500 * size + 100).astype(np.float32))
+    return lanes.LabelledArrays(acc, gyr, length, (500 * size + 100).astype(np.float32))
 
 
 def some_lanes(count=5, examples=90, seed=1):
@@ -69,12 +69,12 @@ def everything(trainer, source, group, features):
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_a_lane_equals_the_same_run_alone(norm):
-    data, source = task(short=norm == "none"), encoder.fresh(card(norm), 0)
+    data, source = task(short=norm == "none"), encoder.random_encoder(card(norm), 0)
     features = source.embed(data.acc, data.gyr, data.length)
     group = some_lanes()
-    trainer = lanes.Trainer(source.card, data, CONFIG, width=60, runs=5)
+    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=5)
     probes, tuned = everything(trainer, source, group, features)
-    alone = lanes.Trainer(source.card, data, CONFIG, width=60, runs=1)
+    alone = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=1)
     for number in (0, 4):
         probe, one = everything(alone, source, [group[number]], features)
         scale = data.target.std()
@@ -91,7 +91,7 @@ def test_the_probe_is_scikit_learns_ridge(size):
     features = (rng.normal(size=(90, size)) * rng.uniform(0.1, 9, size) + 5).astype(np.float32)
     features[:, 3] = 2.1  # a constant feature, and one that is constant but for one test example
     features[:, 4] = np.where(np.arange(90) == some_lanes()[0].test[2], 7.7, 0.3)
-    trainer = lanes.Trainer(card("batch"), data, CONFIG, width=60, runs=2)
+    trainer = lanes.LaneTrainer(card("batch"), data, CONFIG, width=60, runs=2)
     group = some_lanes()
     heads, found = trainer.probe(group, features)
     for number, (lane, estimate) in enumerate(zip(group, found, strict=True)):
@@ -120,33 +120,33 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
         "mean": y.mean(),
         "sd": y.std(),
     }
-    head = lanes.train_head(lane, jnp.asarray(features), jnp.asarray(y))
+    head = lanes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
     estimate = (features @ head["kernel"] + head["bias"])[:, 0] * y.std() + y.mean()
     x = StandardScaler().fit_transform(features.astype(np.float64))
-    ridge = Ridge(alpha=lanes.ROUNDING * 512 * count).fit(x, y.astype(np.float64))
+    ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
 
 
 def test_fine_tuning_begins_where_the_probe_ends():
-    data, source = task(), encoder.fresh(card("batch"), 0)
+    data, source = task(), encoder.random_encoder(card("batch"), 0)
     features = source.embed(data.acc, data.gyr)
     still = ConfigDict(CONFIG.to_dict() | {"finetune_steps": 1})
-    trainer = lanes.Trainer(source.card, data, still, width=60, runs=4)
+    trainer = lanes.LaneTrainer(source.card, data, still, width=60, runs=4)
     lane = some_lanes()[2]
     frozen = dataclasses.replace(lane, rate=0.0)
     trainer.fit(source, features.shape[1], 2**40)
     heads, probes = trainer.probe([frozen], features)
-    heads = jax.tree.map(lambda x: lanes.fill(x, 4), heads)
+    heads = jax.tree.map(lambda x: lanes.repeat_last(x, 4), heads)
     state = trainer.start(source.params, source.stats, heads)
     rows = np.broadcast_to(lane.test.astype(np.int32), (4, len(lane.test)))
-    place = sharding.split(trainer.where)
-    y = trainer.estimate(trainer.place([frozen]), sharding.put(rows, place), state, trainer.data)
+    place = sharding.sharded(trainer.where)
+    y = trainer.estimate(trainer.place([frozen]), sharding.place(rows, place), state, trainer.data)
     np.testing.assert_allclose(np.asarray(y)[0], probes[0], rtol=1e-4)
 
 
 def test_the_frozen_encoder_is_really_frozen():
     """Embedding examples one by one or all together gives the same: no statistics of the batch."""
-    data, source = task(), encoder.fresh(card("batch"), 0)
+    data, source = task(), encoder.random_encoder(card("batch"), 0)
     together = source.embed(data.acc, data.gyr)
     np.testing.assert_allclose(
         source.embed(data.acc[:1], data.gyr[:1], batch=1), together[:1], rtol=1e-4, atol=1e-5
@@ -155,24 +155,24 @@ def test_the_frozen_encoder_is_really_frozen():
 
 def test_no_lane_sees_anything_outside_its_training_subset():
     """Labels of all other examples and signals of those it is not tested on may be anything."""
-    data, source, lane = task(), encoder.fresh(card("batch"), 0), some_lanes()[1]
+    data, source, lane = task(), encoder.random_encoder(card("batch"), 0), some_lanes()[1]
     found = []
     for poison in (False, True):
         acc, target = data.acc.copy(), data.target.copy()
         if poison:
             target[np.setdiff1d(np.arange(90), lane.train)] = 1e6
             acc[np.setdiff1d(np.arange(90), np.concatenate([lane.train, lane.test]))] *= 50
-        changed = lanes.Task(acc, data.gyr, None, target)
+        changed = lanes.LabelledArrays(acc, data.gyr, None, target)
         features = source.embed(acc, data.gyr)
-        trainer = lanes.Trainer(source.card, changed, CONFIG, width=60, runs=1)
+        trainer = lanes.LaneTrainer(source.card, changed, CONFIG, width=60, runs=1)
         found.append(everything(trainer, source, [lane], features))
     np.testing.assert_array_equal(found[0][0][0], found[1][0][0])
     np.testing.assert_array_equal(found[0][1][0], found[1][1][0])
 
 
 def test_runs_are_shared_out_without_any_collective():
-    data, source = task(), encoder.fresh(card("batch"), 0)
-    trainer = lanes.Trainer(source.card, data, CONFIG, width=60, runs=8)
+    data, source = task(), encoder.random_encoder(card("batch"), 0)
+    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=8)
     trainer.fit(source, source.embed(data.acc, data.gyr).shape[1], 2**40)
     text = trainer.some.as_text()
     assert trainer.where.size == 4 and "fusion" in text
@@ -181,9 +181,9 @@ def test_runs_are_shared_out_without_any_collective():
 
 
 def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
-    data, source = task(), encoder.fresh(card("batch"), 0)
+    data, source = task(), encoder.random_encoder(card("batch"), 0)
     size = source.embed(data.acc, data.gyr).shape[1]
-    trainer = lanes.Trainer(source.card, data, CONFIG, width=60, runs=16)
+    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=16)
     assert trainer.fit(source, size, 2**40) == 16
     needed = trainer.some.memory_analysis().temp_size_in_bytes
     assert 4 <= trainer.fit(source, size, 0.7 * needed) < 16
@@ -192,10 +192,10 @@ def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
 
 
 def test_several_sensors():
-    data, source = task(sensors=3), encoder.fresh(card("none"), 0)
+    data, source = task(sensors=3), encoder.random_encoder(card("none"), 0)
     features = source.embed(data.acc, data.gyr)
     assert features.shape == (90, 3 * 2 * 16)
-    trainer = lanes.Trainer(source.card, data, CONFIG, width=60, runs=4)
+    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=4)
     _, tuned = everything(trainer, source, some_lanes()[:2], features)
     assert [len(y) for y in tuned] == [10, 11] and np.isfinite(tuned[1]).all()
 
@@ -209,12 +209,12 @@ def test_augmentation_moves_inside_the_valid_part_and_turns_both_modalities_alik
     plain = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 0.0, "sd": 1.0}}
     lane = {"seed": np.uint32(3), "scale": plain}
     only = ConfigDict({"shift": 4, "rotation": 0.0})
-    acc, gyr = lanes.batch_of(lane, data, np.arange(count), 7, only)
+    acc, gyr = lanes.cut_batch(lane, data, np.arange(count), 7, only)
     begin = np.asarray(acc)[:, 10, 0, 0] - 10
     assert set(begin) == set(range(-4, 5)) and np.asarray(acc)[:, :20].max() == 19
     np.testing.assert_array_equal(np.asarray(gyr), 2 * np.asarray(acc))
     both = ConfigDict({"shift": 4, "rotation": 25.0})
-    turned, turned_gyr = lanes.batch_of(lane, data, np.arange(count), 7, both)
+    turned, turned_gyr = lanes.cut_batch(lane, data, np.arange(count), 7, both)
     length = np.linalg.norm(acc, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), length, rtol=1e-5)
     np.testing.assert_allclose(turned_gyr, 2 * np.asarray(turned), rtol=1e-5, atol=1e-5)

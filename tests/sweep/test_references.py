@@ -18,7 +18,7 @@ def windows():
 
 def test_statistics_of_each_window_against_scipy(windows):
     acc, gyr, length = windows
-    result = references.statistics(acc, gyr, length).reshape(12, 2, 2, 4, 8)
+    result = references.window_statistics(acc, gyr, length).reshape(12, 2, 2, 4, 8)
     for i in range(12):
         for s in range(2):
             for m, signal in enumerate((acc, gyr)):
@@ -39,17 +39,20 @@ def test_statistics_of_each_window_against_scipy(windows):
 
 def test_padding_is_never_seen(windows, monkeypatch):
     acc, gyr, length = (np.array(a) for a in windows)
-    clean = references.statistics(acc, gyr, length), references.samples(acc, gyr, length, 3)
+    clean = (
+        references.window_statistics(acc, gyr, length),
+        references.subsampled_signals(acc, gyr, length, 3),
+    )
     beyond = np.arange(20) >= length[:, None]
     acc[beyond], gyr[beyond] = 1e6, -1e6
     monkeypatch.setattr(references, "CHUNK", 5)
-    np.testing.assert_allclose(references.statistics(acc, gyr, length), clean[0], rtol=1e-12)
-    np.testing.assert_array_equal(references.samples(acc, gyr, length, 3), clean[1])
+    np.testing.assert_allclose(references.window_statistics(acc, gyr, length), clean[0], rtol=1e-12)
+    np.testing.assert_array_equal(references.subsampled_signals(acc, gyr, length, 3), clean[1])
 
 
 def test_samples_are_every_fourth(windows):
     acc, gyr, length = windows
-    result = references.samples(acc, gyr, length).reshape(12, 5, 2, 6)
+    result = references.subsampled_signals(acc, gyr, length).reshape(12, 5, 2, 6)
     np.testing.assert_array_equal(result[0, 3, 1, :3], acc[0, 12, 1])
     np.testing.assert_array_equal(result[0, 3, 1, 3:], gyr[0, 12, 1])
     assert (result[5, 2:] == 0).all()
@@ -93,7 +96,7 @@ def test_the_penalty_is_the_best_on_inner_subjects(regression):
     errors = []
     for penalty in references.PENALTIES:
         total = 0.0
-        for fit, held in folds.inner(subject, train, references.INNER_FOLDS, 3):
+        for fit, held in folds.inner_folds(subject, train, references.INNER_FOLDS, 3):
             scaler = StandardScaler().fit(features[fit])
             model = Ridge(alpha=penalty * len(fit))
             model.fit(scaler.transform(features[fit]), target[fit])

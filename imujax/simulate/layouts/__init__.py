@@ -40,7 +40,7 @@ def fresh(out: str | Path, name: str) -> Iterator[Path]:
     part.mkdir(parents=True)
     try:
         yield part
-        (part / datasets.SIMULATED).write_text(MARK.format(name=name))
+        (part / datasets.SIMULATED_MARK).write_text(MARK.format(name=name))
         part.replace(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -102,7 +102,7 @@ def cut(spec: dict, number: int, trial: int) -> list[np.ndarray]:
         loaded = alone & (step[:, phase] > 0)
         step[~loaded, phase] = 0
         step[:, cop : cop + 3] = held(step[:, cop : cop + 3], loaded)
-        steps.append(windows.pad(step, SAMPLES)[0])
+        steps.append(windows.pad_window(step, SAMPLES)[0])
     return steps
 
 
