@@ -269,7 +269,7 @@ def test_compiled_programs_are_kept_between_runs(place, done, tmp_path):
     """The cache is where HOME says, unless the environment names another place or another use."""
     clean = {k: v for k, v in os.environ.items() if not k.startswith("JAX_") and k != "XLA_FLAGS"}
     code = (
-        "import sys, imujax.cli as c; c.run(sys.argv[1:]); import jax;"
+        "import sys, imujax.cli as c; c.run_command(sys.argv[1:]); import jax;"
         "print(jax.config.jax_compilation_cache_dir)"
     )
     command = [sys.executable, "-c", code, "study", *arguments(place, done)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, labels, windows
+from imujax.data import datasets, labels, raw_layouts, windows
 from imujax.data.frames import CAMARGO
 from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.camargo2021 import tables
@@ -25,15 +25,6 @@ SIGNALS = [
     for unit in SENSORS.values()
     for axis in "XYZ"
 ]
-# The plates that the right foot meets, as in the code of the study (Tan et al., ASB 2023).
-PLATES = {
-    ("levelground", "cw"): ("Combined", "FP2", "FP5"),
-    ("levelground", "ccw"): ("FP1",),
-    ("ramp", "r"): ("FP2", "FP4"),
-    ("ramp", "l"): ("FP1", "FP3", "FP5"),
-    ("stair", "r"): ("FP2", "FP3", "FP4"),
-    ("stair", "l"): ("FP1", "FP5"),
-}
 NAMES = {
     "levelground": re.compile(r"levelground_(?P<way>c?cw)_(?P<setting>slow|normal|fast)_\d+_\d+"),
     "ramp": re.compile(r"ramp_(?P<setting>\d+)_(?P<way>[lr])_\d+_\d+"),
@@ -220,7 +211,7 @@ def read(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, st
     known = NAMES[item.mode].fullmatch(item.name)
     if known is None:
         return "trials with a name that does not tell the plates"
-    plates = [f"{plate}_vy" for plate in PLATES[item.mode, known["way"]]]
+    plates = [f"{plate}_vy" for plate in raw_layouts.CAMARGO_PLATES[item.mode, known["way"]]]
     parts = []
     for path, columns, rate, what in (
         (item.imu, SIGNALS, RATE, "sensors"),

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from imujax.data.raw_layouts import MOVI_RATE
 from imujax.data.recordings import Interval
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import mat
 from imujax.errors import UserError
 
-RATE = 120.0  # Hz
 OTHER = 100.0  # Hz that one reader of these files takes the units to have
 ALIKE = 0.03  # share by which lengths that belong together differ
 # Spellings that differ by more than signs and blanks.
@@ -34,18 +34,20 @@ def movements(
     """
     names, flags = _flags(path, number, name)
     known = ~np.isnan(flags).any(axis=1)
-    (first, last), end = flags[known].T, np.max(flags[known], initial=0) / RATE
-    if rate == RATE and frames / rate < (1 - ALIKE) * end and _alike(frames / OTHER, end):
+    (first, last), end = flags[known].T, np.max(flags[known], initial=0) / MOVI_RATE
+    if rate == MOVI_RATE and frames / rate < (1 - ALIKE) * end and _alike(frames / OTHER, end):
         raise UserError(
             f"{where} has {frames} frames, but {path} goes on to {end:.1f} s: the round fits it at "
-            f"{OTHER:g} Hz, not at {RATE:g}; build with source_rate={OTHER:g}"
+            f"{OTHER:g} Hz, not at {MOVI_RATE:g}; build with source_rate={OTHER:g}"
         )
-    inside = (first - 1) / RATE < frames / rate
+    inside = (first - 1) / MOVI_RATE < frames / rate
     dropped = Dropped({"movements without a first or last frame": int((~known).sum())})
     dropped["movements after the end of their round"] = int((~inside).sum())
     spelled = [movement(n) for n, k in zip(names, known, strict=True) if k]
     found = [
-        Interval(n, (a - 1) / RATE, b / RATE)  # frames count from 1, and the last one is inside
+        Interval(
+            n, (a - 1) / MOVI_RATE, b / MOVI_RATE
+        )  # frames count from 1, and the last one is inside
         for n, a, b, k in zip(spelled, first, last, inside, strict=True)
         if k
     ]

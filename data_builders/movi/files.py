@@ -9,6 +9,7 @@ import numpy as np
 
 from imujax.data import datasets, windows
 from imujax.data.frames import MOVI
+from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
 from imujax.data.recordings import Interval, Recording, fill_gaps, rotate, to_si
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
@@ -19,20 +20,6 @@ NAME = re.compile(r"imu_Subject_(\d+)\.mat")
 ROUNDS = ("I1", "I2", "S1", "S2")
 # These are cut to the motion capture, and taken where they are there.
 SYNCHED = {"S1": "S1_Synched", "S2": "S2_Synched"}
-# Name here: joint in the file.  Neck, Spine, Spine2 and Spine3 have no unit.
-SENSORS = {"pelvis": "Hip", "trunk": "Spine1", "head": "Head"} | {
-    f"{name}_{side[0].lower()}": side + joint
-    for name, joint in (
-        ("thigh", "UpLeg"),
-        ("shank", "Leg"),
-        ("foot", "Foot"),
-        ("shoulder", "Shoulder"),
-        ("upper_arm", "Arm"),
-        ("forearm", "ForeArm"),
-        ("hand", "Hand"),
-    )
-    for side in ("Right", "Left")
-}
 COLUMNS = 16  # of a joint: X(3) m, V(3) m/s, Q(4), A(3) g, W(3) rad/s
 ACC, GYR = 10, 13  # the first ones of A and W
 GAP = 0.05  # s that are filled
@@ -50,7 +37,7 @@ OPTIONS = {
     "stride": None,
     "motion": 0.3,
     "rounds": ",".join(ROUNDS),
-    "source_rate": captures.RATE,
+    "source_rate": MOVI_RATE,
     "together": False,
     "align": True,
 }
@@ -98,7 +85,7 @@ def config(options: dict) -> str:
 def describe(options: dict) -> dict:
     """Metadata that follow from the options."""
     return {
-        "sensors": list(SENSORS),
+        "sensors": list(MOVI_JOINTS),
         "rate": options["rate"],
         "window": options["window"],
         "stride": options["stride"],
@@ -188,13 +175,13 @@ def _signals(one: mat.Array, where: str) -> np.ndarray:
             f"{where}: data is {data.shape}: expected a row a frame, and in it {COLUMNS} columns "
             f"for each of the {len(joints)} names in jointNames"
         )
-    for joint in SENSORS.values():
+    for joint in MOVI_JOINTS.values():
         if joints.count(joint) != 1:
             raise UserError(
                 f"{where}: the joint {joint!r} must stand once in jointNames, which are "
                 f"{readers.shown(', '.join(joints))}"
             )
-    first = COLUMNS * np.array([joints.index(joint) for joint in SENSORS.values()])
+    first = COLUMNS * np.array([joints.index(joint) for joint in MOVI_JOINTS.values()])
     columns = np.array([ACC, GYR])[:, None, None] + first[:, None] + np.arange(3)  # [2, 17, 3]
     signals = data[:, columns.ravel()].astype(np.float64).reshape(len(data), *columns.shape)
     signals[~(np.abs(signals) < BEYOND)] = np.nan
@@ -245,7 +232,7 @@ def recordings(
             Recording(
                 subject=f"Subject_{number}",
                 recording=name,
-                sensors=tuple(SENSORS),
+                sensors=tuple(MOVI_JOINTS),
                 rate=rate,
                 acc=turned(to_si(part[:, 0], "g")),
                 gyr=turned(to_si(part[:, 1], "rad/s")),
@@ -269,7 +256,7 @@ def stretches(lost: np.ndarray, longest: int) -> list[tuple[int, int]]:
 def _aligned(values: np.ndarray) -> np.ndarray:
     """[T, 17, 3] as in the file -> in our axes, where those of the unit are known."""
     out = values.copy()
-    for s, name in enumerate(SENSORS):
+    for s, name in enumerate(MOVI_JOINTS):
         if name in MOVI:
             out[:, s] = rotate(values[:, s], MOVI[name])
     return out

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from imujax.data import datasets, labels, windows
-from imujax.data.frames import LEFT_UP_FORWARD
+from imujax.data.frames import LEFT_UP_FORWARD, SLOPED_FOOT
 from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.tabular import readers
 from imujax.errors import UserError
@@ -27,11 +27,6 @@ SENSORS = {
     "foot_l": "L_FOOT",
 }
 MASS, HEIGHT, MOMENT = "body weight", "body height", "EXT_KM_X"
-# A unit on the back of the foot slopes; so much in both subjects of the example file, feet flat.
-SLOPE = np.deg2rad(29)
-ON_FOOT = np.array(
-    [[0.0, -np.cos(SLOPE), np.sin(SLOPE)], [1.0, 0.0, 0.0], [0.0, np.sin(SLOPE), np.cos(SLOPE)]]
-)
 MOST_PACKED = 100  # times the size of its file: what a table can be
 LARGEST = 20.0  # % of body weight times height: no walker's peak
 SLOWEST = 1.0  # rad/s, no walker's largest rate of the shank
@@ -156,7 +151,7 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
 def _aligned(values: np.ndarray) -> np.ndarray:
     """[T, 8, 3] in the units' axes -> in those of the segments: x forward, y left, z up."""
     out = [
-        rotate(values[:, s], ON_FOOT if name.startswith("foot") else LEFT_UP_FORWARD)
+        rotate(values[:, s], SLOPED_FOOT if name.startswith("foot") else LEFT_UP_FORWARD)
         for s, name in enumerate(SENSORS)
     ]
     return np.stack(out, axis=1)

@@ -54,7 +54,7 @@ class BlockTable:
     dropped: np.ndarray
 
     def scales(self, kept: np.ndarray) -> dict:
-        """sensor_windows.input_scales of the blocks `kept` [N] bool."""
+        """scales.input_scales of the blocks `kept` [N] bool."""
         share = self.values[kept, None] / self.values[kept].sum()
         mean = (share * self.mean[kept]).sum(0)
         apart = share * (self.mean[kept] - mean) ** 2

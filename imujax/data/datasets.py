@@ -51,7 +51,7 @@ class Dataset:
     condition: np.ndarray
     start: np.ndarray
     target: np.ndarray | None
-    read_metadata: dict
+    info: dict
 
 
 def complete_options(defaults: dict, given: dict) -> dict:

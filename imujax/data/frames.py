@@ -12,6 +12,12 @@ import numpy as np
 
 # A unit's x to the left, y up, z forward, as in the files of Tan et al. 2021 and 2022.
 LEFT_UP_FORWARD = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+# A unit on the back of the foot slopes; so much in both subjects of the example file of Tan et al.
+# 2022, feet flat.
+SLOPE = np.deg2rad(29)
+SLOPED_FOOT = np.array(
+    [[0.0, -np.cos(SLOPE), np.sin(SLOPE)], [1.0, 0.0, 0.0], [0.0, np.sin(SLOPE), np.cos(SLOPE)]]
+)
 # The study's common frame: x to the right, y up, z backwards.
 RIGHT_UP_BACK = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.data import sensor_windows
+from imujax.data import scales
 from imujax.errors import UserError
 from imujax.nets import parameters, towers
 from imujax.runtime import checkpoint
@@ -54,7 +54,7 @@ class Encoder:
             raise UserError(
                 f"acc {acc.shape} and gyr {gyr.shape} must both be [windows, samples, sensors, 3]"
             )
-        acc, gyr = sensor_windows.standardise(acc, gyr, self.card["scales"])
+        acc, gyr = scales.standardise(acc, gyr, self.card["scales"])
         if length is not None and (np.asarray(length) >= acc.shape[1]).all():
             length = None
         found = []

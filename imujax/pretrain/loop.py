@@ -14,13 +14,14 @@ import time
 import jax
 import jax.numpy as jnp
 
-from imujax.data import datasets, sensor_windows
+from imujax.data import augment, datasets
 from imujax.errors import UserError
 from imujax.nets import arithmetic, resnet, towers
 from imujax.objectives import contrastive, relations
 from imujax.pretrain import schedules, sources
 from imujax.runtime import log, processes, sharding
 from imujax.runtime.checkpoint import Checkpoints
+from imujax.runtime.settings import require_same_command, require_same_settings
 
 LOG_SCALE = "log_scale"  # the parameter of a learned temperature
 MAX_LOG_SCALE = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
@@ -107,7 +108,7 @@ def make_step(config, scale, seed: int, full: bool, where):
 
     def step(state, data, rows):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
-        batch = sensor_windows.cut_batch(data, rows, key, config, scale)
+        batch = augment.cut_batch(data, rows, key, config, scale)
         batch = jax.lax.with_sharding_constraint(batch, sharding.sharded(where))
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"], state["stats"], batch
@@ -145,8 +146,8 @@ def make_monitor(config, scale, full: bool):
     @jax.jit
     def monitor(state, data, rows):
         still = config.copy_and_resolve_references()
-        still.update(sensor_windows.NO_AUGMENTATION)
-        batch = sensor_windows.cut_batch(data, rows, jax.random.key(0), still, scale)
+        still.update(augment.NO_AUGMENTATION)
+        batch = augment.cut_batch(data, rows, jax.random.key(0), still, scale)
         length = None if full else batch["length"]
         z = tower.apply(
             {"params": state["params"], "batch_stats": state["stats"]},
@@ -294,37 +295,3 @@ def on_accelerator() -> bool:
 def all_finite(tree):
     """Whether every number of a tree of arrays is finite -> bool."""
     return jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(tree)]).all()
-
-
-def require_same_settings(old: dict, new: dict, workdir):
-    """Raise UserError naming the first setting in which a finished or resumed run differs."""
-    for name, was, now in differing_settings(old, new):
-        raise UserError(
-            f"{workdir} holds a run with {name}={was!r} but the configuration says {now!r}; take "
-            "another --workdir or delete that folder"
-        )
-
-
-def require_same_command(first: dict, ours: dict):
-    """Raise UserError naming the first setting in which this process differs from process 0."""
-    for name, there, here in differing_settings(first, ours):
-        raise UserError(
-            f"{name} is {here!r} here but {there!r} on process 0; start all processes with the "
-            "same command, code and data"
-        )
-
-
-def differing_settings(old: dict, new: dict):
-    """(name, old value, new value) of each setting in which two trees differ, as JSON has them."""
-
-    def flat(tree, name=""):
-        if isinstance(tree, dict):
-            return {
-                k: v for key, sub in tree.items() for k, v in flat(sub, f"{name}.{key}").items()
-            }
-        return {name[1:]: tree}
-
-    old, new = flat(json.loads(json.dumps(old))), flat(json.loads(json.dumps(new)))
-    for name in sorted(old.keys() | new.keys()):
-        if old.get(name) != new.get(name):
-            yield name, old.get(name), new.get(name)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from imujax.data import blocks, datasets, sensor_windows
+from imujax.data import blocks, datasets, scales, sensor_windows
 from imujax.errors import UserError
 from imujax.runtime import sharding
 
@@ -75,7 +75,7 @@ def resident_source(config, paths, seed: int, where) -> BatchSource:
         batches=lambda step, count: (data, put(numbers(step, count))),
         watch=(watch_data, put(order(watched, count).rows(0).astype(np.int32))),
         full=bool((every.length >= config.window).all()),
-        scale=sensor_windows.input_scales(ours.acc, ours.gyr, ours.length),
+        scale=scales.input_scales(ours.acc, ours.gyr, ours.length),
         counts=counts,
         sensors=_sensors(paths),
     )

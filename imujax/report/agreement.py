@@ -5,8 +5,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from imujax.report.figures import GREY, INK, STYLE
 from imujax.report.task_summary import TaskSummary
+from imujax.runtime.drawing import GREY, INK, STYLE
 
 
 def agreement_figure(task: TaskSummary) -> Figure:

@@ -1,11 +1,9 @@
 """The main picture, r against the share of labelled data, and the look that all pictures share.
 
 Colours are those of Okabe & Ito, which colour-blind readers can tell apart; every arm has its own
-marker too, and the stages differ in dash and fill, so that nothing is lost in grey. Files come out
-byte for byte the same for the same numbers: no dates, fixed identifiers, one font.
+marker too, and the stages differ in dash and fill, so that nothing is lost in grey.
 """
 
-import io
 from collections.abc import Sequence
 
 import matplotlib
@@ -19,28 +17,12 @@ from matplotlib.patches import Patch
 from imujax.report.sentences import percent, reduction_limits
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
+from imujax.runtime.drawing import GREY, INK, PALE, STYLE
 
 BASELINE_LOOKS = (("#D55E00", "s"), ("#E69F00", "v"))
 LOOKS = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "P"))
 REFERENCE_DASHES = ((0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (5, 2)), (0, (8, 1.5)))
 AS_PUBLISHED = {"marker": "x", "ms": 4.5, "lw": 0.9, "ls": (0, (1, 2)), "zorder": 3}
-GREY, PALE, INK = "#6f6f6f", "#d9d9d9", "#222222"
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 8.5,
-    "axes.edgecolor": GREY,
-    "axes.labelcolor": INK,
-    "axes.linewidth": 0.7,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.major.width": 0.7,
-    "ytick.major.width": 0.7,
-    "svg.hashsalt": "imujax",
-    "svg.fonttype": "path",
-}
 # Inches: a row of panels from top to bottom, a panel from left to right.
 HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label": 0.55}
 LEFT, PANEL, LINE = 0.74, 3.0, 0.19
@@ -337,23 +319,6 @@ def _handles(tasks: Sequence[TaskSummary]) -> list[Line2D | Patch]:
         Patch(color=GREY, alpha=0.25, lw=0, label=f"{percent(LEVEL)} interval over subjects")
     )
     return handles
-
-
-def png(figure: Figure, dpi: int = 200) -> bytes:
-    """The picture as PNG, without a date or a version in it."""
-    return _file(figure, "png", {"Software": None}, dpi)
-
-
-def svg(figure: Figure) -> bytes:
-    """The picture as SVG, without a date, letters as outlines."""
-    return _file(figure, "svg", {"Date": None, "Creator": None, "Type": None, "Format": None}, 150)
-
-
-def _file(figure: Figure, kind: str, metadata: dict, dpi: int) -> bytes:
-    buffer = io.BytesIO()
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
-    return buffer.getvalue()
 
 
 def _columns(rows: Sequence[dict]) -> tuple[np.ndarray, ...]:

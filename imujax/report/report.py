@@ -10,6 +10,7 @@ from imujax.errors import UserError
 from imujax.report import agreement, figures, page, tables
 from imujax.report.statistics import BOOTSTRAP_SEED, LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence, summarise
+from imujax.runtime import drawing, files
 
 
 def write_report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
@@ -26,30 +27,30 @@ def write_report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path
     out = Path(out) if out is not None else workdirs[0] / "report"
 
     curves = figures.curves_figure(found)
-    svg = figures.svg(curves)
+    svg = drawing.svg(curves)
     pictures = [
-        figures.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
+        drawing.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
         for task in found
     ]
-    files = {
-        "figure.png": figures.png(curves),
+    pictures_and_pages = {
+        "figure.png": drawing.png(curves),
         "figure.svg": svg,
         "report.json": (json.dumps(report_numbers(found), indent=1) + "\n").encode(),
         "report.html": page.page(found, svg, pictures).encode(),
     }
     for i, picture in enumerate(pictures, start=1):
         if picture:
-            files[f"agreement_{i}.png"] = picture
+            pictures_and_pages[f"agreement_{i}.png"] = picture
 
     try:
         out.mkdir(parents=True, exist_ok=True)
-        written = [tables.write_csv(t.sweep.folder / "scores.csv", t.sweep.scores) for t in found]
+        written = [files.write_csv(t.sweep.folder / "scores.csv", t.sweep.scores) for t in found]
         written.append(
-            tables.write_csv(out / "curves.csv", [row for t in found for row in t.curves])
+            files.write_csv(out / "curves.csv", [row for t in found for row in t.curves])
         )
         gains = [row for t in found for c in t.comparisons for row in c.differences]
-        written.append(tables.write_csv(out / "differences.csv", gains))
-        return written + [_write(out / name, data) for name, data in files.items()]
+        written.append(files.write_csv(out / "differences.csv", gains))
+        return written + [_write(out / name, data) for name, data in pictures_and_pages.items()]
     except OSError as error:
         raise UserError(f"the report cannot be written to {out}: {error.strerror}") from error
 

@@ -6,10 +6,8 @@ summary.json what was asked for. scores.csv is always recomputed from the predic
 
 import csv
 import json
-import os
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,44 +86,6 @@ def load_sweep(folder: Path) -> Sweep:
 
 def task_name(sweep: Sweep) -> str:
     return str(sweep.summary.get("task", sweep.folder.name))
-
-
-def write_csv(path: Path, rows: Sequence[dict]) -> Path:
-    """Rows of equal keys as a CSV file, written whole or not at all. None is an empty field."""
-    lines = [list(rows[0])] if rows else []
-    lines += [[_field(value) for value in row.values()] for row in rows]
-
-    def make(part):
-        with part.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(lines)
-
-    return write_whole(path, make)
-
-
-def write_whole(path: Path, make: Callable[[Path], object]) -> Path:
-    """Let `make` write a file under another name, and put it in place when it is complete."""
-    part = path.with_name(path.name + ".part")
-    try:
-        make(part)
-        os.replace(part, path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    return path
-
-
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Arrays as one compressed .npz, whole or not at all."""
-
-    def make(part):
-        with part.open("wb") as file:
-            np.savez_compressed(file, **arrays)
-
-    return write_whole(path, make)
-
-
-def _field(value: object) -> object:
-    return f"{value:.9g}" if isinstance(value, float) else value
 
 
 def _read_runs(path: Path) -> dict[str, np.ndarray]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from imujax.report import tables
+from imujax.runtime import files
 
 PACKAGES = (
     "jax",
@@ -76,7 +76,7 @@ class MetricsLog:
             return
         kept = [line for line in self.read() if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in kept)
-        tables.write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
+        files.write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 class Progress:

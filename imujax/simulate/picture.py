@@ -19,9 +19,9 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from imujax.errors import UserError
-from imujax.report import figures
-from imujax.report.figures import GREY, INK, PALE, STYLE
-from imujax.report.tables import write_whole
+from imujax.runtime import drawing
+from imujax.runtime.drawing import GREY, INK, PALE, STYLE
+from imujax.runtime.files import write_whole
 from imujax.simulate.body import Body
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.scene import (
@@ -120,7 +120,7 @@ def _still(stage: Stage, t: np.ndarray, signals: Mapping, text: tuple[str, str])
         x = (left + wide * (time - limits[0]) / (limits[1] - limits[0])) / WIDTH
         ends = 0.45 / height, 1 - (head + row) / height
         figure.add_artist(Line2D((x, x), ends, color=PALE, lw=0.6, zorder=-1))
-    return figures.png(figure, dpi=160)
+    return drawing.png(figure, dpi=160)
 
 
 def _instants(stage: Stage, t: np.ndarray) -> np.ndarray:

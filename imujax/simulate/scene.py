@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import ConvexHull
 
 from imujax.data.recordings import G
-from imujax.report.figures import INK
+from imujax.runtime.drawing import INK
 from imujax.simulate.body import DE_LEVA, INDEX, Body
 from imujax.simulate.dynamics import Loads
 from imujax.simulate.skeleton import Kinematics

@@ -52,7 +52,7 @@ def maker(config, sharding=None) -> Callable[[jax.Array], dict]:
     """The compiled function of a key that gives one batch of sensor-windows on the device.
 
     config: an encoder's section with `stream` (see SETTINGS), batch B, window T, rate and motion.
-    The batch is acc m/s^2, gyr rad/s [B, T, 3], length and ids [B], as sensor_windows.cut_batch cuts it; a
+    The batch is acc m/s^2, gyr rad/s [B, T, 3], length and ids [B], as augment.cut_batch cuts it; a
     person has one recording.  Windows in which the sensor does not move are left out, as far as
     there are others.
     """

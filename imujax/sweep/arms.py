@@ -8,17 +8,14 @@ next one.
 import dataclasses
 import hashlib
 import json
-import zipfile
-import zlib
 
 import jax
 import numpy as np
 
-from imujax.data import sensor_windows
+from imujax.data import scales
 from imujax.nets import resnet
 from imujax.pretrain import encoder
-from imujax.report import tables
-from imujax.runtime import sharding
+from imujax.runtime import files, sharding
 from imujax.sweep import folds, grid, lanes
 
 
@@ -62,9 +59,7 @@ class Arm:
             return self.source.card["scales"]
         acc, gyr = self.data.acc[train], self.data.gyr[train]
         whole = np.full(len(train), acc.shape[1])
-        return sensor_windows.input_scales(
-            acc, gyr, whole if self.length is None else self.length[train]
-        )
+        return scales.input_scales(acc, gyr, whole if self.length is None else self.length[train])
 
     def features(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
         """All examples' embeddings [N, F] under the weights of a cell and the scale of `train`."""
@@ -190,10 +185,10 @@ def run_jobs(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
             group = places[first : first + size]
             lanes = [jobs[place][1] for place in group]
             path = parts / f"{arm.name}-{purpose}-{group_hash(lanes, key)}.npz"
-            arrays = load_part(path)
+            arrays = files.load_arrays(path)
             if arrays is None:
                 arrays = run_group(arm, lanes, cell, both)
-                tables.save_arrays(path, arrays)
+                files.save_arrays(path, arrays)
             for place, estimates in zip(group, split_by_lane(arrays, lanes), strict=True):
                 found[place] = estimates
             progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
@@ -220,15 +215,6 @@ def group_hash(lanes, key: tuple) -> str:
             found.update(np.asarray(part, np.int64).tobytes() + b"|")
         found.update(json.dumps([lane.penalty, lane.rate, lane.seed]).encode())
     return found.hexdigest()[:16]
-
-
-def load_part(path) -> dict | None:
-    """The arrays of a finished part; None where there is none, or a damaged one."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
-        return None
 
 
 def split_by_lane(arrays: dict, lanes) -> list[tuple]:

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.data import sensor_windows
+from imujax.data import augment, scales
 from imujax.errors import UserError
 from imujax.nets import towers
 from imujax.pretrain import schedules
@@ -28,7 +28,7 @@ class Lane:
 
     penalty: of the probe's ridge, for each example on standardised features; rate: peak learning
     rate of full fine-tuning; seed: of its batches; scale: means and SDs of the input, see
-    sensor_windows.input_scales.
+    scales.input_scales.
     """
 
     train: np.ndarray
@@ -152,11 +152,11 @@ def cut_batch(lane, data, rows, step, config):
         at = jnp.clip(jnp.arange(acc.shape[1])[None, :] + by[:, None], 0, last)[..., None, None]
         acc, gyr = (jnp.take_along_axis(x, at, axis=1) for x in (acc, gyr))
     if config.rotation:
-        matrices = sensor_windows.random_rotations(turn, rows.shape[0], config.rotation)
+        matrices = augment.random_rotations(turn, rows.shape[0], config.rotation)
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
-    return sensor_windows.standardise(acc, gyr, lane["scale"])
+    return scales.standardise(acc, gyr, lane["scale"])
 
 
 def finetune_steps(lane, state, data, first, net, config, steps: int):
@@ -195,7 +195,7 @@ def finetune_steps(lane, state, data, first, net, config, steps: int):
 def estimate_network(lane, rows, state, data, net):
     """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
-    acc, gyr = sensor_windows.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
+    acc, gyr = scales.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
     variables = {"params": state["params"], "batch_stats": state["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
     return y[:, 0] * lane["sd"] + lane["mean"]

@@ -15,9 +15,9 @@ from threadpoolctl import threadpool_limits
 
 from imujax.data import datasets, sensor_windows
 from imujax.errors import UserError
-from imujax.pretrain import encoder, loop
-from imujax.report import tables
-from imujax.runtime import host, log, processes, sharding
+from imujax.pretrain import encoder
+from imujax.runtime import files, host, log, processes, sharding
+from imujax.runtime.settings import require_same_settings
 from imujax.sweep import arms, grid, references
 
 
@@ -81,10 +81,10 @@ def begin_folder(workdir: pathlib.Path, settings: dict):
     note = workdir / "settings.json"
     text = json.dumps(settings, indent=1, sort_keys=True)
     if note.exists():
-        loop.require_same_settings(json.loads(note.read_text(encoding="utf-8")), settings, workdir)
+        require_same_settings(json.loads(note.read_text(encoding="utf-8")), settings, workdir)
         return
     (workdir / "parts").mkdir(parents=True, exist_ok=True)
-    tables.write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
+    files.write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def count_runs(config, cells) -> int:
@@ -113,7 +113,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     def fitted(cell) -> dict:
         indices = f"{cell.fold}|{cell.draw}|".encode() + cell.train.tobytes()
         path = parts / f"references-{hashlib.sha256(indices).hexdigest()[:16]}.npz"
-        found = arms.load_part(path)
+        found = files.load_arrays(path)
         if found is not None:
             return found
         found = {}
@@ -128,7 +128,7 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
             estimate, chosen = fit(features, target, *side)
             note = ", ".join(f"{key} {value}" for key, value in chosen.items())
             found |= {name: estimate, f"{name} note": np.array(note)}
-        tables.save_arrays(path, found)
+        files.save_arrays(path, found)
         return found
 
     for name in config.references:
@@ -187,8 +187,8 @@ def write_tables(workdir, rows, data, config, settings, found, name):
     columns = {key: np.concatenate(values) for key, values in columns.items()}
     for key in ("subject", "condition", "recording", "start"):
         columns[key] = getattr(data, key)[columns["index"]]
-    tables.write_csv(workdir / "runs.csv", runs)
-    tables.save_arrays(workdir / "predictions.npz", columns)
+    files.write_csv(workdir / "runs.csv", runs)
+    files.save_arrays(workdir / "predictions.npz", columns)
     target = data.info["targets"][0]
     summary = {
         "task": name,
@@ -209,7 +209,7 @@ def write_tables(workdir, rows, data, config, settings, found, name):
         "encoders": {key: trained.card["provenance"] for key, trained in found.items()},
     }
     text = json.dumps(summary, indent=1)
-    tables.write_whole(
+    files.write_whole(
         workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8")
     )
     shutil.rmtree(workdir / "parts")

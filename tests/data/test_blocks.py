@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imujax import UserError, study
 from imujax.configs import common, pretrain_pod
-from imujax.data import blocks, datasets, sensor_windows
+from imujax.data import augment, blocks, datasets, scales, sensor_windows
 from imujax.nets import resnet
 from imujax.pretrain import loop
 from imujax.runtime import sharding
@@ -73,7 +73,7 @@ def test_blocks_hold_what_memory_holds(sets, monkeypatch):
     for subject in (0, 6):
         kept = known.subject != subject
         ours = every.take(every.subject != subject)
-        wanted = sensor_windows.input_scales(ours.acc.astype(np.float64), ours.gyr, ours.length)
+        wanted = scales.input_scales(ours.acc.astype(np.float64), ours.gyr, ours.length)
         for name, found in known.scales(kept).items():
             assert found == pytest.approx(wanted[name], rel=1e-12)
     monkeypatch.setattr(sensor_windows, "iter_sensor_windows", None)  # nothing is read again
@@ -209,7 +209,7 @@ def test_a_batch_as_it_is_read_is_cut_like_one_that_is_gathered_and_moves_nothin
     scale = {name: {"mean": 1.0, "sd": 2.0} for name in ("acc", "gyr")}
 
     def cut(data, rows):
-        made = sensor_windows.cut_batch(data, rows, jax.random.key(0), settings(), scale)
+        made = augment.cut_batch(data, rows, jax.random.key(0), settings(), scale)
         return jax.lax.with_sharding_constraint(made, sharding.sharded(where))
 
     gathered = jax.jit(cut)(data, np.arange(64))

@@ -117,7 +117,7 @@ def test_importing_is_cheap_and_reading_needs_no_builder(data):
     code = (
         "import sys, imujax.data.datasets as d;"
         "assert not {'jax', 'tensorflow_datasets', 'scipy'} & set(sys.modules);"
-        f"assert len(d.arrays({str(path)!r}).acc) > 10;"
+        f"assert len(d.read_arrays({str(path)!r}).acc) > 10;"
         "assert not {'tensorflow', 'jax'} & set(sys.modules);"
         "assert not [m for m in sys.modules if 'data_builders' in m]"
     )

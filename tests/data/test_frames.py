@@ -5,7 +5,6 @@ import pytest
 
 from imujax.data import frames
 from imujax.data.recordings import G, rotate
-from imujax.data_builders.tan2022_knee_moment import files as tan2022
 
 # What a unit reads in standing, in its own axes: its specific force points up.
 STANDING = {
@@ -15,7 +14,7 @@ STANDING = {
     },
     "Camargo": (frames.CAMARGO, (-1, 0, 0)),
     "Tan 2021 and 2022": (frames.LEFT_UP_FORWARD, (0, 1, 0)),
-    "Tan 2022, feet": (tan2022.ON_FOOT, (0, np.sin(tan2022.SLOPE), np.cos(tan2022.SLOPE))),
+    "Tan 2022, feet": (frames.SLOPED_FOOT, (0, np.sin(frames.SLOPE), np.cos(frames.SLOPE))),
 }
 
 

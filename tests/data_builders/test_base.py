@@ -26,7 +26,9 @@ def test_a_rebuild_is_byte_identical_however_many_processes(tmp_path, name, writ
         write(raw)
     one = datasets.build(name, raw, tmp_path / "one", workers=1)
     two = tmp_path / "two"
-    code = f"from imujax import datasets; datasets.build({name!r}, {str(raw)!r}, {str(two)!r}, 2)"
+    code = (
+        f"from imujax.data import datasets; datasets.build({name!r}, {str(raw)!r}, {str(two)!r}, 2)"
+    )
     with child(code, folder=tmp_path) as process:  # another process: other hash seeds
         assert process.wait() == 0, process.stderr.read()
     assert hashes(one) == hashes(datasets.find(two, "/".join(one.parts[-3:-1])))
@@ -64,7 +66,7 @@ def child(code: str, **other) -> subprocess.Popen:
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     raw = write_sisfall(tmp_path / "raw", [f"D01_SA{s:02d}" for s in range(1, 13)], seconds=40)
     data = tmp_path / "data"
-    code = f"from imujax import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
+    code = f"from imujax.data import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
     process = child(code, folder=tmp_path)
     while not list(data.rglob("*incomplete*/*array_record*")):
         assert process.poll() is None, process.stderr.read()
@@ -95,7 +97,7 @@ def _state(pid: str) -> str:
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     raw = write_sisfall(tmp_path / "raw", seconds=200)
     data = tmp_path / "data"
-    code = f"from imujax import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
+    code = f"from imujax.data import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
     small = (200_000, 200_000)  # bytes of one file
     process = child(
         code, folder=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small)

@@ -71,7 +71,7 @@ def test_without_beam_the_sentence_says_how_to_get_it(tmp_path, monkeypatch):
 def test_beam_is_imported_for_a_build_on_beam_alone(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
     code = (
-        "import sys; from imujax import datasets;"
+        "import sys; from imujax.data import datasets;"
         f"datasets.build('sisfall', {str(raw)!r}, {str(tmp_path / 'data')!r}, 1);"
         "sys.exit('apache_beam' in sys.modules)"
     )

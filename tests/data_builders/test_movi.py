@@ -129,7 +129,7 @@ def test_axes_can_be_left_as_they_come(tmp_path):
     raw = write(tmp_path / "raw", {"I1": one})
     for name in ("thigh_r", "head"):
         first = 16 * JOINTS.index(NAMES[name]) + 10
-        s = list(files.SENSORS).index(name)
+        s = list(files.MOVI_JOINTS).index(name)
         acc = np.concatenate([e["acc"][:, s] for e in read(raw, align="false")[0]])
         np.testing.assert_allclose(acc, one["data"][:, first : first + 3] * G, atol=1e-5)
 
@@ -236,7 +236,7 @@ def test_short_gaps_are_filled_and_long_ones_split_the_round(tmp_path):
     whole, *_ = read(write(tmp_path / "0", {"I1": one_round()}))
     examples, dropped, _ = read(write(tmp_path / "1", {"I1": gone(slice(30, 36))}), rounds="I1")
     assert dropped == {"samples filled in short gaps": 6} and len(examples) == 6
-    s = list(files.SENSORS).index("upper_arm_l")
+    s = list(files.MOVI_JOINTS).index("upper_arm_l")
     line = np.linspace(whole[0]["acc"][29, s], whole[0]["acc"][36, s], 8)
     np.testing.assert_allclose(examples[0]["acc"][29:37, s], line, atol=1e-5)
     other = np.arange(17) != s

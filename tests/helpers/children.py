@@ -80,7 +80,7 @@ def _run(words, log, devices, pause):
 @contextlib.contextmanager
 def holding(folder):
     """Another process that says it writes to `folder` -> the process; killed in the end."""
-    code = f"from imujax import processes\nwith processes.claim_folder({str(folder)!r}):\n"
+    code = f"from imujax.runtime import processes\nwith processes.claim_folder({str(folder)!r}):\n"
     code += "    print(flush=True)\n    input()\n"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imujax import UserError
 from imujax.configs import common
-from imujax.data import datasets, sensor_windows
+from imujax.data import augment, datasets, sensor_windows
 from imujax.nets import resnet
 from imujax.objectives import contrastive
 from imujax.pretrain import encoder, loop
@@ -117,13 +117,13 @@ def test_batches_are_cut_inside_the_valid_part_and_rotated_alike():
     }
     scale = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 1.0, "sd": 2.0}}
     rows, key = jnp.arange(count), jax.random.key(0)
-    batch = sensor_windows.cut_batch(data, rows, key, settings(window=32), scale)
+    batch = augment.cut_batch(data, rows, key, settings(window=32), scale)
     acc = np.asarray(batch["acc"])
     begin = acc[:, 0, 0] - 100 * np.arange(count)
     assert begin.min() >= 0 and begin.max() <= 8 and len(set(begin)) == 9
     np.testing.assert_array_equal(np.diff(acc, axis=1), 1)
     np.testing.assert_allclose(batch["gyr"], (2 * acc - 1) / 2)
-    turned = sensor_windows.cut_batch(data, rows, key, settings(window=32, rotation=30.0), scale)
+    turned = augment.cut_batch(data, rows, key, settings(window=32, rotation=30.0), scale)
     np.testing.assert_allclose(
         np.linalg.norm(turned["acc"], axis=-1), np.linalg.norm(acc, axis=-1), rtol=1e-5
     )
@@ -137,7 +137,7 @@ def test_gain_and_noise_are_those_of_the_settings_and_of_the_key():
     scale = {"acc": {"mean": 1.0, "sd": 2.0}, "gyr": {"mean": 3.0, "sd": 4.0}}
 
     def change(seed=0, **changes):
-        made = sensor_windows.cut_batch(
+        made = augment.cut_batch(
             data, jnp.arange(count), jax.random.key(seed), settings(window=span, **changes), scale
         )
         return np.asarray(made["acc"]) * 2, np.asarray(made["gyr"]) * 4 / 3  # over the signal
@@ -154,13 +154,13 @@ def test_gain_and_noise_are_those_of_the_settings_and_of_the_key():
     assert abs(np.corrcoef(acc[:, 1:].ravel(), acc[:, :-1].ravel())[0, 1]) < 0.02  # white
     np.testing.assert_array_equal(change(noise=(0.5, 0.06))[0], acc)
     assert (change(seed=1, noise=(0.5, 0.06))[0] != acc).any()
-    assert np.abs(change(**sensor_windows.NO_AUGMENTATION)).max() == 0
+    assert np.abs(change(**augment.NO_AUGMENTATION)).max() == 0
 
 
 def test_rotations_are_rotations_of_at_most_the_angle():
     from scipy.spatial.transform import Rotation
 
-    matrices = np.asarray(sensor_windows.random_rotations(jax.random.key(0), 500, 30.0), np.float64)
+    matrices = np.asarray(augment.random_rotations(jax.random.key(0), 500, 30.0), np.float64)
     angles = np.rad2deg(np.linalg.norm(Rotation.from_matrix(matrices).as_rotvec(), axis=1))
     product = matrices @ matrices.transpose(0, 2, 1)
     np.testing.assert_allclose(product, np.broadcast_to(np.eye(3), product.shape), atol=1e-5)

@@ -11,6 +11,7 @@ from helpers import fake_sweep
 
 from imujax.errors import UserError
 from imujax.report import learning_curves, sentences, statistics, tables
+from imujax.runtime import files
 
 TASK = "knee_moment"
 FINE = {
@@ -383,7 +384,7 @@ def test_an_unfinished_or_doubled_cell_is_refused(small, change, word):
 
 
 def test_tables_are_written_whole(tmp_path):
-    path = tables.write_csv(tmp_path / "a.csv", [{"x": 0.1234567891, "y": None, "z": "ä,b"}])
+    path = files.write_csv(tmp_path / "a.csv", [{"x": 0.1234567891, "y": None, "z": "ä,b"}])
     assert path.read_text(encoding="utf-8") == 'x,y,z\n0.123456789,,"ä,b"\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
     (tmp_path / "summary").mkdir()

@@ -12,7 +12,7 @@ from imujax.runtime import host
 
 AGAIN = """
 import resource, sys
-from imujax import host
+from imujax.runtime import host
 if sys.argv[1] == "keep":
     host.keep_freed_memory()
 for _ in range(2):
@@ -53,7 +53,7 @@ def test_memory_that_is_kept_comes_in_huge_pages():
 READY = """
 import sys
 import jax, jax.numpy as jnp
-from imujax import host
+from imujax.runtime import host
 if sys.argv[1] == "caller":
     host.run_on_calling_thread()
 long = jax.jit(lambda x: jax.lax.fori_loop(0, 300, lambda i, x: jnp.tanh(x @ x), x))

@@ -164,7 +164,7 @@ def test_shanks_turn_most_about_the_left_axis(people):
     ]
     spread = np.concatenate([e["gyr"] for e in examples]).std(0)
     for side in "rl":
-        shank = spread[list(files.SENSORS).index(f"shank_{side}")]
+        shank = spread[list(files.MOVI_JOINTS).index(f"shank_{side}")]
         assert shank[1] > 1.5 * shank[[0, 2]].max()
 
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from imujax.data import windows
+from imujax.data.frames import SLOPED_FOOT
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.data_builders.tan2021_running import files
-from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
 from imujax.errors import UserError
 from imujax.simulate import people
 from imujax.simulate.layouts import tan2021_running as tan2021
@@ -100,7 +100,7 @@ def test_the_builder_reads_it_and_both_labels_agree(runner):
 
 @pytest.mark.parametrize("unit", tan2021.UNITS)
 def test_a_person_who_stands_reads_gravity_on_z(runner, unit):
-    frame = ON_FOOT if unit == "l_foot" else files.matrix("left,up,forward")
+    frame = SLOPED_FOOT if unit == "l_foot" else files.matrix("left,up,forward")
     up = frame @ vector(runner, "200Hz/static.csv", f"{unit}_acc").mean(0)
     assert np.linalg.norm(up) == pytest.approx(9.81, abs=0.3)
     assert up[2] > 0.94 * np.linalg.norm(up)

@@ -187,7 +187,7 @@ def test_without_forces_the_ground_is_below_the_feet(body):
 
 def test_png_shows_the_stride_from_a_strike_on(body, tmp_path, monkeypatch):
     made = []
-    png = picture.figures.png
+    png = picture.drawing.png
     monkeypatch.setattr(picture.figures, "png", lambda f, **o: made.append(f) or png(f, **o))
     t, kin, loads = walking(body)
     path = picture.show(

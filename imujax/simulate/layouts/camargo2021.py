@@ -16,8 +16,8 @@ import pyarrow.csv
 import pyarrow.parquet
 
 from imujax.data.frames import CAMARGO, RIGHT_UP_BACK
+from imujax.data.raw_layouts import CAMARGO_PLATES
 from imujax.data.recordings import G
-from imujax.data_builders.camargo2021.files import PLATES
 from imujax.errors import UserError
 from imujax.runtime import log
 from imujax.simulate import layouts, people
@@ -209,7 +209,7 @@ def steps(name: str, walk, last: float, rng) -> Iterator[tuple[str, int, float, 
         if mode == "treadmill":
             there = (BELTS[side],)
         else:
-            right = PLATES[mode, rest[0] if mode == "levelground" else rest[1]]
+            right = CAMARGO_PLATES[mode, rest[0] if mode == "levelground" else rest[1]]
             there = (right, [plate for plate in FLOOR if plate not in right])[side]
         begin = np.asarray(walk.strike, float)[side::2] - float(walk.begin)
         end = begin + np.asarray(walk.stance)[side::2]

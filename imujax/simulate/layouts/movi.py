@@ -15,9 +15,8 @@ from scipy.spatial.transform import Rotation
 
 from imujax.data import windows
 from imujax.data.frames import MOVI
+from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
 from imujax.data.recordings import G
-from imujax.data_builders.movi.captures import RATE
-from imujax.data_builders.movi.files import SENSORS
 from imujax.runtime import log
 from imujax.simulate import body, layouts, people
 
@@ -186,14 +185,14 @@ def frames(spec: dict, number: int, trial: int) -> np.ndarray:
     axes = slower(np.einsum("sijt,sjk->tsik", np.asarray(made.kin.rotation, np.float64), mount))
     acc, gyr = slower(made.acc) / G, slower(made.gyr)
     joints = {}
-    for name, joint in SENSORS.items():
+    for name, joint in MOVI_JOINTS.items():
         s = body.INDEX[name]
         turn = Rotation.from_matrix(axes[:, s])
         world = [turn.apply(x[:, s]) for x in (acc, gyr)]
         joints[joint] = turn, np.stack([place[:, s], speed[:, s], *world])
     for joint, (one, other, share) in BETWEEN.items():
         joints[joint] = between(joints[one], joints[other], share)
-    segment = {joint: name for name, joint in SENSORS.items()}
+    segment = {joint: name for name, joint in MOVI_JOINTS.items()}
     # The joints of the back have the axes of the unit on the trunk.
     frame = {j: MOVI.get(segment.get(j, "trunk"), np.eye(3)) for j in JOINTS}
     return np.concatenate([columns(*joints[j], frame[j]) for j in JOINTS], axis=1)
@@ -201,7 +200,7 @@ def frames(spec: dict, number: int, trial: int) -> np.ndarray:
 
 def slower(x: np.ndarray) -> np.ndarray:
     """x [T, ...] at 200 Hz -> at 120 Hz."""
-    return windows.resample(x, people.FINE, RATE)
+    return windows.resample(x, people.FINE, MOVI_RATE)
 
 
 def between(one, other, share: float):

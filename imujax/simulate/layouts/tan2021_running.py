@@ -14,8 +14,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from imujax.data import labels, windows
-from imujax.data.frames import LEFT_UP_FORWARD
-from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
+from imujax.data.frames import LEFT_UP_FORWARD, SLOPED_FOOT
 from imujax.runtime import log
 from imujax.simulate import body, dynamics, layouts, people
 from imujax.simulate.layouts import laboratory
@@ -174,7 +173,7 @@ def _standing(made: people.Trial) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _frame(segment: str) -> np.ndarray:
-    return ON_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
+    return SLOPED_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
 
 
 def _units(made: people.Trial, acc: np.ndarray, gyr: np.ndarray) -> dict[str, np.ndarray]:

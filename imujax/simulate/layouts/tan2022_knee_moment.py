@@ -12,8 +12,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from imujax.data import labels, windows
-from imujax.data.frames import LEFT_UP_FORWARD
-from imujax.data_builders.tan2022_knee_moment.files import ON_FOOT
+from imujax.data.frames import LEFT_UP_FORWARD, SLOPED_FOOT
 from imujax.runtime import log
 from imujax.simulate import body, layouts, people, skeleton
 from imujax.simulate.layouts import laboratory
@@ -142,7 +141,7 @@ def one_trial(spec: dict, number: int, trial: int):
     out |= named("plate_2_cop_{}", "xyz", lab(cop))
     rng = np.random.default_rng([spec["seed"], number, trial])
     for s, (unit, segment) in enumerate(UNITS.items()):
-        frame = ON_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
+        frame = SLOPED_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
         out |= named(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ frame)
         out |= named(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ frame)
         axes = np.moveaxis(turn[body.INDEX[segment]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
