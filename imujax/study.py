@@ -1,128 +1,166 @@
 """The whole study from one configuration: data sets, encoders, sweeps, report.
 
-Every step is re-entrant, so the study picks up where it was stopped.
+Every step is re-entrant, so the study picks up where it was stopped.  A configuration is a
+ConfigDict {seed, data_sets, encoders, tasks}, see configs/README.md.
 """
 
 import pathlib
 import sys
 
+from ml_collections import ConfigDict
+
 from imujax.data import datasets
-from imujax.errors import UserError
+from imujax.errors import UserError, require_known
 
-LOSSES = ("symmetric", "one_sided")
-ORDERS = ("windows", "blocks")
+Folder = pathlib.Path | str
 
 
-def check_config(config):
+def check_config(config: ConfigDict) -> None:
     """UserError for what cannot be in the configuration, before anything is done."""
-    from imujax.pretrain import loop
+    from imujax.pretrain.settings import check_encoder
+    from imujax.sweep.settings import check_task
 
-    for name, spec in config.encoders.items():
-        if spec.loss not in LOSSES:
-            raise UserError(f"encoders.{name}.loss is {spec.loss!r}: there are {', '.join(LOSSES)}")
-        if bool(spec.data) == ("stream" in spec):
-            raise UserError(
-                f"encoders.{name}.data must name data sets to train on, or be empty and `stream` "
-                "say what is simulated"
-            )
-        _known(f"encoders.{name}.order", spec.order, ORDERS)
-        if not spec.resident and (spec.order != "blocks" or not spec.data):
-            raise UserError(
-                f"encoders.{name}.resident is False: data sets that are read batch by batch need "
-                "order='blocks'"
-            )
-        if spec.grouped and spec.order != "windows":
-            raise UserError(f"encoders.{name}.grouped is True, which needs order='windows'")
-        for key in spec.data:
-            _known(f"encoders.{name}.data", key, config.data_sets)
-        loop.check_settings(spec, 1)
-    for name, spec in config.tasks.items():
-        _known(f"tasks.{name}.data", spec.data, config.data_sets)
-        for label, arm in spec.arms.items():
-            _known(f"tasks.{name}.arms.{label}.encoder", arm.encoder, config.encoders)
-            _known(f"tasks.{name}.arms.{label}.weights", arm.weights, ("pretrained", "random"))
-        for reference in spec.references:
-            there = ("ridge", "trees", *(f"ridge+{arm}" for arm in spec.arms))
-            _known(f"tasks.{name}.references", reference, there)
+    for name, section in config.encoders.items():
+        check_encoder(name, section, config.data_sets)
+    for name, section in config.tasks.items():
+        check_task(name, section, config.data_sets, config.encoders)
 
 
-def _known(where: str, name: str, there):
-    if name not in there:
-        raise UserError(f"{where} names {name!r}: there are {', '.join(there)}")
+def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) -> pathlib.Path:
+    """The folder of one data set of the configuration, built where it is not there.
 
+    Parameters
+    ----------
+    section : ConfigDict
+        {builder, raw (folder below `raw`), options}.  An option `card` is a path below `raw`.
+    data : Path
+        Folder of the data sets.
+    raw : Path, optional
+        Folder of the raw files.  Without it nothing is built, and a card may be out of reach: then
+        the one data set of its name is taken.
 
-def find_or_build(spec, data, raw=None) -> pathlib.Path:
-    """The folder of one data set of the configuration, built from `raw` where it is not there.
+    Returns
+    -------
+    Path
 
-    spec: {builder, raw (folder below `raw`), options}.  An option `card` is a path below `raw`.
-    Without `raw` a card may be out of reach: then the one data set of its name is taken.  Raises
-    UserError where it is not there.
+    Raises
+    ------
+    UserError
+        The data set is not there and cannot be built.
     """
-    options = dict(spec.options)
+    options = dict(section.options)
     if raw is not None:
         if "card" in options:
             options["card"] = str(pathlib.Path(raw) / options["card"])
-        return datasets.build(spec.builder, pathlib.Path(raw) / spec.raw, data, **options)
+        return datasets.build(section.builder, pathlib.Path(raw) / section.raw, data, **options)
     try:
         if "card" in options and not pathlib.Path(options["card"]).is_file():
             name = pathlib.Path(options["card"]).stem
-            built = [path.name for path in pathlib.Path(data, spec.builder).glob(f"{name}_*")]
+            built = [path.name for path in pathlib.Path(data, section.builder).glob(f"{name}_*")]
             if len(built) == 1:
-                return datasets.find(data, f"{spec.builder}/{built[0]}")
-        return datasets.find(data, datasets.dataset_name(spec.builder, options))
+                return datasets.find(data, f"{section.builder}/{built[0]}")
+        return datasets.find(data, datasets.dataset_name(section.builder, options))
     except UserError as error:
         raise UserError(f"{error}; build it first, or give the raw files with --raw") from error
 
 
-def pretrain_all(config, data, workdir, raw=None) -> dict[str, pathlib.Path]:
-    """Pre-train the encoders of the configuration -> {name: checkpoint folder}.
+def pretrain_all(
+    config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
+) -> dict[str, pathlib.Path]:
+    """Pre-train the encoders of the configuration.
 
     Of several processes number 0 builds the data sets, on a path that all of them see.
+
+    Parameters
+    ----------
+    config : ConfigDict
+    data, workdir : Path
+        Folders of the data sets and of the results.
+    raw : Path, optional
+        See `find_or_build`.
+
+    Returns
+    -------
+    dict of str to Path
+        The folder of each encoder's checkpoints.
     """
     from imujax.pretrain import loop
     from imujax.runtime import processes
 
-    for name, folder in checkpoint_folders(config, workdir).items():
-        spec = config.encoders[name]
-        sets = [config.data_sets[key] for key in spec.data]
-        built = processes.on_main(
-            lambda sets=sets: [str(find_or_build(s, data, raw)) for s in sets]
+    folders = checkpoint_folders(config, workdir)
+    for name, folder in folders.items():
+        encoder = config.encoders[name]
+        sections = [config.data_sets[key] for key in encoder.data]
+        paths = processes.on_main(
+            lambda sections=sections: [str(find_or_build(s, data, raw)) for s in sections]
         )
-        paths = [pathlib.Path(path) for path in built]
-        loop.train(spec, paths, folder, config.seed, f"pretrain {name}")
-    return checkpoint_folders(config, workdir)
+        loop.train(encoder, paths, folder, config.seed, f"pretrain {name}")
+    return folders
 
 
-def checkpoint_folders(config, workdir, instead=None) -> dict[str, pathlib.Path]:
+def checkpoint_folders(
+    config: ConfigDict, workdir: Folder, instead: Folder | None = None
+) -> dict[str, pathlib.Path]:
     """The checkpoint folder of each encoder; `instead` takes the place of them all."""
-    return {name: instead or pathlib.Path(workdir) / "encoders" / name for name in config.encoders}
+    usual = pathlib.Path(workdir) / "encoders"
+    return {name: pathlib.Path(instead or usual / name) for name in config.encoders}
 
 
-def sweep_all(config, data, folders, workdir, raw=None, only=None) -> list[pathlib.Path]:
-    """Run the sweep of every task of the configuration, or of the one named -> their folders."""
+def sweep_all(
+    config: ConfigDict,
+    data: Folder,
+    checkpoints: dict[str, pathlib.Path],
+    workdir: Folder,
+    raw: Folder | None = None,
+    only: str | None = None,
+) -> list[pathlib.Path]:
+    """Run the sweep of every task of the configuration.
+
+    Parameters
+    ----------
+    config : ConfigDict
+    data, workdir : Path
+        Folders of the data sets and of the results.
+    checkpoints : dict of str to Path
+        See `checkpoint_folders`.
+    raw : Path, optional
+        See `find_or_build`.
+    only : str, optional
+        This task alone.
+
+    Returns
+    -------
+    list of Path
+        The folder of each task's tables.
+    """
     from imujax.sweep import sweep
 
     if only is not None:
-        _known("--task", only, config.tasks)
-    done = []
+        require_known("--task", only, config.tasks)
+    folders = []
     for name in config.tasks if only is None else [only]:
-        spec = config.tasks[name]
+        task = config.tasks[name]
         folder = pathlib.Path(workdir) / "tasks" / name
-        labelled = find_or_build(config.data_sets[spec.data], data, raw)
-        done.append(sweep.run_sweep(spec, labelled, folders, folder, config.seed, name))
-    return done
+        labelled = find_or_build(config.data_sets[task.data], data, raw)
+        folders.append(sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name))
+    return folders
 
 
-def run_study(config, data, workdir, raw=None) -> list[pathlib.Path]:
-    """All of it -> the files of the report."""
+def run_study(
+    config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
+) -> list[pathlib.Path]:
+    """All of it -> the files of the report; arguments as of `sweep_all`."""
     from imujax.report import report
 
     sweep_all(config, data, pretrain_all(config, data, workdir, raw), workdir, raw)
     return report.write_report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
 
 
-def run_quickstart(config, workdir) -> list[pathlib.Path]:
-    """Simulate the sets that the configuration names, then run its study -> files of the report."""
+def run_quickstart(config: ConfigDict, workdir: Folder) -> list[pathlib.Path]:
+    """Simulate the sets that the configuration names, then run its study -> files of the report.
+
+    Raises UserError where the configuration has no section `simulate`.
+    """
     from imujax.simulate import people
 
     check_config(config)
@@ -131,9 +169,12 @@ def run_quickstart(config, workdir) -> list[pathlib.Path]:
             "the configuration has no section `simulate`: take simulated, or run `imujax study`"
         )
     workdir = pathlib.Path(workdir)
-    sets = {name: people.spec(name, more.to_dict()) for name, more in config.simulate.items()}
-    for name, spec in sets.items():
-        people.write(name, spec, workdir / "raw")
+    sets = {
+        name: people.simulation_settings(name, changes.to_dict())
+        for name, changes in config.simulate.items()
+    }
+    for name, settings in sets.items():
+        people.write_set(name, settings, workdir / "raw")
     print(
         "The people, their movements and forces are SIMULATED: this shows how the study works, "
         "not what it finds on real people.",

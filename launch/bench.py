@@ -135,22 +135,26 @@ def person(job) -> float:
 
     from imujax.simulate import activities, gait, people
 
-    spec = people.spec("movi", {"seconds": 10.0})
-    given = {"walking": people.MOVES[-2:-1], "running": people.MOVES[-1:]}.get(kind, people.MOVES)
-    key, body = people.person_of(spec, "movi", 0)
+    spec = people.simulation_settings("movi", {"seconds": 10.0})
+    given = {"walking": people.MOVI_TRIALS[-2:-1], "running": people.MOVI_TRIALS[-1:]}.get(
+        kind, people.MOVI_TRIALS
+    )
+    key, body = people.make_subject(spec, "movi", 0)
     segments = tuple(range(17))
-    mount = people.mounts(key, body, segments, spec["scatter"])
+    mount = people.random_mounts(key, body, segments, spec["scatter"])
     t = jnp.arange(1000) / 100
     count = 0
     for number in range(part, trials, parts) if trials else range(len(given)):
         what, chance = given[number % len(given)], jax.random.fold_in(key, number)
         if "gait" in what:
-            walk = people.walk_of(spec, what, key, body, chance)
+            walk = people.simulate_walk(spec, what, key, body, chance)
             kin = gait.kinematics(body, walk, walk.begin + t)
         else:
-            own = activities.own(key, spec["manner"])
-            kin = people.perform(body, activities.perform(chance, body, what["name"], 10.0, own), t)
-        jax.block_until_ready(people.read(chance, kin, mount, spec["unit"], 100.0))
+            own = activities.random_manner(key, spec["manner"])
+            kin = people.movement_kinematics(
+                body, activities.perform(chance, body, what["name"], 10.0, own), t
+            )
+        jax.block_until_ready(people.simulate_readings(chance, kin, mount, spec["unit"], 100.0))
         count += 1
     return 10.0 * count
 
@@ -161,7 +165,8 @@ def stream_and_step():
 
     from imujax.configs import pretrain_simulated
     from imujax.nets import resnet
-    from imujax.pretrain import loop, sources
+    from imujax.pretrain import sources
+    from imujax.pretrain import step as pretrain_step
     from imujax.runtime import sharding
 
     config = pretrain_simulated.get_config().encoders.people
@@ -169,10 +174,12 @@ def stream_and_step():
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
     where = sharding.make_mesh("data", 1)
     source = sources.simulated_source(config, 0, where)
-    step, _ = loop.compile_step(loop.make_step(config, source.scale, 0, True, where), where)
-    state = sharding.place(loop.init_state(config, 0), sharding.replicated(where))
+    step, _ = pretrain_step.compile_step(
+        pretrain_step.make_step(config, source.scale, 0, True, where), where
+    )
+    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(where))
     batch = source.batch(0)
-    state, loss = step(state, *batch)
+    state, metrics = step(state, *batch)
     rates = []
     for make in (True, False):
         times = []
@@ -181,8 +188,8 @@ def stream_and_step():
             if make:
                 jax.block_until_ready(source.batch(k + 1))
             else:
-                state, loss = step(state, *batch)
-                jax.block_until_ready(loss)
+                state, metrics = step(state, *batch)
+                jax.block_until_ready(metrics)
             times.append(time.perf_counter() - begin)
         rates.append(config.batch / statistics.median(times))
     print(
@@ -248,7 +255,7 @@ def memory():
     from imujax.configs import common
     from imujax.nets import resnet
     from imujax.objectives import log_sums, relations
-    from imujax.pretrain import loop
+    from imujax.pretrain import step as pretrain_step
     from imujax.runtime import sharding
 
     how = log_sums.SumSpec(True, True, relations.resolve({}))
@@ -271,8 +278,12 @@ def memory():
     data = {name: jax.ShapeDtypeStruct((batch, 128, 3), jnp.float32) for name in scale}
     rows = jax.ShapeDtypeStruct((batch,), jnp.int32)
     data |= {"length": rows, "window": rows}
-    step, _ = loop.compile_step(loop.make_step(config, scale, 0, True, where), where)
-    made = step.lower(jax.eval_shape(lambda: loop.init_state(config, 0)), data, rows).compile()
+    step, _ = pretrain_step.compile_step(
+        pretrain_step.make_step(config, scale, 0, True, where), where
+    )
+    made = step.lower(
+        jax.eval_shape(lambda: pretrain_step.init_state(config, 0)), data, rows
+    ).compile()
     given = made.memory_analysis().argument_size_in_bytes / 2**30
     print(
         f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "

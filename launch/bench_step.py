@@ -64,7 +64,7 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
 
     from imujax.configs import common
     from imujax.nets import resnet
-    from imujax.pretrain import loop
+    from imujax.pretrain import step as pretrain_step
     from imujax.runtime import sharding
 
     made = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
@@ -75,14 +75,16 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
     count = len(data["acc"])
     data |= {"length": np.full(count, SAMPLES, np.int32), "window": np.arange(count, dtype="i4")}
     data, rows = sharding.place((data, rows_of(batch)), sharding.replicated(where))
-    state = sharding.place(loop.init_state(config, 0), sharding.replicated(where))
-    step = loop.compile_step(loop.make_step(config, scale, 0, True, where), where)[0]
+    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(where))
+    step, _ = pretrain_step.compile_step(
+        pretrain_step.make_step(config, scale, 0, True, where), where
+    )
     step = step.lower(state, data, rows).compile()
 
     def run():
         nonlocal state
-        state, loss = step(state, data, rows)
-        jax.block_until_ready((state, loss))
+        state, metrics = step(state, data, rows)
+        jax.block_until_ready((state, metrics))
 
     run.bytes = step.cost_analysis().get("bytes accessed", 0.0)  # not every device tells
     return run
@@ -99,7 +101,7 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
     from torch import nn
     from torch.nn import functional as F
 
-    from imujax.nets import resnet
+    from imujax.nets import networks, resnet
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
@@ -109,7 +111,7 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
         def __init__(self):
             super().__init__()
             self.encoder = torch_nets.build(made)
-            size = resnet.encoder(made).embedding
+            size = networks.make_encoder(made).embedding
             middle = [nn.BatchNorm1d(SIZE)] if norm == "batch" else []
             self.head = nn.Sequential(
                 nn.Linear(size, SIZE), *middle, nn.ReLU(), nn.Linear(SIZE, SIZE)

@@ -7,6 +7,8 @@ residual branches of known variance. Both follow the amplitude of their input.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -68,29 +70,20 @@ def tiny(norm: str = "batch") -> dict:
     return resnet50(8, norm) | {"block": "basic", "stages": (1, 1), "projection": (16, 16)}
 
 
-def check(net) -> dict:
-    """A net configuration (dict or ConfigDict) as a plain dict with every key; resnet50's if unset.
-
-    Raises UserError for an unknown key or value.
-    """
-    known = resnet50()
-    net = {key: net[key] for key in net}
-    for key, value in net.items():
-        if key not in known:
-            raise UserError(
-                f"the net configuration has no key {key!r}: it knows {', '.join(known)}"
-            )
-        if key in CHOICES and value not in CHOICES[key]:
-            raise UserError(f"net.{key} is {value!r}, but must be one of {', '.join(CHOICES[key])}")
-    full = known | net
-    return full | {"stages": tuple(full["stages"]), "projection": tuple(full["projection"])}
+FIELDS = {key: value for key, value in resnet50().items() if key not in ("shared", "projection")}
 
 
-def encoder(net, name: str | None = None) -> "ResNet1D":
-    """The encoder of a net configuration; `shared` and `projection` are the towers' business."""
-    net = check(net)
-    fields = {key: value for key, value in net.items() if key not in ("shared", "projection")}
-    return ResNet1D(**fields, name=name)
+def check_fields(fields: Mapping[str, Any]):
+    """UserError for a value that none of these networks can have."""
+    for key, choices in CHOICES.items():
+        if fields[key] not in choices:
+            known = ", ".join(choices)
+            raise UserError(f"net.{key} is {fields[key]!r}, but must be one of {known}")
+
+
+def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "ResNet1D":
+    """The residual network of these FIELDS."""
+    return ResNet1D(**fields | {"stages": tuple(fields["stages"])}, name=name)
 
 
 def _scaled_relu(x):

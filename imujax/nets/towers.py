@@ -1,7 +1,7 @@
 """The two towers: DualTower for contrastive pre-training, Regressor for the labelled tasks.
 
 Both hold their encoders under the same names ("encoder", or "acc_encoder" and "gyr_encoder"),
-so that `names.graft` carries pre-trained weights over. `net` is a net configuration (resnet.py).
+so that `names.graft` carries pre-trained weights over. `net` is a net configuration (networks.py).
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from flax.core import FrozenDict
 
-from imujax.nets import layers, resnet
+from imujax.nets import layers, networks
 
 
 class ProjectionHead(nn.Module):
@@ -40,15 +40,15 @@ class _Encoders(nn.Module):
     net: Any
 
     def __post_init__(self):
-        self.net = FrozenDict(resnet.check(self.net))  # hashable, so a module can be static
+        self.net = FrozenDict(networks.resolve_net(self.net))  # hashable, so a module can be static
         super().__post_init__()
 
     def _make_encoders(self):
         if self.net["shared"]:
-            self.encoder = resnet.encoder(self.net)
+            self.encoder = networks.make_encoder(self.net)
         else:
-            self.acc_encoder = resnet.encoder(self.net)
-            self.gyr_encoder = resnet.encoder(self.net)
+            self.acc_encoder = networks.make_encoder(self.net)
+            self.gyr_encoder = networks.make_encoder(self.net)
 
     def _encode(self, acc, gyr, length, train):
         """acc, gyr [B, T, 3] to two embeddings [B, D].

@@ -1,36 +1,52 @@
-"""Schedules and optimisers from the configuration: AdamW, linear warm-up, cosine to zero."""
+"""Optimiser and learning rate from the configuration, both optax's own."""
 
-import jax
-import jax.numpy as jnp
 import optax
 
 
-def warmup_cosine(step, steps: int, warmup: float):
-    """Learning rate as a share of its peak: linear up over `warmup * steps`, then cosine to zero.
+def warmup_cosine(peak, steps: int, warmup: float) -> optax.Schedule:
+    """Learning rate: linear up over `warmup * steps`, then cosine to zero.
 
-    step: int scalar, counted from zero; the rate is positive at every step, the first included.
+    Parameters
+    ----------
+    peak : float or scalar array
+        The highest rate.  In a sweep it is an array, since every run has its own.
+    steps : int
+        After so many steps the rate is zero.
+    warmup : float
+        Share of the steps in which the rate rises.
+
+    Returns
+    -------
+    optax.Schedule
+        A function of the step, counted from zero; positive at every step, the first included.
     """
     rise = max(1, round(warmup * steps))
-    up = (step + 1) / rise
-    down = 0.5 * (1 + jnp.cos(jnp.pi * (step + 1 - rise) / max(1, steps - rise)))
-    return jnp.where(step < rise, up, down)
+    # The shape alone: optax asks of a peak whether it is zero, which a traced one cannot say.
+    shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, rise, max(steps, rise + 1))
+    return lambda step: peak * shape(step + 1)
 
 
-def adam(weight_decay: float, undecayed: tuple[str, ...] = ()) -> optax.GradientTransformation:
-    """AdamW without its learning rate (Loshchilov and Hutter 2019): the step multiplies it in.
+def adamw(
+    rate: optax.Schedule, weight_decay: float, undecayed: tuple[str, ...] = ()
+) -> optax.GradientTransformation:
+    """AdamW (Loshchilov and Hutter 2019).
 
-    The rate stays outside so that in a sweep every run of a stack can have its own.  undecayed:
-    names of parameters at the top of the tree that do not decay.
+    Parameters
+    ----------
+    rate : optax.Schedule
+        See `warmup_cosine`.
+    weight_decay : float
+        Share of a parameter that a rate of one would take away in a step.
+    undecayed : tuple of str
+        Parameters at the top of the tree that do not decay.
+
+    Returns
+    -------
+    optax.GradientTransformation
+        Its state counts the steps, from which `rate` is taken.
     """
 
     def decays(params):
         return {name: name not in undecayed for name in params}
 
-    decay = optax.add_decayed_weights(weight_decay, mask=decays if undecayed else None)
-    return optax.chain(optax.scale_by_adam(), decay)
-
-
-def apply(optimiser, grads, opt, params, rate):
-    """One update with learning rate `rate` (scalar) -> (params, opt)."""
-    updates, opt = optimiser.update(grads, opt, params)
-    return jax.tree.map(lambda p, u: p - rate * u, params, updates), opt
+    return optax.adamw(rate, weight_decay=weight_decay, mask=decays if undecayed else None)

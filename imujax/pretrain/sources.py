@@ -131,7 +131,7 @@ def simulated_source(config, seed: int, where) -> BatchSource:
     """People without end: each step has its own, and so has the monitor."""
     from imujax.simulate import stream
 
-    make = stream.maker(config, sharding.replicated(where))
+    make = stream.compile_batch(config, sharding.replicated(where))
     put = functools.partial(sharding.place, sharding=sharding.replicated(where))
 
     @functools.partial(jax.jit, out_shardings=sharding.replicated(where))

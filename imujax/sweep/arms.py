@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from imujax.data import scales
-from imujax.nets import resnet
+from imujax.nets import networks
 from imujax.pretrain import encoder
 from imujax.runtime import files, sharding
 from imujax.sweep import folds, grid, lanes
@@ -80,7 +80,8 @@ class Arm:
         if not both:
             return 64
         if self.trainer.some is None:
-            width = self.data.acc.shape[2] * 2 * resnet.encoder(self.source.card["net"]).embedding
+            embedding = networks.make_encoder(self.source.card["net"]).embedding
+            width = self.data.acc.shape[2] * 2 * embedding
             self.trainer.fit(self.start(cell), width, memory_budget(self.trainer.where))
         return self.trainer.runs
 

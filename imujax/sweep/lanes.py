@@ -11,6 +11,7 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from imujax.data import augment, scales
 from imujax.errors import UserError
@@ -159,9 +160,15 @@ def cut_batch(lane, data, rows, step, config):
     return scales.standardise(acc, gyr, lane["scale"])
 
 
+def make_optimiser(config, peak):
+    """AdamW of full fine-tuning; peak: a lane's own learning rate, a scalar array."""
+    rate = schedules.warmup_cosine(peak, config.finetune_steps, config.warmup)
+    return schedules.adamw(rate, config.weight_decay)
+
+
 def finetune_steps(lane, state, data, first, net, config, steps: int):
     """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
-    optimiser = schedules.adam(config.weight_decay)
+    optimiser = make_optimiser(config, lane["rate"])
 
     def objective(params, stats, rows, acc, gyr):
         length = None if data["length"] is None else data["length"][rows]
@@ -182,10 +189,8 @@ def finetune_steps(lane, state, data, first, net, config, steps: int):
         (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
             state["params"], state["stats"], rows, acc, gyr
         )
-        share = schedules.warmup_cosine(step, config.finetune_steps, config.warmup)
-        params, opt = schedules.apply(
-            optimiser, grads, state["opt"], state["params"], lane["rate"] * share
-        )
+        updates, opt = optimiser.update(grads, state["opt"], state["params"])
+        params = optax.apply_updates(state["params"], updates)
         return {"params": params, "stats": stats, "opt": opt}, loss
 
     state, losses = jax.lax.scan(one, state, first + jnp.arange(steps))
@@ -280,7 +285,7 @@ class LaneTrainer:
             lambda x: jnp.broadcast_to(x[None], (runs, *x.shape)), (params, stats)
         )
         params = params | {"output": heads}
-        opt = jax.vmap(schedules.adam(self.config.weight_decay).init)(params)
+        opt = jax.vmap(make_optimiser(self.config, 0.0).init)(params)
         return {"params": params, "stats": stats, "opt": opt}
 
     def fit(self, encoder, features: int, room: float) -> int:

@@ -8,9 +8,11 @@ import hashlib
 import json
 import pathlib
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+from ml_collections import ConfigDict
 from threadpoolctl import threadpool_limits
 
 from imujax.data import datasets, sensor_windows
@@ -18,21 +20,54 @@ from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, host, log, processes, sharding
 from imujax.runtime.settings import require_same_settings
-from imujax.sweep import arms, grid, references
+from imujax.sweep import arms, grid, window_features
+from imujax.sweep.references import REFERENCES
 
 
-def run_sweep(config, data_path, encoders: dict, workdir, seed: int, name: str) -> pathlib.Path:
-    """Run the sweep of one task -> `workdir`, with runs.csv, predictions.npz and summary.json.
+def run_sweep(
+    config: ConfigDict,
+    data_path: pathlib.Path | str,
+    encoder_paths: Mapping[str, pathlib.Path | str],
+    workdir: pathlib.Path | str,
+    seed: int,
+    name: str,
+) -> pathlib.Path:
+    """Run the sweep of one task; called again it goes on, and a finished one returns at once.
 
-    config: a task section of a configuration (see configs/); encoders: folder of the checkpoint by
-    encoder name.  Re-entrant, one at a time.
+    Parameters
+    ----------
+    config : ConfigDict
+        A task's section of a configuration, see configs/common.py.
+    data_path : Path
+        Folder of the labelled data set.
+    encoder_paths : mapping of str to Path
+        Folder of the checkpoints of each encoder.
+    workdir : Path
+        Folder of the results.
+    seed : int
+        Of folds, subsets, random weights and batches.
+    name : str
+        The task's name, for the tables and the progress bar.
+
+    Returns
+    -------
+    Path
+        `workdir`, with runs.csv, predictions.npz and summary.json.
+
+    Raises
+    ------
+    UserError
+        The data set has no target or does not fit an encoder, an encoder is not trained to its end
+        or has seen files that are tested on, the folder holds another sweep, or another run writes
+        there.
     """
     workdir = pathlib.Path(workdir)
     data = datasets.read_arrays(data_path, sensors=tuple(config.sensors) or None)
     if data.target is None:
         raise UserError(f"{data_path} has no target: a task needs a labelled data set")
-    found = {key: encoder.load(encoders[key]) for key in {a.encoder for a in config.arms.values()}}
-    for key, trained in found.items():
+    used = {arm.encoder for arm in config.arms.values()}
+    encoders = {key: encoder.load(encoder_paths[key]) for key in used}
+    for key, trained in encoders.items():
         sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
         require_usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
@@ -40,7 +75,7 @@ def run_sweep(config, data_path, encoders: dict, workdir, seed: int, name: str) 
         "data": [datasets.fingerprint(data_path)],
         "encoders": {
             key: trained.card["settings"] | {"digest": trained.digest}
-            for key, trained in found.items()
+            for key, trained in encoders.items()
         },
     }
     cells = grid.make_grid(config, data.subject, seed)
@@ -48,19 +83,20 @@ def run_sweep(config, data_path, encoders: dict, workdir, seed: int, name: str) 
         begin_folder(workdir, settings)
         if (workdir / "summary.json").exists():
             return workdir
+        parts = workdir / "parts"
         progress = log.Progress(count_runs(config, cells), name, "run")
-        rows, compared = [], {}
+        rows, arm_by_label = [], {}
         for label, spec in config.arms.items():
-            arm = arms.Arm(label, config, data, cells, found[spec.encoder], spec, seed)
-            rows += arms.arm_rows(arm, cells, data.subject, workdir / "parts", progress)
-            compared[label] = arm
-        rows += reference_rows(config, compared, cells, data, seed, workdir / "parts", progress)
+            arm = arms.Arm(label, config, data, cells, encoders[spec.encoder], spec, seed)
+            rows += arms.arm_rows(arm, cells, data.subject, parts, progress)
+            arm_by_label[label] = arm
+        rows += reference_rows(config, arm_by_label, cells, data, seed, parts, progress)
         progress.close()
-        write_tables(workdir, rows, data, config, settings, found, name)
+        write_tables(workdir, rows, data, config, settings, encoders, name)
     return workdir
 
 
-def require_usable(card: dict, key: str, data_path):
+def require_usable(card: dict, key: str, data_path: pathlib.Path | str):
     """UserError if the encoder is not trained to its end, or has seen files that are tested on."""
     steps = card["settings"]["steps"]
     if card["step"] < steps:
@@ -68,8 +104,8 @@ def require_usable(card: dict, key: str, data_path):
             f"encoder {key} stands at step {card['step']} of {steps}; "
             "finish `imujax pretrain` first"
         )
-    ours = set(datasets.fingerprint(data_path)["files"])
-    if any(ours & set(theirs["files"]) for theirs in card["settings"]["data"]):
+    labelled_files = set(datasets.fingerprint(data_path)["files"])
+    if any(labelled_files & set(data["files"]) for data in card["settings"]["data"]):
         raise UserError(
             f"encoder {key} was pre-trained on the raw files of {data_path}, so test subjects "
             "would stand on both sides; pre-train it on other recordings"
@@ -87,7 +123,7 @@ def begin_folder(workdir: pathlib.Path, settings: dict):
     files.write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
 
 
-def count_runs(config, cells) -> int:
+def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:
     """How many runs a task takes, for the progress bar."""
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
     splits = min(config.select.splits, config.select.folds)
@@ -97,50 +133,47 @@ def count_runs(config, cells) -> int:
     return len(config.arms) * (2 * len(cells) + each * len(choosing)) + len(cells)
 
 
-def reference_rows(config, compared, cells, data, seed, parts, progress) -> list[dict]:
-    """The shallow references on the same cells: ridge, trees, and ridge with each arm's embedding.
-
-    config.references: "ridge" and "trees" on hand-made statistics (trees on some samples too), and
-    "ridge+ARM" on statistics and the frozen embedding of that arm together.
-    """
-    length = data.length
-    statistics = references.window_statistics(data.acc, data.gyr, length)
-    sampled = np.concatenate(
-        [statistics, references.subsampled_signals(data.acc, data.gyr, length)], axis=1
-    )
+def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> list[dict]:
+    """The references of the configuration on the same cells, each cell kept in `parts`."""
+    features_of = feature_sets(config.references, data)
     target = data.target[:, 0].astype(np.float64)
 
-    def fitted(cell) -> dict:
+    def features(name, cell) -> np.ndarray:
+        """[N, F], with the frozen embedding of the arm that stands behind a plus."""
+        kind, _, label = name.partition("+")
+        if not label:
+            return features_of[kind]
+        embedding = arm_by_label[label].features(cell, cell.train)
+        return np.concatenate([features_of[kind], sharding.to_host(embedding)], axis=1)
+
+    def estimate_cell(cell) -> dict:
         indices = f"{cell.fold}|{cell.draw}|".encode() + cell.train.tobytes()
         path = parts / f"references-{hashlib.sha256(indices).hexdigest()[:16]}.npz"
-        found = files.load_arrays(path)
-        if found is not None:
-            return found
-        found = {}
+        arrays = files.load_arrays(path)
+        if arrays is not None:
+            return arrays
+        arrays = {}
         for name in config.references:
-            features, fit = statistics, references.ridge
-            if name == "trees":
-                features, fit = sampled, references.trees
-            elif name.startswith("ridge+"):
-                embedding = compared[name.removeprefix("ridge+")].features(cell, cell.train)
-                features = np.concatenate([statistics, sharding.to_host(embedding)], axis=1)
-            side = (data.subject, cell.train, cell.test, grid.lane_seed(seed, cell))
-            estimate, chosen = fit(features, target, *side)
+            x = features(name, cell)
+            model = REFERENCES[name.partition("+")[0]].make(grid.lane_seed(seed, cell))
+            model.fit(x[cell.train], target[cell.train], data.subject[cell.train])
+            chosen = getattr(model, "chosen", {})
             note = ", ".join(f"{key} {value}" for key, value in chosen.items())
-            found |= {name: estimate, f"{name} note": np.array(note)}
-        files.save_arrays(path, found)
-        return found
+            arrays |= {name: model.predict(x[cell.test]), f"{name} note": np.array(note)}
+        files.save_arrays(path, arrays)
+        return arrays
 
     for name in config.references:
-        for cell in cells if name.startswith("ridge+") and not config.rescale else ():
-            arm = compared[name.removeprefix("ridge+")]
-            arm.features(cell, cell.train)  # kept there for the threads
+        label = name.partition("+")[2]
+        for cell in cells if label and not config.rescale else ():
+            arm_by_label[label].features(cell, cell.train)  # cached there for the threads
     rows = []
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.
-    one = {"initializer": threadpool_limits, "initargs": (1, "openmp")}
-    with threadpool_limits(1), ThreadPoolExecutor(len(host.available_cores()), **one) as pool:
-        for cell, found in zip(cells, pool.map(fitted, cells), strict=True):
+    one_thread = {"initializer": threadpool_limits, "initargs": (1, "openmp")}
+    workers = len(host.available_cores())
+    with threadpool_limits(1), ThreadPoolExecutor(workers, **one_thread) as pool:
+        for cell, arrays in zip(cells, pool.map(estimate_cell, cells), strict=True):
             rows += [
                 {
                     "arm": name,
@@ -148,8 +181,8 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
                     "learning_rate": "",
                     "cell": cell,
                     "point": point,
-                    "estimate": found[name],
-                    "note": str(found[f"{name} note"]),
+                    "estimate": arrays[name],
+                    "note": str(arrays[f"{name} note"]),
                 }
                 for name in config.references
                 for point in cell.points
@@ -158,7 +191,20 @@ def reference_rows(config, compared, cells, data, seed, parts, progress) -> list
     return rows
 
 
-def write_tables(workdir, rows, data, config, settings, found, name):
+def feature_sets(names, data: datasets.Dataset) -> dict[str, np.ndarray]:
+    """What each kind of reference among `names` sees of all windows -> {kind: [N, F]}."""
+    signals = (data.acc, data.gyr, data.length)
+    sets = {"statistics": window_features.window_statistics(*signals)}
+    kinds = {name.partition("+")[0] for name in names}
+    if any("samples" in REFERENCES[kind].inputs for kind in kinds):
+        sets["samples"] = window_features.subsampled_signals(*signals)
+    return {
+        kind: np.concatenate([sets[key] for key in REFERENCES[kind].inputs], axis=1)
+        for kind in kinds
+    }
+
+
+def write_tables(workdir, rows, data, config, settings, encoders, name):
     """runs.csv, predictions.npz and, last, summary.json: its presence says that all is done."""
     runs, columns = [], {key: [] for key in ("run", "index", "truth", "estimate")}
     for number, row in enumerate(rows):
@@ -206,7 +252,7 @@ def write_tables(workdir, rows, data, config, settings, found, name):
         "seed": settings["seed"],
         "config": settings,
         "provenance": log.provenance(),
-        "encoders": {key: trained.card["provenance"] for key, trained in found.items()},
+        "encoders": {key: trained.card["provenance"] for key, trained in encoders.items()},
     }
     text = json.dumps(summary, indent=1)
     files.write_whole(

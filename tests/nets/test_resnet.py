@@ -8,7 +8,7 @@ import pytest
 from helpers import draws
 
 from imujax.errors import UserError
-from imujax.nets import layers, resnet
+from imujax.nets import layers, networks, resnet
 
 NORMS = ("batch", "none", "group", "layer")
 
@@ -18,7 +18,7 @@ def windows(batch=4, samples=64):
 
 
 def initial(net, perturb=True):
-    encoder = resnet.encoder(net)
+    encoder = networks.make_encoder(net)
     return encoder, draws.variables(encoder, windows(), perturb=perturb)
 
 
@@ -101,7 +101,7 @@ def test_number_of_parameters(net, parameters):
     """tan2023: the published code's own count. resnet50: PyTorch's count of the same net."""
     import math
 
-    encoder = resnet.encoder(net)
+    encoder = networks.make_encoder(net)
     shapes = jax.eval_shape(encoder.init, jax.random.key(0), windows())["params"]
     assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(shapes)) == parameters
     pytest.importorskip("torch")
@@ -191,7 +191,7 @@ def test_bfloat16_activations_and_float32_state():
     x = windows()
     exact, variables = initial(resnet.tiny())
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {np.dtype("float32")}
-    rounded = resnet.encoder(resnet.tiny() | {"dtype": "bfloat16"})
+    rounded = networks.make_encoder(resnet.tiny() | {"dtype": "bfloat16"})
     h = jax.jit(rounded.apply)(variables, x)
     assert h.dtype == np.float32
     truth = jax.jit(exact.apply)(variables, x)
@@ -202,16 +202,18 @@ def test_bfloat16_activations_and_float32_state():
 def test_lax_convolution_gives_the_same_net():
     x = windows()
     encoder, variables = initial(resnet.tiny())
-    other = resnet.encoder(resnet.tiny() | {"conv": "lax"})
+    other = networks.make_encoder(resnet.tiny() | {"conv": "lax"})
     dot, lax = (jax.jit(net.apply)(variables, x) for net in (encoder, other))
     np.testing.assert_allclose(lax, dot, atol=1e-5)
 
 
 def test_configuration_may_be_partial_and_a_configdict():
     config = ml_collections.ConfigDict({"stages": [1, 1], "width": 8})
-    assert resnet.check(config) == resnet.resnet50() | {"stages": (1, 1), "width": 8}
+    known = {"network": "resnet"}
+    partial = {"stages": (1, 1), "width": 8}
+    assert networks.resolve_net(config) == resnet.resnet50() | known | partial
     for make in (resnet.resnet50, resnet.tan2023, resnet.tiny):
-        assert resnet.check(ml_collections.ConfigDict(make())) == make()
+        assert networks.resolve_net(ml_collections.ConfigDict(make())) == make() | known
 
 
 @pytest.mark.parametrize(
@@ -223,4 +225,4 @@ def test_configuration_may_be_partial_and_a_configdict():
 )
 def test_an_unknown_key_or_value_is_named(key, value, sentence):
     with pytest.raises(UserError, match=sentence):
-        resnet.check(resnet.tiny() | {key: value})
+        networks.resolve_net(resnet.tiny() | {key: value})

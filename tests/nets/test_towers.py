@@ -8,7 +8,7 @@ import pytest
 from helpers import draws
 
 from imujax.errors import UserError
-from imujax.nets import parameters, resnet, towers
+from imujax.nets import networks, parameters, resnet, towers
 
 NET = resnet.tiny() | {"stages": (1,)}
 ACC, GYR = draws.windows(4, 32, 3), draws.windows(4, 32, 3, seed=4)
@@ -36,7 +36,7 @@ def test_projections_have_unit_length_and_names_say_what_is_shared(dual):
 def test_towers_are_the_encoders_of_their_names(dual):
     model, variables = dual
     embed = jax.jit(lambda v, *inputs: model.apply(v, *inputs, method="embed"))
-    encoder = jax.jit(resnet.encoder(model.net).apply)
+    encoder = jax.jit(networks.make_encoder(model.net).apply)
     for h, x, name in zip(
         embed(variables, ACC, GYR, LENGTH), (ACC, GYR), ("acc", "gyr"), strict=True
     ):
@@ -70,7 +70,7 @@ def test_regressor_concatenates_every_sensor_and_modality():
     assert set(variables["params"]) == {"acc_encoder", "gyr_encoder", "output"}
     features = jax.jit(lambda v, *inputs: model.apply(v, *inputs, method="features"))
     h = features(variables, *SENSORS, LENGTH)
-    encoder = jax.jit(resnet.encoder(NET).apply)
+    encoder = jax.jit(networks.make_encoder(NET).apply)
     parts = [
         encoder({kind: variables[kind][name] for kind in variables}, x[:, :, sensor], LENGTH)
         for sensor in range(2)
