@@ -1,11 +1,10 @@
 """The study's data sets, tasks and published curves, which its three protocols share.
 
-Tan, Shull and Chaudhari, ASB 2023.  The curves are read off the figure of the abstract (mean over
-subjects of r, to .0005); no intervals were published.  Of each task: its data set, whose name is
-the builder's and the folder's, and the rate [Hz] and the window [samples] of its encoder.
+Tan, Shull and Chaudhari, ASB 2023. The curves are read off the figure of the abstract (mean over
+subjects of r, to .0005); no intervals were published.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -14,7 +13,25 @@ from imujax.configs import common
 SOURCE = "Tan, Shull and Chaudhari (ASB 2023), read off the figure; the abstract says"
 
 
-class Told(NamedTuple):
+class PublishedTask(NamedTuple):
+    """A task of the study and its published curves.
+
+    Attributes
+    ----------
+    title : str
+        For readers.
+    builder : str
+        Its data set: the name of the builder and of the folder.
+    rate : float
+        Of its encoder [Hz].
+    window : int
+        Of its encoder [samples].
+    pretrained, random : tuple of float
+        Mean r of either arm at each of `common.FRACTIONS`.
+    reduction : float
+        The share of the windows that the abstract says is saved.
+    """
+
     title: str
     builder: str
     rate: float
@@ -25,7 +42,7 @@ class Told(NamedTuple):
 
 
 TASKS = {
-    "loading_rate": Told(
+    "loading_rate": PublishedTask(
         "Vertical loading rate, running",
         "tan2021_running",
         200.0,
@@ -34,7 +51,7 @@ TASKS = {
         (0.805, 0.817, 0.835, 0.858, 0.868, 0.874),
         0.90,
     ),
-    "peak_force": Told(
+    "peak_force": PublishedTask(
         "Peak vertical ground reaction force, walking",
         "camargo2021",
         200.0,
@@ -43,7 +60,7 @@ TASKS = {
         (0.707, 0.700, 0.754, 0.734, 0.761, 0.793),
         0.60,
     ),
-    "knee_moment": Told(
+    "knee_moment": PublishedTask(
         "Peak knee flexion moment, walking",
         "tan2022_knee_moment",
         100.0,
@@ -55,22 +72,43 @@ TASKS = {
 }
 
 
-def curve(name: str) -> dict:
-    """The section `published` of a task: what the report prints beside our curve."""
-    told = TASKS[name]
+def curve_config(name: str) -> dict[str, Any]:
+    """The section `published` of a task: what the report prints beside our curve.
+
+    Parameters
+    ----------
+    name : str
+        Of TASKS.
+
+    Returns
+    -------
+    dict
+        source, fractions, arms, reduction, as `imujax.report.published` reads them.
+    """
+    task = TASKS[name]
     return {
         "source": SOURCE,
         "fractions": common.FRACTIONS,
-        "arms": {"pretrained": told.pretrained, "random": told.random},
-        "reduction": told.reduction,
+        "arms": {"pretrained": task.pretrained, "random": task.random},
+        "reduction": task.reduction,
     }
 
 
-def labelled(**options) -> dict[str, ConfigDict]:
-    """The data sets of the tasks; `options` are those of the loading rates."""
+def labelled_data_sets(**loading_rate_options: Any) -> dict[str, ConfigDict]:
+    """The data sets of the tasks.
+
+    Parameters
+    ----------
+    **loading_rate_options
+        Builder options of the loading rates' data set; the others have none.
+
+    Returns
+    -------
+    dict of ConfigDict
+        By the task's name.
+    """
+    options = {"loading_rate": loading_rate_options}
     return {
-        name: common.data_set(
-            told.builder, told.builder, **(options if name == "loading_rate" else {})
-        )
-        for name, told in TASKS.items()
+        name: common.data_set(task.builder, task.builder, **options.get(name, {}))
+        for name, task in TASKS.items()
     }

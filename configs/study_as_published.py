@@ -33,7 +33,7 @@ def get_config(size: str = "full") -> ConfigDict:
         raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
     chosen = SIZES[size]
     config = ConfigDict({"seed": 0, "encoders": {}, "tasks": {}})
-    config.data_sets = ConfigDict(published.labelled(labels="file"))
+    config.data_sets = ConfigDict(published.labelled_data_sets(labels="file"))
     fewer = {} if size == "full" else {"axes": {"windows": (0.1, 0.4, 1.0)}}
     for name, told in published.TASKS.items():
         # 0.2 g, the mean over the sensors of a window.
@@ -74,7 +74,7 @@ def get_config(size: str = "full") -> ConfigDict:
             shift=0,
             mask=False,
             rescale=True,
-            published=published.curve(name),
+            published=published.curve_config(name),
             **fewer,
         )
     return config

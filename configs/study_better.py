@@ -25,7 +25,7 @@ def get_config(size: str = "full") -> ConfigDict:
         raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
     chosen = SIZES[size]
     config = ConfigDict({"seed": 0, "encoders": {}, "tasks": {}})
-    config.data_sets = ConfigDict(published.labelled(labels="force"))
+    config.data_sets = ConfigDict(published.labelled_data_sets(labels="force"))
     # 4: no norm, so that amplitude is kept.  16: mean and maximum of the last two stages.
     net = resnet.tan2023("none") | {"pool": "mean_max"} if size == "full" else resnet.tiny("none")
     train = {"steps": chosen["steps"]}
@@ -68,7 +68,7 @@ def get_config(size: str = "full") -> ConfigDict:
             references=("ridge", "trees", "ridge+pretrained", "ridge+random"),
             # 1: shares of windows and of subjects.  2: nested subsets, common to arms and stages.
             axes={"windows": common.FRACTIONS, "subjects": (0.25, 0.5, 0.75)},
-            published=published.curve(name),
+            published=published.curve_config(name),
         )
         if size != "full":
             config.tasks[name].update(common.SMALL | {"draws": 1, "batch": 32})

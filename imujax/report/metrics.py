@@ -7,15 +7,18 @@ What is undefined is NaN and carries its reason in the column `undefined`, never
   "constant estimate"  r has no meaning (slope is 0 and ICC is 0, both defined)
   "not finite"         the estimate holds NaN or infinity: nothing has a meaning
 
-`for_means` says how these enter a mean over subjects. The first two lie with the subject: nobody
-can score it, and it is left out of every mean, for every arm alike. The last two lie with the
-estimator: a constant carries no information about the differences within a subject, and neither
+`values_for_mean` says how these enter a mean over subjects. The first two lie with the subject:
+nobody can score it, and it is left out of every mean, for every arm alike. The last two lie with
+the estimator: a constant carries no information about the differences within a subject, and neither
 does a diverged run, so r counts as 0 and the case is counted; leaving it out would reward a net
 for failing on its hardest subjects. The other metrics of a diverged run stay NaN and make the mean
 NaN: there is no honest number to put in their place.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 METRICS = (
     "r",
@@ -30,56 +33,130 @@ METRICS = (
     "intercept",
     "icc",
 )
-OF_THE_SUBJECT = ("few", "constant truth")
+SUBJECT_FAULTS = ("few", "constant truth")
+ESTIMATE_FAULTS = ("constant estimate", "not finite")
 
 # Predictions are kept as float32: a spread below a few units in the last place is no spread.
 RESOLUTION = 4 * float(np.finfo(np.float32).eps)
 
 
-def scores(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | str]:
-    """All metrics of one group of points, truth and estimate [N] in the target's unit.
+def score_points(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | str]:
+    """All metrics of one group of points.
 
-    n; r: Pearson; rmse, mae, bias (mean of estimate - truth) in the unit; rrmse: rmse over the
-    range of the truth; r2: coefficient of determination, negative when worse than the mean;
-    loa_low, loa_high: Bland-Altman limits of agreement, bias -/+ 1.96 SD of the differences (Bland
-    & Altman 1986); slope and intercept: least squares of the estimate on the truth; icc: ICC(A,1)
-    of McGraw & Wong 1996, two-way, absolute agreement, single rating, which is ICC(2,1) of Shrout
-    & Fleiss 1979; undefined: why a value is NaN, "" when none is.
+    Parameters
+    ----------
+    truth, estimate : ndarray, [N]
+        In the target's unit.
+
+    Returns
+    -------
+    dict
+        n : how many points.
+        r : Pearson correlation.
+        rmse, mae, bias : in the unit; bias is the mean of estimate - truth.
+        rrmse : rmse over the range of the truth.
+        r2 : coefficient of determination, negative when worse than the mean.
+        loa_low, loa_high : Bland-Altman limits of agreement [1]_, bias -/+ 1.96 SD of the
+        differences.
+        slope, intercept : least squares of the estimate on the truth.
+        icc : ICC(A,1) of [2]_, two-way, absolute agreement, single rating, which is ICC(2,1)
+        of [3]_.
+        undefined : why a value is NaN, "" when none is.
+
+    References
+    ----------
+    .. [1] Bland & Altman 1986.
+    .. [2] McGraw & Wong 1996.
+    .. [3] Shrout & Fleiss 1979.
     """
     truth = np.asarray(truth, np.float64)
-    columns = grouped(np.zeros(truth.shape, np.int64), 1, truth, estimate)
+    columns = _score_groups(np.zeros(truth.shape, np.int64), 1, truth, estimate)
     return {name: values[0].item() for name, values in columns.items()}
 
 
-def per_subject(
+def score_subjects(
     run: np.ndarray, subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
-) -> list[dict]:
-    """One row of `scores` for every (run, subject) there is, sorted by run, then by subject.
+) -> list[dict[str, Any]]:
+    """All metrics of every subject in every run.
 
-    All arguments are [M]. A row is {run, subject, n, r, rmse, ..., undefined}.
+    Parameters
+    ----------
+    run, subject : ndarray, [M]
+        To which run and subject a point belongs.
+    truth, estimate : ndarray, [M]
+        In the target's unit.
+
+    Returns
+    -------
+    list of dict
+        A row {run, subject, n, r, rmse, ..., undefined}, as `score_points` has them, for every
+        (run, subject) there is, sorted by run, then by subject.
     """
-    return per_group({"run": run, "subject": subject}, truth, estimate)
+    return score_by_keys({"run": run, "subject": subject}, truth, estimate)
 
 
-def per_group(keys: dict[str, np.ndarray], truth: np.ndarray, estimate: np.ndarray) -> list[dict]:
-    """One row of `scores` for every combination of the keys (each [M]) there is, sorted by them."""
+def score_by_keys(
+    keys: dict[str, np.ndarray], truth: np.ndarray, estimate: np.ndarray
+) -> list[dict[str, Any]]:
+    """All metrics of every group of points that have the same keys.
+
+    Parameters
+    ----------
+    keys : dict of ndarray, each [M]
+        Columns that name the group of a point.
+    truth, estimate : ndarray, [M]
+        In the target's unit.
+
+    Returns
+    -------
+    list of dict
+        The keys and what `score_points` gives, for every combination of the keys there is,
+        sorted by them.
+    """
     group = np.zeros(len(np.asarray(truth)), np.int64)
     for values in keys.values():
         levels, code = np.unique(np.asarray(values), return_inverse=True)
         group = group * len(levels) + code
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
     columns = {name: np.asarray(values)[first] for name, values in keys.items()}
-    columns |= grouped(group, len(first), truth, estimate)
+    columns |= _score_groups(group, len(first), truth, estimate)
     lists = {name: values.tolist() for name, values in columns.items()}
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
 
-def grouped(
+def values_for_mean(
+    metric: str, values: ArrayLike, undefined: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Values as they enter a mean over subjects, by the rule at the head of this file.
+
+    Parameters
+    ----------
+    metric : str
+        Of METRICS.
+    values : array_like, [M]
+        The column of this metric.
+    undefined : array_like of str, [M]
+        The column of reasons beside it.
+
+    Returns
+    -------
+    values : ndarray, [M]
+        r of a constant or diverged estimate has become 0.
+    is_scorable : ndarray of bool, [M]
+        False for subjects nobody can score: they are out of every mean.
+    """
+    values, undefined = np.array(values, np.float64), np.asarray(undefined)
+    if metric == "r":
+        values[np.isin(undefined, ESTIMATE_FAULTS)] = 0.0
+    return values, ~np.isin(undefined, SUBJECT_FAULTS)
+
+
+def _score_groups(
     group: np.ndarray, n_groups: int, truth: np.ndarray, estimate: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The columns of `scores`, each [n_groups]; group [M] holds numbers from 0 to n_groups - 1."""
+    """The columns of `score_points`, each [n_groups]; group [M] is from 0 to n_groups - 1."""
     x, y = np.asarray(truth, np.float64), np.asarray(estimate, np.float64)
-    broken = _sum(~(np.isfinite(x) & np.isfinite(y)), group, n_groups) > 0
+    has_gap = _sum(~(np.isfinite(x) & np.isfinite(y)), group, n_groups) > 0
     x, y = np.where(np.isfinite(x), x, 0.0), np.where(np.isfinite(y), y, 0.0)
     n = np.bincount(group, minlength=n_groups)
 
@@ -116,30 +193,16 @@ def grouped(
         }
 
     undefined = np.full(n_groups, "", dtype="<U17")
-    for fault, where, names in (
+    for reason, is_faulty, names in (
         ("constant estimate", flat_y, ("r",)),
-        ("not finite", broken, METRICS),
+        ("not finite", has_gap, METRICS),
         ("constant truth", flat_x, ("r", "rrmse", "r2", "slope", "intercept", "icc")),
         ("few", n < 3, tuple(m for m in METRICS if m not in ("rmse", "mae", "bias"))),
     ):  # the later reason overrides: what lies with the subject is the same for every arm
-        undefined[where] = fault
+        undefined[is_faulty] = reason
         for name in names:
-            columns[name][where] = np.nan
+            columns[name][is_faulty] = np.nan
     return {"n": n} | columns | {"undefined": undefined}
-
-
-def for_means(
-    metric: str, value: np.ndarray, undefined: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Values [M] as they enter a mean over subjects, and which of them do: bool [M].
-
-    The rule at the head of this file: r of a constant or diverged estimate becomes 0; subjects
-    nobody can score are out.
-    """
-    value, undefined = np.array(value, np.float64), np.asarray(undefined)
-    if metric == "r":
-        value[(undefined == "constant estimate") | (undefined == "not finite")] = 0.0
-    return value, ~np.isin(undefined, OF_THE_SUBJECT)
 
 
 def _sum(values: np.ndarray, group: np.ndarray, n_groups: int) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from imujax.errors import UserError
 from imujax.report import agreement, figures, page, tables
@@ -13,51 +13,60 @@ from imujax.report.task_summary import TaskSummary, reference_sentence, summaris
 from imujax.runtime import drawing, files
 
 
-def write_report(workdirs: Sequence[Path], out: Path | None = None) -> list[Path]:
-    """Writes the report on every task below the working directories; returns the files written.
+def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) -> list[Path]:
+    """Write the report on every task below the working directories.
 
-    Reads <workdir>/tasks/<task>/{runs.csv, predictions.npz, summary.json}. Writes scores.csv into
-    each task's folder, and figure.png, figure.svg, agreement_<n>.png, curves.csv, differences.csv,
-    report.json, report.html into `out`, by default <first workdir>/report. Everything is read and
-    computed before the first file is written. UserError: no task, or a folder that is not whole.
+    Everything is read and computed before the first file is written.
+
+    Parameters
+    ----------
+    workdirs : sequence of (Path or str)
+        With tasks/TASK/{runs.csv, predictions.npz, summary.json}. scores.csv is written into each
+        task's folder.
+    out : Path or str, optional
+        Where figure.png, figure.svg, agreement_N.png, curves.csv, differences.csv, report.json and
+        report.html are written; the first working directory's report/ by default.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    Raises
+    ------
+    UserError
+        There is no task, a folder is not whole, or `out` cannot be written.
     """
     workdirs = [Path(workdir) for workdir in workdirs]
     folders = [folder for workdir in workdirs for folder in _task_folders(workdir)]
-    found = [summarise(tables.load_sweep(folder)) for folder in folders]
+    tasks = [summarise(tables.load_sweep(folder)) for folder in folders]
     out = Path(out) if out is not None else workdirs[0] / "report"
-
-    curves = figures.curves_figure(found)
-    svg = drawing.svg(curves)
-    pictures = [
-        drawing.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
-        for task in found
-    ]
-    pictures_and_pages = {
-        "figure.png": drawing.png(curves),
-        "figure.svg": svg,
-        "report.json": (json.dumps(report_numbers(found), indent=1) + "\n").encode(),
-        "report.html": page.page(found, svg, pictures).encode(),
-    }
-    for i, picture in enumerate(pictures, start=1):
-        if picture:
-            pictures_and_pages[f"agreement_{i}.png"] = picture
-
+    curves = [row for task in tasks for row in task.curves]
+    differences = [row for task in tasks for c in task.comparisons for row in c.differences]
+    csv_rows = [(task.sweep.folder / "scores.csv", task.sweep.scores) for task in tasks]
+    csv_rows += [(out / "curves.csv", curves), (out / "differences.csv", differences)]
+    contents = _pictures_and_pages(tasks)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        written = [files.write_csv(t.sweep.folder / "scores.csv", t.sweep.scores) for t in found]
-        written.append(
-            files.write_csv(out / "curves.csv", [row for t in found for row in t.curves])
-        )
-        gains = [row for t in found for c in t.comparisons for row in c.differences]
-        written.append(files.write_csv(out / "differences.csv", gains))
-        return written + [_write(out / name, data) for name, data in pictures_and_pages.items()]
+        written = [files.write_csv(path, rows) for path, rows in csv_rows]
+        return written + [_write_bytes(out / name, data) for name, data in contents.items()]
     except OSError as error:
         raise UserError(f"the report cannot be written to {out}: {error.strerror}") from error
 
 
-def report_numbers(found: Sequence[TaskSummary]) -> dict:
-    """What report.json holds: the answers and how they were made. NaN becomes null."""
-    return _finite(
+def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
+    """What report.json holds: the answers and how they were made.
+
+    Parameters
+    ----------
+    tasks : sequence of TaskSummary
+
+    Returns
+    -------
+    dict
+        Plain JSON; NaN has become None.
+    """
+    return _nan_to_none(
         {
             "level": LEVEL,
             "resamples": RESAMPLES,
@@ -68,7 +77,7 @@ def report_numbers(found: Sequence[TaskSummary]) -> dict:
                     "title": task.title,
                     "unit": task.unit,
                     "simulated": task.simulated,
-                    "subjects": task.subjects,
+                    "subjects": task.n_subjects,
                     "faults": task.faults,
                     "comparisons": [
                         {
@@ -85,7 +94,7 @@ def report_numbers(found: Sequence[TaskSummary]) -> dict:
                     "conditions": task.conditions,
                     "published": task.published,
                 }
-                for task in found
+                for task in tasks
             ],
         }
     )
@@ -93,22 +102,40 @@ def report_numbers(found: Sequence[TaskSummary]) -> dict:
 
 def _task_folders(workdir: Path) -> list[Path]:
     folder = workdir / "tasks"
-    found = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-    if not found:
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    folders = [path for path in paths if path.is_dir()]
+    if not folders:
         raise UserError(f"{folder} holds no task: give the working directory of a finished sweep")
-    return found
+    return folders
 
 
-def _finite(value: object) -> object:
+def _pictures_and_pages(tasks: Sequence[TaskSummary]) -> dict[str, bytes]:
+    """The content of every file that is no CSV, by its name."""
+    curves = figures.curves_figure(tasks)
+    svg = drawing.svg(curves)
+    agreement_pngs = [
+        drawing.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
+        for task in tasks
+    ]
+    contents = {
+        "figure.png": drawing.png(curves),
+        "figure.svg": svg,
+        "report.json": (json.dumps(report_numbers(tasks), indent=1) + "\n").encode(),
+        "report.html": page.page(tasks, svg, agreement_pngs).encode(),
+    }
+    for i, png in enumerate(agreement_pngs, start=1):
+        if png:
+            contents[f"agreement_{i}.png"] = png
+    return contents
+
+
+def _nan_to_none(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _nan_to_none(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [_nan_to_none(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _write(path: Path, data: bytes) -> Path:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
-    return path
+def _write_bytes(path: Path, data: bytes) -> Path:
+    return files.write_whole(path, lambda part: part.write_bytes(data))

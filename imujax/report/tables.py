@@ -1,4 +1,4 @@
-"""The files of a sweep, one folder a task: what they hold, reading them with care, writing tables.
+"""The files of a sweep, one folder a task: what they hold, and reading them with care.
 
 runs.csv has one row for a run and stage, predictions.npz one entry for a test example of a run,
 summary.json what was asked for. scores.csv is always recomputed from the predictions.
@@ -10,6 +10,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,30 +46,52 @@ PREDICTION_COLUMNS = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """One task's folder. runs: columns [R]; predictions: columns [M]; scores: metrics.per_subject
-    rows, recomputed from the predictions."""
+    """One task's folder.
+
+    Attributes
+    ----------
+    folder : Path
+    runs : dict of ndarray, each [R]
+        The columns of runs.csv, a row for a run and stage.
+    predictions : dict of ndarray, each [M]
+        The arrays of predictions.npz, an entry for a test example of a run.
+    summary : dict
+        What was asked for.
+    scores : list of dict
+        Rows of `metrics.score_subjects`, recomputed from the predictions.
+    """
 
     folder: Path
     runs: dict[str, np.ndarray]
     predictions: dict[str, np.ndarray]
-    summary: dict
-    scores: list[dict]
+    summary: dict[str, Any]
+    scores: list[dict[str, Any]]
 
 
-def load_sweep(folder: Path) -> Sweep:
-    """Reads the three files of a folder. UserError: missing, cut short, or not of one sweep."""
+def load_sweep(folder: Path | str) -> Sweep:
+    """Read the three files of a task's folder.
+
+    Parameters
+    ----------
+    folder : Path or str
+        With runs.csv, predictions.npz and summary.json.
+
+    Returns
+    -------
+    Sweep
+
+    Raises
+    ------
+    UserError
+        A file is missing, cut short, or not of the same sweep as the others.
+    """
     folder = Path(folder)
     for name in ("runs.csv", "predictions.npz", "summary.json"):
         if not (folder / name).is_file():
             raise UserError(f"{folder / name} is missing: run the sweep to its end")
     runs = _read_runs(folder / "runs.csv")
     predictions = _read_predictions(folder / "predictions.npz")
-    try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{folder / 'summary.json'} is not whole JSON: {error}") from error
-    if not isinstance(summary, dict):
-        raise UserError(f"{folder / 'summary.json'} must hold one JSON object")
+    summary = _read_summary(folder / "summary.json")
     unknown = np.setdiff1d(predictions["run"], runs["run"])
     if len(unknown):
         raise UserError(
@@ -81,10 +104,20 @@ def load_sweep(folder: Path) -> Sweep:
             "run the sweep to its end"
         )
     columns = (predictions[name] for name in ("run", "subject", "truth", "estimate"))
-    return Sweep(folder, runs, predictions, summary, metrics.per_subject(*columns))
+    return Sweep(folder, runs, predictions, summary, metrics.score_subjects(*columns))
 
 
 def task_name(sweep: Sweep) -> str:
+    """The name of a sweep's task, by its summary or else its folder.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    str
+    """
     return str(sweep.summary.get("task", sweep.folder.name))
 
 
@@ -111,6 +144,16 @@ def _read_runs(path: Path) -> dict[str, np.ndarray]:
         raise UserError(f"{path} lists a run twice: run the sweep again")
     columns["fraction"] = np.round(columns["fraction"], 6)  # one number for one fraction
     return columns
+
+
+def _read_summary(path: Path) -> dict[str, Any]:
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not whole JSON: {error}") from error
+    if not isinstance(summary, dict):
+        raise UserError(f"{path} must hold one JSON object")
+    return summary
 
 
 def _parse(text: str | None, kind: type) -> object:

@@ -1,7 +1,8 @@
-"""One task digested: everything that its panel, its section of the page and report.json show."""
+"""One task summed up: everything that its panel, its section of the page and report.json show."""
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,107 +10,190 @@ from imujax.report import learning_curves, metrics, published, sentences
 from imujax.report.statistics import holm_correction
 from imujax.report.tables import Sweep, task_name
 
-BASELINE = "random"
+DEFAULT_BASELINE = "random"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against its baseline on one axis, fine-tuned; reduction is None without 100 % runs."""
+    """An arm against its baseline on one axis, fine-tuned.
+
+    Attributes
+    ----------
+    arm, baseline, axis : str
+        What is compared, and on which axis.
+    overall : dict
+        Of `learning_curves.overall_difference`; p_t is corrected by Holm over the arms.
+    verdict : dict
+        Of `sentences.verdict`.
+    reduction : dict or None
+        Of `learning_curves.data_reduction`; None without runs at 100 %.
+    differences : list of dict
+        Rows of `learning_curves.difference_rows` on this axis, of all stages; p values are
+        corrected by Holm over all arms.
+    """
 
     arm: str
     baseline: str
     axis: str
-    overall: dict
-    verdict: dict
-    reduction: dict | None
-    differences: list[dict]
+    overall: dict[str, Any]
+    verdict: dict[str, str]
+    reduction: dict[str, Any] | None
+    differences: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class TaskSummary:
-    """curves: rows of learning_curves.curve_rows; conditions: rows of learning_curves.condition_rows for each arm;
-    settings: rows of how often which setting was chosen; baselines: for each arm of interest the
-    arm it is compared with; faults: sentences on what could not be scored, none when all could."""
+    """What is shown of one task.
+
+    Attributes
+    ----------
+    sweep : Sweep
+    title : str
+        The task's name for readers.
+    unit : str
+        Of the target.
+    simulated : bool
+        Whether the data are.
+    n_subjects : int
+        Test subjects.
+    sensors : tuple of str
+    arms : tuple of str
+        The fine-tuned ones: those of interest first, the baselines last.
+    baselines : dict of str
+        For each arm of interest the arm it is compared with.
+    references : tuple of str
+        Shallow references.
+    axes : tuple of str
+        "windows", "subjects".
+    curves : list of dict
+        Rows of `learning_curves.curve_rows`.
+    comparisons : list of Comparison
+        Every arm of interest on every axis.
+    conditions : dict of list of dict
+        Rows of `learning_curves.condition_rows` for each arm that has runs at 100 %.
+    settings : list of dict
+        Rows of how often which setting was chosen.
+    published : list of dict
+        Rows of `published.published_rows`.
+    faults : list of str
+        Sentences on what could not be scored, none when all could.
+    """
 
     sweep: Sweep
     title: str
     unit: str
     simulated: bool
-    subjects: int
+    n_subjects: int
     sensors: tuple[str, ...]
     arms: tuple[str, ...]
     baselines: dict[str, str]
     references: tuple[str, ...]
     axes: tuple[str, ...]
-    curves: list[dict]
+    curves: list[dict[str, Any]]
     comparisons: list[Comparison]
-    conditions: dict[str, list[dict]]
-    settings: list[dict]
-    published: list[dict]
+    conditions: dict[str, list[dict[str, Any]]]
+    settings: list[dict[str, Any]]
+    published: list[dict[str, Any]]
     faults: list[str]
 
-    def curve(self, arm: str, stage: str, axis: str, metric: str = "r") -> list[dict]:
-        """Rows of one curve, by ascending fraction; empty when there is none."""
+    def curve(self, arm: str, stage: str, axis: str, metric: str = "r") -> list[dict[str, Any]]:
+        """The rows of one curve.
+
+        Parameters
+        ----------
+        arm, stage, axis, metric : str
+            Which curve.
+
+        Returns
+        -------
+        list of dict
+            By ascending fraction; empty when there is none.
+        """
         key = (arm, stage, axis, metric)
         return [r for r in self.curves if (r["arm"], r["stage"], r["axis"], r["metric"]) == key]
 
 
 def summarise(sweep: Sweep) -> TaskSummary:
-    """Everything about one task, from its folder. Takes about a second."""
+    """Everything about one task, from its folder. Takes about a second.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    TaskSummary
+
+    Raises
+    ------
+    UserError
+        The sweep is unfinished (see `learning_curves.subject_curve`).
+    """
     summary = sweep.summary
     arms = tuple(learning_curves.arms_of_stage(sweep, "finetune"))
-    against = _baselines(summary, arms)
+    baselines = _baselines(summary, arms)
     # The arms of interest first, the baselines last.
-    arms = tuple(sorted(arms, key=lambda arm: arm in against.values()))
-    axes = tuple(learning_curves.axes_of(sweep))
+    arms = tuple(sorted(arms, key=lambda arm: arm in baselines.values()))
     curves = learning_curves.curve_rows(sweep)
     config = summary.get("config")
     return TaskSummary(
-        sweep,
-        str(summary.get("title") or task_name(sweep)),
-        str(summary.get("unit", "")),
-        bool(summary.get("simulated", False)),
-        len(np.unique(sweep.predictions["subject"])),
-        tuple(str(name) for name in summary.get("sensors", ())),
-        arms,
-        against,
-        tuple(learning_curves.arms_of_stage(sweep, "reference")),
-        axes,
-        curves,
-        _comparisons(sweep, against),
-        {
+        sweep=sweep,
+        title=str(summary.get("title") or task_name(sweep)),
+        unit=str(summary.get("unit", "")),
+        simulated=bool(summary.get("simulated", False)),
+        n_subjects=len(np.unique(sweep.predictions["subject"])),
+        sensors=tuple(str(name) for name in summary.get("sensors", ())),
+        arms=arms,
+        baselines=baselines,
+        references=tuple(learning_curves.arms_of_stage(sweep, "reference")),
+        axes=tuple(learning_curves.axes_of_sweep(sweep)),
+        curves=curves,
+        comparisons=_comparisons(sweep, baselines),
+        conditions={
             arm: learning_curves.condition_rows(sweep, arm, "finetune")
             for arm in arms
-            if _full(sweep, arm)
+            if _has_full_run(sweep, arm)
         },
-        _settings(sweep),
-        published.published_rows(config if isinstance(config, dict) else {}, curves),
-        _faults(sweep),
+        settings=_chosen_settings(sweep),
+        published=published.published_rows(config if isinstance(config, dict) else {}, curves),
+        faults=_faults(sweep),
     )
 
 
 def reference_sentence(task: TaskSummary, arm: str) -> str | None:
-    """How an arm stands to the best shallow reference with all windows, or None without one."""
-    full = {
+    """How an arm stands to the best shallow reference with all windows.
+
+    Parameters
+    ----------
+    task : TaskSummary
+    arm : str
+
+    Returns
+    -------
+    str or None
+        One sentence; None where there is no reference, or no arm, with all windows.
+    """
+    reference_r = {
         name: rows[-1]["mean"]
         for name in task.references
         if (rows := task.curve(name, "reference", "windows")) and rows[-1]["fraction"] == 1
     }
-    own = task.curve(arm, "finetune", "windows")
-    if not full or not own or own[-1]["fraction"] != 1:
+    curve = task.curve(arm, "finetune", "windows")
+    if not reference_r or not curve or curve[-1]["fraction"] != 1:
         return None
-    best = max(full, key=full.get)
-    relation = "above" if own[-1]["mean"] > full[best] else "not above"
+    best = max(reference_r, key=lambda name: reference_r[name])
+    r = curve[-1]["mean"]
+    relation = "above" if r > reference_r[best] else "not above"
     return (
-        f"With all windows {arm} has r = {own[-1]['mean']:.3f}, {relation} the best shallow "
-        f"reference, {best}, with r = {full[best]:.3f}."
+        f"With all windows {arm} has r = {r:.3f}, {relation} the best shallow "
+        f"reference, {best}, with r = {reference_r[best]:.3f}."
     )
 
 
 def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
     """For each arm the one of random weights of the same encoder, by the sweep's configuration.
 
-    A single arm of random weights serves all others.  Where the configuration does not tell, it is
+    A single arm of random weights serves all others. Where the configuration does not tell, it is
     the arm called "random"; without one nothing is compared.
     """
     config = summary.get("config")
@@ -120,63 +204,71 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
         if spec["weights"] == "random" and arm in arms
     }
     if not random:
-        return {arm: BASELINE for arm in arms if arm != BASELINE and BASELINE in arms}
+        has_default = DEFAULT_BASELINE in arms
+        return {arm: DEFAULT_BASELINE for arm in arms if has_default and arm != DEFAULT_BASELINE}
     single = next(iter(random.values())) if len(random) == 1 else None
-    found = {arm: random.get(specs[arm]["encoder"], single) for arm in arms}
-    return {arm: base for arm, base in found.items() if base and arm not in random.values()}
+    candidates = {arm: random.get(specs[arm]["encoder"], single) for arm in arms}
+    return {arm: base for arm, base in candidates.items() if base and arm not in random.values()}
 
 
-def _comparisons(sweep: Sweep, against: dict[str, str]) -> list[Comparison]:
+def _comparisons(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
     """Every arm with its baseline on every axis; p values are corrected over all arms."""
-    rows = {arm: learning_curves.difference_rows(sweep, arm, against[arm]) for arm in against}
-    learning_curves.correct_by_holm([row for found in rows.values() for row in found])
-    found = []
-    for axis in learning_curves.axes_of(sweep):
-        there = [arm for arm in against if _fine(rows[arm], axis)]
-        mains = [
-            learning_curves.overall_difference(sweep, arm, against[arm], axis=axis) for arm in there
-        ]
-        for main, p in zip(mains, holm_correction([main["p_t"] for main in mains]), strict=True):
+    rows = {
+        arm: learning_curves.difference_rows(sweep, arm, baseline)
+        for arm, baseline in baselines.items()
+    }
+    learning_curves.correct_by_holm([row for arm_rows in rows.values() for row in arm_rows])
+    comparisons = []
+    for axis in learning_curves.axes_of_sweep(sweep):
+        overall = {
+            arm: learning_curves.overall_difference(sweep, arm, baseline, axis=axis)
+            for arm, baseline in baselines.items()
+            if _finetuned(rows[arm], axis)
+        }
+        p_values = holm_correction([main["p_t"] for main in overall.values()])
+        for main, p in zip(overall.values(), p_values, strict=True):
             main["p_t"] = float(p)
-        for arm, main in zip(there, mains, strict=True):
-            fine, baseline = _fine(rows[arm], axis), against[arm]
-            full = fine[-1]["fraction"] == 1
-            found.append(
-                Comparison(
-                    arm,
-                    baseline,
-                    axis,
-                    main,
-                    sentences.verdict(main, fine, arm, baseline),
-                    learning_curves.data_reduction(sweep, arm, baseline, axis=axis)
-                    if full
-                    else None,
-                    [row for row in rows[arm] if row["axis"] == axis],
-                )
-            )
-    return found
+        for arm, main in overall.items():
+            of_axis = [row for row in rows[arm] if row["axis"] == axis]
+            comparisons.append(_compare(sweep, arm, baselines[arm], axis, main, of_axis))
+    return comparisons
 
 
-def _fine(rows: list[dict], axis: str) -> list[dict]:
+def _compare(
+    sweep: Sweep,
+    arm: str,
+    baseline: str,
+    axis: str,
+    overall: dict[str, Any],
+    differences: list[dict[str, Any]],
+) -> Comparison:
+    finetuned = _finetuned(differences, axis)
+    reduction = None
+    if finetuned[-1]["fraction"] == 1:
+        reduction = learning_curves.data_reduction(sweep, arm, baseline, axis=axis)
+    verdict = sentences.verdict(overall, finetuned, arm, baseline)
+    return Comparison(arm, baseline, axis, overall, verdict, reduction, differences)
+
+
+def _finetuned(rows: list[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
     return [row for row in rows if row["axis"] == axis and row["stage"] == "finetune"]
 
 
-def _full(sweep: Sweep, arm: str) -> bool:
+def _has_full_run(sweep: Sweep, arm: str) -> bool:
     runs = sweep.runs
-    chosen = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
-    return bool((chosen & (runs["fraction"] == 1)).any())
+    is_arm = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
+    return bool((is_arm & (runs["fraction"] == 1)).any())
 
 
-def _settings(sweep: Sweep) -> list[dict]:
+def _chosen_settings(sweep: Sweep) -> list[dict[str, Any]]:
     """How often each setting was chosen, over folds and draws: the learning rate, else the note."""
     runs = sweep.runs
     keys = ("arm", "stage", "axis", "fraction")
+    columns = (runs[key].tolist() for key in (*keys, "learning_rate", "note"))
     cells: dict[tuple, Counter] = {}
-    for *cell, rate, note in zip(
-        *(runs[key].tolist() for key in (*keys, "learning_rate", "note")), strict=True
-    ):
-        chosen = note.split(";")[0] if np.isnan(rate) else f"rate {rate:g}"
-        cells.setdefault(tuple(cell), Counter())[chosen] += 1
+    for *cell, rate, note in zip(*columns, strict=True):
+        setting = note.split(";")[0] if np.isnan(rate) else f"rate {rate:g}"
+        cells.setdefault(tuple(cell), Counter())[setting] += 1
     return [
         dict(zip(keys, cell, strict=True))
         | {"chosen \u00d7 runs": ", ".join(f"{k} \u00d7 {n}" for k, n in sorted(counts.items()))}
@@ -186,22 +278,23 @@ def _settings(sweep: Sweep) -> list[dict]:
 
 
 def _faults(sweep: Sweep) -> list[str]:
-    why = Counter(row["undefined"] for row in sweep.scores if row["undefined"])
-    sentences = []
-    left_out = sum(why[reason] for reason in metrics.OF_THE_SUBJECT)
-    if left_out:
-        names = {r["subject"] for r in sweep.scores if r["undefined"] in metrics.OF_THE_SUBJECT}
-        sentences.append(
+    """Sentences on subjects that are left out, estimates that count as 0, and the runs' notes."""
+    counts = Counter(row["undefined"] for row in sweep.scores)
+    faults = []
+    names = {row["subject"] for row in sweep.scores if row["undefined"] in metrics.SUBJECT_FAULTS}
+    if names:
+        faults.append(
             f"{len(names)} subjects ({', '.join(sorted(names))}) have fewer than 3 examples or a "
             "constant truth: they are left out of every mean, for every arm."
         )
-    sentences += [
-        f"In {why[reason]} of {len(sweep.scores)} (run, subject) cells the estimate is "
+    faults += [
+        f"In {counts[reason]} of {len(sweep.scores)} (run, subject) cells the estimate is "
         f"{reason.removesuffix(' estimate')}: r counts as 0 there."
-        for reason in ("constant estimate", "not finite")
-        if why[reason]
+        for reason in metrics.ESTIMATE_FAULTS
+        if counts[reason]
     ]
-    warnings = [note.split("; ")[1:] for note in sweep.runs["note"].tolist()]
-    notes = Counter(note for found in warnings for note in found)
-    sentences += [f"Noted for {count} runs: {note}" for note, count in sorted(notes.items())]
-    return sentences
+    warnings = Counter(
+        warning for note in sweep.runs["note"].tolist() for warning in note.split("; ")[1:]
+    )
+    faults += [f"Noted for {count} runs: {text}" for text, count in sorted(warnings.items())]
+    return faults

@@ -1,4 +1,4 @@
-"""A sweep folder made of numbers with a known truth, for the tests of analysis and report."""
+"""A sweep folder made of numbers with a known truth, for the tests of the report."""
 
 import csv
 import json
@@ -9,12 +9,12 @@ from imujax.configs import published
 
 FRACTIONS = (0.1, 0.158489, 0.251189, 0.398107, 0.630957, 1.0)
 # Mean per-subject r of the published figure, by task: (pre-trained, random).
-PUBLISHED = {name: (told.pretrained, told.random) for name, told in published.TASKS.items()}
-RUN = ["run", "task", "arm", "stage", "axis", "fraction", "draw", "fold", "learning_rate"]
-RUN += ["n_train", "n_train_subjects", "n_test", "note"]
+PUBLISHED = {name: (task.pretrained, task.random) for name, task in published.TASKS.items()}
+RUN_COLUMNS = ["run", "task", "arm", "stage", "axis", "fraction", "draw", "fold", "learning_rate"]
+RUN_COLUMNS += ["n_train", "n_train_subjects", "n_test", "note"]
 
 
-def with_r(truth, r, rng):
+def estimate_of_r(truth, r, rng):
     """Estimates whose Pearson r with the truth is exactly r, of about its mean and spread."""
     x = (truth - truth.mean()) / truth.std()
     noise = rng.normal(size=len(x))
@@ -23,18 +23,10 @@ def with_r(truth, r, rng):
     return truth.mean() + truth.std() * y
 
 
-def write(
-    folder,
-    curves,
-    n_subjects=15,
-    spread=0.02,
-    folds=5,
-    draws=2,
-    n=24,
-    seed=0,
-    **summary,
+def write_sweep(
+    folder, curves, n_subjects=15, spread=0.02, folds=5, draws=2, n=24, seed=0, **summary
 ):
-    """Writes runs.csv, predictions.npz, summary.json; returns the r of each subject by curve.
+    """Write runs.csv, predictions.npz, summary.json; return the r of each subject by curve.
 
     curves: {(arm, stage, axis): r at each of FRACTIONS}. A subject's r is that of the curve plus
     its own offset, which is shared by all curves and sums to 0, plus noise of `spread` / 2 that
@@ -44,23 +36,24 @@ def write(
     names = np.array([f"S{i:02d}" for i in range(n_subjects)])
     truth = [rng.normal(2.2, 0.25, n).astype(np.float32).astype(float) for _ in names]
     offset = _centred(rng, n_subjects, 2 * spread)
-    runs, columns, kept = [], [], {}
+    runs, estimates, true_r = [], [], {}
     for (arm, stage, axis), curve in curves.items():
-        kept[arm, stage, axis] = []
+        true_r[arm, stage, axis] = []
         for fraction, r in zip(FRACTIONS, curve, strict=True):
-            own = np.clip(r + offset + _centred(rng, n_subjects, spread / 2), -0.999, 0.999)
-            kept[arm, stage, axis].append(own)
+            subject_r = r + offset + _centred(rng, n_subjects, spread / 2)
+            subject_r = np.clip(subject_r, -0.999, 0.999)
+            true_r[arm, stage, axis].append(subject_r)
             for draw in range(1 if fraction == 1 else draws):
                 for fold in range(folds):
                     tested = range(fold, n_subjects, folds)
                     train = int(np.ceil(fraction * (n_subjects - len(tested)) * n))
                     values = [arm, stage, axis, fraction, draw, fold, 1e-3, train]
                     values += [n_subjects - len(tested), len(tested) * n, ""]
-                    columns += [
-                        (len(runs), i, truth[i], with_r(truth[i], own[i], rng)) for i in tested
-                    ]
+                    for i in tested:
+                        estimate = estimate_of_r(truth[i], subject_r[i], rng)
+                        estimates.append((len(runs), i, truth[i], estimate))
                     runs.append([len(runs), summary.get("task", "fake"), *values])
-    _save(folder, runs, columns, names, n)
+    _save(folder, runs, estimates, names, n)
     summary = {
         "task": "fake",
         "title": "Peak vertical GRF",
@@ -77,7 +70,7 @@ def write(
         "simulated": False,
     } | summary
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
-    return {curve: np.array(values) for curve, values in kept.items()}
+    return {curve: np.array(values) for curve, values in true_r.items()}
 
 
 def _centred(rng, n, size):
@@ -86,21 +79,21 @@ def _centred(rng, n, size):
     return size * values / values.std() if n > 1 else values
 
 
-def _save(folder, runs, columns, names, n):
+def _save(folder, runs, estimates, names, n):
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "runs.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([RUN, *runs])
-    run = np.repeat([c[0] for c in columns], n).astype(np.int32)
-    who = np.repeat([c[1] for c in columns], n)
-    step = np.tile(np.arange(n), len(columns))
+        csv.writer(file).writerows([RUN_COLUMNS, *runs])
+    run, subject, truth, estimate = zip(*estimates, strict=True)
+    subject = np.repeat(subject, n)
+    step = np.tile(np.arange(n), len(estimates))
     np.savez(
         folder / "predictions.npz",
-        run=run,
-        index=(who * n + step).astype(np.int32),
-        subject=names[who],
+        run=np.repeat(run, n).astype(np.int32),
+        index=(subject * n + step).astype(np.int32),
+        subject=names[subject],
         condition=np.array(["level", "ramp", "stairs"])[step % 3],
-        truth=np.concatenate([c[2] for c in columns]).astype(np.float32),
-        estimate=np.concatenate([c[3] for c in columns]).astype(np.float32),
+        truth=np.concatenate(truth).astype(np.float32),
+        estimate=np.concatenate(estimate).astype(np.float32),
         start=(0.5 * step).astype(np.float32),
-        recording=names[who],
+        recording=names[subject],
     )

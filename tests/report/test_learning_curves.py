@@ -30,13 +30,13 @@ def knee(tmp_path_factory):
         ("pretrained", "probe", "windows"): [0.7, 0.72, 0.74, 0.76, 0.78, 0.8],
         ("ridge", "reference", "windows"): [0.6] * 6,
     }
-    true = fake_sweep.write(folder, curves, n_subjects=17)
+    true = fake_sweep.write_sweep(folder, curves, n_subjects=17)
     return tables.load_sweep(folder), true
 
 
 @pytest.fixture
 def small(tmp_path):
-    fake_sweep.write(tmp_path / "t", FINE, n_subjects=5, draws=1, n=6)
+    fake_sweep.write_sweep(tmp_path / "t", FINE, n_subjects=5, draws=1, n=6)
     return tmp_path / "t"
 
 
@@ -69,7 +69,9 @@ def resave(folder, **change):
 )
 def test_the_rule_of_the_abstract_on_its_curves(task, percent):
     pretrained, random = fake_sweep.PUBLISHED[task]
-    at = statistics.first_reached(np.array(fake_sweep.FRACTIONS), np.array(pretrained), random[-1])
+    at = statistics.smallest_fraction_reached(
+        np.array(fake_sweep.FRACTIONS), np.array(pretrained), random[-1]
+    )
     assert round(100 * (1 - at)) == percent
 
 
@@ -92,20 +94,20 @@ def test_the_curve_is_the_mean_over_subjects_of_the_true_r(knee):
     assert len(rows) == 5 * 6
     for row in rows:
         values = true[row["arm"], row["stage"], row["axis"]]
-        own = values[fake_sweep.FRACTIONS.index(row["fraction"])]
-        assert row["mean"] == pytest.approx(own.mean(), abs=1e-6)
+        subject_r = values[fake_sweep.FRACTIONS.index(row["fraction"])]
+        assert row["mean"] == pytest.approx(subject_r.mean(), abs=1e-6)
         assert row["low"] < row["mean"] < row["high"]
         assert row["n_subjects"] == 17 and row["n_draws"] == (1 if row["fraction"] == 1 else 2)
 
 
 def test_the_interval_is_that_of_scipy():
     values = np.random.default_rng(0).gamma(2.0, size=(2, 12))
-    ours = statistics.interval(statistics.resampled_means(values))
+    limits = statistics.percentile_interval(statistics.resampled_means(values))
     for i in range(2):
-        theirs = scipy.stats.bootstrap(
+        oracle = scipy.stats.bootstrap(
             (values[i],), np.mean, method="percentile", n_resamples=20_000, rng=1
         ).confidence_interval
-        assert ours[:, i] == pytest.approx(list(theirs), abs=0.02)
+        assert limits[:, i] == pytest.approx(list(oracle), abs=0.02)
 
 
 def test_resamples_are_shared_by_all_curves_of_a_cohort():
@@ -133,8 +135,8 @@ def test_draws_are_averaged_within_a_subject_first(small):
     )
     np.testing.assert_allclose(after.values[0], before.values[0] / 2)
     np.testing.assert_allclose(after.values[1:], before.values[1:])
-    assert after.draws.tolist() == [2, 1, 1, 1, 1, 1]
-    assert after.counted.tolist() == [5, 0, 0, 0, 0, 0]
+    assert after.n_draws.tolist() == [2, 1, 1, 1, 1, 1]
+    assert after.n_faulty.tolist() == [5, 0, 0, 0, 0, 0]
 
 
 def test_a_subject_nobody_can_score_is_left_out_of_every_arm(small):
@@ -142,19 +144,19 @@ def test_a_subject_nobody_can_score_is_left_out_of_every_arm(small):
     arrays = dict(sweep.predictions)
     arrays["truth"] = np.where(arrays["subject"] == "S02", 1.0, arrays["truth"])
     resave(small, **arrays)
-    table = learning_curves.subject_curve(
+    curve = learning_curves.subject_curve(
         tables.load_sweep(small), "random", "finetune", "windows", "rmse"
     )
-    assert table.left_out == ("S02",) and "S02" not in table.subjects
-    assert table.values.shape == (6, 4)
+    assert curve.left_out == ("S02",) and "S02" not in curve.subjects
+    assert curve.values.shape == (6, 4)
 
 
 def test_all_subjects_are_all_windows(tmp_path):
     curves = FINE | {(arm, "finetune", "subjects"): [0.5] * 6 for arm in PAIR}
-    fake_sweep.write(tmp_path / "t", curves, n_subjects=5, n=6)
+    fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=5, n=6)
     sweep = tables.load_sweep(tmp_path / "t")
-    own = learning_curves.subject_curve(sweep, "random", "finetune", "subjects", "r").values
-    assert own.mean(axis=1) == pytest.approx([0.5] * 6, abs=1e-6)
+    values = learning_curves.subject_curve(sweep, "random", "finetune", "subjects", "r").values
+    assert values.mean(axis=1) == pytest.approx([0.5] * 6, abs=1e-6)
     full = (sweep.runs["axis"] == "subjects") & (sweep.runs["fraction"] == 1)
     dropped = {str(run) for run in sweep.runs["run"][full]}
     keep = ~np.isin(sweep.predictions["run"], sweep.runs["run"][full])
@@ -196,9 +198,9 @@ def test_holm_against_its_definition():
     for _ in range(50):
         p = rng.random(7) ** 3
         alpha = rng.random()
-        rejected, left = set(), sorted(range(7), key=lambda i: p[i])
-        while left and p[left[0]] <= alpha / len(left):
-            rejected.add(left.pop(0))
+        rejected, remaining = set(), sorted(range(7), key=lambda i: p[i])
+        while remaining and p[remaining[0]] <= alpha / len(remaining):
+            rejected.add(remaining.pop(0))
         assert set(np.flatnonzero(statistics.holm_correction(p) <= alpha).tolist()) == rejected
     # Holm's steps by hand, with one test that could not be made.
     corrected = statistics.holm_correction([0.01, math.nan, 0.04, 0.03])
@@ -221,19 +223,19 @@ def test_crossings_against_a_scan_of_the_interpolated_curve():
     rng = np.random.default_rng(0)
     fractions = np.array([0.05, 0.1, 0.3, 1.0])
     curve, target = rng.normal(size=(200, 4)), rng.normal(size=200)
-    found = statistics.crossing(fractions, curve, target)
+    crossings = statistics.crossing_fraction(fractions, curve, target)
     x = np.linspace(np.log10(0.05), 0, 20_001)
-    for at, y, goal in zip(found, curve, target, strict=True):
+    for at, y, goal in zip(crossings, curve, target, strict=True):
         above = np.flatnonzero(np.interp(x, np.log10(fractions), y) >= goal)
         if len(above):
             assert np.log10(at) == pytest.approx(x[above[0]], abs=2e-4)
         else:
             assert np.isnan(at)
-    assert np.isnan(found).any() and (found == 0.05).any()
+    assert np.isnan(crossings).any() and (crossings == 0.05).any()
 
 
 def test_never_reached_says_so(tmp_path):
-    fake_sweep.write(tmp_path / "t", FINE, n_subjects=8)
+    fake_sweep.write_sweep(tmp_path / "t", FINE, n_subjects=8)
     result = learning_curves.data_reduction(
         tables.load_sweep(tmp_path / "t"), "random", "pretrained"
     )
@@ -248,7 +250,7 @@ def test_reached_at_the_smallest_fraction_is_at_least(tmp_path):
         ("random", "finetune", "windows"): random,
         ("pretrained", "finetune", "windows"): pretrained,
     }
-    fake_sweep.write(tmp_path / "t", curves)
+    fake_sweep.write_sweep(tmp_path / "t", curves)
     result = learning_curves.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
     assert result["at_least"] and result["crossing"] == pytest.approx(0.9)
     assert result["at_smallest"] > 0.9 and "at least 90 % fewer windows" in result["sentence"]
@@ -261,7 +263,7 @@ def test_resamples_without_a_crossing_count_as_worse_than_any(tmp_path):
         ("random", "finetune", "windows"): same,
         ("pretrained", "finetune", "windows"): same + 0.0005,
     }
-    fake_sweep.write(tmp_path / "t", curves, spread=0.05)
+    fake_sweep.write_sweep(tmp_path / "t", curves, spread=0.05)
     result = learning_curves.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
     assert 0.3 < result["not_reached"] < 0.7
     assert result["low"] is None and result["high"] is not None
@@ -285,13 +287,13 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
         ("random", "finetune", "windows"): [0.7] * 6,
         ("pretrained", "finetune", "windows"): [0.7 + gain] * 6,
     }
-    fake_sweep.write(tmp_path / "t", curves, n_subjects=n, folds=2)
+    fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=n, folds=2)
     sweep = tables.load_sweep(tmp_path / "t")
     main = learning_curves.overall_difference(sweep, *PAIR)
     assert main["difference"] == pytest.approx(gain, abs=1e-6)
     result = sentences.verdict(main, learning_curves.difference_rows(sweep, *PAIR), *PAIR)
     assert result["word"] == word
-    assert sentences.signed(gain) in result["sentence"] and str(n) in result["sentence"]
+    assert sentences.format_signed(gain) in result["sentence"] and str(n) in result["sentence"]
     assert ("none is significant" in result["sentence"]) == (word[:6] == "cannot")
 
 
@@ -388,4 +390,4 @@ def test_tables_are_written_whole(tmp_path):
     assert path.read_text(encoding="utf-8") == 'x,y,z\n0.123456789,,"ä,b"\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
     (tmp_path / "summary").mkdir()
-    assert json.dumps(sentences.percent(0.158489)) == '"16 %"'
+    assert json.dumps(sentences.format_percent(0.158489)) == '"16 %"'

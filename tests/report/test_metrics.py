@@ -17,8 +17,8 @@ def icc_by_mean_squares(ratings):
     grand = ratings.mean()
     rows = k * ((ratings.mean(1) - grand) ** 2).sum() / (n - 1)
     columns = n * ((ratings.mean(0) - grand) ** 2).sum() / (k - 1)
-    rest = ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand
-    error = (rest**2).sum() / ((n - 1) * (k - 1))
+    residual = ratings - ratings.mean(1, keepdims=True) - ratings.mean(0) + grand
+    error = (residual**2).sum() / ((n - 1) * (k - 1))
     return (rows - error) / (rows + (k - 1) * error + k * (columns - error) / n)
 
 
@@ -29,7 +29,7 @@ def test_the_oracle_gives_the_published_icc():
 @pytest.mark.parametrize("pair", [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
 def test_icc_of_two_of_the_judges(pair):
     ratings = np.array(JUDGES, float)[:, pair]
-    assert metrics.scores(*ratings.T)["icc"] == pytest.approx(icc_by_mean_squares(ratings))
+    assert metrics.score_points(*ratings.T)["icc"] == pytest.approx(icc_by_mean_squares(ratings))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -37,7 +37,7 @@ def test_every_metric_against_an_oracle(seed):
     rng = np.random.default_rng(seed)
     truth = 800 + 50 * rng.normal(size=40)
     estimate = 300 + 0.6 * truth + 20 * rng.normal(size=40)
-    row = metrics.scores(truth, estimate)
+    row = metrics.score_points(truth, estimate)
     line = scipy.stats.linregress(truth, estimate)
     difference = estimate - truth
     rmse = root_mean_squared_error(truth, estimate)
@@ -65,19 +65,19 @@ def test_rows_are_the_scores_of_each_group_whatever_the_order():
     rng = np.random.default_rng(1)
     run, subject = rng.integers(3, 6, 400), rng.choice(["ann", "bob", "cy"], 400)
     truth, estimate = rng.normal(size=(2, 400))
-    rows = metrics.per_subject(run, subject, truth, estimate)
+    rows = metrics.score_subjects(run, subject, truth, estimate)
     assert [(r["run"], r["subject"]) for r in rows] == sorted(set(zip(run, subject, strict=True)))
     for row in rows:
         here = (run == row["run"]) & (subject == row["subject"])
-        alone = metrics.scores(truth[here], estimate[here])
-        for name, value in alone.items():
+        group = metrics.score_points(truth[here], estimate[here])
+        for name, value in group.items():
             assert row[name] == (pytest.approx(value) if name != "undefined" else value)
 
 
 def test_a_large_offset_costs_no_digits():
     x = np.array([1.0, 2.0, 4.0, 3.0])
     y = np.array([1.0, 3.0, 3.0, 4.0])
-    far = metrics.scores(x + 1e6, y + 1e6)
+    far = metrics.score_points(x + 1e6, y + 1e6)
     assert far["r"] == pytest.approx(scipy.stats.pearsonr(x, y).statistic, abs=1e-9)
 
 
@@ -85,12 +85,7 @@ def test_a_large_offset_costs_no_digits():
     ("truth", "estimate", "why", "defined"),
     [
         ([1, 2], [1, 3], "few", {"rmse", "mae", "bias"}),
-        (
-            [5, 5, 5],
-            [1, 2, 3],
-            "constant truth",
-            {"rmse", "mae", "bias", "loa_low", "loa_high"},
-        ),
+        ([5, 5, 5], [1, 2, 3], "constant truth", {"rmse", "mae", "bias", "loa_low", "loa_high"}),
         ([1, 2, 3], [0.1, 0.1, 0.1], "constant estimate", set(metrics.METRICS) - {"r"}),
         ([1, 2, 3], [1, np.nan, 3], "not finite", set()),
         ([1, 2, 3], [1, np.inf, 3], "not finite", set()),
@@ -99,15 +94,15 @@ def test_a_large_offset_costs_no_digits():
     ],
 )
 def test_what_is_undefined_is_nan_and_says_why(truth, estimate, why, defined):
-    row = metrics.scores(truth, estimate)
+    row = metrics.score_points(truth, estimate)
     assert row["undefined"] == why
     assert {name for name in metrics.METRICS if np.isfinite(row[name])} == defined
 
 
 def test_a_constant_in_float32_is_a_constant():
     estimate = np.full(50, np.float32(0.1)) + np.float32(5e-10) * np.arange(50, dtype=np.float32)
-    assert metrics.scores(np.arange(50), estimate)["undefined"] == "constant estimate"
-    assert metrics.scores(np.arange(50), 1e-3 * np.arange(50))["r"] == pytest.approx(1)
+    assert metrics.score_points(np.arange(50), estimate)["undefined"] == "constant estimate"
+    assert metrics.score_points(np.arange(50), 1e-3 * np.arange(50))["r"] == pytest.approx(1)
 
 
 def test_how_the_undefined_enters_a_mean():
@@ -115,11 +110,11 @@ def test_how_the_undefined_enters_a_mean():
     subject = np.repeat(["good", "flat", "dull", "lost"], 3)
     truth = np.array([1, 2, 3, 1, 2, 3, 5, 5, 5, 1, 2, 3.0])
     estimate = np.array([1, 2, 3, 9, 9, 9, 1, 2, 3, 1, np.nan, 3])
-    rows = metrics.per_subject(run, subject, truth, estimate)
+    rows = metrics.score_subjects(run, subject, truth, estimate)
     # good 1, flat (constant estimate) 0, lost (diverged) 0; dull (constant truth) is left out.
     undefined = [row["undefined"] for row in rows]
-    value, kept = metrics.for_means("r", [row["r"] for row in rows], undefined)
-    assert kept.tolist() == [row["subject"] != "dull" for row in rows]
-    assert value[kept].mean() == pytest.approx(1 / 3)
-    value, kept = metrics.for_means("rmse", [row["rmse"] for row in rows], undefined)
-    assert kept.sum() == 3 and np.isnan(value[kept]).sum() == 1
+    value, is_scorable = metrics.values_for_mean("r", [row["r"] for row in rows], undefined)
+    assert is_scorable.tolist() == [row["subject"] != "dull" for row in rows]
+    assert value[is_scorable].mean() == pytest.approx(1 / 3)
+    value, is_scorable = metrics.values_for_mean("rmse", [row["rmse"] for row in rows], undefined)
+    assert is_scorable.sum() == 3 and np.isnan(value[is_scorable]).sum() == 1

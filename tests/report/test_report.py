@@ -10,10 +10,21 @@ import shutil
 import numpy as np
 import pytest
 from helpers import fake_sweep
+from markupsafe import escape
 
 from imujax.configs import published
 from imujax.errors import UserError
-from imujax.report import figures, page, report, sentences, statistics, tables, task_summary
+from imujax.report import (
+    figures,
+    page,
+    page_tables,
+    panels,
+    report,
+    sentences,
+    statistics,
+    tables,
+    task_summary,
+)
 
 EVIL = "<script>alert('GRF')</script>"
 ARMS = {arm: {"encoder": "e", "weights": arm} for arm in ("pretrained", "random")}
@@ -23,25 +34,25 @@ VOID = {"meta", "path", "use", "rect", "img", "stop", "br"}
 def curves(gain=0.04, axes=("windows", "subjects")):
     """Curves of two arms, their probes and three references on both axes."""
     random = np.array([0.6, 0.65, 0.69, 0.73, 0.76, 0.78])
-    made = {}
+    values = {}
     for axis in axes:
-        made["random", "finetune", axis] = random
-        made["random", "probe", axis] = random - 0.15
-        made["pretrained", "finetune", axis] = random + gain
-        made["pretrained", "probe", axis] = random - 0.05
+        values["random", "finetune", axis] = random
+        values["random", "probe", axis] = random - 0.15
+        values["pretrained", "finetune", axis] = random + gain
+        values["pretrained", "probe", axis] = random - 0.05
     for name, r in (("ridge", 0.7), ("trees", 0.705), ("ridge+embedding", 0.71)):
-        made[name, "reference", "windows"] = np.full(6, r)
-    return made
+        values[name, "reference", "windows"] = np.full(6, r)
+    return values
 
 
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A working directory of two tasks, the second simulated, with names out to do harm."""
     folder = tmp_path_factory.mktemp("work")
-    fake_sweep.write(
+    fake_sweep.write_sweep(
         folder / "tasks" / "grf", curves(), title=f"Peak GRF {EVIL}", sensors=[EVIL], dataset=EVIL
     )
-    fake_sweep.write(
+    fake_sweep.write_sweep(
         folder / "tasks" / "moment",
         curves(-0.04, ("windows",)),
         n_subjects=8,
@@ -59,7 +70,7 @@ def written(workdir):
 
 
 @pytest.fixture(scope="module")
-def found(workdir):
+def tasks(workdir):
     folders = sorted((workdir / "tasks").iterdir())
     return [task_summary.summarise(tables.load_sweep(folder)) for folder in folders]
 
@@ -90,8 +101,8 @@ def test_every_file_is_written_where_it_belongs(workdir, written):
 
 def test_the_same_sweep_gives_the_same_bytes(workdir, written, tmp_path):
     again = report.write_report([workdir], tmp_path / "again")
-    for one, two in zip(written, again, strict=True):
-        assert one.read_bytes() == two.read_bytes(), one.name
+    for first, second in zip(written, again, strict=True):
+        assert first.read_bytes() == second.read_bytes(), first.name
 
 
 def test_scores_are_recomputed_from_the_predictions(workdir, written):
@@ -192,19 +203,20 @@ def test_names_from_files_are_escaped(text, workdir):
     assert EVIL not in (workdir / "report" / "figure.svg").read_text("utf-8")
 
 
-def test_the_page_says_what_was_found(text, found):
-    for task in found:
+def test_the_page_says_what_was_found(text, tasks):
+    for task in tasks:
         for comparison in task.comparisons:
             for sentence in (comparison.verdict, comparison.reduction):
-                assert page.prose(sentence["sentence"]) in text
+                assert escape(page.keep_together(sentence["sentence"])) in text
     assert "<dt>versions</dt><dd>imujax 0.1.0, jax 0.10.2</dd>" in text
     assert 'class="helps"' in text and 'class="harms"' in text
     assert text.count("SIMULATED DATA") == 2  # its answer and its section
-    assert page.prose(task_summary.reference_sentence(found[0], "pretrained")) in text
+    reference = task_summary.reference_sentence(tasks[0], "pretrained")
+    assert escape(page.keep_together(reference)) in text
 
 
 def test_what_cannot_be_scored_is_said(tmp_path):
-    fake_sweep.write(tmp_path / "tasks" / "t", curves(axes=("windows",)), n_subjects=6)
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", curves(axes=("windows",)), n_subjects=6)
     path = tmp_path / "tasks" / "t" / "predictions.npz"
     with np.load(path) as file:
         arrays = dict(file)
@@ -216,23 +228,23 @@ def test_what_cannot_be_scored_is_said(tmp_path):
     assert len(task.faults) == 2
     assert "1 subjects (S01)" in task.faults[0] and "not finite" in task.faults[1]
     text = report.write_report([tmp_path])[-1].parent.joinpath("report.html").read_text("utf-8")
-    assert page.html.escape(task.faults[1]) in text
+    assert escape(task.faults[1]) in text
 
 
 def test_the_published_curve_stands_beside_ours(tmp_path):
     """Ours is made .01 above the published curve of the pre-trained arm, on it for the other."""
     arms = fake_sweep.PUBLISHED["loading_rate"]
-    ours = {
+    curves_here = {
         ("pretrained", "finetune", "windows"): np.array(arms[0]) + 0.01,
         ("random", "finetune", "windows"): np.array(arms[1]),
     }
-    config = {"published": published.curve("loading_rate"), "arms": ARMS}
-    fake_sweep.write(tmp_path / "tasks" / "t", ours, config=config, spread=0.01)
+    config = {"published": published.curve_config("loading_rate"), "arms": ARMS}
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", curves_here, config=config, spread=0.01)
     report.write_report([tmp_path])
     numbers = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]
-    found = {(row["arm"], row["fraction"]): row for row in numbers["published"]}
-    assert len(found) == 12
-    for (arm, _), row in found.items():
+    points = {(row["arm"], row["fraction"]): row for row in numbers["published"]}
+    assert len(points) == 12
+    for (arm, _), row in points.items():
         assert row["difference"] == pytest.approx(0.01 if arm == "pretrained" else 0, abs=2e-6)
         assert row["low"] < row["here"] < row["high"]
     text = (tmp_path / "report" / "report.html").read_text("utf-8")
@@ -253,14 +265,14 @@ def test_the_published_curve_stands_beside_ours(tmp_path):
 
 def test_points_that_were_not_published_are_left_out(tmp_path):
     """A curve at other fractions: no number is put where there is none."""
-    ours = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
-    said = {
+    curves_here = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
+    curve = {
         "source": "A",
         "fractions": [0.02, 0.16, 1.0],
         "arms": {"pretrained": [0.1, 0.2, 0.3]},
         "reduction": 0.5,
     }
-    fake_sweep.write(tmp_path / "tasks" / "t", ours, config={"published": said})
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", curves_here, config={"published": curve})
     report.write_report([tmp_path])
     rows = json.loads((tmp_path / "report" / "report.json").read_text())["tasks"][0]["published"]
     assert [row["here"] and round(row["here"], 3) for row in rows] == [None, 0.54, 0.7]
@@ -275,8 +287,8 @@ def drawn(workdir):
 
 
 def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
-    alone = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
-    fake_sweep.write(tmp_path / "tasks" / "t", alone, n_subjects=5)
+    one_arm = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", one_arm, n_subjects=5)
     report.write_report([tmp_path], tmp_path / "out")
     assert "no fine-tuned arm of random weights" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "differences.csv").read_text() == ""
@@ -287,28 +299,33 @@ def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
     [(-0.0004, "0.000"), (-0.0126, "\u22120.013"), (float("nan"), "\u2013"), (None, "\u2013")],
 )
 def test_numbers_in_the_tables(value, text):
-    assert page.format_number(value) == text
+    assert page_tables.format_number(value) == text
 
 
-def test_cells_are_set_right_and_escaped():
-    made = page.table(("arm", "r"), [("<b>", ("0.9", "0.8 to 1.0"))])
-    assert "&lt;b&gt;" in made
-    assert re.search(r'<td class="n">0.9<small>0.8 to 1.0</small></td>', made)
+def test_cells_are_set_right_and_escaped(tmp_path):
+    curve = {("<b>", "finetune", "windows"): [0.9] * 6}
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", curve, n_subjects=5)
+    report.write_report([tmp_path])
+    text = (tmp_path / "report" / "report.html").read_text("utf-8")
+    row = "<td>&lt;b&gt;</td><td>fine-tuned</td>"
+    assert "<b>" not in text and row in text
+    cell = text[text.index(row) :].removeprefix(row).split("</td>")[0]
+    assert re.fullmatch(r'<td class="n">0\.900<small>0\.\d+ to 0\.\d+</small>', cell)
 
 
 # Figure
 
 
-def panels(figure):
+def axes_by_panel(figure):
     """(upper, lower) axes of every panel."""
     return list(zip(figure.axes[::2], figure.axes[1::2], strict=True))
 
 
-def test_what_is_drawn_is_what_was_computed(found):
-    figure = figures.curves_figure(found)
-    shown = [(found[0], "windows"), (found[1], "windows"), (found[0], "subjects")]
-    assert len(panels(figure)) == 3
-    for (upper, lower), (task, axis) in zip(panels(figure), shown, strict=True):
+def test_what_is_drawn_is_what_was_computed(tasks):
+    figure = figures.curves_figure(tasks)
+    shown = [(tasks[0], "windows"), (tasks[1], "windows"), (tasks[0], "subjects")]
+    assert len(axes_by_panel(figure)) == 3
+    for (upper, lower), (task, axis) in zip(axes_by_panel(figure), shown, strict=True):
         drawn = {tuple(np.round(line.get_ydata(), 9)) for line in upper.lines}
         low, high = upper.get_ylim()
         for arm, stage in (("random", "probe"), ("pretrained", "finetune")):
@@ -333,54 +350,54 @@ def test_what_is_drawn_is_what_was_computed(found):
             np.testing.assert_allclose(points, gains)
 
 
-def test_simulated_data_are_stamped(found):
+def test_simulated_data_are_stamped(tasks):
     stamped = [
         any(t.get_text() == "SIMULATED DATA" for t in upper.texts)
-        for upper, _ in panels(figures.curves_figure(found))
+        for upper, _ in axes_by_panel(figures.curves_figure(tasks))
     ]
     assert stamped == [False, True, False]
 
 
-def test_a_few_sensors_are_named_above_the_panel_and_many_counted(found):
+def test_a_few_sensors_are_named_above_the_panel_and_many_counted(tasks):
     names = ("trunk", "pelvis", "thigh_r", "shank_r", "foot_r", "thigh_l", "shank_l", "foot_l")
     for sensors, says in ((names[:3], "trunk, pelvis, thigh_r"), (names, "8 sensors")):
-        task = dataclasses.replace(found[1], sensors=sensors)
-        upper = panels(figures.curves_figure([task]))[0][0]
+        task = dataclasses.replace(tasks[1], sensors=sensors)
+        upper = axes_by_panel(figures.curves_figure([task]))[0][0]
         assert f"{says} \u00b7 8 subjects" in [t.get_text() for t in upper.texts]
 
 
-def test_the_reduction_is_written_above_its_panel(found):
-    upper = panels(figures.curves_figure(found))[0][0]
-    result = found[0].comparisons[0].reduction
+def test_the_reduction_is_written_above_its_panel(tasks):
+    upper = axes_by_panel(figures.curves_figure(tasks))[0][0]
+    result = tasks[0].comparisons[0].reduction
     note = next(t.get_text() for t in upper.texts if "same r with" in t.get_text())
-    assert sentences.percent(result["crossing"]) in note
-    harm = panels(figures.curves_figure(found))[1][0]
+    assert sentences.format_percent(result["crossing"]) in note
+    harm = axes_by_panel(figures.curves_figure(tasks))[1][0]
     assert not any("same r with" in t.get_text() for t in harm.texts)
     assert any("told from none" in t.get_text() for t in harm.texts)
 
 
 @pytest.mark.parametrize("which", [slice(0, 2), slice(0, 1), slice(1, 2)])
-def test_no_word_is_cut_off_or_covered(found, which):
+def test_no_word_is_cut_off_or_covered(tasks, which):
     tasks = [
         task_summary.summarise(
             tables.Sweep(
                 **(vars(task.sweep) | {"summary": task.sweep.summary | {"title": "GRF, running"}})
             )
         )
-        for task in found[which]
+        for task in tasks[which]
     ]
     figure = figures.curves_figure(tasks)
     figure.draw_without_rendering()
     canvas = figure.bbox
-    for upper, lower in panels(figure):
+    for upper, lower in axes_by_panel(figure):
         words = [*upper.texts, upper.yaxis.label, lower.yaxis.label, lower.xaxis.label]
         words += [*lower.get_xticklabels(), *upper.get_yticklabels()]
         boxes = [w.get_window_extent() for w in words if w.get_text()]
         for box in boxes:
             assert canvas.x0 <= box.x0 and box.x1 <= canvas.x1
             assert canvas.y0 <= box.y0 and box.y1 <= canvas.y1
-        own = [t.get_window_extent() for t in upper.texts if t.get_text()]
-        assert not any(a.overlaps(b) for i, a in enumerate(own) for b in own[:i])
+        texts = [t.get_window_extent() for t in upper.texts if t.get_text()]
+        assert not any(a.overlaps(b) for i, a in enumerate(texts) for b in texts[:i])
     legend = figure.legends[0].get_window_extent()
     assert canvas.x0 <= legend.x0 and legend.x1 <= canvas.x1 and canvas.y0 <= legend.y0
     assert not any(legend.overlaps(ax.get_tightbbox()) for ax in figure.axes), (
@@ -388,9 +405,9 @@ def test_no_word_is_cut_off_or_covered(found, which):
     )
 
 
-def test_every_arm_has_its_own_look(found):
-    looks = [figures.look(found[0], arm) for arm in found[0].arms]
-    assert len({colour for colour, _ in looks}) == len({m for _, m in looks}) == len(looks)
+def test_every_arm_has_its_own_look(tasks):
+    styles = [panels.arm_style(tasks[0], arm) for arm in tasks[0].arms]
+    assert len({colour for colour, _ in styles}) == len({m for _, m in styles}) == len(styles)
 
 
 def test_an_arm_is_compared_with_the_random_weights_of_its_own_network():

@@ -1,0 +1,204 @@
+"""The tables of the page: numbers become text here, and the template makes markup of them."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from imujax.report import figures, published
+from imujax.report.sentences import format_percent
+from imujax.report.statistics import LEVEL
+from imujax.report.task_summary import Comparison, TaskSummary
+
+DASH = "\u2013"
+METRIC_NAMES = {
+    "r": "r",
+    "rmse": "RMSE",
+    "rrmse": "rRMSE",
+    "r2": "R\u00b2",
+    "mae": "MAE",
+    "bias": "bias",
+    "loa": "limits of agreement",
+    "slope": "slope",
+    "intercept": "intercept",
+    "icc": "ICC(A,1)",
+}
+METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
+STAGE_NAMES = figures.STAGE_NAMES | {"reference": "reference"}
+STAGE_ORDER = {"finetune": 0, "probe": 1}
+
+
+class Cell(NamedTuple):
+    """Text, and small text below it."""
+
+    text: str
+    small: str = ""
+
+
+class Table(NamedTuple):
+    """Rows of cells; the first `n_words` columns are words, the others numbers, set right."""
+
+    head: list[Cell]
+    rows: list[list[Cell]]
+    n_words: int
+
+
+def make_table(head: Sequence[object], rows: Sequence[Sequence[object]], n_words: int = 1) -> Table:
+    """A table of values that are text, numbers to print as they are, or (text, small text)."""
+    return Table(_cells(head), [_cells(row) for row in rows], n_words)
+
+
+def format_number(value: float | None, digits: int = 3) -> str:
+    """Fixed decimals with a true minus sign; a dash where there is no number."""
+    if value is None or math.isnan(value):
+        return DASH
+    text = f"{value:.{digits}f}"
+    return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
+
+
+def format_p(value: float) -> str:
+    """Three decimals, or that it is below them; a dash where there is no number."""
+    if math.isnan(value):
+        return DASH
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def curves_table(task: TaskSummary, axis: str) -> Table:
+    """Mean r and interval of every curve on one axis, a column a fraction."""
+    fractions = sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
+    rows = []
+    for arm, stage in _curve_keys(task, axis):
+        points = {
+            row["fraction"]: (format_number(row["mean"]), _format_interval(row))
+            for row in task.curve(arm, stage, axis)
+        }
+        rows.append((arm, _stage_name(stage), *(points.get(f, DASH) for f in fractions)))
+    return make_table(("arm", "stage", *map(format_percent, fractions)), rows, n_words=2)
+
+
+def published_table(task: TaskSummary) -> Table:
+    """The published curve beside ours, arm by arm, and what either says of the gain."""
+    config = task.sweep.summary["config"]["published"]
+    arms = list(config["arms"])
+    rows = []
+    for arm in arms:
+        points = [row for row in task.published if row["arm"] == arm]
+        here = [
+            DASH if row["here"] is None else (format_number(row["here"]), _format_interval(row))
+            for row in points
+        ]
+        rows += [
+            (arm, "published", *(format_number(row["published"]) for row in points)),
+            (arm, "here", *here),
+            (arm, "here minus published", *(format_number(row["difference"]) for row in points)),
+        ]
+    for arm, baseline in task.baselines.items():
+        if arm in arms and baseline in arms:
+            for source in ("published", "here"):
+                gain = published.published_gain(task.published, arm, baseline, source)
+                rows.append((f"{arm} minus {baseline}", source, *map(format_number, gain)))
+    return make_table(("arm", "", *map(format_percent, config["fractions"])), rows, n_words=2)
+
+
+def differences_table(comparison: Comparison) -> Table:
+    """Paired differences with intervals and tests, a row a stage and fraction."""
+    rows = [
+        (
+            STAGE_NAMES[row["stage"]],
+            format_percent(row["fraction"]),
+            format_number(row["difference"]),
+            _format_interval(row),
+            format_number(row["t"], 2),
+            format_p(row["p_t"]),
+            format_p(row["p_t_holm"]),
+            format_p(row["p_wilcoxon"]),
+            format_p(row["p_wilcoxon_holm"]),
+            row["n_subjects"],
+        )
+        for row in comparison.differences
+    ]
+    head = ("stage", "share", "difference in r", f"{format_percent(LEVEL)} interval", "t")
+    head += ("p (t)", "Holm", "p (Wilcoxon)", "Holm", "subjects")
+    return make_table(head, rows)
+
+
+def agreement_table(task: TaskSummary) -> Table:
+    """All metrics with all windows, a row an arm and stage."""
+    head: list[object] = ["arm", "stage"]
+    head += [(name, task.unit if m in METRICS_IN_UNIT else "") for m, name in METRIC_NAMES.items()]
+    rows = []
+    for arm, stage in _curve_keys(task):
+        key = (arm, stage, "windows", 1)
+        values = {
+            row["metric"]: format_number(row["mean"], _digits(task, row["metric"]))
+            for row in task.curves
+            if (row["arm"], row["stage"], row["axis"], row["fraction"]) == key
+        }
+        if values:
+            values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
+            rows.append((arm, _stage_name(stage), *(values[m] for m in METRIC_NAMES)))
+    return make_table(head, rows, n_words=2)
+
+
+def conditions_table(task: TaskSummary) -> Table:
+    """r and RMSE within each condition, two columns an arm."""
+    by_arm = {arm: {row["condition"]: row for row in r} for arm, r in task.conditions.items()}
+    head: list[object] = ["condition", "subjects", "examples"]
+    for arm in by_arm:
+        head += [f"r, {arm}", (f"RMSE, {arm}", task.unit)]
+    digits = _digits(task, "rmse")
+    rows = []
+    for name in sorted({name for by_condition in by_arm.values() for name in by_condition}):
+        of_arms = [by_condition.get(name) for by_condition in by_arm.values()]
+        first = next(row for row in of_arms if row is not None)
+        cells = []
+        for row in of_arms:
+            if row is None:
+                cells += [DASH, DASH]
+            else:
+                r = (format_number(row["r"]), _format_interval(row))
+                cells += [r, format_number(row["rmse"], digits)]
+        rows.append((name or "(none)", first["n_subjects"], first["n"], *cells))
+    return make_table(head, rows)
+
+
+def settings_table(task: TaskSummary) -> Table:
+    """How often which setting was chosen, a row a cell of the grid."""
+    rows = [
+        (
+            row["arm"],
+            _stage_name(row["stage"]),
+            row["axis"],
+            format_percent(row["fraction"]),
+            row["chosen \u00d7 runs"],
+        )
+        for row in task.settings
+    ]
+    return make_table(("arm", "stage", "share of", "", "chosen \u00d7 runs"), rows, n_words=5)
+
+
+def _cells(values: Sequence[object]) -> list[Cell]:
+    pairs = (value if isinstance(value, tuple) else (value, "") for value in values)
+    return [Cell(str(text), str(small)) for text, small in pairs]
+
+
+def _curve_keys(task: TaskSummary, axis: str | None = None) -> list[tuple[str, str]]:
+    """(arm, stage) of every curve, on one axis or on any: fine-tuned, probes, references."""
+    rows = [row for row in task.curves if axis in (None, row["axis"])]
+    keys = dict.fromkeys((row["arm"], row["stage"]) for row in rows)
+    return sorted(keys, key=lambda key: STAGE_ORDER.get(key[1], 2))
+
+
+def _stage_name(stage: str) -> str:
+    return STAGE_NAMES.get(stage, stage)
+
+
+def _format_interval(row: dict[str, Any]) -> str:
+    return f"{format_number(row['low'])} to {format_number(row['high'])}"
+
+
+def _digits(task: TaskSummary, metric: str) -> int:
+    """Decimals so that the smallest RMSE shows three figures; ratios have three decimals."""
+    errors = [row["mean"] for row in task.curves if row["metric"] == "rmse" and row["mean"] > 0]
+    if metric.split("_")[0] not in METRICS_IN_UNIT or not errors:
+        return 3
+    return min(6, max(0, 2 - math.floor(math.log10(min(errors)))))
