@@ -1,14 +1,51 @@
-"""imujax: does pre-training on unlabelled IMU recordings reduce the labels that a task needs?"""
+"""imujax: does pre-training on unlabelled IMU recordings reduce the labels that a task needs?
+
+The names below are what scripts and notebooks use; `imujax/README.md` shows the rooms behind them.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from imujax.errors import UserError
 
-__all__ = ["Encoder", "UserError", "load"]
+if TYPE_CHECKING:
+    from imujax.data.datasets import Dataset, build, find_dataset, read_arrays, read_metadata
+    from imujax.data.recordings import Recording
+    from imujax.pretrain.encoder import Encoder, load
+    from imujax.report.report import write_report
+    from imujax.report.tables import Sweep, load_sweep
+
+__all__ = [
+    "Dataset",
+    "Encoder",
+    "Recording",
+    "Sweep",
+    "UserError",
+    "build",
+    "find_dataset",
+    "load",
+    "load_sweep",
+    "read_arrays",
+    "read_metadata",
+    "write_report",
+]
+
+# Where each name lies.  `import imujax` and `imujax --help` must not wait for jax.
+_MODULES = {
+    "imujax.data.datasets": ("Dataset", "build", "find_dataset", "read_arrays", "read_metadata"),
+    "imujax.data.recordings": ("Recording",),
+    "imujax.pretrain.encoder": ("Encoder", "load"),
+    "imujax.report.report": ("write_report",),
+    "imujax.report.tables": ("Sweep", "load_sweep"),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str):
-    # `import imujax` and `imujax --help` must not wait for jax.
-    if name in ("Encoder", "load"):
-        from imujax.pretrain import encoder
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'imujax' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF[name]), name)
 
-        return getattr(encoder, name)
-    raise AttributeError(f"module 'imujax' has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,193 @@
+"""The documents: links that resolve, and commands that are run here, checked here, or listed.
+
+The blocks of commands go through bash, which expands loops and variables, with stand-ins that write
+down what they are called with.  `imujax` commands are then read by its own parser, and those of the
+three journeys are run, in miniature, on made-up files in the layouts of the real sets.
+"""
+
+import json
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import people
+from helpers.raw_files import write_ipol, write_sisfall
+from ml_collections import ConfigDict
+
+import imujax
+from imujax import cli, study
+from imujax.data import datasets
+from imujax.nets import resnet
+
+ROOT = pathlib.Path(__file__).parents[1]
+DOCUMENTS = sorted(
+    path
+    for pattern in ("*.md", "*/*.md", "data_builders/*/README.md", ".github/*.md")
+    for path in ROOT.glob(pattern)
+    if ".venv" not in path.parts
+)
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+# Commands that need a cluster.  Their scripts are tried in tests/test_launch.py, with stand-ins.
+CLUSTER = ("sbatch", "kubectl", "bash launch/tpu_vm.sh")
+# Commands that .ci/run runs, in README.md's own words, and what they are to a developer.
+INSTALL = ("python3 -m venv", ".venv/bin/pip", ".beam/bin/pip", "pip")
+CHECKS = (".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/pytest", ".beam/bin/pytest", "pytest")
+NAMES = ("imujax", "python", "python3", "pip", "pytest", "sbatch", "kubectl", "bash", "git")
+TOOLS = ("pip", "imujax", "python", "ruff", "mypy", "pytest")
+
+
+def commands(document: pathlib.Path, folder: pathlib.Path) -> list[list[str]]:
+    """What the blocks of a document call, in order, as bash would."""
+    log = folder / "log"
+    log.touch()
+    body = f'#!/bin/bash\nprintf "%q " "$NAME_OF" "$@" >> {log}\necho >> {log}\n'
+    for name in (*NAMES, *(f"{venv}/bin/{tool}" for venv in (".venv", ".beam") for tool in TOOLS)):
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(body.replace("$NAME_OF", name))
+        file.chmod(0o755)
+    for block in BLOCK.findall(document.read_text(encoding="utf-8")):
+        subprocess.run(
+            ["/bin/bash", "-euc", block],
+            cwd=folder,
+            env={"PATH": f"{folder}:/usr/bin:/bin"},
+            check=True,
+            timeout=60,
+        )
+    return [shlex.split(line) for line in log.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.fixture(params=DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def document(request):
+    return request.param
+
+
+def test_every_command_can_be(document, tmp_path, monkeypatch):
+    """Options, configurations, overrides and builders of a command are those that there are."""
+    monkeypatch.chdir(ROOT)
+    for words in commands(document, tmp_path):
+        line, name = " ".join(words), words[0].rsplit("/", 1)[-1]
+        if name == "imujax":
+            check_imujax(words[1:])
+        elif name == "python" and words[1].startswith("launch/"):
+            check_script(words[1], words[2:])
+        elif words[:2] == ["bash", "launch/slurm.sh"]:
+            assert "--dry-run" in words
+        else:
+            assert line.startswith((*CLUSTER, *INSTALL, *CHECKS)), f"nobody runs {line!r}"
+            for word in words[1:]:
+                if word.startswith("tests/"):
+                    assert (ROOT / word).exists(), word
+
+
+def check_imujax(words: list[str]):
+    args, rest = cli.parser().parse_known_args(words)
+    if args.verb == "build":
+        options = cli.parse_builder_options(rest)
+        if args.name != "tabular":
+            datasets.dataset_name(args.name, options)
+    elif "config" in args:
+        config = cli.load_configuration(args.config, rest)
+        study.check_config(config)
+        assert getattr(args, "task", None) in {None, *config.tasks}
+    else:
+        assert not rest
+
+
+def check_script(script: str, words: list[str]):
+    """Every option and choice is one that the script's own help names."""
+    if script == "launch/local.py":  # hands its words on
+        check_imujax(["pretrain", *(w for w in words if w != "--dry-run" and not w.isdigit())])
+        return
+    done = subprocess.run(
+        [sys.executable, ROOT / script, "--help"], capture_output=True, text=True, check=True
+    )
+    for before, word in zip(["", *words], words, strict=False):
+        assert word in done.stdout or before.startswith("--"), f"{script} has no {word}"
+
+
+def test_links_resolve(document):
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\[[^\]]*\]\(([^)\s]+)\)", text):
+        if target.startswith(("http:", "https:")):
+            continue
+        file, _, anchor = target.partition("#")
+        path = (document.parent / file).resolve() if file else document
+        assert path.exists(), f"{document.name} points to {target}"
+        assert not anchor or anchor in anchors(path), f"{document.name}: no heading {anchor}"
+
+
+def anchors(document: pathlib.Path) -> list[str]:
+    text = re.sub(r"```.*?```", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in headings]
+    return [re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-") for words in plain]
+
+
+def test_paths_in_the_documents_exist(document):
+    text = document.read_text(encoding="utf-8")
+    pattern = r"`((?:imujax|configs|launch|tests|data_builders)/[\w/.]+\.\w+)`"
+    for path in re.findall(pattern, text):
+        assert (ROOT / path).exists(), f"{document.name} names {path}"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def in_miniature(config: ConfigDict) -> ConfigDict:
+    """The same experiment with little of everything."""
+    for name in config.get("simulate", ()):
+        config.simulate[name].update(subjects=2, seconds=6.0)
+    for encoder in config.encoders.values():
+        encoder.update(net=resnet.tiny("none"), steps=2, batch=16, log_every=1, monitor=0.0)
+    for task in config.tasks.values():
+        task.update(
+            folds=2, draws=1, finetune_steps=2, batch=8, penalties=(1.0,), rates=(1e-3,),
+            references=("ridge",), axes={"windows": (0.5, 1.0)},
+        )  # fmt: skip
+    return config
+
+
+@pytest.fixture
+def miniature(tmp_path, monkeypatch):
+    """A folder like the repository's root in which commands are run, in miniature."""
+    load = cli.load_configuration
+    monkeypatch.setattr(cli, "load_configuration", lambda *words: in_miniature(load(*words)))
+    monkeypatch.setattr(cli.host, "keep_freed_memory", lambda: None)
+    monkeypatch.setattr(cli.host, "run_on_calling_thread", lambda: None)
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_journeys_of_the_readme_are_run(miniature):
+    """In the order in which they stand, but for the quick start; then the three lines of Python."""
+    rng = np.random.default_rng(0)
+    write_sisfall(miniature / "raw/sisfall", [f"D01_SA0{s}" for s in range(1, 5)], seconds=12)
+    write_ipol(miniature / "raw/ipol_gait", walks=[f"{s}-1" for s in range(1, 5)])
+    for file in (miniature / "raw/ipol_gait").rglob("*.json"):  # stances of different lengths
+        walk = json.loads(file.read_text())
+        for side in ("LeftFootEvents", "RightFootEvents"):
+            walk[side] = [[off + int(rng.integers(-8, 9)), on] for off, on in walk[side]]
+        file.write_text(json.dumps(walk))
+    people.write(miniature / "recordings", subjects=2)
+    (miniature / "recordings/moves.toml").rename(miniature / "recordings/card.toml")
+    (miniature / "calls").mkdir()
+    for words in commands(ROOT / "README.md", miniature / "calls"):
+        if words[0] == "imujax":
+            cli.run_command(words[1:])
+    assert (miniature / "work/public/report/report.html").stat().st_size > 1000
+    assert len(list((miniature / "data").glob("*/*/1.0.0/dataset_info.json"))) == 3
+    (lines,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    acc, gyr = rng.normal(size=(2, 5, 128, 1, 3))
+    names = {"acc": acc, "gyr": gyr}
+    exec(lines, names)
+    encoder = imujax.load("work/public/encoders/waist")
+    np.testing.assert_array_equal(names["h"], encoder.embed(acc, gyr))
+    assert names["h"].shape[0] == 5 and np.isfinite(names["h"]).all()
