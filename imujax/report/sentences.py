@@ -16,9 +16,9 @@ def verdict(
     Parameters
     ----------
     main : dict
-        Of `learning_curves.overall_difference`.
+        Of `comparisons.overall_difference`.
     rows : sequence of dict
-        Of `learning_curves.difference_rows`, for the same stage and axis.
+        Of `comparisons.difference_rows`, for the same stage and axis.
     arm_a, arm_b : str
         The arms that were compared, A minus B.
 
@@ -59,7 +59,7 @@ def reduction_sentence(reduction: dict[str, Any]) -> str:
     Parameters
     ----------
     reduction : dict
-        The numbers of `learning_curves.data_reduction`.
+        The numbers of `comparisons.data_reduction`.
 
     Returns
     -------
@@ -92,7 +92,7 @@ def reduction_interval(reduction: dict[str, Any], at_least: str) -> str:
     Parameters
     ----------
     reduction : dict
-        Of `learning_curves.data_reduction`.
+        Of `comparisons.data_reduction`.
     at_least : str
         What stands before a limit that is the most the fractions tried can show.
 

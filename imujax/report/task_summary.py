@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imujax.report import learning_curves, metrics, published, sentences
+from imujax.report import comparisons, learning_curves, metrics, published, sentences
 from imujax.report.statistics import holm_correction
 from imujax.report.tables import Sweep, task_name
 
@@ -22,13 +22,13 @@ class Comparison:
     arm, baseline, axis : str
         What is compared, and on which axis.
     overall : dict
-        Of `learning_curves.overall_difference`; p_t is corrected by Holm over the arms.
+        Of `comparisons.overall_difference`; p_t is corrected by Holm over the arms.
     verdict : dict
         Of `sentences.verdict`.
     reduction : dict or None
-        Of `learning_curves.data_reduction`; None without runs at 100 %.
+        Of `comparisons.data_reduction`; None without runs at 100 %.
     differences : list of dict
-        Rows of `learning_curves.difference_rows` on this axis, of all stages; p values are
+        Rows of `comparisons.difference_rows` on this axis, of all stages; p values are
         corrected by Holm over all arms.
     """
 
@@ -148,7 +148,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
         references=tuple(learning_curves.arms_of_stage(sweep, "reference")),
         axes=tuple(learning_curves.axes_of_sweep(sweep)),
         curves=curves,
-        comparisons=_comparisons(sweep, baselines),
+        comparisons=_compare_arms(sweep, baselines),
         conditions={
             arm: learning_curves.condition_rows(sweep, arm, "finetune")
             for arm in arms
@@ -211,17 +211,17 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
     return {arm: base for arm, base in candidates.items() if base and arm not in random.values()}
 
 
-def _comparisons(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
+def _compare_arms(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
     """Every arm with its baseline on every axis; p values are corrected over all arms."""
     rows = {
-        arm: learning_curves.difference_rows(sweep, arm, baseline)
+        arm: comparisons.difference_rows(sweep, arm, baseline)
         for arm, baseline in baselines.items()
     }
-    learning_curves.correct_by_holm([row for arm_rows in rows.values() for row in arm_rows])
-    comparisons = []
+    comparisons.correct_by_holm([row for arm_rows in rows.values() for row in arm_rows])
+    compared = []
     for axis in learning_curves.axes_of_sweep(sweep):
         overall = {
-            arm: learning_curves.overall_difference(sweep, arm, baseline, axis=axis)
+            arm: comparisons.overall_difference(sweep, arm, baseline, axis=axis)
             for arm, baseline in baselines.items()
             if _finetuned(rows[arm], axis)
         }
@@ -230,8 +230,8 @@ def _comparisons(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
             main["p_t"] = float(p)
         for arm, main in overall.items():
             of_axis = [row for row in rows[arm] if row["axis"] == axis]
-            comparisons.append(_compare(sweep, arm, baselines[arm], axis, main, of_axis))
-    return comparisons
+            compared.append(_compare(sweep, arm, baselines[arm], axis, main, of_axis))
+    return compared
 
 
 def _compare(
@@ -245,7 +245,7 @@ def _compare(
     finetuned = _finetuned(differences, axis)
     reduction = None
     if finetuned[-1]["fraction"] == 1:
-        reduction = learning_curves.data_reduction(sweep, arm, baseline, axis=axis)
+        reduction = comparisons.data_reduction(sweep, arm, baseline, axis=axis)
     verdict = sentences.verdict(overall, finetuned, arm, baseline)
     return Comparison(arm, baseline, axis, overall, verdict, reduction, differences)
 

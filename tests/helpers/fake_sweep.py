@@ -12,6 +12,12 @@ FRACTIONS = (0.1, 0.158489, 0.251189, 0.398107, 0.630957, 1.0)
 PUBLISHED = {name: (task.pretrained, task.random) for name, task in published.TASKS.items()}
 RUN_COLUMNS = ["run", "task", "arm", "stage", "axis", "fraction", "draw", "fold", "learning_rate"]
 RUN_COLUMNS += ["n_train", "n_train_subjects", "n_test", "note"]
+TASK = "knee_moment"
+FINE = {
+    ("random", "finetune", "windows"): PUBLISHED[TASK][1],
+    ("pretrained", "finetune", "windows"): PUBLISHED[TASK][0],
+}
+PAIR = ("pretrained", "random")
 
 
 def estimate_of_r(truth, r, rng):
@@ -97,3 +103,20 @@ def _save(folder, runs, estimates, names, n):
         start=(0.5 * step).astype(np.float32),
         recording=names[subject],
     )
+
+
+def edit(folder, change):
+    """Rewrites runs.csv after change(rows)."""
+    with (folder / "runs.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    change(rows)
+    with (folder / "runs.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def resave(folder, **change):
+    with np.load(folder / "predictions.npz") as file:
+        arrays = dict(file)
+    np.savez(folder / "predictions.npz", **(arrays | change))
