@@ -17,41 +17,52 @@ import itertools
 import json
 import os
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from tensorflow_datasets.core import example_serializer
+from tensorflow_datasets.core import ExampleWriter, example_serializer
 
 from imujax.data.windows import Dropped
 from imujax.errors import UserError
 
-REPORT = "beam.json"  # what the workers tell the process that has started them
+REPORT_FILE = "beam.json"  # what the workers tell the process that has started them
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every worker must know: the files' module, the builder's options, features, shards.
+    """What every worker must know of a build; it is pickled on its way to them.
 
-    writer: a tfds ExampleWriter; paths: of the shards.
+    Attributes
+    ----------
+    module : str
+        Name by which the workers import the builder's module (`contract.FilesModule`).
+    options : dict
+        All options of the builder.
+    features : tfds.features.FeaturesDict
+        The features of an example.
+    writer : tfds.core.ExampleWriter
+        Writes the records of one shard.
+    paths : tuple of str
+        Of the shards, in their order.
     """
 
     module: str
-    options: dict
-    features: object
-    writer: object
+    options: dict[str, Any]
+    features: Any
+    writer: ExampleWriter
     paths: tuple[str, ...]
 
-    def read(self, element: tuple) -> tuple[int, dict]:
+    def read_item(self, element: tuple[int, int, Any]) -> tuple[int, dict[str, Any]]:
         """(shard, number, item) -> (shard, its serialised examples and what is to be reported).
 
         A mistake in the files is handed on: runners dress up exceptions, each in its own way.
         """
         shard, number, item = element
         try:
-            examples, dropped, seconds = importlib.import_module(self.module).examples(
-                item, self.options
-            )
+            files = importlib.import_module(self.module)
+            examples, dropped, seconds = files.read_examples(item, self.options)
         except UserError as error:
             return shard, {"number": number, "records": [], "fault": str(error)}
         serializer = example_serializer.ExampleSerializer(self.features.get_serialized_info())
@@ -59,67 +70,90 @@ class Job:
             serializer.serialize_example(self.features.encode_example(example))
             for example in examples
         ]
-        told = {
+        report = {
             "kept": len(examples),
             "dropped": dict(dropped),
             "subjects": sorted({example["subject"] for example in examples}),
             "seconds": float(seconds),
         }
-        return shard, {"number": number, "records": records, **told}
+        return shard, {"number": number, "records": records, **report}
 
-    def write(self, element: tuple) -> list[dict]:
-        """(shard, what `read` has made of its recordings, in any order) -> the reports on them."""
-        shard, found = element
-        found = sorted(found, key=lambda result: result["number"])
-        if not any("fault" in result for result in found):
+    def write_shard(self, element: tuple[int, Iterable[dict[str, Any]]]) -> list[dict[str, Any]]:
+        """(shard, what `read_item` has made of its items, in any order) -> the reports on them."""
+        shard, results = element
+        results = sorted(results, key=lambda result: result["number"])
+        if not any("fault" in result for result in results):
             # A runner may do this twice, even at once: the last that is done stays.
             part = f"{self.paths[shard]}.{uuid.uuid4().hex}"
-            records = (record for result in found for record in result["records"])
+            records = (record for result in results for record in result["records"])
             self.writer.write(part, enumerate(records))
             os.replace(part, self.paths[shard])
         return [
             {"shard": shard} | {key: value for key, value in result.items() if key != "records"}
-            for result in found
+            for result in results
         ]
 
 
-def run(words: Sequence[str], job: Job, items: list, edges: list[int], folder: Path) -> list[dict]:
-    """Write the shards -> a report on each item, in order: number, shard, kept, dropped, ...
+def write_shards(
+    words: Sequence[str], job: Job, items: Sequence[Any], edges: Sequence[int], folder: Path
+) -> list[dict[str, Any]]:
+    """Read all items and write all shards on Beam.
 
-    words: the runner and its pipeline options; edges: the first item of each shard and the end;
-    folder: where the shards are written.  Raises UserError for a runner or an option that Beam does
-    not know, and for the first item that is wrong.
+    Parameters
+    ----------
+    words : sequence of str
+        The runner, DirectRunner if it is left out, and its pipeline options.
+    job : Job
+        What the workers must know.
+    items : sequence
+        What the builder's module has listed.
+    edges : sequence of int
+        The first item of each shard, and the number of items.
+    folder : Path
+        Where the shards are written; the workers must see it under the same path.
+
+    Returns
+    -------
+    list of dict
+        A report on each item, in their order: number, shard, kept, dropped, subjects, seconds.
+
+    Raises
+    ------
+    UserError
+        For a runner or an option that Beam does not know, for the first item that is wrong, and
+        where Beam is not installed.
     """
-    beam, runner, options = pipeline(words)
+    beam, runner, options = parse_pipeline(words)
     elements = [
         (shard, number, items[number])
         for shard, (first, end) in enumerate(itertools.pairwise(edges))
         for number in range(first, end)
     ]
+    report_file = folder / REPORT_FILE
     with beam.Pipeline(runner=runner, options=options) as stages:
         _ = (
             stages
             | "Recordings" >> beam.Create(elements)
             | "Spread" >> beam.Reshuffle()
-            | "Read" >> beam.Map(job.read)
+            | "Read" >> beam.Map(job.read_item)
             | "Shards" >> beam.GroupByKey()
-            | "Write" >> beam.FlatMap(job.write)
+            | "Write" >> beam.FlatMap(job.write_shard)
             | "Reports" >> beam.combiners.ToList()
-            | "Report" >> beam.Map(lambda told: (folder / REPORT).write_text(json.dumps(told)))
+            | "Report" >> beam.Map(lambda reports: report_file.write_text(json.dumps(reports)))
         )
-    told = sorted(json.loads((folder / REPORT).read_text()), key=lambda report: report["number"])
-    (folder / REPORT).unlink()
+    reports = sorted(json.loads(report_file.read_text()), key=lambda report: report["number"])
+    report_file.unlink()
     for path in job.paths:
-        for left in folder.glob(f"{Path(path).name}.*"):
-            left.unlink()
-    for report in told:
+        for leftover in folder.glob(f"{Path(path).name}.*"):
+            leftover.unlink()
+    for report in reports:
         if "fault" in report:
             raise UserError(report["fault"])
         report["dropped"] = Dropped(report["dropped"])
-    return told
+    return reports
 
 
-def pipeline(words: Sequence[str]) -> tuple:
+def parse_pipeline(words: Sequence[str]) -> tuple[Any, Any, Any]:
     """`[RUNNER] --option ...` -> (apache_beam, runner, options); UserError for mistakes."""
     try:
         import apache_beam as beam
@@ -131,14 +165,14 @@ def pipeline(words: Sequence[str]) -> tuple:
             "--beam needs Apache Beam, which is not installed: pip install -e '.[beam]' in an "
             "environment of its own"
         ) from error
-    named = bool(words) and not words[0].startswith("--")
-    name, flags = (words[0], list(words[1:])) if named else ("DirectRunner", list(words))
+    is_named = bool(words) and not words[0].startswith("--")
+    name, flags = (words[0], list(words[1:])) if is_named else ("DirectRunner", list(words))
     options = PipelineOptions(flags)
-    strange = options.get_all_options(retain_unknown_options=True).keys()
-    strange = sorted(strange - options.get_all_options().keys())
-    if strange:
+    given = options.get_all_options(retain_unknown_options=True).keys()
+    unknown = sorted(given - options.get_all_options().keys())
+    if unknown:
         raise UserError(
-            f"Beam has no pipeline option --{strange[0]}; those of the builder stand before --beam"
+            f"Beam has no pipeline option --{unknown[0]}; those of the builder stand before --beam"
         )
     if name == "DirectRunner":
         # Beam's own choice would first fetch a program from the network and run it.

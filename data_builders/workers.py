@@ -5,33 +5,63 @@ import multiprocessing
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from typing import Any
 
+from imujax.data.windows import Dropped
 from imujax.errors import UserError
 from imujax.runtime import host
 
-FEW = 8  # so few files are read in this process: starting others would take longer
+FEW_ITEMS = 8  # so few files are read in this process: starting others would take longer
 
 
-def mapped(module: str, items: list, options: dict, workers: int | None) -> Iterator[tuple]:
-    """examples(item, options) of every item, in order, over the cores, few of them in flight."""
+def read_items(
+    module: str, items: Sequence[Any], options: dict[str, Any], workers: int | None
+) -> Generator[tuple[list[dict[str, Any]], Dropped, float], None, None]:
+    """Read all items over the cores, in their order; a few results at a time are in memory.
+
+    Parameters
+    ----------
+    module : str
+        Name by which every process imports the builder's module (`contract.FilesModule`), which
+        may lie in another package.
+    items : sequence
+        What the module's `list_items` has listed.
+    options : dict
+        All options of the builder.
+    workers : int or None
+        Number of processes, None for one a core. Where it is one, or there are fewer than eight
+        items, this process reads them itself.
+
+    Yields
+    ------
+    examples : list of dict
+        With the two below, what the module's `read_examples` returns for each item.
+    dropped : Dropped
+    seconds : float
+
+    Raises
+    ------
+    UserError
+        For the first item that is wrong, and where a process has died.
+    """
     workers = workers or len(host.available_cores())
-    if len(items) < FEW or workers == 1:
-        yield from (_work(module, item, options) for item in items)
+    if len(items) < FEW_ITEMS or workers == 1:
+        yield from (_read_item(module, item, options) for item in items)
         return
     pool = ProcessPoolExecutor(
-        min(workers, len(items)), multiprocessing.get_context("spawn"), initializer=_watch
+        min(workers, len(items)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
     )
-    waiting = deque()
+    futures = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(_work, module, item, options))
-            if len(waiting) > 4 * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            futures.append(pool.submit(_read_item, module, item, options))
+            if len(futures) > 4 * workers:
+                yield futures.popleft().result()
+        while futures:
+            yield futures.popleft().result()
     except BrokenProcessPool as error:
         raise UserError(
             "a process that read raw files has died: out of memory (build with fewer workers), or "
@@ -41,12 +71,12 @@ def mapped(module: str, items: list, options: dict, workers: int | None) -> Iter
         pool.shutdown(cancel_futures=True)
 
 
-def _work(module: str, item: object, options: dict) -> tuple:
+def _read_item(module: str, item: Any, options: dict[str, Any]) -> tuple[list, Dropped, float]:
     """One item, in a worker process."""
-    return importlib.import_module(module).examples(item, options)
+    return importlib.import_module(module).read_examples(item, options)
 
 
-def _watch() -> None:
+def _end_with_parent() -> None:
     """End this worker when its parent is killed: nobody else would."""
-    parent = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    if parent := multiprocessing.parent_process():
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()

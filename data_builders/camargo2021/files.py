@@ -25,18 +25,19 @@ SIGNALS = [
     for unit in SENSORS.values()
     for axis in "XYZ"
 ]
-NAMES = {
+TRIAL_NAMES = {
     "levelground": re.compile(r"levelground_(?P<way>c?cw)_(?P<setting>slow|normal|fast)_\d+_\d+"),
     "ramp": re.compile(r"ramp_(?P<setting>\d+)_(?P<way>[lr])_\d+_\d+"),
     "stair": re.compile(r"stair_(?P<setting>\d+)_(?P<way>[lr])_\d+_\d+"),
 }
-KINDS = (".parquet", ".csv", ".mat")
-FAINT = 50.0  # N, less than any stance presses with; more than body weights and kN come to
-FASTEST, HARDEST = 100.0, 1000.0  # rad/s and m/s^2, beyond the range of such units
-LARGEST = 5.0  # body weights: no walker's peak
-NEAR = 0.1  # s between a plate's contact and the foot's events
-LEAST_CONTACT = 0.2  # s
-TALL, BULK = (1.0, 2.5), (12.0, 40.0)  # m and kg/m^2, of those who walked
+SUFFIXES = (".parquet", ".csv", ".mat")
+# N, less than any stance presses with; more than body weights and kN come to.
+MIN_STANCE_FORCE = 50.0
+MAX_GYR, MAX_ACC = 100.0, 1000.0  # rad/s and m/s^2, beyond the range of such units
+MAX_PEAK = 5.0  # body weights: no walker's peak
+MATCH_TOLERANCE = 0.1  # s between a plate's contact and the foot's events
+MIN_CONTACT = 0.2  # s
+HEIGHT_LIMITS, BMI_LIMITS = (1.0, 2.5), (12.0, 40.0)  # m and kg/m^2, of those who walked
 
 
 @dataclass(frozen=True)
@@ -59,12 +60,12 @@ class Trial:
         return tuple(p for p in (self.info, self.imu, self.fp, self.cycles) if p is not None)
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """There are no options: rate, windows and label are those of the study."""
     return datasets.complete_options({}, given)
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder."""
     del options
     return "peak_force"
@@ -84,146 +85,155 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[Trial]:
+def list_items(raw: Path, options: dict) -> list[Trial]:
     """All trials on level ground, ramps and stairs, in the order of subject, date, mode and name.
 
     A trial is what any of the folders imu, fp and gcRight has a table of.
     """
     del options
-    folders = _subjects(raw)
-    info, bodies = _bodies(raw)
-    found = []
+    folders = _list_subjects(raw)
+    info, bodies = _read_bodies(raw)
+    items = []
     for folder in folders:
         if folder.name not in bodies:
             raise UserError(f"{info}: there is no row of {folder.name}, who has a folder: add it")
         mass, height = bodies[folder.name]
-        if not (TALL[0] <= height <= TALL[1] and BULK[0] <= mass / height**2 <= BULK[1]):
+        is_tall = HEIGHT_LIMITS[0] <= height <= HEIGHT_LIMITS[1]
+        if not (is_tall and BMI_LIMITS[0] <= mass / height**2 <= BMI_LIMITS[1]):
             raise UserError(
                 f"{info}: {folder.name} with Height {height:g} and Weight {mass:g} is no walker: "
                 "Height must be in m, Weight in kg"
             )
-        trials = _trials(folder, mass, height, info)
+        trials = _list_trials(folder, mass, height, info)
         if not trials:
             raise UserError(
                 f"{folder} has no trial: expected tables such as <date>/levelground/imu/"
                 "LevelGround_ccw_fast_01_01.parquet; unpack it again or leave it out"
             )
-        found += trials
-    return found
+        items += trials
+    return items
 
 
-def _subjects(raw: Path) -> list[Path]:
+def _list_subjects(raw: Path) -> list[Path]:
     """The folders AB06, AB07, ... in `raw` or one level deeper, in the order of their names."""
     name = "AB[0-9][0-9]"
-    found = [p for pattern in (name, f"*/{name}") for p in raw.glob(pattern) if p.is_dir()]
-    found = sorted(found, key=lambda p: (p.name, p))
-    if not found:
+    folders = [p for pattern in (name, f"*/{name}") for p in raw.glob(pattern) if p.is_dir()]
+    folders = sorted(folders, key=lambda p: (p.name, p))
+    if not folders:
         raise UserError(
             f"{raw} has no subjects: expected folders AB06, AB07, ... in it or one level deeper; "
             "unpack the download and give the folder that holds them"
         )
-    for one, other in itertools.pairwise(found):
-        if one.name == other.name:
-            raise UserError(f"{one.name} stands in {one.parent} and {other.parent}: keep one")
-    return found
+    for folder, next_folder in itertools.pairwise(folders):
+        if folder.name == next_folder.name:
+            raise UserError(
+                f"{folder.name} stands in {folder.parent} and {next_folder.parent}: keep one"
+            )
+    return folders
 
 
-def _bodies(raw: Path) -> tuple[Path, dict[str, tuple[float, float]]]:
+def _read_bodies(raw: Path) -> tuple[Path, dict[str, tuple[float, float]]]:
     """The table SubjectInfo beside the subjects: its path, and mass and height of each of them."""
-    near = [p for pattern in ("*", "*/*") for p in raw.glob(pattern)]
-    path = _tables(p for p in near if p.stem.lower() == "subjectinfo").get("subjectinfo")
+    candidates = [p for pattern in ("*", "*/*") for p in raw.glob(pattern)]
+    path = _list_tables(p for p in candidates if p.stem.lower() == "subjectinfo").get("subjectinfo")
     if path is None:
         raise UserError(
             f"{raw} has no SubjectInfo.csv or .parquet, the table with Subject, Height and Weight: "
             "convert the download's SubjectInfo.mat"
         )
-    table = readers.read(path, Layout(), ["Height", "Weight"], ["Subject"])
+    table = readers.read_table(path, Layout(), ["Height", "Weight"], ["Subject"])
     columns = (table[name].tolist() for name in ("Subject", "Weight", "Height"))
-    out = {}
+    bodies = {}
     for subject, mass, height in zip(*columns, strict=True):
-        if subject in out:
+        if subject in bodies:
             raise UserError(f"{path}: {subject} stands in two rows; keep one")
-        out[subject] = mass, height
-    return path, out
+        bodies[subject] = mass, height
+    return path, bodies
 
 
-def _trials(folder: Path, mass: float, height: float, info: Path) -> list[Trial]:
+def _list_trials(subject: Path, mass: float, height: float, info: Path) -> list[Trial]:
     """The trials of one subject."""
-    out = []
-    for day in sorted(p for p in folder.iterdir() if p.is_dir()):
-        for mode in NAMES:
-            found = [_tables((day / mode / part).glob("*")) for part in ("imu", "fp", "gcRight")]
-            for name in sorted({name for table in found for name in table}):
-                paths = (info, *(table.get(name) for table in found))
-                out += [Trial(folder.name, mass, height, day.name, mode, name, *paths)]
-    return out
+    trials = []
+    for date in sorted(p for p in subject.iterdir() if p.is_dir()):
+        for mode in TRIAL_NAMES:
+            folders = [date / mode / part for part in ("imu", "fp", "gcRight")]
+            paths_by_name = [_list_tables(folder.glob("*")) for folder in folders]
+            for name in sorted(set().union(*paths_by_name)):
+                paths = (info, *(by_name.get(name) for by_name in paths_by_name))
+                trials += [Trial(subject.name, mass, height, date.name, mode, name, *paths)]
+    return trials
 
 
-def _tables(paths: Iterable[Path]) -> dict[str, Path]:
+def _list_tables(paths: Iterable[Path]) -> dict[str, Path]:
     """Name in small letters -> its table, Parquet before CSV; other files are not looked at."""
-    found = {}
+    tables_by_name = {}
     for path in sorted(paths):
-        kind = path.suffix.lower()
+        suffix = path.suffix.lower()
         # Archives made on a Mac hold a file ._NAME beside each.
-        if kind in KINDS and not path.name.startswith("."):
-            twin = found.setdefault(path.stem.lower(), {}).setdefault(kind, path)
-            if twin != path:
-                raise UserError(f"{twin} and {path} have one name: keep one of them")
-    for kinds in found.values():
-        if set(kinds) == {".mat"}:
+        if suffix in SUFFIXES and not path.name.startswith("."):
+            first = tables_by_name.setdefault(path.stem.lower(), {}).setdefault(suffix, path)
+            if first != path:
+                raise UserError(f"{first} and {path} have one name: keep one of them")
+    for by_suffix in tables_by_name.values():
+        if set(by_suffix) == {".mat"}:
             raise UserError(
-                f"{kinds['.mat']} is a table that only MATLAB can read: there, load it and write "
-                "it beside with parquetwrite or writetable (the builder's README.md has the lines "
-                "for all files)"
+                f"{by_suffix['.mat']} is a table that only MATLAB can read: there, load it and "
+                "write it beside with parquetwrite or writetable (the builder's README.md has the "
+                "lines for all files)"
             )
-    return {name: kinds.get(".parquet") or kinds[".csv"] for name, kinds in found.items()}
+    return {
+        name: by_suffix.get(".parquet") or by_suffix[".csv"]
+        for name, by_suffix in tables_by_name.items()
+    }
 
 
-def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one trial, what was dropped, and its seconds."""
     del options
-    found = read(item)
-    if isinstance(found, str):
-        return [], windows.Dropped({found: 1}), 0.0
-    recording, force, strikes, offs, condition = found
+    trial = read_trial(item)
+    if isinstance(trial, str):
+        return [], windows.Dropped({trial: 1}), 0.0
+    recording, force, strikes, offs, condition = trial
     strikes, offs, dropped = labels.stances(strikes, offs)
     _check_unit(force, strikes, offs, str(item.fp))
-    peaks, values, refused = labels.stance_peaks(force, strikes, offs, item.mass, str(item.fp))
-    if values.max(initial=0) > LARGEST:
+    peaks, values, lost = labels.stance_peaks(force, strikes, offs, item.mass, str(item.fp))
+    if values.max(initial=0) > MAX_PEAK:
         raise UserError(
             f"{item.fp}: a peak of {values.max():.3g} body weights is no walker's: forces must be "
             f"in N, Weight in {item.info.name} in kg"
         )
-    dropped += refused
-    starts, which, refused = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
-    kept = windows.labelled_examples(
+    dropped += lost
+    starts, which, lost = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
+    examples = windows.labelled_examples(
         recording, starts, [WINDOW] * len(starts), values[which], WINDOW, condition
     )
-    return kept, dropped + refused, len(force) / RATE
+    return examples, dropped + lost, len(force) / RATE
 
 
-def read(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, str] | str:
+def read_trial(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, str] | str:
     """One trial on the span that its three tables share, or the reason why it has none.
 
     Returns (recording, vertical force [T] N under the right foot, its strikes and toe-offs [E] in
     samples, condition), all at 200 Hz from the recording's first sample on.
     """
-    known = NAMES[item.mode].fullmatch(item.name)
-    if known is None:
+    name_parts = TRIAL_NAMES[item.mode].fullmatch(item.name)
+    if name_parts is None:
         return "trials with a name that does not tell the plates"
-    plates = [f"{plate}_vy" for plate in raw_layouts.CAMARGO_PLATES[item.mode, known["way"]]]
-    parts = []
-    for path, columns, rate, what in (
+    plates = [f"{plate}_vy" for plate in raw_layouts.CAMARGO_PLATES[item.mode, name_parts["way"]]]
+    clocked = []
+    for path, columns, rate, contents in (
         (item.imu, SIGNALS, RATE, "sensors"),
         (item.fp, plates, PLATE_RATE, "force plates"),
         (item.cycles, ["HeelStrike", "ToeOff"], None, "gait cycles"),
     ):
-        part = f"trials without {what}" if path is None else tables.clocked(path, columns, rate)
-        if isinstance(part, str):
-            return part
-        parts.append(part)
-    imu, fp, cycles = parts
-    begin, first, n = tables.shared(imu, fp, cycles)
+        if path is None:
+            return f"trials without {contents}"
+        table = tables.read_clocked_table(path, columns, rate)
+        if isinstance(table, str):
+            return table
+        clocked.append(table)
+    imu, fp, cycles = clocked
+    begin, first, n = tables.shared_span(imu, fp, cycles)
     if n < WINDOW:
         return "trials whose tables share less than a window"
     signals = imu.values[first : first + n].reshape(n, 2, len(SENSORS), 3)
@@ -236,14 +246,14 @@ def read(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, st
         np.round((cycles.start - begin + event / cycles.rate) * RATE).astype(int)
         for event in (labels.ramp_events(ramp, str(item.cycles)) for ramp in cycles.values.T)
     )
-    recording = _recording(item, signals, begin)
-    if np.abs(recording.gyr).max() > FASTEST or np.abs(recording.acc).max() > HARDEST:
+    recording = _make_recording(item, signals, begin)
+    if np.abs(recording.gyr).max() > MAX_GYR or np.abs(recording.acc).max() > MAX_ACC:
         return "trials with samples beyond the range of the sensors"
     force = labels.plate_force(force, PLATE_RATE, str(item.fp))
-    return recording, force, strikes, offs, f"{item.mode} {known['setting']}"
+    return recording, force, strikes, offs, f"{item.mode} {name_parts['setting']}"
 
 
-def _recording(item: Trial, signals: np.ndarray, begin: float) -> Recording:
+def _make_recording(item: Trial, signals: np.ndarray, begin: float) -> Recording:
     """signals [T, 2, S, 3]: accelerometers [g] and gyroscopes [rad/s] in the units' axes."""
     norm = float(np.median(np.linalg.norm(signals[:, 0], axis=-1)))
     if 5 <= norm <= 60:
@@ -273,15 +283,15 @@ def _check_unit(force: np.ndarray, strikes: np.ndarray, offs: np.ndarray, source
     and drift know nothing of the foot's strikes and toe-offs [E].
     """
     largest = float(force.max())
-    if not 0 < largest < FAINT:
+    if not 0 < largest < MIN_STANCE_FORCE:
         return
     level = 0.05 * largest
-    on, off, _ = labels.contacts(force, RATE, level, source, LEAST_CONTACT)
-    near = [
-        np.abs(strikes - a) + np.abs(offs - b) <= 2 * NEAR * RATE
-        for a, b in zip(on, off, strict=True)
+    starts, ends, _ = labels.contacts(force, RATE, level, source, MIN_CONTACT)
+    matches = [
+        np.abs(strikes - a) + np.abs(offs - b) <= 2 * MATCH_TOLERANCE * RATE
+        for a, b in zip(starts, ends, strict=True)
     ]
-    if near and all(stance.any() for stance in near):
+    if matches and all(stance.any() for stance in matches):
         raise UserError(
             f"{source}: the plates read {largest:.3g} at most, in stance: looks like body weights "
             "or kN, the file must hold N"

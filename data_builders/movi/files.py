@@ -13,19 +13,19 @@ from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
 from imujax.data.recordings import Interval, Recording, fill_gaps, rotate, to_si
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
-from imujax.data_builders.tabular import readers
+from imujax.data_builders.tabular import kinds
 from imujax.errors import UserError
 
-NAME = re.compile(r"imu_Subject_(\d+)\.mat")
+FILE_NAME = re.compile(r"imu_Subject_(\d+)\.mat")
 ROUNDS = ("I1", "I2", "S1", "S2")
 # These are cut to the motion capture, and taken where they are there.
 SYNCHED = {"S1": "S1_Synched", "S2": "S2_Synched"}
 COLUMNS = 16  # of a joint: X(3) m, V(3) m/s, Q(4), A(3) g, W(3) rad/s
 ACC, GYR = 10, 13  # the first ones of A and W
-GAP = 0.05  # s that are filled
-BEYOND = 1e4  # no unit reads so much, in whatever unit: the value is damaged
-REST = 0.25  # share of gravity
-UPRIGHT = (0.5, 3.0)  # g, what a body in movement reads in the median of all its units
+MAX_GAP = 0.05  # s that are filled
+MAX_READING = 1e4  # no unit reads so much, in whatever unit: the value is damaged
+REST_ERROR = 0.25  # share of gravity
+NORM_LIMITS = (0.5, 3.0)  # g, what a body in movement reads in the median of all its units
 
 ALIGNED = (
     "x forward, y left, z up in standing for pelvis, trunk, thighs, shanks and feet; as in the "
@@ -42,6 +42,8 @@ OPTIONS = {
     "align": True,
 }
 
+CUTTING = ("rate", "window", "stride", "motion", "together")  # options of unlabelled_examples
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -56,21 +58,21 @@ class Subject:
         return (self.file, *(path for _, path in self.captures))
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """All options; the stride is the window where it is not given, rounds are in their order."""
     options = datasets.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
-    asked = [name.strip() for name in options["rounds"].split(",")]
-    if strange := sorted(set(asked) - set(ROUNDS)):
-        raise UserError(f"no round {strange[0]!r}: rounds is a list such as {OPTIONS['rounds']}")
-    options["rounds"] = ",".join(name for name in ROUNDS if name in asked)
+    names = [name.strip() for name in options["rounds"].split(",")]
+    if unknown := sorted(set(names) - set(ROUNDS)):
+        raise UserError(f"no round {unknown[0]!r}: rounds is a list such as {OPTIONS['rounds']}")
+    options["rounds"] = ",".join(name for name in ROUNDS if name in names)
     for name in ("rate", "window", "stride", "source_rate"):
         if not options[name] > 0:
             raise UserError(f"option {name} must be above 0, not {options[name]}")
     return options
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder, e.g. 100hz_w128_s128; other unusual options are added to it."""
     name = "{rate:g}hz_w{window}_s{stride}".format(**options)
     if options["motion"] != OPTIONS["motion"]:
@@ -95,81 +97,74 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[Subject]:
+def list_items(raw: Path, options: dict) -> list[Subject]:
     """The subjects in order of their numbers, with the motion capture of the rounds asked for."""
-    found = {}
+    files_by_number = {}
     for path in sorted(raw.iterdir()):
-        if name := NAME.fullmatch(path.name):
-            found.setdefault(int(name[1]), []).append(path)
-    if not found:
+        if match := FILE_NAME.fullmatch(path.name):
+            files_by_number.setdefault(int(match[1]), []).append(path)
+    if not files_by_number:
         raise UserError(
             f"{raw} has no files imu_Subject_1.mat, imu_Subject_2.mat, ...: unpack the archive and "
             "give the folder that holds them"
         )
-    for number, paths in found.items():
+    for number, paths in files_by_number.items():
         if len(paths) > 1:
             raise UserError(
                 f"{raw}: {paths[0].name} and {paths[1].name} are both of subject {number}; keep one"
             )
     return [
-        Subject(number, path, tuple(_captures(raw, number, options)))
-        for number, (path,) in sorted(found.items())
+        Subject(number, path, tuple(_list_captures(raw, number, options)))
+        for number, (path,) in sorted(files_by_number.items())
     ]
 
 
-def _captures(raw: Path, number: int, options: dict) -> Iterator[tuple[str, Path]]:
+def _list_captures(raw: Path, number: int, options: dict) -> Iterator[tuple[str, Path]]:
     for name in SYNCHED:
         path = raw / f"{name}_v3d_Subject_{number}.mat"
         if name in options["rounds"].split(",") and path.is_file():
             yield name, path
 
 
-def examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, float]:
+def read_examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, float]:
     """Windows of one subject's rounds, what was dropped, and their seconds."""
-    with mat.reading(item.file):
-        rounds = mat.fields(mat.variable(item.file, "IMU"))
-    out, dropped, seconds = [], Dropped(), 0.0
+    with mat.explain_faults(item.file):
+        rounds = mat.struct_fields(mat.read_variable(item.file, "IMU"))
+    examples, dropped, seconds = [], Dropped(), 0.0
     for name in options["rounds"].split(","):
-        synched = SYNCHED.get(name) in rounds
-        there = SYNCHED[name] if synched else name
-        if there not in rounds:
+        is_synched = SYNCHED.get(name) in rounds
+        field = SYNCHED[name] if is_synched else name
+        if field not in rounds:
             dropped["rounds that the file does not have"] += 1
             continue
-        where = f"{item.file} ({there})"
-        signals = _signals(rounds[there], where)
+        where = f"{item.file} ({field})"
+        signals = _read_signals(rounds[field], where)
         intervals = None
-        if synched and name in dict(item.captures):
+        if is_synched and name in dict(item.captures):
             path = dict(item.captures)[name]
-            intervals, gone = captures.movements(
+            intervals, lost = captures.read_movements(
                 path, item.number, name, len(signals), options["source_rate"], where
             )
-            dropped += gone
-        pieces, gone = recordings(signals, item.number, there, where, intervals, options)
-        dropped += gone
-        for piece in pieces:
-            kept, gone = windows.unlabelled_examples(
-                piece,
-                options["rate"],
-                options["window"],
-                options["stride"],
-                options["motion"],
-                options["together"],
-            )
-            out += kept
-            dropped += gone
-            seconds += len(piece.acc) / piece.rate
-    return out, +dropped, seconds
+            dropped += lost
+        parts, lost = split_round(signals, item.number, field, where, intervals, options)
+        dropped += lost
+        for part in parts:
+            cut, lost = windows.unlabelled_examples(part, *(options[name] for name in CUTTING))
+            examples += cut
+            dropped += lost
+            seconds += len(part.acc) / part.rate
+    return examples, +dropped, seconds
 
 
-def _signals(one: mat.Array, where: str) -> np.ndarray:
+def _read_signals(array: mat.Array, where: str) -> np.ndarray:
     """acc [g] and gyr [rad/s] of a round, [T, 2, 17, 3]; NaN where a value is missing or damaged.
 
     Columns are found by the names of the joints, whose order differs from file to file.
     """
-    with mat.reading(where):
-        fields = mat.fields(one)
-        joints = mat.texts(mat.field(fields, "jointNames", where))
-        data = mat.numbers(mat.field(fields, "data", where))
+    with mat.explain_faults(where):
+        fields = mat.struct_fields(array)
+        joints = mat.cell_texts(mat.get_field(fields, "jointNames", where))
+        data = mat.real_array(mat.get_field(fields, "data", where))
     if data.ndim != 2 or data.shape[1] != COLUMNS * len(joints):
         raise UserError(
             f"{where}: data is {data.shape}: expected a row a frame, and in it {COLUMNS} columns "
@@ -179,23 +174,23 @@ def _signals(one: mat.Array, where: str) -> np.ndarray:
         if joints.count(joint) != 1:
             raise UserError(
                 f"{where}: the joint {joint!r} must stand once in jointNames, which are "
-                f"{readers.shown(', '.join(joints))}"
+                f"{kinds.printable_name(', '.join(joints))}"
             )
     first = COLUMNS * np.array([joints.index(joint) for joint in MOVI_JOINTS.values()])
     columns = np.array([ACC, GYR])[:, None, None] + first[:, None] + np.arange(3)  # [2, 17, 3]
     signals = data[:, columns.ravel()].astype(np.float64).reshape(len(data), *columns.shape)
-    signals[~(np.abs(signals) < BEYOND)] = np.nan
-    norm = np.linalg.norm(signals[:, 0], axis=2)
-    norm = norm[~np.isnan(norm)]
-    if len(norm) and not UPRIGHT[0] < np.median(norm) < UPRIGHT[1]:
+    signals[~(np.abs(signals) < MAX_READING)] = np.nan
+    norms = np.linalg.norm(signals[:, 0], axis=2)
+    norms = norms[~np.isnan(norms)]
+    if len(norms) and not NORM_LIMITS[0] < np.median(norms) < NORM_LIMITS[1]:
         raise UserError(
-            f"{where}: the accelerometers read {np.median(norm):.3g} (median norm): the file must "
+            f"{where}: the accelerometers read {np.median(norms):.3g} (median norm): the file must "
             "hold g, with gravity"
         )
     return signals
 
 
-def recordings(
+def split_round(
     signals: np.ndarray,
     number: int,
     name: str,
@@ -205,55 +200,55 @@ def recordings(
 ) -> tuple[list[Recording], Dropped]:
     """The parts of a round between its gaps, and what was filled or dropped.
 
-    signals as from `_signals`; `intervals` are the movements, None where they are not known.
+    signals as from `_read_signals`; `intervals` are the movements, None where they are not known.
     """
-    rate, out, dropped = options["source_rate"], [], Dropped()
-    turned = _aligned if options["align"] else np.asarray
-    lost = np.isnan(signals).any(axis=(1, 2, 3))
-    parts = stretches(lost, int(GAP * rate))
-    dropped["samples in gaps that are too long to fill"] = len(lost) - sum(b - a for a, b in parts)
+    rate, recordings, dropped = options["source_rate"], [], Dropped()
+    turn = _align_axes if options["align"] else np.asarray
+    missing = np.isnan(signals).any(axis=(1, 2, 3))
+    parts = split_at_gaps(missing, int(MAX_GAP * rate))
+    covered = sum(b - a for a, b in parts)
+    dropped["samples in gaps that are too long to fill"] = len(missing) - covered
     for first, last in parts:
-        inside = [
-            i for i in intervals or () if i.start < last / rate and i.end > first / rate
-        ]  # of one movement or more; between two nothing is cut
+        # Of one movement or more; between two nothing is cut.
+        inside = [i for i in intervals or () if i.start < last / rate and i.end > first / rate]
         if intervals is not None and not inside:
             continue
         if (last - first) * options["rate"] < options["window"] * rate:
             dropped["stretches shorter than a window"] += 1
             continue
-        part, filled = signals[first:last], int(lost[first:last].sum())
+        part, filled = signals[first:last], int(missing[first:last].sum())
         if filled:
             part, _ = fill_gaps(part, rate, np.inf, where)
             dropped["samples filled in short gaps"] += filled
         if (np.ptp(part, axis=0) == 0).all(axis=2).any():
             dropped["rounds, or parts of them, with a constant sensor"] += 1
             continue
-        out.append(
+        recordings.append(
             Recording(
                 subject=f"Subject_{number}",
                 recording=name,
                 sensors=tuple(MOVI_JOINTS),
                 rate=rate,
-                acc=turned(to_si(part[:, 0], "g")),
-                gyr=turned(to_si(part[:, 1], "rad/s")),
+                acc=turn(to_si(part[:, 0], "g")),
+                gyr=turn(to_si(part[:, 1], "rad/s")),
                 source=where,
                 intervals=tuple(inside),
                 start=first / rate,
-                rest_error=REST,
+                rest_error=REST_ERROR,
             )
         )
-    return out, +dropped
+    return recordings, +dropped
 
 
-def stretches(lost: np.ndarray, longest: int) -> list[tuple[int, int]]:
-    """(first, last + 1) of the parts of lost [T] between runs of more than `longest` True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], lost, [False]]).astype(int)))
-    gaps = [(a, b) for a, b in edges.reshape(-1, 2) if b - a > longest]
-    begins, ends = [0, *(b for _, b in gaps)], [*(a for a, _ in gaps), len(lost)]
-    return [(int(a), int(b)) for a, b in zip(begins, ends, strict=True) if a < b]
+def split_at_gaps(missing: np.ndarray, max_gap: int) -> list[tuple[int, int]]:
+    """(first, last + 1) of the parts of missing [T] between runs of more than `max_gap` True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
+    gaps = [(a, b) for a, b in edges.reshape(-1, 2) if b - a > max_gap]
+    starts, ends = [0, *(b for _, b in gaps)], [*(a for a, _ in gaps), len(missing)]
+    return [(int(a), int(b)) for a, b in zip(starts, ends, strict=True) if a < b]
 
 
-def _aligned(values: np.ndarray) -> np.ndarray:
+def _align_axes(values: np.ndarray) -> np.ndarray:
     """[T, 17, 3] as in the file -> in our axes, where those of the unit are known."""
     out = values.copy()
     for s, name in enumerate(MOVI_JOINTS):

@@ -9,7 +9,7 @@ from imujax.data import datasets, labels, windows
 from imujax.data.recordings import Recording
 from imujax.errors import UserError
 
-WINDOWS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
+WINDOW_OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 # task: sensors, rate [Hz], window, target
 TASKS = {
     "loading_rate": (("shank_l",), 200.0, 64, {"name": "vertical loading rate", "unit": "BW/s"}),
@@ -29,7 +29,7 @@ TASKS = {
 LEFTWARDS = np.array([0.0, 1.0, 0.0])
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """All options of the task ("windows", "loading_rate", "peak_force", "knee_moment")."""
     given = dict(given)
     task = given.pop("task", "windows")
@@ -37,16 +37,16 @@ def complete(given: dict) -> dict:
         raise UserError(f"task must be windows, {', '.join(TASKS)}, not {task!r}")
     if task != "windows":
         return {"task": task, **datasets.complete_options({}, given)}
-    options = datasets.complete_options(WINDOWS, given)
+    options = datasets.complete_options(WINDOW_OPTIONS, given)
     return {"task": task, **options, "stride": int(options["stride"] or options["window"])}
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder, e.g. windows_100hz_w128_s128 or knee_moment."""
     if options["task"] != "windows":
         return options["task"]
     name = "windows_{rate:g}hz_w{window}_s{stride}".format(**options)
-    if options["motion"] != WINDOWS["motion"]:
+    if options["motion"] != WINDOW_OPTIONS["motion"]:
         name += "_m{motion:g}".format(**options)
     return name
 
@@ -54,7 +54,7 @@ def config(options: dict) -> str:
 def describe(options: dict) -> dict:
     """Metadata that follow from the options; `sensors` of windows are those of MoVi."""
     if options["task"] == "windows":
-        sensors, rate, window, targets = SEVENTEEN, options["rate"], options["window"], []
+        sensors, rate, window, targets = MOVI_SENSORS, options["rate"], options["window"], []
     else:
         sensors, rate, window, target = TASKS[options["task"]]
         targets = [target]
@@ -72,34 +72,34 @@ def describe(options: dict) -> dict:
 
 SIDES = ("r", "l")
 PAIRS = ("thigh", "shank", "foot", "shoulder", "upper_arm", "forearm", "hand")
-SEVENTEEN = ("pelvis", "trunk", "head", *(f"{name}_{side}" for name in PAIRS for side in SIDES))
+MOVI_SENSORS = ("pelvis", "trunk", "head", *(f"{name}_{side}" for name in PAIRS for side in SIDES))
 
 
-def files(raw: Path, options: dict) -> list[Path]:
+def list_items(raw: Path, options: dict) -> list[Path]:
     """The trials of one simulated set, <subject>/<trial>.npz."""
-    found = sorted(raw.glob("*/*.npz"))
-    if not found or not (raw / "set.json").is_file():
+    paths = sorted(raw.glob("*/*.npz"))
+    if not paths or not (raw / "set.json").is_file():
         raise UserError(
             f"{raw} has no simulated trials: give the folder of one set, which holds set.json and "
             "a folder for each subject, or write one with `imujax simulate`"
         )
-    return found
+    return paths
 
 
-def trial(path: Path, wanted: tuple[str, ...]) -> tuple[Recording, dict[str, np.ndarray]]:
-    """One trial: the recording of the sensors wanted, and all arrays of the file."""
+def read_trial(path: Path, sensors: tuple[str, ...]) -> tuple[Recording, dict[str, np.ndarray]]:
+    """One trial: the recording of these sensors, and all arrays of the file."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-        sensors = [str(name) for name in arrays["sensors"]]
-        places = [sensors.index(name) for name in wanted]
+        names = [str(name) for name in arrays["sensors"]]
+        columns = [names.index(name) for name in sensors]
         recording = Recording(
             subject=str(arrays["subject"]),
             recording=str(arrays["recording"]),
-            sensors=wanted,
+            sensors=sensors,
             rate=float(arrays["rate"]),
-            acc=arrays["acc"][:, places].astype(np.float64),
-            gyr=arrays["gyr"][:, places].astype(np.float64),
+            acc=arrays["acc"][:, columns].astype(np.float64),
+            gyr=arrays["gyr"][:, columns].astype(np.float64),
             source=str(path),
             activity=str(arrays["recording"]),
             mass=float(arrays["mass"]),
@@ -109,52 +109,52 @@ def trial(path: Path, wanted: tuple[str, ...]) -> tuple[Recording, dict[str, np.
         raise
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise UserError(
-            f"{path} is no simulated trial with the sensors {', '.join(wanted)} ({error}): "
+            f"{path} is no simulated trial with the sensors {', '.join(sensors)} ({error}): "
             "simulate the set again"
         ) from error
     return recording, arrays
 
 
-def examples(path: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one trial, what was dropped, and its seconds."""
     task = options["task"]
-    recording, arrays = trial(path, SEVENTEEN if task == "windows" else TASKS[task][0])
+    recording, arrays = read_trial(item, MOVI_SENSORS if task == "windows" else TASKS[task][0])
     seconds = len(recording.acc) / recording.rate
     if task == "windows":
-        kept, dropped = windows.unlabelled_examples(
+        examples, dropped = windows.unlabelled_examples(
             recording, options["rate"], options["window"], options["stride"], options["motion"]
         )
-        return kept, dropped, seconds
+        return examples, dropped, seconds
     if "force" not in arrays:
-        raise UserError(f"{path} has no forces: {task} needs a set of walking or running")
-    starts, lengths, targets, dropped = FINDERS[task](recording, arrays)
-    kept = windows.labelled_examples(
+        raise UserError(f"{item} has no forces: {task} needs a set of walking or running")
+    starts, lengths, targets, dropped = LABELLERS[task](recording, arrays)
+    examples = windows.labelled_examples(
         recording, starts, lengths, targets, TASKS[task][2], recording.activity
     )
-    return kept, +dropped, seconds
+    return examples, +dropped, seconds
 
 
-def _loading_rates(recording: Recording, arrays: dict):
+def _label_loading_rates(recording: Recording, arrays: dict):
     """Every contact of the left foot in running (labels.loading_rates)."""
     force = arrays["force"][:, 1, 2]
     strikes, rates, dropped = labels.loading_rates(force, 1000.0, recording.mass, recording.source)
-    starts, kept = labels.strike_windows(strikes, 1000.0, len(recording.acc))
-    dropped["contacts whose window leaves the recording"] += int((~kept).sum())
-    return starts, [64] * len(starts), rates[kept], dropped
+    starts, is_inside = labels.strike_windows(strikes, 1000.0, len(recording.acc))
+    dropped["contacts whose window leaves the recording"] += int((~is_inside).sum())
+    return starts, [64] * len(starts), rates[is_inside], dropped
 
 
-def _peak_forces(recording: Recording, arrays: dict):
+def _label_peak_forces(recording: Recording, arrays: dict):
     """Windows with the right foot's peak force in their middle (labels.stance_peaks)."""
     force = labels.plate_force(arrays["force"][:, 0, 2], 1000.0, recording.source)
     strikes, offs = (np.round(arrays[f"{e}_right"] * 200).astype(int) for e in ("strike", "off"))
     peaks, values, dropped = labels.stance_peaks(
         force, strikes, offs, recording.mass, recording.source
     )
-    starts, which, refused = labels.peak_windows(len(recording.acc), peaks, values)
-    return starts, [128] * len(starts), values[which], dropped + refused
+    starts, which, lost = labels.peak_windows(len(recording.acc), peaks, values)
+    return starts, [128] * len(starts), values[which], dropped + lost
 
 
-def _knee_moments(recording: Recording, arrays: dict):
+def _label_knee_moments(recording: Recording, arrays: dict):
     """Every step of the right foot (labels.knee_flexion_peaks), by the cross product."""
     step = round(len(arrays["knee"]) / len(recording.acc))
     moment = labels.knee_moment_cross(
@@ -162,17 +162,17 @@ def _knee_moments(recording: Recording, arrays: dict):
     )
     moment = labels.percent_bw_bh(moment, recording.mass, recording.height, recording.source)
     strikes, offs = (np.round(arrays[f"{e}_right"] * 100).astype(int) for e in ("strike", "off"))
-    starts, lengths, kept = labels.knee_steps(strikes, offs, len(recording.acc))
-    dropped = windows.Dropped({"steps that leave the recording": int((~kept).sum())})
+    starts, lengths, is_inside = labels.knee_steps(strikes, offs, len(recording.acc))
+    dropped = windows.Dropped({"steps that leave the recording": int((~is_inside).sum())})
     steps = np.zeros((len(starts), 128))
     for row, start, length in zip(steps, starts, lengths, strict=True):
         row[:] = windows.pad_window(moment[start : start + length], 128)[0]
-    peaks, found, refused = labels.knee_flexion_peaks(steps, lengths)
-    return starts[found], np.minimum(lengths[found], 128), peaks, dropped + refused
+    peaks, has_peak, lost = labels.knee_flexion_peaks(steps, lengths)
+    return starts[has_peak], np.minimum(lengths[has_peak], 128), peaks, dropped + lost
 
 
-FINDERS = {
-    "loading_rate": _loading_rates,
-    "peak_force": _peak_forces,
-    "knee_moment": _knee_moments,
+LABELLERS = {
+    "loading_rate": _label_loading_rates,
+    "peak_force": _label_peak_forces,
+    "knee_moment": _label_knee_moments,
 }

@@ -14,19 +14,19 @@ RATE = 200.0  # Hz
 COLUMNS = 9
 ACC = 32 / 2**13  # ADXL345: 13 bits over +-16 g
 GYR = 4000 / 2**16  # ITG3200: 16 bits over +-2000 deg/s
-NAME = re.compile(r"(?P<activity>[DF]\d\d)_(?P<subject>S[AE]\d\d)_R\d\d\.txt")
+FILE_NAME = re.compile(r"(?P<activity>[DF]\d\d)_(?P<subject>S[AE]\d\d)_R\d\d\.txt")
 
 OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """All options; the stride is the window where it is not given."""
     options = datasets.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
     return options
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder, e.g. 100hz_w128_s128; an unusual motion threshold is added to it."""
     name = "{rate:g}hz_w{window}_s{stride}".format(**options)
     if options["motion"] != OPTIONS["motion"]:
@@ -47,21 +47,21 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[Path]:
+def list_items(raw: Path, options: dict) -> list[Path]:
     """All trials `<subject folder>/<code>_<subject>_<repetition>.txt`, in order of their names."""
     del options
-    found = [p for p in raw.glob("S[AE][0-9][0-9]/*.txt") if NAME.fullmatch(p.name)]
-    if not found:
-        found = [p for p in raw.glob("*/S[AE][0-9][0-9]/*.txt") if NAME.fullmatch(p.name)]
-    if not found:
+    paths = [p for p in raw.glob("S[AE][0-9][0-9]/*.txt") if FILE_NAME.fullmatch(p.name)]
+    if not paths:
+        paths = [p for p in raw.glob("*/S[AE][0-9][0-9]/*.txt") if FILE_NAME.fullmatch(p.name)]
+    if not paths:
         raise UserError(
             f"{raw} has no SisFall trials: expected folders SA01, SA02, ... with files such as "
             "SA01/D01_SA01_R01.txt; unpack the archive and give the folder that holds them"
         )
-    return sorted(found)
+    return sorted(paths)
 
 
-def counts(path: Path) -> np.ndarray:
+def read_counts(path: Path) -> np.ndarray:
     """The raw integers of one trial, [T, 9]; UserError for a file that is cut off or garbled."""
     text = path.read_bytes().strip()
     if not text.endswith(b";"):
@@ -75,10 +75,10 @@ def counts(path: Path) -> np.ndarray:
     return values
 
 
-def recording(path: Path) -> Recording:
+def read_recording(path: Path) -> Recording:
     """One trial in SI units. The subject is that of the file name: SA15 also holds SE15's files."""
-    name = NAME.fullmatch(path.name)
-    values = counts(path)
+    name = FILE_NAME.fullmatch(path.name)
+    values = read_counts(path)
     return Recording(
         subject=name["subject"],
         recording=path.stem,
@@ -92,10 +92,10 @@ def recording(path: Path) -> Recording:
     )
 
 
-def examples(item: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: Path, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Windows of one trial, what was dropped, and its seconds."""
-    trial = recording(item)
-    kept, dropped = windows.unlabelled_examples(
+    trial = read_recording(item)
+    examples, dropped = windows.unlabelled_examples(
         trial, options["rate"], options["window"], options["stride"], options["motion"]
     )
-    return kept, dropped, len(trial.acc) / trial.rate
+    return examples, dropped, len(trial.acc) / trial.rate

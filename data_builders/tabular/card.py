@@ -12,7 +12,21 @@ BODY_UNITS = {"mass": {"kg": 1.0, "lb": 0.45359237}, "height": {"m": 1.0, "cm": 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How one table lies in its file; None means: by the end of the file's name."""
+    """How one table lies in its file; README.md beside this file has the keys.
+
+    Attributes
+    ----------
+    format : str or None
+        csv, tsv, parquet, hdf5 or mat; None: by the end of the file's name.
+    delimiter : str or None
+        One character; None: a comma, in TSV the tabulator.
+    decimal : str
+        One character.
+    skip_rows : int
+        Lines before the one with the column names.
+    names : tuple of str
+        The column names, where the file has no line with them.
+    """
 
     format: str | None = None
     delimiter: str | None = None
@@ -23,7 +37,17 @@ class Layout:
 
 @dataclasses.dataclass(frozen=True)
 class Hdf5:
-    """Which data sets of an HDF5 file are recordings; `columns` is the attribute with the names."""
+    """Which data sets of an HDF5 file are recordings.
+
+    Attributes
+    ----------
+    dataset : str
+        Regular expression for the whole name of a data set or group.
+    columns : str or None
+        Attribute with the column names as a JSON list.
+    trim : bool
+        Whether rows at the end in which all columns are zero are left out.
+    """
 
     dataset: str
     columns: str | None
@@ -32,7 +56,19 @@ class Hdf5:
 
 @dataclasses.dataclass(frozen=True)
 class Time:
-    """The clock of a table: a column of stamps [unit], or a rate [Hz] alone, or both."""
+    """The clock of a table: a column of stamps, or a rate alone, or both.
+
+    Attributes
+    ----------
+    column : str or None
+        Time stamps.
+    unit : str
+        Of the stamps, s or ms.
+    rate : float or None
+        Hz.
+    max_gap : float
+        s: gaps and missing values up to this long are interpolated, longer ones are an error.
+    """
 
     column: str | None
     unit: str
@@ -42,7 +78,16 @@ class Time:
 
 @dataclasses.dataclass(frozen=True)
 class Sensor:
-    """Column names of one inertial unit; `frame` [3][3] turns its axes into the common ones."""
+    """One inertial unit.
+
+    Attributes
+    ----------
+    name : str
+    acc, gyr : tuple of str
+        Column names of x, y and z.
+    frame : tuple of tuple of float, [3][3], or None
+        Rotation of its axes into the common ones: row i is the new axis i in the old axes.
+    """
 
     name: str
     acc: tuple[str, ...]
@@ -52,7 +97,18 @@ class Sensor:
 
 @dataclasses.dataclass(frozen=True)
 class Activity:
-    """A second file with named intervals of time."""
+    """A second file with named intervals of time.
+
+    Attributes
+    ----------
+    file : str
+        Path below the raw folder.
+    layout : Layout
+    name, start, end : str
+        Its columns.
+    unit : str
+        Of start and end, s or ms.
+    """
 
     file: str
     layout: Layout
@@ -64,7 +120,22 @@ class Activity:
 
 @dataclasses.dataclass(frozen=True)
 class Signal:
-    """One measured quantity: a column of the recording's own file, or of `file` with its clock."""
+    """One measured quantity.
+
+    Attributes
+    ----------
+    column : str
+        Its name.
+    file : str or None
+        Path below the raw folder; None: a column of the recording's own file.
+    layout : Layout
+    time : Time or None
+        Clock of `file`.
+    scale : float
+        Factor on the values.
+    lowpass : float or None
+        Hz: Butterworth, 4th order, forwards and backwards.
+    """
 
     column: str
     file: str | None
@@ -76,7 +147,25 @@ class Signal:
 
 @dataclasses.dataclass(frozen=True)
 class Events:
-    """Where the windows lie: given times, a column of times, or crossings of a level."""
+    """Where the windows lie: given times, a column of times, or crossings of a level.
+
+    Attributes
+    ----------
+    times : tuple of float
+        From the first sample of each recording on.
+    unit : str
+        Of times and of a column of times, s or ms.
+    signal : Signal or None
+        The column of times, or the signal that crosses the level.
+    level : float or None
+        None: the column holds times.
+    distance : float
+        s, at least so long after the previous event.
+    hold, below : float
+        Of the samples in the next `hold` s at most the share `below` is below the level.
+    peak : float
+        The signal reaches this within the target's span.
+    """
 
     times: tuple[float, ...]
     unit: str
@@ -90,9 +179,23 @@ class Events:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A statistic of a signal over [event + start, event + end) seconds, divided by `divide_by`.
+    """A statistic of a signal over [event + start, event + end) seconds.
 
-    With `end_share` the span ends at that share of the recording's true length instead.
+    Attributes
+    ----------
+    name, unit : str
+        Of the target, after all scaling.
+    signal : Signal
+    start : float
+        s after the event.
+    end : float or None
+        s after the event.
+    end_share : float or None
+        Instead of `end`: the span ends at this share of the recording's true length.
+    statistic : str
+        max, min, mean, slope (per s) or value (at `start`).
+    divide_by : tuple of str or float
+        "mass", "height" and numbers, by which the statistic is divided.
     """
 
     name: str
@@ -107,7 +210,23 @@ class Target:
 
 @dataclasses.dataclass(frozen=True)
 class Quantity:
-    """Body mass [kg] or height [m]: a number, a column, or a table with one row a subject."""
+    """Body mass [kg] or height [m]: a number, a column, or a table with one row a subject.
+
+    Attributes
+    ----------
+    value : float or None
+        kg or m, the same for all.
+    column : str or None
+        Of the recording's own file, or of `file`.
+    file : str or None
+        Path of a table below the raw folder.
+    layout : Layout
+        Of `file`.
+    key : str or None
+        Column of `file` with the subjects.
+    unit : float
+        Factor that makes kg or m of the column.
+    """
 
     value: float | None
     column: str | None
@@ -119,7 +238,23 @@ class Quantity:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """Samples at the output rate [Hz]; `motion` [m/s^2] is the threshold of the motion test."""
+    """Samples of a window at the output rate.
+
+    Attributes
+    ----------
+    rate : float
+        Hz of the data set.
+    length : int
+        Samples of a window.
+    before : int
+        Labelled: samples before the event.
+    pad : bool
+        Labelled: whether a window may run past the end and is filled up with zeros.
+    stride : int
+        Unlabelled: samples from window to window.
+    motion : float
+        Unlabelled: m/s^2, the threshold of the motion test.
+    """
 
     rate: float
     length: int
@@ -131,7 +266,36 @@ class Window:
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A whole card. `target` None means an unlabelled set of windows back to back."""
+    """A whole card.
+
+    Attributes
+    ----------
+    path : Path
+        Of the card.
+    name : str
+        Beginning of the data set's folder.
+    files : str
+        Pattern of the recordings' paths below the raw folder.
+    match : str or None
+        Regular expression, searched for in these paths, with named groups.
+    layout : Layout
+        Of the recordings' files.
+    hdf5 : Hdf5 or None
+    sides : tuple of str
+        Names put in turn for {side}.
+    time : Time
+    acc_unit, gyr_unit : str
+        Units in the files.
+    rest_error : float
+        Share by which the accelerometer may miss gravity at rest.
+    sensors : tuple of Sensor
+    activity : Activity or None
+    events : Events or None
+    target : Target or None
+        None: an unlabelled set of windows back to back.
+    mass, height : Quantity or None
+    window : Window
+    """
 
     path: pathlib.Path
     name: str
@@ -153,9 +317,9 @@ class Card:
     window: Window
 
 
-def fill_in(template: str, groups: Mapping[str, str]) -> str:
+def fill_template(template: str, groups: Mapping[str, str]) -> str:
     """Put the groups into the braces of `template` in one pass: {subject}, {side}, ..."""
     if not groups:
         return template
     pattern = "|".join(re.escape("{" + name + "}") for name in groups)
-    return re.sub(pattern, lambda found: groups[found.group()[1:-1]], template)
+    return re.sub(pattern, lambda brace: groups[brace.group()[1:-1]], template)

@@ -12,20 +12,20 @@ from imujax.data_builders.tabular.card import Events, Target
 _EPS = 1e-6  # samples
 
 
-def span(target: Target, event: float, start: float, end: float) -> tuple[float, float]:
+def target_span(target: Target, event: float, start: float, end: float) -> tuple[float, float]:
     """(first time, end) [s] of the target's span for an event in a recording from start to end."""
     if target.end_share is not None:
         return event + target.start, start + target.end_share * (end - start)
     return event + target.start, event + (target.end or 0.0)
 
 
-def samples(channel: Channel, first: float, end: float) -> tuple[int, int]:
+def sample_range(channel: Channel, first: float, end: float) -> tuple[int, int]:
     """(first sample, last + 1) of `channel` with first <= time < end [s]; they may lie outside."""
     edges = (np.array([first, end]) - channel.start) * channel.rate
     return tuple(int(edge) for edge in np.ceil(edges - _EPS))
 
 
-def crossings(
+def find_crossings(
     channel: Channel, rule: Events, target: Target, start: float, end: float
 ) -> np.ndarray:
     """Times [s] of the events in a channel of a recording that runs from `start` to `end` [s].
@@ -45,7 +45,7 @@ def crossings(
             continue
         time = channel.start + i / channel.rate
         if rule.peak > -np.inf:
-            a, b = samples(channel, *span(target, time, start, end))
+            a, b = sample_range(channel, *target_span(target, time, start, end))
             if not (x[max(a, 0) : max(b, 0)] >= rule.peak).any():
                 continue
         times.append(time)
@@ -53,7 +53,7 @@ def crossings(
     return np.array(times, np.float64)
 
 
-def statistic(channel: Channel, target: Target, first: float, end: float) -> float | str:
+def compute_statistic(channel: Channel, target: Target, first: float, end: float) -> float | str:
     """The target's statistic over first <= time < end [s], or the reason why there is none.
 
     "slope" is that of the least-squares line [unit/s]; "value" is interpolated linearly at `first`.
@@ -65,7 +65,7 @@ def statistic(channel: Channel, target: Target, first: float, end: float) -> flo
             return "events whose target leaves the recording"
         value = float(np.interp(at, np.arange(len(x)), x))
         return value if np.isfinite(value) else "events with missing target values"
-    a, b = samples(channel, first, end)
+    a, b = sample_range(channel, first, end)
     if a < 0 or b > len(x):
         return "events whose target leaves the recording"
     if b - a < (2 if target.statistic == "slope" else 1):

@@ -18,7 +18,7 @@ from imujax.errors import UserError
 _EPS = 1e-9  # s
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """The one option, `card`, a TOML file. Its text is kept: so a data set describes itself."""
     for name in given:
         if name != "card":
@@ -26,16 +26,16 @@ def complete(given: dict) -> dict:
     if not given.get("card"):
         raise UserError("tabular needs a card: give card=FILE.toml, which describes your files")
     path = Path(given["card"]).expanduser()
-    card = parse.load(path)
+    card = parse.load_card(path)
     return {"card": card.path.name, "text": path.read_text(encoding="utf-8")}
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder, e.g. shoes_100hz_w64_1a2b3c4d: the last part tells cards apart.
 
     It changes with every value in the card, not with its comments.
     """
-    card = _card(options)
+    card = _load_card(options)
     values = json.dumps(tomllib.loads(options["text"]), sort_keys=True, default=str)
     mark = hashlib.sha256(values.encode()).hexdigest()[:8]
     return f"{card.name}_{card.window.rate:g}hz_w{card.window.length}_{mark}"
@@ -43,7 +43,7 @@ def config(options: dict) -> str:
 
 def describe(options: dict) -> dict:
     """Metadata that follow from the card; windows at events have no stride."""
-    card = _card(options)
+    card = _load_card(options)
     target = card.target
     turned = [s.name for s in card.sensors if s.frame]
     return {
@@ -57,68 +57,67 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[sources.Item]:
-    """All recordings that the card takes, in order of their paths (see sources.items)."""
-    return sources.items(_card(options), raw)
+def list_items(raw: Path, options: dict) -> list[sources.Item]:
+    """All recordings that the card takes, in order of their paths (see sources.list_items)."""
+    return sources.list_items(_load_card(options), raw)
 
 
-def examples(item: sources.Item, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one file or data set, what was dropped or mended, and its seconds."""
-    card = _card(options)
-    kept, dropped, seconds = [], windows.Dropped(), 0.0
-    for recording, mended in records.recordings(card, item):
-        some, lost = (labelled if card.target else unlabelled)(card, recording)
-        lost["samples interpolated"] += mended
-        kept += some
-        dropped.update(+lost)
+    card = _load_card(options)
+    examples, dropped, seconds = [], windows.Dropped(), 0.0
+    for recording, mended in records.read_recordings(card, item):
+        cut, dropped_here = (cut_labelled if card.target else cut_unlabelled)(card, recording)
+        dropped_here["samples interpolated"] += mended
+        examples += cut
+        dropped.update(+dropped_here)
         seconds += len(recording.acc) / recording.rate / max(1, len(card.sides))
-    return kept, dropped, seconds
+    return examples, dropped, seconds
 
 
-def _card(options: dict) -> Card:
-    return _parsed(options["text"], options["card"])
+def _load_card(options: dict) -> Card:
+    return _parse_cached(options["text"], options["card"])
 
 
 @functools.lru_cache(maxsize=4)
-def _parsed(text: str, name: str) -> Card:
-    return parse.loads(text, Path(name))
+def _parse_cached(text: str, name: str) -> Card:
+    return parse.parse_card(text, Path(name))
 
 
-def unlabelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
+def cut_unlabelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
     """Windows back to back that pass the motion test."""
     w = card.window
     return windows.unlabelled_examples(recording, w.rate, w.length, w.stride, w.motion)
 
 
-def labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
+def cut_labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
     """One window for each event, with its target; activity and condition are the interval there."""
     w = card.window
     acc = windows.resample(recording.acc, recording.rate, w.rate)
     gyr = windows.resample(recording.gyr, recording.rate, w.rate)
     times = recording.events["events"]
     at = np.round((times - recording.start) * w.rate).astype(int)
-    room = w.length if w.pad else 0
-    _, kept = windows.event_starts(at, w.before, w.length - w.before, len(acc) + room)
-    kept &= at < len(acc)
-    dropped = windows.Dropped({"events whose window leaves the recording": int((~kept).sum())})
+    padding = w.length if w.pad else 0
+    _, is_kept = windows.event_starts(at, w.before, w.length - w.before, len(acc) + padding)
+    is_kept &= at < len(acc)
+    dropped = windows.Dropped({"events whose window leaves the recording": int((~is_kept).sum())})
     dropped["recordings without an event"] += int(not len(times))
     divisor = _divisor(card.target, recording)
     end = recording.start + len(recording.acc) / recording.rate
-    out = []
-    for time, first in zip(times[kept], at[kept] - w.before, strict=True):
-        span = events.span(card.target, time, recording.start, end)
-        value = events.statistic(recording.channels["target"], card.target, *span)
+    examples = []
+    for time, first in zip(times[is_kept], at[is_kept] - w.before, strict=True):
+        span = events.target_span(card.target, time, recording.start, end)
+        value = events.compute_statistic(recording.channels["target"], card.target, *span)
         if isinstance(value, str):
             dropped[value] += 1
             continue
         a, length = windows.pad_window(acc[first : first + w.length], w.length)
         g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
-        where = _interval(recording, time)
-        target = np.array([value / divisor])
-        out.append(
-            windows.make_example(recording, a, g, first / w.rate, where, where, target, length)
+        name, target = _interval_name(recording, time), np.array([value / divisor])
+        examples.append(
+            windows.make_example(recording, a, g, first / w.rate, name, name, target, length)
         )
-    return out, +dropped
+    return examples, +dropped
 
 
 def _divisor(target: Target, recording: Recording) -> float:
@@ -126,7 +125,7 @@ def _divisor(target: Target, recording: Recording) -> float:
     return math.prod(body.get(part, part) for part in target.divide_by)
 
 
-def _interval(recording: Recording, time: float) -> str:
+def _interval_name(recording: Recording, time: float) -> str:
     """The name of the first interval that holds `time`, or "" outside them all."""
     holds = (i.name for i in recording.intervals if i.start <= time + _EPS < i.end)
     return next(holds, "")

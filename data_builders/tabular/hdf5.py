@@ -13,66 +13,69 @@ from imujax.data_builders.tabular.card import Hdf5
 from imujax.errors import UserError
 
 
-def names(path: Path, hdf5: Hdf5) -> list[tuple[str, dict[str, str]]]:
+def list_recordings(path: Path, hdf5: Hdf5) -> list[tuple[str, dict[str, str]]]:
     """(name, named groups) of the data sets and groups in a file that the card's expression takes.
 
     Links to other files are not followed.
     """
-    found, others = [], []
+    recordings, other_names = [], []
 
     def visit(name: str, node: h5py.Dataset | h5py.Group) -> None:
         match = re.fullmatch(hdf5.dataset, name)
         if match:
-            found.append((name, match.groupdict(default="")))
+            recordings.append((name, match.groupdict(default="")))
         elif isinstance(node, h5py.Dataset):
-            others.append(name)
+            other_names.append(name)
 
-    with _open(path) as file:
+    with _open_file(path) as file:
         visit("/", file)
         try:
             file.visititems(visit)
         except (OSError, RuntimeError) as error:
-            raise readers.unreadable(path, error) from None
-    if not found:
+            raise readers.unreadable_file(path, error) from None
+    if not recordings:
         raise UserError(
             f'{path}: no data set is called as "hdf5.dataset" says, {hdf5.dataset!r}'
-            + kinds.nearest(hdf5.dataset, others)
+            + kinds.suggest_names(hdf5.dataset, other_names)
         )
-    return found
+    return recordings
 
 
-def read(
+def read_recordings(
     path: Path, name: str, hdf5: Hdf5, numbers: Sequence[str]
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """(suffix, table) of each recording in one data set: "" for [T, fields], "/row" for 3-D ones.
 
     A group of vectors is one recording too (so lie the variables of a MATLAB v7.3 file).
     """
-    with _open(path) as file:
+    with _open_file(path) as file:
         node = file[name]
         where = f"{path} ({name})"
         if isinstance(node, h5py.Group):
             columns = {}
             for key in node:
                 if isinstance(node.get(key, getlink=True), h5py.HardLink):
-                    columns |= _vectors(key, node[key], where)
-            yield "", _trimmed(readers.pick(columns, numbers, (), where), columns, hdf5)
+                    columns |= _read_vectors(key, node[key], where)
+            yield (
+                "",
+                _trim_zeros(readers.select_columns(columns, numbers, (), where), columns, hdf5),
+            )
             return
         names = _field_names(file, node, hdf5, where)
-        compound = node.dtype.names is not None
-        deep = node.ndim == (2 if compound else 3)
-        for row in range(len(node)) if deep else (None,):
-            block = _values(node, row, where)
-            columns = {n: block[n] if compound else block[:, i] for i, n in enumerate(names)}
-            table = _trimmed(readers.pick(columns, numbers, (), where), columns, hdf5)
+        is_compound = node.dtype.names is not None
+        has_rows = node.ndim == (2 if is_compound else 3)
+        for row in range(len(node)) if has_rows else (None,):
+            block = _read_values(node, row, where)
+            columns = {n: block[n] if is_compound else block[:, i] for i, n in enumerate(names)}
+            table = _trim_zeros(readers.select_columns(columns, numbers, (), where), columns, hdf5)
             yield "" if row is None else f"/{row}", table
 
 
-def _open(path: Path) -> h5py.File:
+def _open_file(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise readers.unreadable(path, error) from None
+        raise readers.unreadable_file(path, error) from None
 
 
 def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, where: str) -> list[str]:
@@ -87,13 +90,13 @@ def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, where: str) ->
         )
     if hdf5.columns is None:
         raise UserError(f'{where}: give the attribute with the column names, "hdf5.columns"')
-    holder = next((h for h in (node, file) if hdf5.columns in h.attrs), None)
-    if holder is None:
+    owner = next((h for h in (node, file) if hdf5.columns in h.attrs), None)
+    if owner is None:
         raise UserError(
             f'{where}: neither the data set nor the file has the attribute "{hdf5.columns}"'
-            + kinds.nearest(hdf5.columns, [*node.attrs, *file.attrs])
+            + kinds.suggest_names(hdf5.columns, [*node.attrs, *file.attrs])
         )
-    names = holder.attrs[hdf5.columns]
+    names = owner.attrs[hdf5.columns]
     try:
         names = list(names) if isinstance(names, np.ndarray) else json.loads(names)
     except (TypeError, ValueError):
@@ -107,7 +110,7 @@ def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, where: str) ->
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
 
-def _values(node: h5py.Dataset, row: int | None, where: str) -> np.ndarray:
+def _read_values(node: h5py.Dataset, row: int | None, where: str) -> np.ndarray:
     """The data set, or one row of its first axis; none that keeps its values in another file."""
     if node.is_virtual or node.external:
         raise UserError(f"{where}: its values lie in another file: copy them into this one")
@@ -119,18 +122,18 @@ def _values(node: h5py.Dataset, row: int | None, where: str) -> np.ndarray:
         ) from None
 
 
-def _vectors(key: str, member: h5py.Dataset | h5py.Group, where: str) -> dict[str, np.ndarray]:
+def _read_vectors(key: str, member: h5py.Dataset | h5py.Group, where: str) -> dict[str, np.ndarray]:
     """The columns of one member of a group; MATLAB stores a matrix [T, k] as [k, T]."""
     numeric = isinstance(member, h5py.Dataset) and member.dtype.kind in "fiub"
     if not numeric or member.ndim not in (1, 2):
         return {}
-    values = _values(member, None, where)
+    values = _read_values(member, None, where)
     if values.ndim == 2 and "MATLAB_class" in member.attrs:
         values = values.T
-    return readers.flat(key, values if values.ndim == 2 else values[:, None])
+    return readers.flatten_variable(key, values if values.ndim == 2 else values[:, None])
 
 
-def _trimmed(table: dict, columns: dict[str, np.ndarray], hdf5: Hdf5) -> dict:
+def _trim_zeros(table: dict, columns: dict[str, np.ndarray], hdf5: Hdf5) -> dict:
     """Without the rows at the end in which every column of the data set is zero."""
     if not hdf5.trim:
         return table

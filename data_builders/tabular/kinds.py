@@ -15,18 +15,18 @@ from imujax.errors import UserError
 REQUIRED = object()
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
+def suggest_names(word: str, known: Iterable[str]) -> str:
     """The tail of an error sentence: the names close to `word`, else the first few there are."""
-    known = [shown(str(k)) for k in known]
+    known = [printable_name(str(k)) for k in known]
     by_lower = {k.lower(): k for k in reversed(known)}
     close = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
     if close:
         return "; did you mean " + " or ".join(f'"{by_lower[c]}"' for c in close) + "?"
-    some = ", ".join(f'"{k}"' for k in known[:8]) + (", ..." if len(known) > 8 else "")
-    return f"; there are {some}" if known else "; there are none"
+    listed = ", ".join(f'"{k}"' for k in known[:8]) + (", ..." if len(known) > 8 else "")
+    return f"; there are {listed}" if known else "; there are none"
 
 
-def shown(text: str) -> str:
+def printable_name(text: str) -> str:
     """A name from a file as it may stand in a sentence: short, control characters escaped."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return text if len(text) <= 200 else text[:200] + "..."
@@ -105,7 +105,7 @@ def regex(value, where: str) -> str:
 def one_of(*known: str) -> Callable:
     def check(value, where: str) -> str:
         if value not in known:
-            raise UserError(f"{where} is {value!r}{nearest(str(value), known)}")
+            raise UserError(f"{where} is {value!r}{suggest_names(str(value), known)}")
         return value
 
     return check
@@ -113,10 +113,10 @@ def one_of(*known: str) -> Callable:
 
 def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable:
     def check(value, where: str) -> tuple:
-        right = isinstance(value, list) and len(value) >= least
-        if not right or (size is not None and len(value) != size):
-            wanted = f"a list of {size}" if size else "a list that is not empty"
-            raise UserError(f"{where} must be {wanted}, but is {value!r}")
+        is_valid = isinstance(value, list) and len(value) >= least
+        if not is_valid or (size is not None and len(value) != size):
+            expected = f"a list of {size}" if size else "a list that is not empty"
+            raise UserError(f"{where} must be {expected}, but is {value!r}")
         return tuple(kind(v, f"{where}[{i}]") for i, v in enumerate(value))
 
     return check
@@ -145,13 +145,13 @@ def divisor(value, where: str) -> str | float:
     return float(value)
 
 
-def take(given: dict, where: str, fields: dict) -> dict:
+def complete_table(given: dict, where: str, fields: dict) -> dict:
     """`given` with every key known, every value checked and every default filled in."""
     given = table(given, f"[{where}]" if where else "the card")
     prefix = where + "." if where else ""
     for key in given:
         if key not in fields:
-            raise UserError(f'unknown key "{prefix}{key}"{nearest(key, fields)}')
+            raise UserError(f'unknown key "{prefix}{key}"{suggest_names(key, fields)}')
     for key, (_, default) in fields.items():
         if default is REQUIRED and key not in given:
             raise UserError(f'the key "{prefix}{key}" is missing')

@@ -88,6 +88,11 @@ _WINDOW = {
     "stride": (kinds.length, None),
     "motion": (kinds.not_negative, 0.3),
 }
+_UNITS = {
+    "acc": (kinds.one_of("m/s^2", "g", "mg"), kinds.REQUIRED),
+    "gyr": (kinds.one_of("rad/s", "deg/s"), kinds.REQUIRED),
+    "rest_error": (kinds.share, 0.1),
+}
 _CARD = {
     "name": (kinds.text, None),
     "files": (kinds.path, kinds.REQUIRED),
@@ -106,78 +111,86 @@ _CARD = {
 }
 
 
-def load(path: str | pathlib.Path) -> Card:
-    """Read and check a card. Raises UserError naming the card and the key."""
+def load_card(path: str | pathlib.Path) -> Card:
+    """Read and check a card.
+
+    Parameters
+    ----------
+    path : str or Path
+        A TOML file, UTF-8.
+
+    Returns
+    -------
+    Card
+        Every key is known, every value checked, and the tables fit each other.
+
+    Raises
+    ------
+    UserError
+        Naming the card and the key.
+    """
     path = pathlib.Path(path)
     try:
-        return loads(path.read_text(encoding="utf-8"), path)
+        return parse_card(path.read_text(encoding="utf-8"), path)
     except OSError as error:
         raise UserError(f"the card {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"the card {path} is not UTF-8 text: save it as UTF-8") from None
 
 
-def loads(text: str, path: pathlib.Path) -> Card:
+def parse_card(text: str, path: pathlib.Path) -> Card:
     """The card in `text`; `path` gives its default name and stands in error sentences."""
     try:
-        return _card(tomllib.loads(text), path)
+        return _build_card(tomllib.loads(text), path)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"the card {path.name} is not valid TOML: {error}") from None
     except UserError as error:
         raise UserError(f"the card {path.name}: {error}") from None
 
 
-def _card(raw: dict, path: pathlib.Path) -> Card:
-    top = kinds.take(raw, "", _CARD)
-    hdf5 = _hdf5(top["hdf5"])
-    groups = _groups(top, hdf5)
-    units = kinds.take(
-        top["units"],
-        "units",
-        {
-            "acc": (kinds.one_of("m/s^2", "g", "mg"), kinds.REQUIRED),
-            "gyr": (kinds.one_of("rad/s", "deg/s"), kinds.REQUIRED),
-            "rest_error": (kinds.share, 0.1),
-        },
-    )
-    time = kinds.take(top["time"], "time", {"column": (kinds.text, None), **_CLOCK})
+def _build_card(raw: dict, path: pathlib.Path) -> Card:
+    top = kinds.complete_table(raw, "", _CARD)
+    hdf5 = _parse_hdf5(top["hdf5"])
+    groups = _named_groups(top, hdf5)
+    units = kinds.complete_table(top["units"], "units", _UNITS)
+    time = kinds.complete_table(top["time"], "time", {"column": (kinds.text, None), **_CLOCK})
     if time["column"] is None and time["rate"] is None:
         raise UserError('[time] needs "column" or "rate"')
-    body = kinds.take(top["body"], "body", {"mass": (_any, None), "height": (_any, None)})
+    body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
     labelled = top["target"] is not None
     if labelled != (top["events"] is not None):
         raise UserError("[target] and [events] belong together: give both, or neither")
     card = Card(
         path=path,
-        name=_name(top["name"] or path.stem),
+        name=_check_name(top["name"] or path.stem),
         files=top["files"],
         match=top["match"],
-        layout=_layout(top),
+        layout=_parse_layout(top),
         hdf5=hdf5,
         sides=top["sides"],
         time=Time(**time),
         acc_unit=units["acc"],
         gyr_unit=units["gyr"],
         rest_error=units["rest_error"],
-        sensors=tuple(_sensor(name, table) for name, table in top["sensors"].items()),
-        activity=_activity(top["activity"]),
-        events=_events(top["events"]),
-        target=_target(top["target"]),
-        mass=_quantity("mass", body["mass"]),
-        height=_quantity("height", body["height"]),
-        window=_window(top["window"], labelled),
+        sensors=tuple(_parse_sensor(name, table) for name, table in top["sensors"].items()),
+        activity=_parse_activity(top["activity"]),
+        events=_parse_events(top["events"]),
+        target=_parse_target(top["target"]),
+        mass=_parse_quantity("mass", body["mass"]),
+        height=_parse_quantity("height", body["height"]),
+        window=_parse_window(top["window"], labelled),
     )
-    _check_whole(card, groups)
+    _check_across_tables(card, groups)
     return card
 
 
-def _name(name: str) -> str:
+def _check_name(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise UserError(f'"name" may hold letters, digits, _ and -, but is "{name}"')
     return name
 
 
-def _groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
+def _named_groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
     """What may stand in braces: the named groups of both expressions."""
     expressions = [e for e in (top["match"], hdf5 and hdf5.dataset) if e]
     groups = {name for e in expressions for name in re.compile(e).groupindex}
@@ -187,7 +200,7 @@ def _groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
     return groups
 
 
-def _hdf5(table: dict | None) -> Hdf5 | None:
+def _parse_hdf5(table: dict | None) -> Hdf5 | None:
     if table is None:
         return None
     fields = {
@@ -195,49 +208,49 @@ def _hdf5(table: dict | None) -> Hdf5 | None:
         "columns": (kinds.text, None),
         "trim": (kinds.one_of("zeros"), None),
     }
-    taken = kinds.take(table, "hdf5", fields)
-    return Hdf5(taken["dataset"], taken["columns"], taken["trim"] == "zeros")
+    t = kinds.complete_table(table, "hdf5", fields)
+    return Hdf5(t["dataset"], t["columns"], t["trim"] == "zeros")
 
 
-def _sensor(name: str, table: dict) -> Sensor:
+def _parse_sensor(name: str, table: dict) -> Sensor:
     three = (kinds.list_of(kinds.text, 3), kinds.REQUIRED)
     fields = {"acc": three, "gyr": three, "frame": (kinds.frame, None)}
-    return Sensor(name=name, **kinds.take(table, f"sensors.{name}", fields))
+    return Sensor(name=name, **kinds.complete_table(table, f"sensors.{name}", fields))
 
 
-def _layout(table: dict) -> Layout:
+def _parse_layout(table: dict) -> Layout:
     if table["decimal"] == table["delimiter"]:
         raise UserError('"decimal" and "delimiter" are the same character')
     return Layout(**{key: table[key] for key in _LAYOUT})
 
 
-def _activity(table: dict | None) -> Activity | None:
+def _parse_activity(table: dict | None) -> Activity | None:
     if table is None:
         return None
-    t = kinds.take(table, "activity", _ACTIVITY)
-    return Activity(t["file"], _layout(t), t["name"], t["start"], t["end"], t["unit"])
+    t = kinds.complete_table(table, "activity", _ACTIVITY)
+    return Activity(t["file"], _parse_layout(t), t["name"], t["start"], t["end"], t["unit"])
 
 
-def _signal(taken: dict, where: str) -> Signal:
+def _parse_signal(table: dict, where: str) -> Signal:
     """The signal of [events] or [target]: with `file` it needs a clock of its own."""
-    if taken["column"] is None:
+    if table["column"] is None:
         raise UserError(f'the key "{where}.column" is missing')
     time = None
-    if taken["file"] is not None:
-        time = Time(taken["time"], taken["time_unit"], taken["rate"], taken["max_gap"])
+    if table["file"] is not None:
+        time = Time(table["time"], table["time_unit"], table["rate"], table["max_gap"])
         if time.column is None and time.rate is None:
             raise UserError(f'[{where}] reads another file and needs its "time" column or "rate"')
-    elif taken["time"] is not None or taken["rate"] is not None:
+    elif table["time"] is not None or table["rate"] is not None:
         raise UserError(f'[{where}] has "time" or "rate" without "file": its clock is [time]')
     return Signal(
-        taken["column"], taken["file"], _layout(taken), time, taken["scale"], taken["lowpass"]
+        table["column"], table["file"], _parse_layout(table), time, table["scale"], table["lowpass"]
     )
 
 
-def _events(table: dict | None) -> Events | None:
+def _parse_events(table: dict | None) -> Events | None:
     if table is None:
         return None
-    t = kinds.take(table, "events", _EVENTS)
+    t = kinds.complete_table(table, "events", _EVENTS)
     rule = (t["distance"], t["hold"], t["below"], t["peak"])
     if t["times"]:
         if set(table) - {"times", "time_unit"}:
@@ -245,7 +258,7 @@ def _events(table: dict | None) -> Events | None:
             raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
         return Events(t["times"], t["time_unit"], None, None, *rule)
     if t["level"] is not None:
-        return Events((), "s", _signal(t, "events"), t["level"], *rule)
+        return Events((), "s", _parse_signal(t, "events"), t["level"], *rule)
     if t["column"] is None or t["file"] is None:
         raise UserError(
             '[events] needs "times", or "file" and "column" of event times, or "column" and "level"'
@@ -254,14 +267,14 @@ def _events(table: dict | None) -> Events | None:
     if set(table) & rule_keys:
         extra = min(set(table) & rule_keys)
         raise UserError(f'[events] has no "level", so "{extra}" has no place in it')
-    times = Signal(t["column"], t["file"], _layout(t), None, 1.0, None)
+    times = Signal(t["column"], t["file"], _parse_layout(t), None, 1.0, None)
     return Events((), t["time_unit"], times, None, *rule)
 
 
-def _target(table: dict | None) -> Target | None:
+def _parse_target(table: dict | None) -> Target | None:
     if table is None:
         return None
-    t = kinds.take(table, "target", _TARGET)
+    t = kinds.complete_table(table, "target", _TARGET)
     if t["statistic"] == "value":
         if t["to"] is not None or t["to_share"] is not None:
             raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')
@@ -272,7 +285,7 @@ def _target(table: dict | None) -> Target | None:
     return Target(
         name=t["name"],
         unit=t["unit"],
-        signal=_signal(t, "target"),
+        signal=_parse_signal(t, "target"),
         start=t["from"],
         end=t["to"],
         end_share=t["to_share"],
@@ -281,11 +294,11 @@ def _target(table: dict | None) -> Target | None:
     )
 
 
-def _any(value, where: str):
+def _anything(value, where: str):
     return value
 
 
-def _quantity(name: str, value) -> Quantity | None:
+def _parse_quantity(name: str, value) -> Quantity | None:
     where = f"body.{name}"
     if value is None:
         return None
@@ -299,14 +312,14 @@ def _quantity(name: str, value) -> Quantity | None:
         "subject": (kinds.text, None),
         "unit": (kinds.one_of(*units), next(iter(units))),
     }
-    t = kinds.take(value, where, fields)
+    t = kinds.complete_table(value, where, fields)
     if (t["file"] is None) != (t["subject"] is None):
         raise UserError(f'[{where}] needs "file" and "subject" (its column of subjects) together')
-    return Quantity(None, t["column"], t["file"], _layout(t), t["subject"], units[t["unit"]])
+    return Quantity(None, t["column"], t["file"], _parse_layout(t), t["subject"], units[t["unit"]])
 
 
-def _window(table: dict, labelled: bool) -> Window:
-    t = kinds.take(table, "window", _WINDOW)
+def _parse_window(table: dict, labelled: bool) -> Window:
+    t = kinds.complete_table(table, "window", _WINDOW)
     for key in ("stride", "motion") if labelled else ("before", "pad"):
         if key in table:
             kind = "labelled" if labelled else "unlabelled"
@@ -317,7 +330,7 @@ def _window(table: dict, labelled: bool) -> Window:
     return Window(**t)
 
 
-def _check_whole(card: Card, groups: set[str]) -> None:
+def _check_across_tables(card: Card, groups: set[str]) -> None:
     """What concerns several tables: braces, sides, the body that the target is divided by."""
     if not card.sensors:
         raise UserError("[sensors] is empty: name at least one sensor with its columns")
@@ -326,38 +339,38 @@ def _check_whole(card: Card, groups: set[str]) -> None:
     if len(set(card.sides)) != len(card.sides):
         raise UserError('"sides" names one side twice')
     known = groups | ({"side"} if card.sides else set())
-    for where, template in _templates(card):
+    for where, template in _list_templates(card):
         for word in re.findall(r"\{(\w+)\}", template):
             if word not in known:
                 raise UserError(
-                    f"{where} has unknown braces {{{word}}}{kinds.nearest(word, known)}"
+                    f"{where} has unknown braces {{{word}}}{kinds.suggest_names(word, known)}"
                 )
-    if card.sides and not any("{side}" in text for _, text in _templates(card)):
+    if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
     if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
         raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
-    for what in ("mass", "height"):
-        if card.target and what in card.target.divide_by and getattr(card, what) is None:
-            raise UserError(f'[target] is divided by {what}, so "body.{what}" is needed')
+    for quantity in ("mass", "height"):
+        if card.target and quantity in card.target.divide_by and getattr(card, quantity) is None:
+            raise UserError(f'[target] is divided by {quantity}, so "body.{quantity}" is needed')
 
 
-def _templates(card: Card) -> list[tuple[str, str]]:
+def _list_templates(card: Card) -> list[tuple[str, str]]:
     """(key, text) of everything in which braces are filled in."""
-    out = [(f"sensors.{s.name}", column) for s in card.sensors for column in (*s.acc, *s.gyr)]
-    out += [("time.column", card.time.column)]
+    templates = [(f"sensors.{s.name}", column) for s in card.sensors for column in (*s.acc, *s.gyr)]
+    templates += [("time.column", card.time.column)]
     if card.activity:
         a = card.activity
-        out += [("activity.file", a.file)]
-        out += [(f"activity.{k}", getattr(a, k)) for k in ("name", "start", "end")]
+        templates += [("activity.file", a.file)]
+        templates += [(f"activity.{k}", getattr(a, k)) for k in ("name", "start", "end")]
     signals = {
         "events": card.events and card.events.signal,
         "target": card.target and card.target.signal,
     }
     for where, signal in signals.items():
         if signal:
-            out += [(f"{where}.file", signal.file), (f"{where}.column", signal.column)]
-            out += [(f"{where}.time", signal.time and signal.time.column)]
+            templates += [(f"{where}.file", signal.file), (f"{where}.column", signal.column)]
+            templates += [(f"{where}.time", signal.time and signal.time.column)]
     for where, quantity in (("body.mass", card.mass), ("body.height", card.height)):
         if quantity:
-            out += [(where, quantity.file), (where, quantity.column)]
-    return [(where, text) for where, text in out if text]
+            templates += [(where, quantity.file), (where, quantity.column)]
+    return [(where, text) for where, text in templates if text]

@@ -19,7 +19,7 @@ import pyarrow.parquet
 import scipy.io
 
 from imujax.data_builders.tabular.card import Layout
-from imujax.data_builders.tabular.kinds import nearest, shown
+from imujax.data_builders.tabular.kinds import printable_name, suggest_names
 from imujax.errors import UserError
 
 SUFFIXES = {
@@ -32,7 +32,7 @@ SUFFIXES = {
 }
 
 
-def kind(path: Path, layout: Layout) -> str:
+def table_format(path: Path, layout: Layout) -> str:
     """The format of a file: from the card, or from the end of its name without a last .gz."""
     if layout.format:
         return layout.format
@@ -42,11 +42,39 @@ def kind(path: Path, layout: Layout) -> str:
     return SUFFIXES[suffix]
 
 
-def read(
+def read_table(
     path: Path, layout: Layout, numbers: Sequence[str], texts: Sequence[str] = ()
 ) -> dict[str, np.ndarray]:
-    """The wanted columns of a file with one table: `numbers` as float64 [T], `texts` as str [T]."""
-    reader = {"csv": _csv, "tsv": _csv, "parquet": _parquet, "mat": _matlab}.get(kind(path, layout))
+    """Read columns of a file that holds one table.
+
+    Parameters
+    ----------
+    path : Path
+        CSV or TSV, also packed with gzip, Parquet, or MATLAB up to v7.
+    layout : Layout
+        How the table lies in the file.
+    numbers : sequence of str
+        Names of the columns to be read as numbers.
+    texts : sequence of str, optional
+        Names of the columns to be read as text.
+
+    Returns
+    -------
+    dict of str to ndarray, [T]
+        Numbers are float64, NaN where a value is missing; texts are str, without blanks around
+        them.
+
+    Raises
+    ------
+    UserError
+        For a file that is damaged, a column that it does not have, and a table without rows.
+    """
+    reader = {
+        "csv": _read_csv,
+        "tsv": _read_csv,
+        "parquet": _read_parquet,
+        "mat": _read_matlab,
+    }.get(table_format(path, layout))
     if reader is None:
         raise UserError(f"{path}: a second file cannot be HDF5: save this table as CSV or Parquet")
     if not path.is_file():
@@ -57,21 +85,21 @@ def read(
     return table
 
 
-def tidy(value: object) -> str:
+def tidy_name(value: object) -> str:
     """A name as text without blanks around it; a class number that was stored as 8.0 is "8"."""
     text = str(value).strip()
     return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
 
 
-def _csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
-    delimiter = layout.delimiter or ("\t" if kind(path, layout) == "tsv" else ",")
+def _read_csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    delimiter = layout.delimiter or ("\t" if table_format(path, layout) == "tsv" else ",")
     try:
-        packed = _is_gzip(path)
-        header, encoding = _header(path, layout, delimiter, packed, bool(texts))
-        check_names(header, [*numbers, *texts], path)
+        is_packed = _is_gzip(path)
+        header, encoding = _read_header(path, layout, delimiter, is_packed, bool(texts))
+        check_column_names(header, [*numbers, *texts], path)
         types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.float64())
         table = pyarrow.csv.read_csv(
-            pa.input_stream(path, compression="gzip" if packed else None),
+            pa.input_stream(path, compression="gzip" if is_packed else None),
             pyarrow.csv.ReadOptions(
                 use_threads=False,  # one process a core already, and the row of a fault is known
                 skip_rows=layout.skip_rows,
@@ -84,8 +112,8 @@ def _csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> di
             ),
         )
     except (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error) as error:
-        raise unreadable(path, error) from None
-    return _columns(table, numbers, texts, path)
+        raise unreadable_file(path, error) from None
+    return _convert_columns(table, numbers, texts, path)
 
 
 def _is_gzip(path: Path) -> bool:
@@ -93,20 +121,20 @@ def _is_gzip(path: Path) -> bool:
         return file.read(2) == b"\x1f\x8b"
 
 
-def _header(
-    path: Path, layout: Layout, delimiter: str, packed: bool, texts: bool
+def _read_header(
+    path: Path, layout: Layout, delimiter: str, is_packed: bool, has_texts: bool
 ) -> tuple[list[str], str]:
     """The column names, and the encoding: UTF-8, else Latin-1 (degree signs, umlauts).
 
     The whole file is looked at where texts are wanted from it, else its head alone.
     """
-    with (gzip.open if packed else open)(path, "rb") as file:
+    with (gzip.open if is_packed else open)(path, "rb") as file:
         lines = [file.readline(1 << 20) for _ in range(layout.skip_rows + 1)]
-        rest = file.read() if texts else b""
+        remainder = file.read() if has_texts else b""
     if not lines[-1].strip():
         raise UserError(f"{path}: line {len(lines)} should hold the column names, but is empty")
     try:
-        (b"".join(lines) + rest).decode("utf-8")
+        (b"".join(lines) + remainder).decode("utf-8")
         encoding = "utf-8"
     except UnicodeDecodeError:
         encoding = "latin-1"
@@ -116,32 +144,32 @@ def _header(
     return next(csv.reader(io.StringIO(text), delimiter=delimiter)), encoding
 
 
-def _parquet(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+def _read_parquet(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
     try:
         file = pyarrow.parquet.ParquetFile(path)
-        check_names(file.schema_arrow.names, [*numbers, *texts], path)
+        check_column_names(file.schema_arrow.names, [*numbers, *texts], path)
         table = file.read(list(dict.fromkeys([*numbers, *texts])), use_threads=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a damaged name
-        raise unreadable(path, error) from None
-    return _columns(table, numbers, texts, path)
+        raise unreadable_file(path, error) from None
+    return _convert_columns(table, numbers, texts, path)
 
 
-def _columns(table: pa.Table, numbers: list[str], texts: list[str], path: Path) -> dict:
-    out = {}
+def _convert_columns(table: pa.Table, numbers: list[str], texts: list[str], path: Path) -> dict:
+    columns = {}
     for name in numbers:
         try:
-            out[name] = np.array(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False))
+            columns[name] = np.array(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False))
         except pa.ArrowException as error:
             raise UserError(
                 f'{path}: column "{name}" is not numeric: {first_line(error)}'
             ) from None
     for name in texts:
         values = table[name].to_pylist()
-        out[name] = np.array(["" if v is None else tidy(v) for v in values], dtype=str)
-    return out
+        columns[name] = np.array(["" if v is None else tidy_name(v) for v in values], dtype=str)
+    return columns
 
 
-def _matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+def _read_matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
     """A vector is a column of its own name, a matrix has the columns `name(:,1)`, `name(:,2)`, ...
 
     Fields of a struct are `struct.field`.
@@ -153,27 +181,30 @@ def _matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) ->
             f'{path}: this is MATLAB v7.3: read it as HDF5 (format = "hdf5" and a table [hdf5])'
         ) from None
     except Exception as error:  # damaged files make this reader raise errors of many kinds
-        raise unreadable(path, error) from None
+        raise unreadable_file(path, error) from None
     opaque = any(isinstance(v, scipy.io.matlab.MatlabOpaque) for v in variables.values())
     columns = {}
     for name, value in variables.items():
         if not name.startswith("__"):
-            columns |= flat(name, value)
+            columns |= flatten_variable(name, value)
     if opaque and not set(numbers) | set(texts) <= set(columns):
         raise UserError(
             f"{path}: this holds MATLAB objects (a table?) that only MATLAB can read: there, save "
             "each with parquetwrite or writetable and read the Parquet or CSV file"
         )
-    return pick(columns, numbers, texts, path)
+    return select_columns(columns, numbers, texts, path)
 
 
-def flat(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
+def flatten_variable(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     """The columns of one variable; what is neither numbers nor text nor a struct is left out."""
     if value.dtype.names:
         if value.size != 1:
             return {}
         record = value.reshape(-1)[0]
-        parts = [flat(f"{name}.{field}", np.asarray(record[field])) for field in value.dtype.names]
+        parts = [
+            flatten_variable(f"{name}.{field}", np.asarray(record[field]))
+            for field in value.dtype.names
+        ]
         return {key: column for part in parts for key, column in part.items()}
     if value.dtype == object and value.ndim == 2 and 1 in value.shape:  # a cell array of texts
         cells = [np.asarray(cell).reshape(-1) for cell in value.reshape(-1)]
@@ -185,37 +216,37 @@ def flat(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{name}(:,{j + 1})": value[:, j] for j in range(value.shape[1])}
 
 
-def pick(
+def select_columns(
     columns: dict[str, np.ndarray], numbers: Sequence[str], texts: Sequence[str], path: Path | str
 ) -> dict[str, np.ndarray]:
     """The wanted ones of `columns`, of one type and one length."""
-    check_names(list(columns), [*numbers, *texts], path)
-    out = {}
+    check_column_names(list(columns), [*numbers, *texts], path)
+    selected = {}
     for name in numbers:
         if columns[name].dtype.kind not in "fiub":
             raise UserError(f'{path}: column "{name}" is not numeric')
-        out[name] = np.array(columns[name], np.float64)
-    out |= {name: np.array([tidy(v) for v in columns[name]], dtype=str) for name in texts}
-    lengths = {name: len(column) for name, column in out.items()}
+        selected[name] = np.array(columns[name], np.float64)
+    selected |= {name: np.array([tidy_name(v) for v in columns[name]], dtype=str) for name in texts}
+    lengths = {name: len(column) for name, column in selected.items()}
     if len(set(lengths.values())) > 1:
         short, long = min(lengths, key=lengths.get), max(lengths, key=lengths.get)
         raise UserError(
             f'{path}: columns "{short}" and "{long}" differ in length '
             f"({lengths[short]} and {lengths[long]})"
         )
-    return out
+    return selected
 
 
-def check_names(there: Sequence[str], wanted: Sequence[str], where: Path | str) -> None:
-    """UserError for a wanted column that is not there, or there twice."""
-    for name in wanted:
-        if name not in there:
-            raise UserError(f'{where}: there is no column "{name}"{nearest(name, there)}')
-        if there.count(name) > 1:
+def check_column_names(names: Sequence[str], required: Sequence[str], where: Path | str) -> None:
+    """UserError for a required column that is missing, or that two columns are called like."""
+    for name in required:
+        if name not in names:
+            raise UserError(f'{where}: there is no column "{name}"{suggest_names(name, names)}')
+        if names.count(name) > 1:
             raise UserError(f'{where}: two columns are called "{name}"')
 
 
-def unreadable(path: Path | str, error: Exception) -> UserError:
+def unreadable_file(path: Path | str, error: Exception) -> UserError:
     """The sentence for a file that another library gave up on."""
     if isinstance(error, PermissionError):
         return UserError(f"{path}: may not be read: change its permissions")
@@ -224,4 +255,4 @@ def unreadable(path: Path | str, error: Exception) -> UserError:
 
 def first_line(error: Exception) -> str:
     """The first line of another library's message."""
-    return shown((str(error).strip().splitlines() or [type(error).__name__])[0])
+    return printable_name((str(error).strip().splitlines() or [type(error).__name__])[0])

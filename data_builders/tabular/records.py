@@ -22,13 +22,13 @@ from imujax.data_builders.tabular.card import (
     Quantity,
     Signal,
     Time,
-    fill_in,
+    fill_template,
 )
-from imujax.data_builders.tabular.sources import Item, inside
+from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
 
 
-def recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
+def read_recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
     """The recordings of one item, one for each row of a data set and each side, and how many of
     its samples were interpolated.
 
@@ -36,54 +36,58 @@ def recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
     """
     sides = card.sides or ("",)
     path = item.paths[0]
-    wanted = [n for side in sides for n in _own_columns(card, {**item.groups, "side": side})]
+    columns = [n for side in sides for n in _columns_in_file(card, {**item.groups, "side": side})]
     if card.hdf5:
-        tables = hdf5.read(path, item.dataset, card.hdf5, list(dict.fromkeys(wanted)))
+        tables = hdf5.read_recordings(path, item.dataset, card.hdf5, list(dict.fromkeys(columns)))
     else:
-        tables = [("", readers.read(path, card.layout, wanted))]
+        tables = [("", readers.read_table(path, card.layout, columns))]
     for suffix, table in tables:
         source = f"{path} ({item.dataset}{suffix})" if card.hdf5 else str(path)
         for side in sides:
-            yield _recording(card, item, table, suffix, side, source)
+            yield _make_recording(card, item, table, suffix, side, source)
 
 
-def _own_signals(card: Card) -> dict[str, Signal]:
+def _signals_in_file(card: Card) -> dict[str, Signal]:
     """The signals that are columns of the recording's own file."""
     parts = {"events": card.events, "target": card.target}
     signals = {name: part.signal for name, part in parts.items() if part and part.signal}
     return {name: signal for name, signal in signals.items() if signal.file is None}
 
 
-def _own_columns(card: Card, groups: dict[str, str]) -> list[str]:
+def _columns_in_file(card: Card, groups: dict[str, str]) -> list[str]:
     """All columns wanted from the recording's own file for one side."""
     names = [name for sensor in card.sensors for name in (*sensor.acc, *sensor.gyr)]
     names += [card.time.column] if card.time.column else []
-    names += [signal.column for signal in _own_signals(card).values()]
+    names += [signal.column for signal in _signals_in_file(card).values()]
     bodies = (card.mass, card.height)
     names += [q.column for q in bodies if q and q.column and q.file is None]
-    return [fill_in(name, groups) for name in names]
+    return [fill_template(name, groups) for name in names]
 
 
-def _recording(
+def _make_recording(
     card: Card, item: Item, table: dict, suffix: str, side: str, source: str
 ) -> tuple[Recording, int]:
     """One side of one table, and the number of its samples that were interpolated."""
     groups = {**item.groups, "side": side}
-    six = [fill_in(name, groups) for s in card.sensors for name in (*s.acc, *s.gyr)]
-    own = _own_signals(card)
-    wanted = six + [fill_in(signal.column, groups) for signal in own.values()]
-    stamps = table[fill_in(card.time.column, groups)] if card.time.column else None
-    stack = np.stack([table[name] for name in wanted], axis=1)
-    values, rate, start, gaps = _on_clock(stack, stamps, card.time, 0.0, source)
-    imu, holes = fill_gaps(values[:, : len(six)], rate, card.time.max_gap, source)
-    acc, gyr = _sensors(card, imu)
+    imu_columns = [fill_template(name, groups) for s in card.sensors for name in (*s.acc, *s.gyr)]
+    own_signals = _signals_in_file(card)
+    columns = imu_columns + [
+        fill_template(signal.column, groups) for signal in own_signals.values()
+    ]
+    stamps = table[fill_template(card.time.column, groups)] if card.time.column else None
+    stack = np.stack([table[name] for name in columns], axis=1)
+    values, rate, start, gaps = _put_on_clock(stack, stamps, card.time, 0.0, source)
+    imu, holes = fill_gaps(values[:, : len(imu_columns)], rate, card.time.max_gap, source)
+    acc, gyr = _convert_sensors(card, imu)
     channels = {}
     for name, part in (("events", card.events), ("target", card.target)):
-        if name in own:
-            column = values[:, len(six) + list(own).index(name)]
-            channels[name] = _channel(part.signal, column, rate, start, card.time.max_gap, source)
+        if name in own_signals:
+            column = values[:, len(imu_columns) + list(own_signals).index(name)]
+            channels[name] = _make_channel(
+                part.signal, column, rate, start, card.time.max_gap, source
+            )
         elif part and part.signal and part.signal.time:
-            channels[name] = _other_channel(part.signal, item.raw, groups, start)
+            channels[name] = _read_channel(part.signal, item.raw, groups, start)
     end = start + len(acc) / rate
     recording = Recording(
         subject=item.groups["subject"],
@@ -93,18 +97,18 @@ def _recording(
         acc=acc,
         gyr=gyr,
         source=source,
-        intervals=_intervals(card, item.raw, groups),
+        intervals=_read_intervals(card, item.raw, groups),
         channels=channels,
-        events={"events": _times(card, item.raw, groups, channels, start, end, source)},
-        mass=_body(card.mass, item.raw, groups, table, source),
-        height=_body(card.height, item.raw, groups, table, source),
+        events={"events": _event_times(card, item.raw, groups, channels, start, end, source)},
+        mass=_read_body(card.mass, item.raw, groups, table, source),
+        height=_read_body(card.height, item.raw, groups, table, source),
         start=start,
         rest_error=card.rest_error,
     )
     return recording, gaps + holes
 
 
-def _on_clock(
+def _put_on_clock(
     values: np.ndarray, stamps: np.ndarray | None, time: Time, start: float, source: str
 ) -> tuple[np.ndarray, float, float, int]:
     """(values [N, ...] on a regular clock, rate [Hz], time of the first [s], interpolated ones)."""
@@ -117,10 +121,10 @@ def _on_clock(
     return values, rate, float(stamps[0]), gaps
 
 
-def _sensors(card: Card, six: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _convert_sensors(card: Card, imu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Columns [T, S * 6] as read -> acc [T, S, 3] m/s^2 and gyr [T, S, 3] rad/s."""
-    six = six.reshape(len(six), len(card.sensors), 2, 3)
-    acc, gyr = to_si(six[:, :, 0], card.acc_unit), to_si(six[:, :, 1], card.gyr_unit)
+    imu = imu.reshape(len(imu), len(card.sensors), 2, 3)
+    acc, gyr = to_si(imu[:, :, 0], card.acc_unit), to_si(imu[:, :, 1], card.gyr_unit)
     for i, sensor in enumerate(card.sensors):
         if sensor.frame:
             acc[:, i] = rotate(acc[:, i], sensor.frame)
@@ -128,7 +132,7 @@ def _sensors(card: Card, six: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return acc, gyr
 
 
-def _channel(
+def _make_channel(
     signal: Signal, values: np.ndarray, rate: float, start: float, max_gap: float, source: str
 ) -> Channel:
     values = values * signal.scale
@@ -138,18 +142,18 @@ def _channel(
     return Channel(values, rate, "", start)
 
 
-def _other_channel(signal: Signal, raw: Path, groups: dict[str, str], start: float) -> Channel:
+def _read_channel(signal: Signal, raw: Path, groups: dict[str, str], start: float) -> Channel:
     """A signal of another file; with a rate alone it begins with the recording, at `start`."""
-    path = inside(raw, signal.file, groups)
-    column = fill_in(signal.column, groups)
-    clock = signal.time.column and fill_in(signal.time.column, groups)
-    table = readers.read(path, signal.layout, [column, *([clock] if clock else [])])
+    path = resolve_path(raw, signal.file, groups)
+    column = fill_template(signal.column, groups)
+    clock = signal.time.column and fill_template(signal.time.column, groups)
+    table = readers.read_table(path, signal.layout, [column, *([clock] if clock else [])])
     stamps = table[clock] if clock else None
-    values, rate, start, _ = _on_clock(table[column], stamps, signal.time, start, str(path))
-    return _channel(signal, values, rate, start, signal.time.max_gap, str(path))
+    values, rate, start, _ = _put_on_clock(table[column], stamps, signal.time, start, str(path))
+    return _make_channel(signal, values, rate, start, signal.time.max_gap, str(path))
 
 
-def _times(
+def _event_times(
     card: Card,
     raw: Path,
     groups: dict[str, str],
@@ -165,56 +169,60 @@ def _times(
     if rule.times:
         return start + np.array(rule.times) * TIME_UNITS[rule.unit]
     if rule.level is None:
-        column = fill_in(rule.signal.column, groups)
-        table = readers.read(inside(raw, rule.signal.file, groups), rule.signal.layout, [column])
-        given = table[column] * TIME_UNITS[rule.unit]
-        return np.sort(given[np.isfinite(given)])
+        column = fill_template(rule.signal.column, groups)
+        table = readers.read_table(
+            resolve_path(raw, rule.signal.file, groups), rule.signal.layout, [column]
+        )
+        times = table[column] * TIME_UNITS[rule.unit]
+        return np.sort(times[np.isfinite(times)])
     channel = channels["events"]
     if not np.isfinite(channel.values).all():
         raise UserError(
             f"{source}: {rule.signal.column} has values that are missing, so events may be too: "
             "fill them in (with 0 where there is no contact)"
         )
-    return events.crossings(channel, rule, card.target, start, end)
+    return events.find_crossings(channel, rule, card.target, start, end)
 
 
-def _intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Interval, ...]:
+def _read_intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Interval, ...]:
     activity = card.activity
     if activity is None:
         return ()
-    path = inside(raw, activity.file, groups)
-    name, start, end = (fill_in(n, groups) for n in (activity.name, activity.start, activity.end))
-    table = readers.read(path, activity.layout, [start, end], [name])
+    path = resolve_path(raw, activity.file, groups)
+    name, start, end = (
+        fill_template(n, groups) for n in (activity.name, activity.start, activity.end)
+    )
+    table = readers.read_table(path, activity.layout, [start, end], [name])
     unit = TIME_UNITS[activity.unit]
-    out = []
+    intervals = []
     for row, (label, a, b) in enumerate(zip(table[name], table[start], table[end], strict=True)):
         if not a < b:  # NaN too
             raise UserError(f"{path}: interval {row + 1} ({label}) runs from {a:g} to {b:g}")
-        out.append(Interval(str(label), float(a) * unit, float(b) * unit))
-    return tuple(out)
+        intervals.append(Interval(str(label), float(a) * unit, float(b) * unit))
+    return tuple(intervals)
 
 
-def _body(
+def _read_body(
     quantity: Quantity | None, raw: Path, groups: dict[str, str], table: dict, source: str
 ) -> float | None:
     """Mass [kg] or height [m]. A column of the recording's own file must not change."""
     if quantity is None or quantity.value is not None:
         return quantity and quantity.value
-    column = fill_in(quantity.column, groups)
+    column = fill_template(quantity.column, groups)
     if quantity.file is None:
         values = table[column]
     else:
-        path = inside(raw, quantity.file, groups)
+        path = resolve_path(raw, quantity.file, groups)
         source = str(path)
-        rows = readers.read(path, quantity.layout, [column], [quantity.key])
-        mine = rows[quantity.key] == readers.tidy(groups["subject"])
-        if not mine.any():
+        rows = readers.read_table(path, quantity.layout, [column], [quantity.key])
+        is_subject = rows[quantity.key] == readers.tidy_name(groups["subject"])
+        if not is_subject.any():
             raise UserError(
                 f"{path}: no row for subject {groups['subject']}"
-                + kinds.nearest(groups["subject"], dict.fromkeys(rows[quantity.key]))
+                + kinds.suggest_names(groups["subject"], dict.fromkeys(rows[quantity.key]))
             )
-        values = rows[column][mine]
+        values = rows[column][is_subject]
     if not np.isfinite(values).all() or np.ptp(values) > 0.01 * abs(values[0]):
-        who = groups["subject"]
-        raise UserError(f"{source}: {column} of subject {who} must be one number without gaps")
+        subject = groups["subject"]
+        raise UserError(f"{source}: {column} of subject {subject} must be one number without gaps")
     return float(values[0]) * quantity.unit

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imujax.data_builders.tabular import hdf5, readers
-from imujax.data_builders.tabular.card import Card, fill_in
+from imujax.data_builders.tabular.card import Card, fill_template
 from imujax.errors import UserError
 
 
@@ -25,7 +25,7 @@ class Item:
     recording: str
 
 
-def items(card: Card, raw: Path) -> list[Item]:
+def list_items(card: Card, raw: Path) -> list[Item]:
     """All recordings that the card takes, in order of their paths; every file they need is there.
 
     Raises UserError where nothing matches, `match` does not take a path, a further file is
@@ -33,27 +33,28 @@ def items(card: Card, raw: Path) -> list[Item]:
     file managers leave behind, are passed over.
     """
     try:
-        found = [p for p in raw.glob(card.files) if p.is_file() and not p.name.startswith(".")]
+        paths = [p for p in raw.glob(card.files) if p.is_file() and not p.name.startswith(".")]
     except ValueError as error:
         raise UserError(f'the card {card.path}: "files" is no pattern: {error}') from None
-    if not found:
+    if not paths:
         raise UserError(f'no file in {raw} matches "{card.files}", the card\'s "files"')
-    out = [item for path in sorted(found) for item in _of_file(card, raw, path)]
-    seen = {}
-    for item in out:
+    items = [item for path in sorted(paths) for item in _items_of_file(card, raw, path)]
+    first_paths = {}
+    for item in items:
         key = (item.groups["subject"], item.recording)
-        if key in seen:
+        if key in first_paths:
             raise UserError(
-                f"{item.paths[0]} and {seen[key]} are both recording {key[1]} of subject {key[0]}: "
+                f"{item.paths[0]} and {first_paths[key]} are both recording {key[1]} of subject "
+                f"{key[0]}: "
                 'tell them apart by a group (?P<recording>...) in "match"'
             )
-        seen[key] = item.paths[0]
-    return out
+        first_paths[key] = item.paths[0]
+    return items
 
 
-def inside(raw: Path, template: str, groups: dict[str, str]) -> Path:
+def resolve_path(raw: Path, template: str, groups: dict[str, str]) -> Path:
     """The file below `raw` that a template of the card means."""
-    path = raw / fill_in(template, groups)
+    path = raw / fill_template(template, groups)
     if ".." in path.parts or not path.is_relative_to(raw):
         raise UserError(f'"{template}" in the card leaves the raw folder: {path}')
     if not path.is_file():
@@ -61,7 +62,7 @@ def inside(raw: Path, template: str, groups: dict[str, str]) -> Path:
     return path
 
 
-def _of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
+def _items_of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
     """The items of one file: several where it is HDF5."""
     relative = path.relative_to(raw).as_posix()
     groups = {}
@@ -73,24 +74,24 @@ def _of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
                 'narrow "files" or widen "match"'
             )
         groups = match.groupdict(default="")
-    if (readers.kind(path, card.layout) == "hdf5") != (card.hdf5 is not None):
+    if (readers.table_format(path, card.layout) == "hdf5") != (card.hdf5 is not None):
         raise UserError(f"{path}: HDF5 files, and no others, need the table [hdf5] in the card")
     stem = re.sub(r"(\.\w+)?(\.gz)?$", "", relative)
-    parts = hdf5.names(path, card.hdf5) if card.hdf5 else [(None, {})]
-    for dataset, more in parts:
-        both = groups | more
-        if not both["subject"]:
+    datasets = hdf5.list_recordings(path, card.hdf5) if card.hdf5 else [(None, {})]
+    for dataset, dataset_groups in datasets:
+        all_groups = groups | dataset_groups
+        if not all_groups["subject"]:
             raise UserError(f'{path}: the group "subject" in the card is empty for this file')
         default = stem if dataset is None else f"{stem}/{dataset}"
-        paths = dict.fromkeys([path, *_others(card, raw, both)])
-        yield Item(tuple(paths), raw, dataset, both, both.get("recording") or default)
+        paths = dict.fromkeys([path, *_further_files(card, raw, all_groups)])
+        yield Item(tuple(paths), raw, dataset, all_groups, all_groups.get("recording") or default)
 
 
-def _others(card: Card, raw: Path, groups: dict[str, str]) -> Iterator[Path]:
+def _further_files(card: Card, raw: Path, groups: dict[str, str]) -> Iterator[Path]:
     """The further files of one recording, for all its sides."""
     tables = [card.activity, card.mass, card.height]
     tables += [part.signal for part in (card.events, card.target) if part]
     for table in tables:
         if table is not None and table.file:
             for side in card.sides or ("",):
-                yield inside(raw, table.file, {**groups, "side": side})
+                yield resolve_path(raw, table.file, {**groups, "side": side})

@@ -20,12 +20,12 @@ TRIALS = tuple(
 )
 STATIC, PARAM = "static", "param of "
 # Folder and beginning of the name of each file that the labels need.
-NEEDS = {
+REQUIRED_FILES = {
     "file": (("200Hz", ""), ("200Hz", PARAM)),
     "force": (("200Hz", ""), ("1000Hz", ""), ("1000Hz", PARAM)),
 }
-PROCESSED, UNREAD = ("200Hz", "1000Hz", "100Hz"), ("vicon", "xsens")
-FIELDS = [f"l_shank_{kind}_{axis}" for kind in ("acc", "gyr") for axis in "xyz"]
+PROCESSED_FOLDERS, RAW_FOLDERS = ("200Hz", "1000Hz", "100Hz"), ("vicon", "xsens")
+SHANK_COLUMNS = [f"l_shank_{kind}_{axis}" for kind in ("acc", "gyr") for axis in "xyz"]
 DIRECTIONS = {
     "forward": (1, 0, 0),
     "backward": (-1, 0, 0),
@@ -37,10 +37,10 @@ DIRECTIONS = {
 OPTIONS = {"labels": "file", "axes": "left,up,forward"}
 # Degrees from up that the mean of the accelerometer may point.  A runner's shank swings and leans:
 # simulated ones have 33 to 60, so this tells up from down and from the sides only.
-LEAN, RUNNING_LEAN = 45.0, 75.0
-MOST_ACC, MOST_GYR = 500.0, 100.0  # m/s^2, rad/s: three times the range of a unit
-RATES = (5.0, 500.0)  # BW/s, what a loading rate can be
-STRIDE = 0.4  # s, the shortest from a foot's strike to its next
+STANDING_LEAN, RUNNING_LEAN = 45.0, 75.0
+MAX_ACC, MAX_GYR = 500.0, 100.0  # m/s^2, rad/s: three times the range of a unit
+LOADING_RATE_LIMITS = (5.0, 500.0)  # BW/s, what a loading rate can be
+SHORTEST_STRIDE = 0.4  # s, the shortest from a foot's strike to its next
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,26 @@ class Trial:
 
     subject: str
     name: str
-    needs: tuple[Path, ...]  # in the order of NEEDS
+    required: tuple[Path, ...]  # in the order of REQUIRED_FILES
     static: tuple[Path, ...] = ()  # the static trial's that there are
-    lacks: str = ""
+    fault: str = ""
 
     @property
     def paths(self) -> tuple[Path, ...]:
-        return self.needs + self.static
+        return self.required + self.static
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """labels: "file" or "force"; axes: where x, y, z of a unit point in standing."""
     options = datasets.complete_options(OPTIONS, given)
-    if options["labels"] not in NEEDS:
+    if options["labels"] not in REQUIRED_FILES:
         raise UserError(f"labels must be file or force, not {options['labels']!r}")
     options["axes"] = ",".join(word.strip().lower() for word in options["axes"].split(","))
-    matrix(options["axes"])
+    axes_rotation(options["axes"])
     return options
 
 
-def matrix(axes: str) -> np.ndarray:
+def axes_rotation(axes: str) -> np.ndarray:
     """The rotation [3, 3] from a unit's axes, which point to these three places, to ours."""
     words = axes.split(",")
     columns = [DIRECTIONS[word] for word in words if word in DIRECTIONS]
@@ -81,7 +81,7 @@ def matrix(axes: str) -> np.ndarray:
     return turn
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder: loading_rate or loading_rate_force; unusual axes are added to it."""
     name = "loading_rate" + ("_force" if options["labels"] == "force" else "")
     if options["axes"] != OPTIONS["axes"]:
@@ -103,11 +103,11 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[Trial]:
+def list_items(raw: Path, options: dict) -> list[Trial]:
     """The study's twelve trials of every subject, and the tables that are none of them."""
-    subjects = [p for p in sorted(raw.iterdir()) if _holds(p, PROCESSED) or _holds(p, UNREAD)]
-    if not any(_holds(p, ("200Hz",)) for p in subjects):
-        if any(_holds(p, UNREAD) for p in subjects):
+    subjects = [p for p in sorted(raw.iterdir()) if _has_folder(p, PROCESSED_FOLDERS + RAW_FOLDERS)]
+    if not any(_has_folder(p, ("200Hz",)) for p in subjects):
+        if any(_has_folder(p, RAW_FOLDERS) for p in subjects):
             raise UserError(
                 f"{raw} has the raw tree only (vicon, xsens), whose .mtb files are not read: give "
                 "the processed tree, with <subject>/200Hz/<trial>.csv and param_of_<trial>.csv"
@@ -116,25 +116,25 @@ def files(raw: Path, options: dict) -> list[Trial]:
             f"{raw} has no subjects: give the folder that holds <subject>/200Hz/<trial>.csv, such "
             "as subject_01/200Hz/nike_baseline_24.csv"
         )
-    return [trial for subject in subjects for trial in _trials(subject, options["labels"])]
+    return [trial for subject in subjects for trial in _list_trials(subject, options["labels"])]
 
 
-def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one trial, what was dropped, and its seconds."""
-    if item.lacks:
-        return [], windows.Dropped({item.lacks: 1}), 0.0
-    source = item.needs[0]
-    values, gap = tables.mended(tables.columns(source, FIELDS), RATE, source)
+    if item.fault:
+        return [], windows.Dropped({item.fault: 1}), 0.0
+    source = item.required[0]
+    values, gap = _read_shank(source, SHANK_COLUMNS)
     seconds = len(values) / RATE
     if gap.all():
         return [], windows.Dropped({"trials without values of the shank's unit": 1}), seconds
     if options["labels"] == "file":
-        found = _from_file(item, len(values))
+        strikes = _file_loading_rates(item, len(values))
     else:
-        force, params = item.needs[1:]
+        force, params = item.required[1:]
         static = tuple(p for p in item.static if p.parent.name == "1000Hz")
-        found = plates.loading_rates(force, params, static, source, len(values))
-    turn = matrix(options["axes"])
+        strikes = plates.plate_loading_rates(force, params, static, source, len(values))
+    turn = axes_rotation(options["axes"])
     recording = Recording(
         subject=item.subject,
         recording=item.name,
@@ -144,114 +144,127 @@ def examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropped, f
         gyr=rotate(values[:, None, 3:], turn),
         source=str(source),
         activity="running",
-        mass=found.mass,
+        mass=strikes.mass,
         # What is interpolated may look like rest.
         rest_error=np.inf if gap.any() else 0.1,
     )
     _check_range(values, source)
     _check_up(values[~gap, :3], RUNNING_LEAN, turn, source)
     for path in (p for p in item.static if p.parent.name == "200Hz"):
-        standing, gap_there = tables.mended(tables.columns(path, FIELDS[:3]), RATE, path)
-        if not gap_there.all():
-            _check_up(standing[~gap_there], LEAN, turn, path)
-    starts, kept = labels.strike_windows(found.events, found.rate, len(values), length=WINDOW)
-    dropped = found.dropped
-    dropped["strikes whose window leaves the trial"] += int((~kept).sum())
-    early = starts < plates.SKIP * RATE
-    torn = ~early & np.array([gap[s : s + WINDOW].any() for s in starts], bool)
-    dropped[f"windows that begin in the first {plates.SKIP:g} s"] += int(early.sum())
-    dropped[f"windows with a gap of more than {1000 * tables.GAP:g} ms"] += int(torn.sum())
-    good = ~early & ~torn
-    starts, targets = starts[good], found.values[kept][good]
-    out = windows.labelled_examples(
+        standing, standing_gap = _read_shank(path, SHANK_COLUMNS[:3])
+        if not standing_gap.all():
+            _check_up(standing[~standing_gap], STANDING_LEAN, turn, path)
+    starts, is_inside = labels.strike_windows(
+        strikes.events, strikes.rate, len(values), length=WINDOW
+    )
+    dropped = strikes.dropped
+    dropped["strikes whose window leaves the trial"] += int((~is_inside).sum())
+    is_early = starts < plates.SKIP * RATE
+    is_torn = ~is_early & np.array([gap[s : s + WINDOW].any() for s in starts], bool)
+    dropped[f"windows that begin in the first {plates.SKIP:g} s"] += int(is_early.sum())
+    dropped[f"windows with a gap of more than {1000 * tables.MAX_GAP:g} ms"] += int(is_torn.sum())
+    usable = ~is_early & ~is_torn
+    starts, targets = starts[usable], strikes.values[is_inside][usable]
+    examples = windows.labelled_examples(
         recording, starts, [WINDOW] * len(starts), targets, WINDOW, item.name
     )
-    return out, +dropped, seconds
+    return examples, +dropped, seconds
 
 
-def _from_file(item: Trial, n: int) -> plates.Found:
+def _read_shank(path: Path, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Columns of the shank's unit [T, C] without NaN, and gap [T]: where too many are missing."""
+    return tables.fill_short_gaps(tables.read_columns(path, columns), RATE, path)
+
+
+def _file_loading_rates(item: Trial, n: int) -> plates.LabelledStrikes:
     """Loading rates that the file holds: the rows of the 200 Hz table where there is one."""
-    path = item.needs[1]
-    rates, strikes = tables.events(path, ["l_LR", "l_strikes"], item.needs[0], n)
+    path = item.required[1]
+    rates, strikes = tables.read_events(path, ["l_LR", "l_strikes"], item.required[0], n)
     dropped = windows.Dropped()
-    dropped["strikes without a loading rate in the file"] = int(
-        ((strikes != 0) & (rates == 0)).sum()
-    )
+    is_unrated = (strikes != 0) & (rates == 0)
+    dropped["strikes without a loading rate in the file"] = int(is_unrated.sum())
     rows = np.flatnonzero(rates)
-    median = np.median(rates[rows]) if len(rows) else RATES[0]
-    if not RATES[0] <= median <= RATES[1]:
+    lowest, highest = LOADING_RATE_LIMITS
+    median = np.median(rates[rows]) if len(rows) else lowest
+    if not lowest <= median <= highest:
         raise UserError(
-            f"{path}: the median of l_LR at strikes is {median:.3g}, outside {RATES[0]:g} to "
-            f"{RATES[1]:g}: it must be in BW/s; divide N/s by the body weight, multiply BW/ms "
+            f"{path}: the median of l_LR at strikes is {median:.3g}, outside {lowest:g} to "
+            f"{highest:g}: it must be in BW/s; divide N/s by the body weight, multiply BW/ms "
             "by 1000, or build with --labels force"
         )
-    again = np.diff(rows, prepend=-n) < STRIDE * RATE
-    wrong = ~again & ((rates[rows] < RATES[0]) | (rates[rows] > RATES[1]))
-    dropped[f"loading rates less than {STRIDE:g} s after the one before"] = int(again.sum())
-    dropped["loading rates outside {:g} to {:g} BW/s".format(*RATES)] = int(wrong.sum())
-    rows = rows[~again & ~wrong]
-    return plates.Found(rows, RATE, rates[rows], dropped, None)
+    is_repeated = np.diff(rows, prepend=-n) < SHORTEST_STRIDE * RATE
+    is_implausible = ~is_repeated & ((rates[rows] < lowest) | (rates[rows] > highest))
+    reason = f"loading rates less than {SHORTEST_STRIDE:g} s after the one before"
+    dropped[reason] = int(is_repeated.sum())
+    dropped[f"loading rates outside {lowest:g} to {highest:g} BW/s"] = int(is_implausible.sum())
+    rows = rows[~is_repeated & ~is_implausible]
+    return plates.LabelledStrikes(rows, RATE, rates[rows], dropped, None)
 
 
 def _check_range(values: np.ndarray, source: Path) -> None:
     """UserError where values [T, 6] are more than a unit can read."""
-    for part, most, unit in (
-        (values[:, :3], MOST_ACC, "m/s^2"),
-        (values[:, 3:], MOST_GYR, "rad/s"),
+    for part, limit, unit in (
+        (values[:, :3], MAX_ACC, "m/s^2"),
+        (values[:, 3:], MAX_GYR, "rad/s"),
     ):
-        if np.abs(part).max() > most:
+        if np.abs(part).max() > limit:
             raise UserError(
                 f"{source}: the shank's unit reads {np.abs(part).max():.3g} {unit}, more than any "
                 "unit can: the file is damaged; copy it again"
             )
 
 
-def _check_up(acc: np.ndarray, lean: float, turn: np.ndarray, source: Path) -> None:
-    """UserError where the mean of acc [T, 3] does not point within `lean` degrees of up."""
+def _check_up(acc: np.ndarray, max_lean: float, turn: np.ndarray, source: Path) -> None:
+    """UserError where the mean of acc [T, 3] does not point within `max_lean` degrees of up."""
     mean = turn @ acc.mean(0)
-    if mean[2] <= np.cos(np.deg2rad(lean)) * np.linalg.norm(mean):
-        where = max(DIRECTIONS, key=lambda word: np.dot(DIRECTIONS[word], mean))
+    if mean[2] <= np.cos(np.deg2rad(max_lean)) * np.linalg.norm(mean):
+        direction = max(DIRECTIONS, key=lambda word: np.dot(DIRECTIONS[word], mean))
         raise UserError(
             f"{source}: in x, y, z of the shank's unit its mean accelerometer reads "
-            f"{np.round(turn.T @ mean, 1).tolist()} m/s^2; with these axes that points {where}, "
-            f"not up: say with --axes where x, y, z point in standing, such as {OPTIONS['axes']}"
+            f"{np.round(turn.T @ mean, 1).tolist()} m/s^2; with these axes that points "
+            f"{direction}, not up: say with --axes where x, y, z point in standing, such as "
+            f"{OPTIONS['axes']}"
         )
 
 
-def _holds(folder: Path, names: tuple[str, ...]) -> bool:
+def _has_folder(folder: Path, names: tuple[str, ...]) -> bool:
     return any((folder / name).is_dir() for name in names)
 
 
-def _trials(subject: Path, kind: str) -> list[Trial]:
+def _list_trials(subject: Path, source: str) -> list[Trial]:
     """The trials of one subject; what is missing, and what is no trial, is an item as well."""
-    there = {rate: _tables(subject / rate) for rate in ("200Hz", "1000Hz")}
-    rates = ("200Hz", "1000Hz") if kind == "force" else ("200Hz",)
-    static = tuple(there[rate][STATIC] for rate in rates if STATIC in there[rate])
-    out = []
+    paths_by_rate = {rate: _list_tables(subject / rate) for rate in ("200Hz", "1000Hz")}
+    rates = ("200Hz", "1000Hz") if source == "force" else ("200Hz",)
+    static = tuple(paths_by_rate[rate][STATIC] for rate in rates if STATIC in paths_by_rate[rate])
+    trials = []
     for name in TRIALS:
-        paths = [there[rate].get(start + name.lower()) for rate, start in NEEDS[kind]]
+        paths = [
+            paths_by_rate[rate].get(start + name.lower()) for rate, start in REQUIRED_FILES[source]
+        ]
         if None in paths:
-            rate, start = NEEDS[kind][paths.index(None)]
+            rate, start = REQUIRED_FILES[source][paths.index(None)]
             reason = f"trials without {rate}/{start.replace(' ', '_')}<trial>.csv"
-            out.append(Trial(subject.name, name, (), lacks=reason))
+            trials.append(Trial(subject.name, name, (), fault=reason))
         else:
-            out.append(Trial(subject.name, name, tuple(paths), static))
-    known = {STATIC, *(name.lower() for name in TRIALS)}
-    for key in sorted(there["200Hz"]):
-        if key.removeprefix(PARAM) not in known:
+            trials.append(Trial(subject.name, name, tuple(paths), static))
+    known_names = {STATIC, *(name.lower() for name in TRIALS)}
+    for key in sorted(paths_by_rate["200Hz"]):
+        if key.removeprefix(PARAM) not in known_names:
             reason = "files in 200Hz that are no trial of the study"
-            out.append(Trial(subject.name, key, (), lacks=reason))
-    return out
+            trials.append(Trial(subject.name, key, (), fault=reason))
+    return trials
 
 
-def _tables(folder: Path) -> dict[str, Path]:
+def _list_tables(folder: Path) -> dict[str, Path]:
     """The CSV files of a folder by their names in lower case with blanks between words."""
-    out = {}
+    paths_by_name = {}
     for path in sorted(folder.glob("*")):
         if path.suffix.lower() != ".csv":
             continue
         key = " ".join(path.stem.lower().replace("_", " ").split())
-        if key in out:
-            raise UserError(f"{out[key]} and {path} have the name of one trial: keep one of them")
-        out[key] = path
-    return out
+        if key in paths_by_name:
+            raise UserError(
+                f"{paths_by_name[key]} and {path} have the name of one trial: keep one of them"
+            )
+        paths_by_name[key] = path
+    return paths_by_name

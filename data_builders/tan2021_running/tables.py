@@ -10,28 +10,29 @@ from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
 
 RATE, PLATE_RATE = 200.0, 1000.0  # Hz, of the units and of the plates
-GAP = 0.05  # s, the longest gap that is interpolated
+MAX_GAP = 0.05  # s, the longest gap that is interpolated
 
 
-def columns(path: Path, names: list[str]) -> np.ndarray:
+def read_columns(path: Path, names: list[str]) -> np.ndarray:
     """The named columns of a CSV file [T, C]."""
     with path.open("rb") as file:
         file.seek(max(path.stat().st_size - 1, 0))
         if file.read() != b"\n":  # a number that is cut off is a number
             raise UserError(f"{path}: the last line has no end: the file is cut off; copy it again")
-    table = readers.read(path, Layout(), names)
+    table = readers.read_table(path, Layout(), names)
     values = np.stack([table[name] for name in names], axis=1)
     if np.isinf(values).any():
         raise UserError(f"{path} holds infinite values: copy it again")
     return values
 
 
-def events(path: Path, names: list[str], other: Path, n: int) -> np.ndarray:
-    """Columns of events [C, T], one row for each of the n samples in the `other` file."""
-    values = columns(path, names).T
+def read_events(path: Path, names: list[str], signals_path: Path, n: int) -> np.ndarray:
+    """Columns of events [C, T], one row for each of the n samples in the file `signals_path`."""
+    values = read_columns(path, names).T
     if values.shape[1] != n:
         raise UserError(
-            f"{path} has {values.shape[1]} rows, {other} {n}: both must have one for each sample"
+            f"{path} has {values.shape[1]} rows, {signals_path} {n}: both must have one for each "
+            "sample"
         )
     for name, column in zip(names, values, strict=True):
         if np.isnan(column).any():  # it might be a strike
@@ -42,13 +43,13 @@ def events(path: Path, names: list[str], other: Path, n: int) -> np.ndarray:
     return values
 
 
-def mended(values: np.ndarray, rate: float, source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """values [T, C] without NaN, and gap [T]: where more than GAP s of a column are missing."""
+def fill_short_gaps(values: np.ndarray, rate: float, source: Path) -> tuple[np.ndarray, np.ndarray]:
+    """values [T, C] without NaN, and gap [T]: where more than MAX_GAP s of a column are missing."""
     gap = np.zeros(len(values), bool)
-    for gone in np.isnan(values).T:
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], gone, [0]]))).reshape(-1, 2)
+    for missing in np.isnan(values).T:
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], missing, [0]]))).reshape(-1, 2)
         for first, last in edges:
-            if last - first > GAP * rate or gone.all():
+            if last - first > MAX_GAP * rate or missing.all():
                 gap[first:last] = True
     if gap.all():
         return np.zeros_like(values), gap

@@ -27,9 +27,9 @@ SENSORS = {
     "foot_l": "L_FOOT",
 }
 MASS, HEIGHT, MOMENT = "body weight", "body height", "EXT_KM_X"
-MOST_PACKED = 100  # times the size of its file: what a table can be
-LARGEST = 20.0  # % of body weight times height: no walker's peak
-SLOWEST = 1.0  # rad/s, no walker's largest rate of the shank
+MAX_COMPRESSION = 100  # times the size of its file: what a table can be
+MAX_PEAK = 20.0  # % of body weight times height: no walker's peak
+MIN_SHANK_RATE = 1.0  # rad/s, no walker's largest rate of the shank
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Subject:
         return (self.path,)
 
 
-def complete(given: dict) -> dict:
+def complete_options(given: dict) -> dict:
     """There are no options: the steps lie in the file as the study cuts them."""
     return datasets.complete_options({}, given)
 
 
-def config(options: dict) -> str:
+def folder_name(options: dict) -> str:
     """Name of the folder."""
     del options
     return "knee_moment"
@@ -69,58 +69,58 @@ def describe(options: dict) -> dict:
     }
 
 
-def files(raw: Path, options: dict) -> list[Subject]:
+def list_items(raw: Path, options: dict) -> list[Subject]:
     """The subjects of all HDF5 files in a folder, in the order of their names."""
     del options
-    found = []
+    subjects = []
     for path in sorted(p for p in raw.iterdir() if p.suffix in (".h5", ".hdf5")):
-        with _open(path) as file:
+        with _open_file(path) as file:
             try:
-                found += [Subject(path, name) for name in sorted(file)]
+                subjects += [Subject(path, name) for name in sorted(file)]
             except (RuntimeError, ValueError) as error:
-                raise readers.unreadable(path, error) from None
-    if not found:
+                raise readers.unreadable_file(path, error) from None
+    if not subjects:
         raise UserError(
             f"{raw} has no HDF5 file with subjects: give the folder that holds the file of the "
             "study, with groups subject_01, subject_02, ..."
         )
-    twice = {s.name for s in found if sum(s.name == other.name for other in found) > 1}
-    if twice:
-        raise UserError(f"{raw}: {min(twice)} stands in two files; keep one of them")
-    return found
+    duplicates = {s.name for s in subjects if sum(s.name == other.name for other in subjects) > 1}
+    if duplicates:
+        raise UserError(f"{raw}: {min(duplicates)} stands in two files; keep one of them")
+    return subjects
 
 
-def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped, float]:
+def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one subject, what was dropped, and its seconds."""
     del options
     where = f"{item.path} ({item.name})"
-    steps, columns = _steps(item)
+    steps, columns = _read_steps(item)
     lengths = labels.step_lengths(np.nan_to_num(steps, nan=1.0))
     dropped = windows.Dropped({"steps without a sample": int((lengths == 0).sum())})
-    number = np.flatnonzero(lengths > 0)
-    steps, lengths = steps[number], lengths[number]
+    numbers = np.flatnonzero(lengths > 0)
+    steps, lengths = steps[numbers], lengths[numbers]
     if not len(steps):
         return [], +dropped, 0.0
-    mass, height = (_constant(steps, lengths, columns, name, where) for name in (MASS, HEIGHT))
-    peaks, kept, refused = labels.knee_flexion_peaks(steps[:, :, columns[MOMENT]], lengths)
-    dropped += refused
-    if len(peaks) and not np.median(np.abs(peaks)) < LARGEST:
+    mass, height = (
+        _constant_value(steps, lengths, columns, name, where) for name in (MASS, HEIGHT)
+    )
+    peaks, has_peak, lost = labels.knee_flexion_peaks(steps[:, :, columns[MOMENT]], lengths)
+    dropped += lost
+    if len(peaks) and not np.median(np.abs(peaks)) < MAX_PEAK:
         raise UserError(
             f"{where}: the median peak of {MOMENT} is {np.median(peaks):.3g}, no percentage of "
             "body weight times height: divide N m by mass, gravity and height, times 100"
         )
     signals = {
-        kind: np.stack(
-            [steps[:, :, [columns[n] for n in _fields(kind, name)]] for name in SENSORS.values()], 2
-        )
+        kind: np.stack([steps[:, :, axes] for axes in _axis_columns(kind, columns)], 2)
         for kind in ("Accel", "Gyro")
     }
-    out, target = [], np.full(len(steps), np.nan)
-    target[kept] = peaks
-    for row in np.flatnonzero(kept):
+    examples, target = [], np.full(len(steps), np.nan)
+    target[has_peak] = peaks
+    for row in np.flatnonzero(has_peak):
         length = lengths[row]
         acc, gyr = (
-            _aligned(to_si(signals[kind][row, :length], unit))
+            _align_axes(to_si(signals[kind][row, :length], unit))
             for kind, unit in (("Accel", "m/s^2"), ("Gyro", "deg/s"))
         )
         if not (np.isfinite(acc).all() and np.isfinite(gyr).all()):
@@ -128,50 +128,55 @@ def examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped,
             continue
         recording = Recording(
             subject=item.name,
-            recording=f"step {number[row] + 1}",
+            recording=f"step {numbers[row] + 1}",
             sensors=tuple(SENSORS),
             rate=RATE,
             acc=acc,
             gyr=gyr,
-            source=f"{where}, step {number[row] + 1}",
+            source=f"{where}, step {numbers[row] + 1}",
             activity="walking",
             mass=mass,
             height=height,
         )
         shank = np.linalg.norm(gyr[:, recording.sensors.index("shank_r")], axis=1).max()
-        if shank < SLOWEST:
+        if shank < MIN_SHANK_RATE:
             raise UserError(
                 f"{recording.source}: the shank turns at {shank:.2g} rad/s at most: looks like "
                 "rad/s, the file must hold deg/s"
             )
-        out += windows.labelled_examples(recording, [0], [length], [target[row]], WINDOW)
-    return out, +dropped, float(lengths.sum() / RATE)
+        examples += windows.labelled_examples(recording, [0], [length], [target[row]], WINDOW)
+    return examples, +dropped, float(lengths.sum() / RATE)
 
 
-def _aligned(values: np.ndarray) -> np.ndarray:
+def _align_axes(values: np.ndarray) -> np.ndarray:
     """[T, 8, 3] in the units' axes -> in those of the segments: x forward, y left, z up."""
-    out = [
+    turned = [
         rotate(values[:, s], SLOPED_FOOT if name.startswith("foot") else LEFT_UP_FORWARD)
         for s, name in enumerate(SENSORS)
     ]
-    return np.stack(out, axis=1)
+    return np.stack(turned, axis=1)
 
 
-def _fields(kind: str, sensor: str) -> list[str]:
+def _axis_columns(kind: str, columns: dict[str, int]) -> list[list[int]]:
+    """Columns of x, y and z of each sensor."""
+    return [[columns[n] for n in _axis_fields(kind, name)] for name in SENSORS.values()]
+
+
+def _axis_fields(kind: str, sensor: str) -> list[str]:
     return [f"{kind}{axis}_{sensor}" for axis in "XYZ"]
 
 
-def _open(path: Path) -> h5py.File:
+def _open_file(path: Path) -> h5py.File:
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise readers.unreadable(path, error) from None
+        raise readers.unreadable_file(path, error) from None
 
 
-def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
+def _read_steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
     """Steps [N, T, fields] of one subject, and the number of each field that is read."""
     where = f"{item.path} ({item.name})"
-    with _open(item.path) as file:
+    with _open_file(item.path) as file:
         try:
             if "columns" not in file.attrs:
                 raise UserError(
@@ -183,27 +188,27 @@ def _steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
                 raise ValueError("no table of numbers [steps, samples, fields]")
             if not isinstance(names, list) or node.shape[2] != len(names):
                 raise ValueError(f"{node.shape} values for {len(names)} names in `columns`")
-            if node.nbytes > MOST_PACKED * item.path.stat().st_size:
+            if node.nbytes > MAX_COMPRESSION * item.path.stat().st_size:
                 raise ValueError(f"{node.shape} values cannot lie in a file of its size")
             steps = np.asarray(node[...], np.float64)
         except UserError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise readers.unreadable(where, error) from None
-    wanted = [MASS, HEIGHT, MOMENT]
-    wanted += [n for k in ("Accel", "Gyro") for s in SENSORS.values() for n in _fields(k, s)]
-    absent = [name for name in wanted if names.count(name) != 1]
-    if absent:
-        raise UserError(f"{where}: the field {absent[0]!r} must stand once in `columns`")
+            raise readers.unreadable_file(where, error) from None
+    required = [MASS, HEIGHT, MOMENT]
+    required += [n for k in ("Accel", "Gyro") for s in SENSORS.values() for n in _axis_fields(k, s)]
+    missing = [name for name in required if names.count(name) != 1]
+    if missing:
+        raise UserError(f"{where}: the field {missing[0]!r} must stand once in `columns`")
     if np.isinf(steps).any():
         raise UserError(f"{where} holds infinite values: download the file again")
-    return steps, {name: names.index(name) for name in wanted}
+    return steps, {name: names.index(name) for name in required}
 
 
-def _constant(steps, lengths, columns, name: str, where: str) -> float:
+def _constant_value(steps, lengths, columns, name: str, where: str) -> float:
     """What a field holds in all samples of all steps; another value anywhere is a UserError."""
-    used = np.arange(steps.shape[1]) < lengths[:, None]
-    values = np.unique(steps[:, :, columns[name]][used])
+    is_valid = np.arange(steps.shape[1]) < lengths[:, None]
+    values = np.unique(steps[:, :, columns[name]][is_valid])
     if len(values) != 1:
         raise UserError(f"{where}: {name!r} must be one number throughout, not {len(values)}")
     return float(values[0])

@@ -8,38 +8,52 @@ import contextlib
 import errno
 import hashlib
 import importlib
+import importlib.metadata
 import io
 import json
-import math
 import os
 import pkgutil
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import filelock
 import numpy as np
 
 from imujax.errors import UserError
-from imujax.runtime import host
 
+# Where builders lie, and the group of entry points by which other packages name theirs.
+BUILDERS = "imujax.data_builders"
 SPLIT = "train"
-SIMULATED_MARK = (
-    "SIMULATED.txt"  # in a folder of raw files: they are made, see imujax/simulate/layouts
-)
+# In a folder of raw files: they are simulated, see imujax/simulate/layouts.
+SIMULATED_MARK = "SIMULATED.txt"
 STRING_FEATURES = ("subject", "recording", "activity", "condition")
 READ_CHUNK = 512  # examples that are read at once
+LOCK_FILE = "build.lock"  # in a folder that is written to, as long as it is
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """N examples in memory, in the order of the files.
 
-    acc, gyr [N, L, S, 3] float32 (m/s^2, rad/s), length [N] int32 (valid samples), subject,
-    recording, activity, condition [N] str, start [N] float32 s, target [N, K] float32 or None;
-    info: the metadata of the data set (rate, sensors of these arrays, targets, dropped, ...).
+    Attributes
+    ----------
+    acc : ndarray, [N, L, S, 3], float32
+        m/s^2, gravity included.
+    gyr : ndarray, [N, L, S, 3], float32
+        rad/s
+    length : ndarray, [N], int32
+        Valid samples.
+    subject, recording, activity, condition : ndarray, [N], str
+    start : ndarray, [N], float32
+        s
+    target : ndarray, [N, K], float32, or None
+    info : dict
+        The metadata of the data set (rate, sensors of these arrays, targets, dropped, ...).
     """
 
     acc: np.ndarray
@@ -51,15 +65,31 @@ class Dataset:
     condition: np.ndarray
     start: np.ndarray
     target: np.ndarray | None
-    info: dict
+    info: dict[str, Any]
 
 
-def complete_options(defaults: dict, given: dict) -> dict:
-    """The builder's options with their defaults; UserError for an option that it does not have.
+def complete_options(defaults: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """Complete a builder's options with their defaults.
 
-    A default of None takes any value; otherwise a value is converted to the default's type.
+    Parameters
+    ----------
+    defaults : dict
+        All options of the builder.
+    options : dict
+        Those that are set.  Where the default is None any value will do; otherwise it is converted
+        to the default's type.
+
+    Returns
+    -------
+    dict
+        All options.
+
+    Raises
+    ------
+    UserError
+        For an option that the builder does not have, or a value of another type.
     """
-    for name, value in given.items():
+    for name, value in options.items():
         if name not in defaults:
             raise UserError(f"no option {name!r}: this builder has {', '.join(defaults)}")
         kind = type(defaults[name])
@@ -69,17 +99,57 @@ def complete_options(defaults: dict, given: dict) -> dict:
                     value = ("false", "true").index(str(value).lower())
                 if kind is tuple or (int(float(value)) != float(value) and kind is int):
                     raise ValueError(value)
-                given = {**given, name: kind(value)}
+                options = {**options, name: kind(value)}
             except (TypeError, ValueError) as error:
                 kinds = "true or false" if kind is bool else kind.__name__
                 raise UserError(f"option {name} must be {kinds}, not {value!r}") from error
-    return {**defaults, **given}
+    return {**defaults, **options}
 
 
 def builder_names() -> list[str]:
-    """Names of the builders that are installed."""
-    package = importlib.import_module("imujax.data_builders")
-    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if m.ispkg)
+    """List the builders that are installed.
+
+    Returns
+    -------
+    list of str
+        Sorted names: those below imujax.data_builders, and those that other packages offer by an
+        entry point of that group.
+    """
+    return sorted(_builder_packages())
+
+
+def _builder_packages() -> dict[str, list[str]]:
+    """Name of each builder -> the packages that have one of that name, in a fixed order."""
+    folder = importlib.import_module(BUILDERS)
+    names = [module.name for module in pkgutil.iter_modules(folder.__path__) if module.ispkg]
+    packages = {name: {f"{BUILDERS}.{name}"} for name in names}
+    for entry in importlib.metadata.entry_points(group=BUILDERS):
+        packages.setdefault(entry.name, set()).add(entry.value)
+    return {name: sorted(offered) for name, offered in packages.items()}
+
+
+def _builder_package(name: str) -> str:
+    """The package of a builder; UserError where there is none, or more than one."""
+    packages = _builder_packages()
+    if name not in packages:
+        raise UserError(f"no builder {name!r}: there are {', '.join(sorted(packages))}")
+    if len(packages[name]) > 1:
+        raise UserError(
+            f"the builder {name!r} lies in more than one package, {' and '.join(packages[name])}: "
+            "uninstall one of them, or give its entry point another name"
+        )
+    return packages[name][0]
+
+
+def _import_builder(package: str, name: str):
+    """The class Builder in the module <name>_dataset_builder of a package."""
+    try:
+        return importlib.import_module(f"{package}.{name}_dataset_builder").Builder
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"the builder {name!r} of {package} cannot be imported: it needs a module "
+            f"{name}_dataset_builder with the class Builder ({error})"
+        ) from error
 
 
 def build(
@@ -88,48 +158,71 @@ def build(
     data: str | Path,
     workers: int | None = None,
     beam: list[str] | None = None,
-    **options,
+    **options: Any,
 ) -> Path:
-    """Build data set `name` from the folder `raw` below the folder `data`; returns its Path.
+    """Build a data set from raw files.
 
-    `options` are the builder's (see its README); each set of options has a folder of its own. A
-    finished data set from the same files returns at once; changed files are a UserError. What a
-    killed build has left is swept first; a build that fails leaves nothing. `workers` processes
-    (default: all cores) read the raw files; they are spawned, so a script that calls this needs
-    `if __name__ == "__main__":`. With `beam`, a list of a runner (DirectRunner if it is left out)
-    and its pipeline options, Apache Beam does it instead (data_builders/beam.py).
+    A finished data set from the same files returns at once.  What a killed build has left is swept
+    first; a build that fails leaves nothing.
+
+    Parameters
+    ----------
+    name : str
+        Of the builder.
+    raw : str or Path
+        The folder of the raw files.
+    data : str or Path
+        The folder below which data sets lie.
+    workers : int, optional
+        Processes that read the raw files; all cores by default.  They are spawned, so a script that
+        calls this needs `if __name__ == "__main__":`.
+    beam : list of str, optional
+        A runner (DirectRunner if it is left out) and its pipeline options: Apache Beam reads the
+        files instead (data_builders/beam.py).
+    **options
+        Those of the builder (see its README); each set of options has a folder of its own.
+
+    Returns
+    -------
+    Path
+        The folder of the data set.
+
+    Raises
+    ------
+    UserError
+        For a builder, a folder or an option that does not exist, raw files that are wrong or have
+        changed since the data set was built, a full disk, another build that writes there.
     """
-    if name not in builder_names():
-        raise UserError(f"no builder {name!r}: there are {', '.join(builder_names())}")
+    package = _builder_package(name)
     raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
     if not raw.is_dir():
         raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
-    module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
-    with _quiet():
-        builder = module.Builder.of(options, raw, data, workers, beam)
+    builder_class = _import_builder(package, name)
+    with _silence_tfds():
+        builder = builder_class.from_options(options, raw, data, workers, beam)
     path = Path(builder.data_dir)
     if (path / "dataset_info.json").is_file():
-        _unchanged(path, builder.sources())
+        _require_unchanged(path, builder.source_files())
         return path
-    made = [p for p in path.parents if not p.exists()]
+    new_folders = [folder for folder in path.parents if not folder.exists()]
     try:
         with explain_full_disk(data):
             path.parent.mkdir(parents=True, exist_ok=True)
             with lock_folder(path.parent):
-                for left in path.parent.glob("*incomplete*"):
-                    shutil.rmtree(left)
+                for leftover in path.parent.glob("*incomplete*"):
+                    shutil.rmtree(leftover)
                 # TFDS makes a folder where downloads would go.
-                with _quiet(), tempfile.TemporaryDirectory() as nowhere:
-                    builder.download_and_prepare(file_format="array_record", download_dir=nowhere)
+                with _silence_tfds(), tempfile.TemporaryDirectory() as unused:
+                    builder.download_and_prepare(file_format="array_record", download_dir=unused)
     finally:
-        for folder in made:
+        for folder in new_folders:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it is empty: the build has failed
     return path
 
 
 @contextlib.contextmanager
-def explain_full_disk(data: Path):
+def explain_full_disk(data: Path) -> Iterator[None]:
     """Say in one sentence that the disk of the folder `data` is full, or which file fails."""
     try:
         yield
@@ -142,23 +235,31 @@ def explain_full_disk(data: Path):
 
 
 @contextlib.contextmanager
-def lock_folder(folder: Path, wait: bool = False):
+def lock_folder(folder: Path, wait: bool = False) -> Iterator[None]:
     """Hold a lock on the folder, so that two who write into it do not sweep each other.
 
     wait: until the other is done; otherwise that there is another is a UserError.  Where the file
     system knows no locks nobody is kept out.
     """
-    handle = os.open(folder, os.O_RDONLY)
+    # Where there are no locks, what the library takes instead would outlive a killed build.
+    lock = filelock.FileLock(folder / LOCK_FILE, fallback_to_soft=False)
     try:
-        if not host.lock(handle, math.inf if wait else 0):
-            raise UserError(f"another build is writing to {folder}: wait for it")
+        lock.acquire(timeout=-1 if wait else 0)
+    except filelock.Timeout:
+        raise UserError(f"another build is writing to {folder}: wait for it") from None
+    except OSError:
+        pass  # who has more to write there will say so
+    try:
         yield
     finally:
-        os.close(handle)
+        # While it is held: who waits for it notices, and makes another one.
+        with contextlib.suppress(OSError):
+            (folder / LOCK_FILE).unlink()
+        lock.release()
 
 
 @contextlib.contextmanager
-def _quiet():
+def _silence_tfds():
     """Keep back what TFDS prints and logs about downloads, of which there are none."""
     from absl import logging
 
@@ -171,13 +272,23 @@ def _quiet():
         logging.set_verbosity(level)
 
 
-def sha256(path: Path) -> str:
-    """Hexadecimal checksum of a file's content."""
+def sha256(path: Path | str) -> str:
+    """Take the checksum of a file's content.
+
+    Parameters
+    ----------
+    path : Path or str
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _unchanged(path: Path, sources: dict[str, Path]) -> None:
+def _require_unchanged(path: Path, sources: dict[str, Path]) -> None:
     """Raise UserError unless `sources` (name -> file) are those the data set was built from.
 
     Like make: only a file newer than the data set is read again.
@@ -185,9 +296,10 @@ def _unchanged(path: Path, sources: dict[str, Path]) -> None:
     built = read_metadata(path)["sources"]
     finished = (path / "dataset_info.json").stat().st_mtime
     if set(built) != set(sources):
-        some = sorted(set(built) ^ set(sources))
+        differing = sorted(set(built) ^ set(sources))
         raise UserError(
-            f"{path} was built from other raw files ({len(some)} differ, e.g. {some[0]}): "
+            f"{path} was built from other raw files ({len(differing)} differ, e.g. "
+            f"{differing[0]}): "
             "remove that folder or build into another one"
         )
     for name, source in sources.items():
@@ -197,8 +309,24 @@ def _unchanged(path: Path, sources: dict[str, Path]) -> None:
             )
 
 
-def read_metadata(path: str | Path) -> dict:
-    """The metadata of a data set: rate, window, sensors, units, targets, dropped, sources, ..."""
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read the metadata of a data set.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the data set.
+
+    Returns
+    -------
+    dict
+        rate, window, sensors, units, targets, dropped, sources, ...
+
+    Raises
+    ------
+    UserError
+        Where it is no finished data set, or cannot be read.
+    """
     file = Path(path) / "metadata.json"
     if not file.is_file():
         raise UserError(f"{path} is no finished data set: it has no {file.name}")
@@ -210,66 +338,96 @@ def read_metadata(path: str | Path) -> dict:
         ) from error
 
 
-def find(data: str | Path, ref: str | Path) -> Path:
-    """The folder of a data set: `ref` is <name>/<config> (the newest version is taken),
-    <name>/<config>/<version>, or the path of a version folder.
+def find_dataset(data: str | Path, ref: str | Path) -> Path:
+    """Find the folder of a data set.
 
-    Raises UserError that lists what is below `data`.
+    Parameters
+    ----------
+    data : str or Path
+        The folder below which data sets lie.
+    ref : str or Path
+        <name>/<config> (the newest version is taken), <name>/<config>/<version>, or the path of a
+        version folder.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    UserError
+        Where there is none; lists what is below `data`.
     """
     if (Path(ref) / "dataset_info.json").is_file():
         return Path(ref)
-    there = sorted(p.parent for p in Path(data).glob("*/*/*/dataset_info.json"))
-    there = [p for p in there if "incomplete" not in p.name]
-    names = [p.relative_to(data) for p in there]
-    wanted = str(ref).strip("/")
-    matches = [p for p, n in zip(there, names, strict=True) if wanted in (str(n), str(n.parent))]
+    folders = sorted(p.parent for p in Path(data).glob("*/*/*/dataset_info.json"))
+    folders = [folder for folder in folders if "incomplete" not in folder.name]
+    names = {folder: folder.relative_to(data) for folder in folders}
+    name = str(ref).strip("/")
+    matches = [f for f, known in names.items() if name in (str(known), str(known.parent))]
     if not matches:
-        listed = ", ".join(sorted({str(n.parent) for n in names})) or "nothing"
-        raise UserError(f"no data set {wanted!r} below {data}: there is {listed}")
-    return max(matches, key=lambda p: [int(x) for x in p.name.split(".")])
+        listed = ", ".join(sorted({str(known.parent) for known in names.values()})) or "nothing"
+        raise UserError(f"no data set {name!r} below {data}: there is {listed}")
+    return max(matches, key=lambda folder: [int(x) for x in folder.name.split(".")])
 
 
 def read_arrays(
-    path: str | Path, sensors: tuple[str, ...] | None = None, limit: int | None = None
+    path: str | Path, sensors: Sequence[str] | None = None, limit: int | None = None
 ) -> Dataset:
-    """A data set, or its first `limit` examples, in memory; the order is that of the files.
+    """Read a data set, or its first examples, into memory; no builder is imported.
 
-    `sensors` picks and orders axis 2; a name that is not there is a UserError naming those that
-    are. The path is enough: no builder is imported.
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the data set.
+    sensors : sequence of str, optional
+        Picks and orders axis 2; all by default.
+    limit : int, optional
+        How many examples; all by default.
+
+    Returns
+    -------
+    Dataset
+        In the order of the files.
+
+    Raises
+    ------
+    UserError
+        For a sensor that is not there (those that are, are named), and where the data set is not
+        finished or cannot be read.
     """
-    about, picked = _picked(path, sensors)
+    metadata, columns = _select_sensors(path, sensors)
     with explain_damage(path):
-        source = _source(path)
-        n = len(source) if limit is None else min(limit, len(source))
-        return _read(source, about, picked, range(n))
+        source = _open_source(path)
+        count = len(source) if limit is None else min(limit, len(source))
+        return _read_examples(source, metadata, columns, range(count))
 
 
 def iter_arrays(
-    path: str | Path, sensors: tuple[str, ...] | None = None, size: int = READ_CHUNK
+    path: str | Path, sensors: Sequence[str] | None = None, size: int = READ_CHUNK
 ) -> Iterator[Dataset]:
-    """The same as `arrays`, `size` examples after the others: for what does not fit in memory."""
-    about, picked = _picked(path, sensors)
+    """The same as `read_arrays`, `size` examples at a time: for what does not fit in memory."""
+    metadata, columns = _select_sensors(path, sensors)
     with explain_damage(path):
-        source = _source(path)
+        source = _open_source(path)
         for first in range(0, len(source), size):
             rows = range(first, min(first + size, len(source)))
-            yield _read(source, about, picked, rows)
+            yield _read_examples(source, metadata, columns, rows)
 
 
-def _picked(path, sensors: tuple[str, ...] | None) -> tuple[dict, list[int]]:
+def _select_sensors(path, sensors: Sequence[str] | None) -> tuple[dict[str, Any], list[int]]:
     """The metadata with `sensors` for those that are there, and their places on axis 2."""
-    about = read_metadata(path)
-    wanted = list(about["sensors"] if sensors is None else sensors)
-    absent = [s for s in wanted if s not in about["sensors"]]
-    if absent or not wanted:
-        raise UserError(
-            f"{path} has no sensor {', '.join(absent)}: there are {', '.join(about['sensors'])}"
-        )
-    return {**about, "sensors": wanted}, [about["sensors"].index(s) for s in wanted]
+    metadata = read_metadata(path)
+    known = metadata["sensors"]
+    names = list(known if sensors is None else sensors)
+    absent = [name for name in names if name not in known]
+    if absent or not names:
+        raise UserError(f"{path} has no sensor {', '.join(absent)}: there are {', '.join(known)}")
+    return {**metadata, "sensors": names}, [known.index(name) for name in names]
 
 
 @contextlib.contextmanager
-def explain_damage(path, again: str = "build"):
+def explain_damage(path: str | Path, verb: str = "build") -> Iterator[None]:
     """Say in one sentence that what lies at `path` is damaged, and what to do again."""
     try:
         yield
@@ -277,52 +435,77 @@ def explain_damage(path, again: str = "build"):
         raise
     # array_record's and zip's words for damage
     except (RuntimeError, OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        why = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} cannot be read ({why}): remove it and {again} again") from error
+        reason = " ".join(str(error).split())[:120]
+        raise UserError(f"{path} cannot be read ({reason}): remove it and {verb} again") from error
 
 
-def _source(path):
+def _open_source(path):
     """The examples of a data set, by number."""
     import tensorflow_datasets as tfds
 
-    return tfds.builder_from_directory(path).as_data_source(split=SPLIT)
+    builder: Any = tfds.builder_from_directory(path)
+    return builder.as_data_source(split=SPLIT)
 
 
-def _read(source, about: dict, picked: list[int], rows: range) -> Dataset:
-    """These examples of `source`, of the sensors at the places `picked`."""
-    shape = (len(rows), about["window"], len(picked), 3)
-    out = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
-    rest = []
+def _read_examples(source, metadata: dict, columns: list[int], rows: range) -> Dataset:
+    """These examples of `source`, of the sensors at the places `columns`."""
+    shape = (len(rows), metadata["window"], len(columns), 3)
+    signals = {"acc": np.empty(shape, np.float32), "gyr": np.empty(shape, np.float32)}
+    examples = []  # but for their signals
     for first in range(0, len(rows), READ_CHUNK):
-        some = list(rows[first : first + READ_CHUNK])
-        for i, example in enumerate(source.__getitems__(some), first):
-            out["acc"][i] = example.pop("acc")[:, picked]
-            out["gyr"][i] = example.pop("gyr")[:, picked]
-            rest.append(example)
-    strings = {k: np.array([e[k].decode() for e in rest], dtype=str) for k in STRING_FEATURES}
+        chunk = list(rows[first : first + READ_CHUNK])
+        for i, example in enumerate(source.__getitems__(chunk), first):
+            signals["acc"][i] = example.pop("acc")[:, columns]
+            signals["gyr"][i] = example.pop("gyr")[:, columns]
+            examples.append(example)
+    strings = {k: np.array([e[k].decode() for e in examples], dtype=str) for k in STRING_FEATURES}
     return Dataset(
-        **out,
+        **signals,
         **strings,
-        length=np.array([e["length"] for e in rest], np.int32),
-        start=np.array([e["start"] for e in rest], np.float32),
-        target=np.stack([e["target"] for e in rest]) if about["targets"] else None,
-        info=about,
+        length=np.array([e["length"] for e in examples], np.int32),
+        start=np.array([e["start"] for e in examples], np.float32),
+        target=np.stack([e["target"] for e in examples]) if metadata["targets"] else None,
+        info=metadata,
     )
 
 
-def dataset_name(name: str, options: dict) -> str:
-    """The <name>/<config> under which `build` keeps the data set of these options."""
-    if name not in builder_names():
-        raise UserError(f"no builder {name!r}: there are {', '.join(builder_names())}")
-    module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
-    files = module.Builder.module
-    return f"{name}/{files.config(files.complete(options))}"
+def dataset_name(name: str, options: dict[str, Any]) -> str:
+    """Name the data set that `build` makes with these options, without building it.
+
+    Parameters
+    ----------
+    name : str
+        Of the builder.
+    options : dict
+        Those of the builder that are set.
+
+    Returns
+    -------
+    str
+        <name>/<config>, as `find_dataset` takes it.
+
+    Raises
+    ------
+    UserError
+        For a builder or an option that does not exist.
+    """
+    files = _import_builder(_builder_package(name), name).module
+    return f"{name}/{files.folder_name(files.complete_options(options))}"
 
 
-def fingerprint(path: str | Path) -> dict:
-    """What tells one build from another without a machine's paths: name, version, raw files.
+def fingerprint(path: str | Path) -> dict[str, Any]:
+    """Tell one build from another without a machine's paths.
 
-    files: the first 12 digits of each raw file's checksum, sorted.
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the data set.
+
+    Returns
+    -------
+    dict
+        name: <name>/<config>; version; files: the first 12 digits of each raw file's checksum,
+        sorted.
     """
     path = Path(path)
     files = sorted(digest[:12] for digest in read_metadata(path)["sources"].values())

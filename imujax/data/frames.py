@@ -23,7 +23,7 @@ RIGHT_UP_BACK = np.array([[0.0, 0.0, -1.0], [-1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 
 _COLUMN = np.array([[0, -1, 0], [-1, 0, 0], [0, 0, -1]])
 _FOOT = np.array([[0, -1, 0], [0, 0, 1], [-1, 0, 0]])
-_MOVI = {
+_MOVI_TO_COMMON = {
     "pelvis": _COLUMN,
     "trunk": _COLUMN,
     "thigh_r": np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]]),
@@ -34,5 +34,5 @@ _MOVI = {
     "foot_l": _FOOT,
 }
 # Of head, shoulders, arms and hands nobody says how their axes lie: they are left as they are.
-MOVI = {name: RIGHT_UP_BACK @ matrix for name, matrix in _MOVI.items()}
+MOVI = {name: RIGHT_UP_BACK @ matrix for name, matrix in _MOVI_TO_COMMON.items()}
 CAMARGO = RIGHT_UP_BACK @ np.array([[0, 1, 0], [-1, 0, 0], [0, 0, 1]])

@@ -37,7 +37,15 @@ UNITS = {
 class Channel:
     """A further signal at its own rate on the recording's clock, e.g. a force.
 
-    values [N] in `unit`, `rate` [Hz], `start` [s]: the time of the first value.
+    Attributes
+    ----------
+    values : ndarray, [N]
+    rate : float
+        Hz
+    unit : str
+        Of the values.
+    start : float
+        Time of the first value [s].
     """
 
     values: np.ndarray
@@ -48,7 +56,14 @@ class Channel:
 
 @dataclass(frozen=True)
 class Interval:
-    """A named stretch of a recording, `start` to `end` [s] on the recording's clock."""
+    """A named stretch of a recording.
+
+    Attributes
+    ----------
+    name : str
+    start, end : float
+        s on the recording's clock.
+    """
 
     name: str
     start: float
@@ -59,11 +74,40 @@ class Interval:
 class Recording:
     """One continuous recording of one subject, checked when it is made.
 
-    acc [T, S, 3] m/s^2, gyr [T, S, 3] rad/s at `rate` [Hz] for the S named `sensors`; `source` is
-    the file name that error sentences show; `start` [s] is the time of the first sample on the
-    recording's clock (a file that was split at a gap gives several recordings with one id).
-    `events` are times [s], `mass` [kg], `height` [m]. `rest_error` is the share of gravity by which
-    the sensor may be wrong at rest.
+    Attributes
+    ----------
+    subject, recording : str
+        Ids.  A file that was split at a gap gives several recordings with one id.
+    sensors : tuple of str
+        Names of the S sensors.
+    rate : float
+        Hz
+    acc : ndarray, [T, S, 3]
+        m/s^2, gravity included.
+    gyr : ndarray, [T, S, 3]
+        rad/s
+    source : str
+        The file name that error sentences show.
+    activity : str
+        May be unknown: "".
+    intervals : tuple of Interval
+    channels : dict of Channel
+        By name.
+    events : dict of ndarray
+        Times [s] by name.
+    mass : float or None
+        kg
+    height : float or None
+        m
+    start : float
+        Time of the first sample on the recording's clock [s].
+    rest_error : float
+        The share of gravity by which the sensor may be wrong at rest.
+
+    Raises
+    ------
+    UserError
+        As of `check_recording`.
     """
 
     subject: str
@@ -109,43 +153,43 @@ def check_recording(recording: Recording) -> Recording:
         if value is not None and not low <= value <= high:
             raise UserError(f"{r.source}: {name} is {value:g}, expected {low} to {high}: its unit?")
     for s, sensor in enumerate(r.sensors):
-        where = f"{r.source}: sensor {sensor}"
-        _check_values(r.acc[:, s], f"{where}: accelerometer", r)
-        _check_values(r.gyr[:, s], f"{where}: gyroscope", r)
-        _check_units(r.acc[:, s], r.gyr[:, s], where)
-        _check_gravity(r.acc[:, s], r.gyr[:, s], r, where)
+        title = f"{r.source}: sensor {sensor}"
+        _check_values(r.acc[:, s], f"{title}: accelerometer", r)
+        _check_values(r.gyr[:, s], f"{title}: gyroscope", r)
+        _check_units(r.acc[:, s], r.gyr[:, s], title)
+        _check_gravity(r.acc[:, s], r.gyr[:, s], title, r)
     return recording
 
 
-def _check_values(x: np.ndarray, where: str, r: Recording) -> None:
+def _check_values(x: np.ndarray, title: str, r: Recording) -> None:
     """x [T, 3]: finite, and not constant on all three axes."""
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
         first = r.start + np.argmax(bad) / r.rate
         raise UserError(
-            f"{where} has {bad.sum()} samples that are not finite, the first at {first:.2f} s: "
+            f"{title} has {bad.sum()} samples that are not finite, the first at {first:.2f} s: "
             "fill short gaps or split the file there"
         )
     if len(x) > 1 and not np.ptp(x, axis=0).any():
-        raise UserError(f"{where} is constant from end to end: a dead sensor; leave it out")
+        raise UserError(f"{title} is constant from end to end: a dead sensor; leave it out")
 
 
-def _check_units(acc: np.ndarray, gyr: np.ndarray, where: str) -> None:
+def _check_units(acc: np.ndarray, gyr: np.ndarray, title: str) -> None:
     """acc, gyr [T, 3]: magnitudes of a body in movement, so that a wrong unit is named."""
     norm = float(np.median(np.linalg.norm(acc, axis=1)))
     if not 5 <= norm <= 60:
-        guess = {"g": 1.0, "mg": 1000.0}
-        looks = [unit for unit, one in guess.items() if 0.5 <= norm / one <= 4.08]
-        says = f"looks like {looks[0]}, builder said m/s^2" if looks else "expected 5 to 60 m/s^2"
-        raise UserError(f"{where}: accelerometer median norm {norm:.3g}: {says}")
+        gravity = {"g": 1.0, "mg": 1000.0}
+        units = [unit for unit, value in gravity.items() if 0.5 <= norm / value <= 4.08]
+        guess = f"looks like {units[0]}, builder said m/s^2" if units else "expected 5 to 60 m/s^2"
+        raise UserError(f"{title}: accelerometer median norm {norm:.3g}: {guess}")
     turn = float(np.percentile(np.linalg.norm(gyr, axis=1), 99.9))
     if turn >= 60:
         raise UserError(
-            f"{where}: gyroscope reaches {turn:.3g}: looks like deg/s, builder said rad/s"
+            f"{title}: gyroscope reaches {turn:.3g}: looks like deg/s, builder said rad/s"
         )
 
 
-def _check_gravity(acc: np.ndarray, gyr: np.ndarray, r: Recording, where: str) -> None:
+def _check_gravity(acc: np.ndarray, gyr: np.ndarray, title: str, r: Recording) -> None:
     """acc, gyr [T, 3]: the stillest second, if there is one, must read gravity."""
     size = max(1, round(r.rate))
     count = len(acc) // size
@@ -159,27 +203,59 @@ def _check_gravity(acc: np.ndarray, gyr: np.ndarray, r: Recording, where: str) -
     norm = float(np.linalg.norm(acc[best].mean(axis=0)))
     if abs(norm - G) > r.rest_error * G:
         raise UserError(
-            f"{where}: accelerometer reads {norm:.2f} m/s^2 at rest ({r.start + best:.0f} s), "
+            f"{title}: accelerometer reads {norm:.2f} m/s^2 at rest ({r.start + best:.0f} s), "
             f"expected {G:.2f} within {r.rest_error:.0%}: a wrong scale, gravity removed, or a "
             "sensor out of calibration"
         )
 
 
 def to_si(values: np.ndarray, unit: str) -> np.ndarray:
-    """Values of any shape in `unit` as float64 in the SI unit of the same kind (see UNITS)."""
+    """Convert values to the SI unit of the same kind.
+
+    Parameters
+    ----------
+    values : ndarray
+        Of any shape.
+    unit : str
+        One of UNITS.
+
+    Returns
+    -------
+    ndarray, float64
+        Of the same shape.
+
+    Raises
+    ------
+    UserError
+        For an unknown unit.
+    """
     if unit not in UNITS:
         raise UserError(f"unknown unit {unit!r}: known are {', '.join(UNITS)}")
     return np.asarray(values, np.float64) * UNITS[unit]
 
 
 def rotate(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """x [..., 3] in a new frame: row i of `matrix` [3, 3] is new axis i in the old frame.
+    """Turn vectors into a new frame.
 
-    The matrix must be a rotation: a mirror would turn angular rates the wrong way.
+    Parameters
+    ----------
+    x : ndarray, [..., 3]
+    matrix : ndarray, [3, 3]
+        Row i is new axis i in the old frame.  It must be a rotation: a mirror would turn angular
+        rates the wrong way.
+
+    Returns
+    -------
+    ndarray, [..., 3]
+
+    Raises
+    ------
+    UserError
+        Where the matrix is no rotation.
     """
     matrix = np.asarray(matrix, np.float64)
-    proper = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
-    if not proper or np.linalg.det(matrix) < 0:
+    orthonormal = matrix.shape == (3, 3) and np.allclose(matrix @ matrix.T, np.eye(3), atol=1e-6)
+    if not orthonormal or np.linalg.det(matrix) < 0:
         raise UserError(
             f"the frame matrix {matrix.tolist()} is no rotation: orthonormal, determinant +1"
         )
@@ -191,10 +267,32 @@ def regular_clock(
 ) -> tuple[np.ndarray, float, int]:
     """Put stamped samples on a regular clock by linear interpolation.
 
-    time [T] s, values [T, ...]; `rate` [Hz] is the declared rate, None takes it from the stamps.
-    Returns (values [N, ...] from time[0] on, rate, number of samples with no stamp within half a
-    step). Raises UserError naming the file and the time for stamps that go back or repeat, a rate
-    more than 1 % off the stamps, and neighbouring stamps more than `max_gap_s` apart.
+    Parameters
+    ----------
+    time : ndarray, [T]
+        Stamps [s].
+    values : ndarray, [T, ...]
+    rate : float or None
+        The declared rate [Hz]; None takes it from the stamps.
+    max_gap_s : float
+        How far apart neighbouring stamps may be [s].
+    source : str
+        The file name that error sentences show.
+
+    Returns
+    -------
+    values : ndarray, [N, ...]
+        From time[0] on.
+    rate : float
+        Hz
+    filled : int
+        Number of samples with no stamp within half a step.
+
+    Raises
+    ------
+    UserError
+        Naming the file and the time for stamps that go back or repeat, a rate more than 1 % off the
+        stamps, and neighbouring stamps too far apart.
     """
     time = np.asarray(time, np.float64)
     values = np.asarray(values, np.float64)
@@ -207,9 +305,9 @@ def regular_clock(
     step = np.diff(time)
     if (step <= 0).any():
         row = int(np.argmax(step <= 0))
-        what = "repeats" if step[row] == 0 else "goes back"
+        fault = "repeats" if step[row] == 0 else "goes back"
         raise UserError(
-            f"{source}: the time {what} at {time[row]:.3f} s (row {row + 1}): "
+            f"{source}: the time {fault} at {time[row]:.3f} s (row {row + 1}): "
             "sort the rows and leave duplicates out"
         )
     # The mean of the ordinary steps: a median of stamps rounded to 1 ms would be 1 % off at 30 Hz.
@@ -231,34 +329,54 @@ def regular_clock(
     nearest = np.minimum(np.abs(grid - time[after - 1]), np.abs(time[after] - grid))
     flat = values.reshape(len(values), -1)
     columns = [np.interp(grid, time, column) for column in flat.T]
-    out = np.stack(columns, axis=1).reshape(len(grid), *values.shape[1:])
-    return out, rate, int((nearest > 0.51 / rate).sum())
+    regular = np.stack(columns, axis=1).reshape(len(grid), *values.shape[1:])
+    return regular, rate, int((nearest > 0.51 / rate).sum())
 
 
 def fill_gaps(
     values: np.ndarray, rate: float, max_gap_s: float, source: str
 ) -> tuple[np.ndarray, int]:
-    """Fill runs of NaN by linear interpolation, each column by itself; values [T, ...].
+    """Fill runs of NaN by linear interpolation, each column by itself.
 
-    Returns (filled, number of samples filled). At the ends the nearest value is held. Raises
-    UserError naming the file and the time for a run longer than `max_gap_s`.
+    At the ends the nearest value is held.
+
+    Parameters
+    ----------
+    values : ndarray, [T, ...]
+    rate : float
+        Hz
+    max_gap_s : float
+        How long a run may be [s].
+    source : str
+        The file name that error sentences show.
+
+    Returns
+    -------
+    filled : ndarray, [T, ...]
+    count : int
+        Number of samples filled.
+
+    Raises
+    ------
+    UserError
+        Naming the file and the time for a run that is too long.
     """
-    out = np.array(values, np.float64)
-    flat = out.reshape(len(out), -1)
+    filled = np.array(values, np.float64)
+    flat = filled.reshape(len(filled), -1)
     bad = np.isnan(flat)
     rows = np.arange(len(flat))
-    for column, gone in zip(flat.T, bad.T, strict=True):
-        if not gone.any():
+    for column, missing in zip(flat.T, bad.T, strict=True):
+        if not missing.any():
             continue
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]).astype(int)))
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
         first, last = edges[::2], edges[1::2]
         worst = int(np.argmax(last - first))
         seconds = (last[worst] - first[worst]) / rate
-        if seconds > max_gap_s or gone.all():
+        if seconds > max_gap_s or missing.all():
             raise UserError(
                 f"{source}: {last[worst] - first[worst]} values in a row are missing from "
                 f"{first[worst] / rate:.2f} s on, more than the {max_gap_s:g} s that may be "
                 "interpolated: split the file there"
             )
-        column[gone] = np.interp(rows[gone], rows[~gone], column[~gone])
-    return out, int(bad.reshape(len(out), -1).any(axis=1).sum())
+        column[missing] = np.interp(rows[missing], rows[~missing], column[~missing])
+    return filled, int(bad.any(axis=1).sum())

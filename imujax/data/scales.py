@@ -1,28 +1,62 @@
 """Scales of the input: one mean and SD for each modality, taken once and carried along."""
 
+from typing import TYPE_CHECKING, Any, TypeVar
+
 import numpy as np
 
 from imujax.data import windows
 
+if TYPE_CHECKING:
+    import jax
 
-def input_scales(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict:
-    """One mean and one SD for each modality over all sensors, axes and windows, in SI units.
+Array = TypeVar("Array", np.ndarray, "jax.Array")
 
-    acc, gyr [N, L, ..., 3], length [N]: how many samples of each window count.
+
+def input_scales(
+    acc: np.ndarray, gyr: np.ndarray, length: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Take one mean and one SD for each modality over all sensors, axes and windows.
+
+    Parameters
+    ----------
+    acc : ndarray, [N, L, ..., 3]
+        m/s^2, gravity included.
+    gyr : ndarray, [N, L, ..., 3]
+        rad/s
+    length : ndarray, [N]
+        How many samples of each window count.
+
+    Returns
+    -------
+    dict
+        {"acc": {"mean": .., "sd": ..}, "gyr": {..}}, in SI units.
     """
-    found = {}
+    scales = {}
     valid = windows.length_mask(length, acc.shape[1])
     for name, values in (("acc", acc), ("gyr", gyr)):
         values = values if valid.all() else values[valid]
-        found[name] = {
+        scales[name] = {
             "mean": float(values.mean(dtype=np.float64)),
             "sd": float(values.std(dtype=np.float64)),
         }
-    return found
+    return scales
 
 
-def standardise(acc, gyr, scale):
-    """Apply the scales of `scales` to arrays of any shape."""
+def standardise(acc: Array, gyr: Array, scale: dict[str, dict[str, Any]]) -> tuple[Array, Array]:
+    """Subtract the mean of each modality and divide by its SD.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray or jax.Array
+        Of any shape, m/s^2 and rad/s.
+    scale : dict
+        As of `input_scales`.
+
+    Returns
+    -------
+    acc, gyr : as they came
+        Without a unit.
+    """
     return (
         (acc - scale["acc"]["mean"]) / scale["acc"]["sd"],
         (gyr - scale["gyr"]["mean"]) / scale["gyr"]["sd"],

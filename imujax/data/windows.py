@@ -1,7 +1,9 @@
 """From a recording to windows: resample, filter, cut, test for movement, count what is dropped."""
 
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from scipy import signal
@@ -13,11 +15,26 @@ Dropped = Counter  # reason -> number of windows, steps or samples
 
 
 def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
-    """x [T, ...] at `rate_in` [Hz] -> [ceil(T * rate_out / rate_in), ...] at `rate_out`.
+    """Bring a signal to another rate.
 
     Polyphase, by a zero-phase Kaiser low-pass: flat to 90 % of the lower Nyquist frequency and
     more than 50 dB down from that Nyquist frequency on. The ends are continued by the line through
     them and every phase of the filter sums to one, so a constant stays exactly constant.
+
+    Parameters
+    ----------
+    x : ndarray, [T, ...]
+    rate_in, rate_out : float
+        Hz
+
+    Returns
+    -------
+    ndarray, [ceil(T * rate_out / rate_in), ...]
+
+    Raises
+    ------
+    UserError
+        Where no ratio of small whole numbers takes one rate to the other.
     """
     ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
     if ratio <= 0 or abs(float(ratio) * rate_in / rate_out - 1) > 1e-4:
@@ -29,18 +46,35 @@ def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
     if up == down:
         return x
     widest = max(up, down)
-    taps = signal.firwin(2 * 36 * widest + 1, 0.95 / widest, window=("kaiser", 5.65))
+    kaiser: Any = ("kaiser", 5.65)
+    taps = np.asarray(signal.firwin(2 * 36 * widest + 1, 0.95 / widest, window=kaiser))
     for phase in range(up):
         taps[phase::up] /= up * taps[phase::up].sum()
     return signal.resample_poly(x, up, down, axis=0, window=taps, padtype="line")
 
 
 def lowpass(x: np.ndarray, rate: float, cutoff: float, order: int = 4) -> np.ndarray:
-    """x [T, ...] through a Butterworth low-pass, forwards and backwards, so without delay.
+    """Filter a signal by a Butterworth low-pass, forwards and backwards, so without delay.
 
-    `order` is that of the one-way filter. Two passes square the magnitude, 1 / (1 + (tan(pi f /
-    rate) / tan(pi cutoff / rate))^(2 order)): the effective order is 2 * order and the gain at
-    `cutoff` [Hz] is one half (-6 dB).
+    Two passes square the magnitude, 1 / (1 + (tan(pi f / rate) / tan(pi cutoff / rate))^(2 order)):
+    the effective order is 2 * order and the gain at `cutoff` is one half (-6 dB).
+
+    Parameters
+    ----------
+    x : ndarray, [T, ...]
+    rate, cutoff : float
+        Hz
+    order : int
+        That of the one-way filter.
+
+    Returns
+    -------
+    ndarray, [T, ...]
+
+    Raises
+    ------
+    UserError
+        Where the cut-off does not lie below the Nyquist frequency.
     """
     if not 0 < cutoff < rate / 2:
         raise UserError(f"the cut-off {cutoff:g} Hz must lie between 0 and {rate / 2:g} Hz")
@@ -49,7 +83,7 @@ def lowpass(x: np.ndarray, rate: float, cutoff: float, order: int = 4) -> np.nda
 
 
 def fixed_starts(
-    n: int, length: int, stride: int, bounds: list[tuple[int, int]] | None = None
+    n: int, length: int, stride: int, bounds: Sequence[tuple[int, int]] | None = None
 ) -> np.ndarray:
     """First samples of all windows of `length`, `stride` apart, in a recording of n samples.
 
@@ -64,13 +98,27 @@ def fixed_starts(
 def event_starts(
     events: np.ndarray, before: int, after: int, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Windows [event - before, event + after) around events [E] (samples) in n samples.
+    """Place windows around events.
 
-    Returns (first samples of the windows that lie inside, kept [E] bool).
+    Parameters
+    ----------
+    events : ndarray, [E]
+        Sample numbers.
+    before, after : int
+        A window is [event - before, event + after).
+    n : int
+        Samples of the recording.
+
+    Returns
+    -------
+    starts : ndarray, [N]
+        First samples of the windows that lie inside.
+    inside : ndarray, [E], bool
+        The events that have such a window.
     """
     starts = np.asarray(events, int) - before
-    kept = (starts >= 0) & (starts + before + after <= n)
-    return starts[kept], kept
+    inside = (starts >= 0) & (starts + before + after <= n)
+    return starts[inside], inside
 
 
 def cut_windows(x: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
@@ -79,11 +127,23 @@ def cut_windows(x: np.ndarray, starts: np.ndarray, length: int) -> np.ndarray:
 
 
 def pad_window(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
-    """x [T, ...] cut or filled with zeros to [length, ...], and its true length, min(T, length)."""
+    """Cut a signal, or fill it with zeros, to a length.
+
+    Parameters
+    ----------
+    x : ndarray, [T, ...]
+    length : int
+
+    Returns
+    -------
+    window : ndarray, [length, ...]
+    valid : int
+        Its true length, min(T, length).
+    """
     valid = min(len(x), length)
-    out = np.zeros((length, *x.shape[1:]), x.dtype)
-    out[:valid] = x[:valid]
-    return out, valid
+    window = np.zeros((length, *x.shape[1:]), x.dtype)
+    window[:valid] = x[:valid]
+    return window, valid
 
 
 def length_mask(length: np.ndarray, window: int) -> np.ndarray:
@@ -103,19 +163,37 @@ def unlabelled_examples(
     stride: int,
     least_motion: float,
     together: bool = False,
-) -> tuple[list[dict], Dropped]:
-    """Unlabelled examples of one recording: windows of `window` samples at `rate` [Hz].
+) -> tuple[list[dict[str, Any]], Dropped]:
+    """Cut a recording into unlabelled examples.
 
     Windows are cut inside each of the recording's intervals, whose name becomes the activity;
     without intervals over the whole recording. Each sensor's part of a window is tested by
-    itself: a window is kept where `motion` is at least `least_motion` [m/s^2] for one sensor or
-    more. Pre-training leaves out the parts of the others. With `together` it is the mean over the
-    sensors that counts, as in the study.
+    itself: a window stays where `motion` is large enough for one sensor or more. Pre-training
+    leaves out the parts of the others.
+
+    Parameters
+    ----------
+    recording : Recording
+    rate : float
+        Hz of the examples.
+    window, stride : int
+        Samples at that rate.
+    least_motion : float
+        m/s^2
+    together : bool
+        It is the mean of `motion` over the sensors that counts, as in the study.
+
+    Returns
+    -------
+    examples : list of dict
+        As of `make_example`.
+    dropped : Dropped
+        Windows and stretches by the reason why they were left out.
     """
     acc = resample(recording.acc, recording.rate, rate)
     gyr = resample(recording.gyr, recording.rate, rate)
     dropped = Dropped()
-    out = []
+    examples = []
     for activity, first, last in _stretches(recording, rate, len(acc)):
         starts = fixed_starts(len(acc), window, stride, [(first, last)])
         if not len(starts):
@@ -123,14 +201,14 @@ def unlabelled_examples(
             continue
         moves = motion(cut_windows(acc, starts, window))  # [N, S]
         most = moves.mean(axis=1) if together else moves.max(axis=1)
-        kept = most >= least_motion
-        why = "windows that move too little" if together else "windows in which no sensor moves"
-        dropped[why] += int((~kept).sum())
-        out += [
+        moving = most >= least_motion
+        reason = "windows that move too little" if together else "windows in which no sensor moves"
+        dropped[reason] += int((~moving).sum())
+        examples += [
             make_example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
-            for s in starts[kept]
+            for s in starts[moving]
         ]
-    return out, +dropped
+    return examples, +dropped
 
 
 def _stretches(recording: Recording, rate: float, n: int) -> list[tuple[str, int, int]]:
@@ -153,15 +231,32 @@ def make_example(
     offset: float,
     activity: str,
     condition: str = "",
-    target: np.ndarray | None = None,
+    target: Sequence[float] | np.ndarray | None = None,
     length: int | None = None,
-) -> dict:
-    """One example as every data set has it: acc, gyr [L, S, 3], target [K] or None.
+) -> dict[str, Any]:
+    """Make one example as every data set has it.
 
-    `offset` [s] counts from the recording's first sample; `length`, the number of valid samples,
-    is that of the window unless it was padded.
+    Parameters
+    ----------
+    recording : Recording
+        The one that it is cut from.
+    acc, gyr : ndarray, [L, S, 3]
+        m/s^2, gravity included, and rad/s.
+    offset : float
+        s from the recording's first sample.
+    activity, condition : str
+    target : sequence of float, [K], optional
+        Where the data set has labels.
+    length : int, optional
+        The number of valid samples; that of the window unless it was padded.
+
+    Returns
+    -------
+    dict
+        acc, gyr float32, length, subject, recording, activity, condition, start [s] on the
+        recording's clock, and target float32 where it is given.
     """
-    out = {
+    example = {
         "acc": np.ascontiguousarray(acc, np.float32),
         "gyr": np.ascontiguousarray(gyr, np.float32),
         "length": len(acc) if length is None else int(length),
@@ -172,25 +267,42 @@ def make_example(
         "start": np.float32(recording.start + offset),
     }
     if target is not None:
-        out["target"] = np.asarray(target, np.float32)
-    return out
+        example["target"] = np.asarray(target, np.float32)
+    return example
 
 
 def labelled_examples(
-    recording: Recording, starts, lengths, targets, window: int, condition: str = ""
-) -> list[dict]:
-    """Examples of a recording with one target each, at its own rate.
+    recording: Recording,
+    starts: Sequence[int] | np.ndarray,
+    lengths: Sequence[int] | np.ndarray,
+    targets: Sequence[float] | np.ndarray,
+    window: int,
+    condition: str = "",
+) -> list[dict[str, Any]]:
+    """Cut a recording into examples with one target each, at its own rate.
 
-    starts, lengths [N] samples, targets [N]; shorter ones are filled with zeros to `window`.
+    Parameters
+    ----------
+    recording : Recording
+    starts, lengths : sequence of int, [N]
+        Samples.
+    targets : sequence of float, [N]
+    window : int
+        Samples of the examples; shorter ones are filled with zeros.
+    condition : str
+
+    Returns
+    -------
+    list of dict
+        As of `make_example`.
     """
-    out = []
+    examples = []
     for start, length, target in zip(starts, lengths, targets, strict=True):
         acc, valid = pad_window(recording.acc[start : start + length], window)
         gyr, _ = pad_window(recording.gyr[start : start + length], window)
         offset = start / recording.rate
-        out.append(
-            make_example(
-                recording, acc, gyr, offset, recording.activity, condition, [target], valid
-            )
+        example = make_example(
+            recording, acc, gyr, offset, recording.activity, condition, [target], valid
         )
-    return out
+        examples.append(example)
+    return examples

@@ -1,1 +1,19 @@
-"""."""
+"""What every long run needs: devices, processes, checkpoints, files, progress.
+
+In come settings and arrays; out come files that are whole or not there and survive a kill, arrays
+placed on devices, and sentences on stderr. `sharding` is the only module in which shardings are
+made, `checkpoint` the only one that knows orbax, `processes` the only one that looks into jax's own
+ways of finding processes. Nothing is imported before a module is asked for:
+`from imujax.runtime import files`.
+"""
+
+__all__ = [
+    "checkpoint",
+    "drawing",
+    "files",
+    "host",
+    "log",
+    "processes",
+    "settings",
+    "sharding",
+]

@@ -12,6 +12,7 @@ import os
 import pathlib
 import shutil
 import sys
+from typing import Any
 
 import jax
 import numpy as np
@@ -43,9 +44,26 @@ class Checkpoints:
 
     Every process makes one, calls its methods alike, and closes it.  What a kill has left
     half-written is swept, damaged checkpoints are set aside for the newest sound one.
+
+    Parameters
+    ----------
+    folder : Path or str
+    keep : int
+        How many of the newest checkpoints stay.
+
+    Attributes
+    ----------
+    folder : Path
+        Absolute.
+    manager : orbax.checkpoint.CheckpointManager
+
+    Raises
+    ------
+    UserError
+        Where no checkpoint is sound.
     """
 
-    def __init__(self, folder, keep: int = 2):
+    def __init__(self, folder: pathlib.Path | str, keep: int = 2):
         self.folder = pathlib.Path(folder).absolute()
         processes.on_main(lambda: repair(self.folder))
         options = ocp.CheckpointManagerOptions(max_to_keep=keep, enable_async_checkpointing=False)
@@ -62,21 +80,35 @@ class Checkpoints:
         """The newest finished step, None if there is none."""
         return self.manager.latest_step()
 
-    def save(self, step: int, state, card: dict):
-        """Write one step; what a full disk interrupts is removed, earlier steps stay."""
+    def save(self, step: int, state: Any, card: dict[str, Any]):
+        """Write one step; what a full disk interrupts is removed, earlier steps stay.
+
+        Parameters
+        ----------
+        step : int
+        state : pytree of jax.Array
+        card : dict
+            As JSON can hold it.
+
+        Raises
+        ------
+        UserError
+            Where the disk is full.
+        """
         items = ocp.args.Composite(state=ocp.args.StandardSave(state), card=ocp.args.JsonSave(card))
         with explain_full_disk(self.folder):
             self.manager.save(step, args=items, force=True)
 
-    def card(self, step: int) -> dict:
+    def card(self, step: int) -> dict[str, Any]:
+        """The card of `step`."""
         items = ocp.args.Composite(card=ocp.args.JsonRestore())
-        return self.manager.restore(step, args=items).card
+        return self.manager.restore(step, args=items)["card"]
 
-    def restore(self, step: int, like):
+    def restore(self, step: int, like: Any) -> Any:
         """The state of `step`, placed and typed as the tree `like`."""
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self.manager.restore(step, args=items).state
+        return self.manager.restore(step, args=items)["state"]
 
 
 @contextlib.contextmanager
@@ -103,7 +135,7 @@ def repair(folder: pathlib.Path):
     """
     for path in folder.glob(PARTIAL_GLOB):
         shutil.rmtree(path, ignore_errors=True)
-    wrong = {}
+    damaged = {}
     for path in sorted(folder.glob("[0-9]*"), key=lambda p: int(p.stem), reverse=True):
         if not path.name.isdigit():
             continue
@@ -111,20 +143,20 @@ def repair(folder: pathlib.Path):
             verify(path)
             break
         except UNREADABLE as error:
-            wrong[path] = " ".join(str(error).split())[:120]
+            damaged[path] = " ".join(str(error).split())[:120]
     else:
-        if wrong:
-            path, why = next(iter(wrong.items()))
+        if damaged:
+            path, reason = next(iter(damaged.items()))
             raise UserError(
-                f"the checkpoint {path} cannot be read ({why}) and there is no sound one before "
+                f"the checkpoint {path} cannot be read ({reason}) and there is no sound one before "
                 f"it; delete {folder} to start from the beginning"
             )
-    for path, why in wrong.items():
+    for path, reason in damaged.items():
         aside = path.with_name(f"{path.name}.damaged")
         shutil.rmtree(aside, ignore_errors=True)
         path.rename(aside)
         print(
-            f"imujax: the checkpoint {path} cannot be read ({why}): it is now {aside.name}, and "
+            f"imujax: the checkpoint {path} cannot be read ({reason}): it is now {aside.name}, and "
             "the one before it is used",
             file=sys.stderr,
         )
@@ -135,8 +167,8 @@ def verify(folder: pathlib.Path):
 
     Without orbax, which of several processes needs all, and which prints a traceback an array.
     """
-    notes = [folder / "card" / "metadata", folder / "state" / "_METADATA"]
-    for path in (*notes, *(folder / "state" / "array_metadatas").glob("*")):
+    metadata = [folder / "card" / "metadata", folder / "state" / "_METADATA"]
+    for path in (*metadata, *(folder / "state" / "array_metadatas").glob("*")):
         json.loads(path.read_bytes())
     store = {"driver": "ocdbt", "base": f"file://{folder}/state/"}
     keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
@@ -148,12 +180,24 @@ def verify(folder: pathlib.Path):
         tensorstore.open(array).result().read().result()
 
 
-def read_newest(folder) -> tuple[dict, dict]:
-    """The newest checkpoint of `folder` on this host -> (card, {"params": .., "stats": ..}).
+def read_newest(folder: pathlib.Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the newest checkpoint of a folder on this host; no model code is needed.
 
-    Arrays come as NumPy whatever mesh they were saved from; no model code is needed.  The card
-    says which step it is, as `step`.  Raises UserError where there is no checkpoint, or a damaged
-    one.
+    Parameters
+    ----------
+    folder : Path or str
+
+    Returns
+    -------
+    card : dict
+        With the step that it is of, as `step`.
+    state : dict
+        {"params": .., "stats": ..}, arrays of NumPy whatever mesh they were saved from.
+
+    Raises
+    ------
+    UserError
+        Where there is no checkpoint, or a damaged one, or one that is not of imujax.
     """
     folder = pathlib.Path(folder).absolute()
     steps = [int(path.parent.name) for path in folder.glob("*/card") if path.parent.name.isdigit()]
@@ -181,10 +225,10 @@ def _read(folder: pathlib.Path) -> tuple[dict, dict]:
         card = reader.restore(folder / "card")
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
         tree = reader.metadata(folder / "state").item_metadata.tree
-        wanted = {key: tree[key] for key in ("params", "stats")}
-        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), wanted)
+        item = {key: tree[key] for key in ("params", "stats")}
+        as_numpy = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), item)
         state = reader.restore(
             folder / "state",
-            args=ocp.args.PyTreeRestore(item=wanted, restore_args=as_numpy, partial_restore=True),
+            args=ocp.args.PyTreeRestore(item=item, restore_args=as_numpy, partial_restore=True),
         )
     return card, state

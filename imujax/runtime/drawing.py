@@ -4,12 +4,13 @@ Files come out byte for byte the same for the same numbers: no dates, fixed iden
 """
 
 import io
+from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 GREY, PALE, INK = "#6f6f6f", "#d9d9d9", "#222222"
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": 8.5,
     "axes.edgecolor": GREY,
@@ -28,17 +29,38 @@ STYLE = {
 
 
 def png(figure: Figure, dpi: int = 200) -> bytes:
-    """The picture as PNG, without a date or a version in it."""
-    return _file(figure, "png", {"Software": None}, dpi)
+    """Draw a picture as PNG, without a date or a version in it.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    dpi : int
+        Dots per inch.
+
+    Returns
+    -------
+    bytes
+    """
+    return _render(figure, "png", {"Software": None}, dpi)
 
 
 def svg(figure: Figure) -> bytes:
-    """The picture as SVG, without a date, letters as outlines."""
-    return _file(figure, "svg", {"Date": None, "Creator": None, "Type": None, "Format": None}, 150)
+    """Draw a picture as SVG, without a date, letters as outlines.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+
+    Returns
+    -------
+    bytes
+    """
+    metadata = dict.fromkeys(("Date", "Creator", "Type", "Format"))
+    return _render(figure, "svg", metadata, 150)
 
 
-def _file(figure: Figure, kind: str, metadata: dict, dpi: int) -> bytes:
+def _render(figure: Figure, file_format: str, metadata: dict, dpi: int) -> bytes:
     buffer = io.BytesIO()
     with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=kind, metadata=metadata, dpi=dpi)
+        figure.savefig(buffer, format=file_format, metadata=metadata, dpi=dpi)
     return buffer.getvalue()

@@ -6,27 +6,52 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 
-def write_csv(path: Path, rows: Sequence[dict]) -> Path:
-    """Rows of equal keys as a CSV file, written whole or not at all. None is an empty field."""
-    lines = [list(rows[0])] if rows else []
-    lines += [[_field(value) for value in row.values()] for row in rows]
+def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+    """Write rows of equal keys as a CSV file, whole or not at all.
 
-    def make(part):
+    Parameters
+    ----------
+    path : Path
+    rows : sequence of dict
+        None becomes an empty field, a float nine digits.
+
+    Returns
+    -------
+    Path
+        That of the file.
+    """
+    lines = [list(rows[0])] if rows else []
+    lines += [[_format_field(value) for value in row.values()] for row in rows]
+
+    def write_lines(part):
         with part.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
 
-    return write_whole(path, make)
+    return write_whole(path, write_lines)
 
 
-def write_whole(path: Path, make: Callable[[Path], object]) -> Path:
-    """Let `make` write a file under another name, and put it in place when it is complete."""
+def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+    """Write a file under another name, and put it in place when it is complete.
+
+    Parameters
+    ----------
+    path : Path
+    write : Callable
+        Writes the file at the path that it is given.
+
+    Returns
+    -------
+    Path
+        That of the file.
+    """
     part = path.with_name(path.name + ".part")
     try:
-        make(part)
+        write(part)
         os.replace(part, path)
     except BaseException:
         part.unlink(missing_ok=True)
@@ -34,18 +59,40 @@ def write_whole(path: Path, make: Callable[[Path], object]) -> Path:
     return path
 
 
-def save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    """Arrays as one compressed .npz, whole or not at all."""
+def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
+    """Write arrays as one compressed .npz, whole or not at all.
 
-    def make(part):
+    Parameters
+    ----------
+    path : Path
+    arrays : dict of np.ndarray
+        By name.
+
+    Returns
+    -------
+    Path
+        That of the file.
+    """
+
+    def write_npz(part):
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
-    return write_whole(path, make)
+    return write_whole(path, write_npz)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an .npz file; None where there is none, or a damaged one."""
+    """Read the arrays of an .npz file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of np.ndarray or None
+        None where there is no file, or a damaged one.
+    """
     try:
         with np.load(path, allow_pickle=False) as file:
             return dict(file)
@@ -53,5 +100,5 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
         return None
 
 
-def _field(value: object) -> object:
+def _format_field(value: object) -> object:
     return f"{value:.9g}" if isinstance(value, float) else value

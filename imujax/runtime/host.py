@@ -1,21 +1,31 @@
-"""What this process takes of its machine: cores, memory, and locks on files."""
+"""What this process takes of its machine: cores and memory."""
 
 import ctypes
-import fcntl
 import mmap
 import os
-import time
 
 
 def available_cores() -> list[int]:
-    """Numbers of the cores that this process may use."""
+    """List the cores that this process may use.
+
+    Returns
+    -------
+    list of int
+        Numbers of the cores, ascending.
+    """
     if hasattr(os, "sched_getaffinity"):  # Linux only
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def pin_to_core(core: int):
-    """Run this process on one core: XLA's threads of several get into each other's way."""
+    """Run this process on one core: XLA's threads of several get into each other's way.
+
+    Parameters
+    ----------
+    core : int
+        One of `available_cores`.
+    """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {core})
 
@@ -62,23 +72,3 @@ def _ask_for_huge_pages(libc):
     start = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
     libc.madvise(start, block + size - start, mmap.MADV_HUGEPAGE)
     libc.free(block)  # stays the heap's, as nothing is given back
-
-
-def lock(file, seconds: float) -> bool:
-    """Lock an open file or folder, if need be `seconds` s later; whether no other has it.
-
-    It is free again when all that have it open by this handle have closed it or ended.  True as
-    well where the file system knows no locks.
-    """
-    end = time.monotonic() + seconds
-    while True:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= end:
-                return False
-            time.sleep(0.1)
-        except OSError:
-            return True
-        else:
-            return True

@@ -8,6 +8,7 @@ import platform
 import subprocess
 import sys
 import time
+from typing import Any
 
 from imujax.runtime import files
 
@@ -23,11 +24,17 @@ PACKAGES = (
 )
 
 
-def provenance() -> dict:
-    """Versions of what decides the numbers, and the commit of the checkout if there is one."""
-    found = {"imujax": importlib.metadata.version("imujax"), "python": platform.python_version()}
-    found |= {name: importlib.metadata.version(name) for name in PACKAGES}
-    return {"versions": found, "commit": git_commit()}
+def provenance() -> dict[str, Any]:
+    """Read the versions of what decides the numbers, and the commit.
+
+    Returns
+    -------
+    dict
+        versions: version by package; commit: as of `git_commit`.
+    """
+    versions = {"imujax": importlib.metadata.version("imujax"), "python": platform.python_version()}
+    versions |= {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {"versions": versions, "commit": git_commit()}
 
 
 def git_commit() -> str:
@@ -44,14 +51,25 @@ def git_commit() -> str:
 class MetricsLog:
     """Metrics as JSON lines in a file, opened anew for every line: a killed run loses none.
 
-    On resuming, `trim(step)` drops the lines that the resumed run will write again.  mute: write
-    nothing, as all but one of several processes.
+    On resuming, `drop_lines_after(step)` drops the lines that the resumed run will write again.
+
+    Parameters
+    ----------
+    path : Path or str
+    mute : bool
+        Write nothing, as all but one of several processes.
+
+    Attributes
+    ----------
+    path : Path
+    mute : bool
     """
 
-    def __init__(self, path, mute: bool = False):
+    def __init__(self, path: pathlib.Path | str, mute: bool = False):
         self.path, self.mute = pathlib.Path(path), mute
 
-    def write(self, **values):
+    def append_line(self, **values: Any):
+        """Write one line of these values: whole numbers, strings, and what float takes."""
         if self.mute:
             return
         line = json.dumps(
@@ -60,29 +78,47 @@ class MetricsLog:
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
 
-    def read(self) -> list[dict]:
+    def read_lines(self) -> list[dict[str, Any]]:
         """All whole lines; a last line that a kill cut short is left out."""
         if not self.path.exists():
             return []
-        found = []
+        lines = []
         for line in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
             with contextlib.suppress(json.JSONDecodeError):
-                found.append(json.loads(line))
-        return [line for line in found if isinstance(line, dict) and "step" in line]
+                lines.append(json.loads(line))
+        return [line for line in lines if isinstance(line, dict) and "step" in line]
 
-    def trim(self, step: int):
+    def drop_lines_after(self, step: int):
         """Keep the lines up to and including `step`."""
         if self.mute:
             return
-        kept = [line for line in self.read() if line["step"] <= step]
-        text = "".join(json.dumps(line) + "\n" for line in kept)
+        lines = [line for line in self.read_lines() if line["step"] <= step]
+        text = "".join(json.dumps(line) + "\n" for line in lines)
         files.write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
 class Progress:
     """A bar with rate and time left on a terminal; elsewhere a plain line now and then.
 
-    mute: say nothing, as all but one of several processes.
+    Parameters
+    ----------
+    total : int
+        How many units there are.
+    title, unit : str
+        What is done, and what is counted.
+    done : int
+        Units that were done before.
+    interval : float
+        s between plain lines, at least.
+    mute : bool
+        Print nothing, as all but one of several processes.
+
+    Attributes
+    ----------
+    done : int
+        Units so far.
+    bar : tqdm.tqdm or None
+        None where there is no terminal.
     """
 
     def __init__(
@@ -91,13 +127,13 @@ class Progress:
         title: str,
         unit: str,
         done: int = 0,
-        every: float = 20.0,
+        interval: float = 20.0,
         mute: bool = False,
     ):
         self.total, self.title, self.unit, self.done = total, title, unit, done
-        self.mute = mute
-        self.first, self.began, self.every = done, time.monotonic(), every
-        self.spoke = self.began
+        self.interval, self.mute = interval, mute
+        self.initial, self.start_time = done, time.monotonic()
+        self.last_line_time = self.start_time
         self.bar = None
         if sys.stderr.isatty() and not mute:
             import tqdm
@@ -105,27 +141,30 @@ class Progress:
             self.bar = tqdm.tqdm(total=total, initial=done, desc=title, unit=unit, leave=True)
 
     def update(self, count: int = 1, note: str = ""):
+        """Count `count` more units; `note` is shown behind them."""
         self.done += count
         if self.bar is not None:
             self.bar.set_postfix_str(note, refresh=False)
             self.bar.update(count)
-        elif time.monotonic() - self.spoke > self.every:
-            self.say(note)
+        elif time.monotonic() - self.last_line_time > self.interval:
+            self.print_line(note)
 
-    def say(self, note: str):
+    def print_line(self, note: str):
+        """Print a plain line of how far it is."""
         if self.mute:
             return
-        self.spoke = time.monotonic()
+        self.last_line_time = time.monotonic()
         text = f"{self.title}: {self.done}/{self.total} {self.unit}"
-        if self.done > self.first:
-            rate = (self.done - self.first) / max(self.spoke - self.began, 1e-9)
-            left = (self.total - self.done) / rate
-            text += f", {rate:.3g} {self.unit}/s, {left:.0f} s left"
+        if self.done > self.initial:
+            seconds = max(self.last_line_time - self.start_time, 1e-9)
+            rate = (self.done - self.initial) / seconds
+            text += f", {rate:.3g} {self.unit}/s, {(self.total - self.done) / rate:.0f} s left"
         print(", ".join(filter(None, (text, note))), file=sys.stderr)
 
     def close(self, note: str = ""):
+        """End the bar, or print a last line."""
         if self.bar is not None:
             self.bar.set_postfix_str(note)
             self.bar.close()
         else:
-            self.say(note)
+            self.print_line(note)

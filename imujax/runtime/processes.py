@@ -19,11 +19,12 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import filelock
 
 from imujax.errors import UserError
-from imujax.runtime import host
 
 # 128 + SIGTERM: what a shell, SLURM and Kubernetes report of any program that SIGTERM has ended.
 # So "run me again" is one number, whether the notice came before, in or after the training, and
@@ -47,72 +48,69 @@ class Place(NamedTuple):
     devices: list[int] | None = None
 
 
-def find_place(given: Mapping = {}, environ: Mapping = os.environ) -> Place | None:
+def find_place(
+    flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ
+) -> Place | None:
     """The place of this process among several, None where it is alone.
 
-    given: those of FIELDS that stand on the command line, None for those that do not.  Raises
+    flags: those of PLACE_FIELDS that stand on the command line, None for those that do not.  Raises
     UserError for settings that are not whole or do not fit together.
     """
-    named, values = {}, {}
+    names, values = {}, {}
     for field in PLACE_FIELDS:
         flag, variable = f"--{field}", f"IMUJAX_{field.upper()}"
-        found = {flag: given.get(field), variable: environ.get(variable) or None}
-        named[field], values[field] = next(
-            ((name, value) for name, value in found.items() if value is not None),
+        settings = {flag: flags.get(field), variable: environ.get(variable) or None}
+        names[field], values[field] = next(
+            ((name, value) for name, value in settings.items() if value is not None),
             (f"{flag} (or {variable})", None),
         )
     for field in PLACE_FIELDS[1:]:
         if values[field] is not None:
-            values[field] = _count(named[field], values[field])
+            values[field] = _parse_count(names[field], values[field])
     if values["processes"] == 1 and not values["process"]:
         return None  # alone, whatever is around
     missing = [field for field in PLACE_FIELDS if values[field] is None]
     if len(missing) == len(PLACE_FIELDS):
-        return _detected(environ)
+        return _detect_place(environ)
     if missing:
-        there = next(named[field] for field in PLACE_FIELDS if field not in missing)
+        present = next(names[field] for field in PLACE_FIELDS if field not in missing)
         raise UserError(
-            f"{there} is given but not {' and '.join(named[field] for field in missing)}: "
+            f"{present} is given but not {' and '.join(names[field] for field in missing)}: "
             "several processes need all three"
         )
     if not re.fullmatch(r".+:\d+", values["coordinator"]):
         raise UserError(
-            f"{named['coordinator']} must be HOST:PORT of process 0, not {values['coordinator']!r}"
+            f"{names['coordinator']} must be HOST:PORT of process 0, not {values['coordinator']!r}"
         )
     if values["process"] >= values["processes"]:
         raise UserError(
-            f"{named['process']} is {values['process']} but {named['processes']} is "
+            f"{names['process']} is {values['process']} but {names['processes']} is "
             f"{values['processes']}: processes are counted from 0"
         )
     return Place(**values)
 
 
-def _count(name: str, value) -> int:
+def _parse_count(name: str, value: object) -> int:
     if not str(value).isdigit():
         raise UserError(f"{name} must be a whole number from 0 on, not {value!r}")
-    return int(value)
+    return int(str(value))
 
 
-def _detected(environ: Mapping) -> Place | None:
+def _detect_place(environ: Mapping[str, str]) -> Place | None:
     """What jax finds by itself.  It reads os.environ; `environ` is for what it leaves out."""
     from jax._src import clusters
 
     ids = environ.get("JAX_LOCAL_DEVICE_IDS")
     address = environ.get("JAX_COORDINATOR_ADDRESS")
-    if _without_srun(environ):
+    if _lacks_srun(environ):
         return None  # jax would wait for tasks that nobody starts
     try:
         with warnings.catch_warnings(action="ignore"):  # in a pod, of what it would need to look
-            place = Place(
-                *clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                    address,
-                    None,
-                    None,
-                    [int(i) for i in ids.split(",")] if ids else None,
-                    None,
-                    CONNECT_TIMEOUT,
-                )
+            devices = [int(i) for i in ids.split(",")] if ids else None
+            detected: tuple[Any, ...] = clusters.ClusterEnv.auto_detect_unset_distributed_params(
+                address, None, None, devices, None, CONNECT_TIMEOUT
             )
+            place = Place(*detected)
     except Exception as error:  # of any kind: each cluster asks in its own way
         if "KUBERNETES_SERVICE_HOST" in environ and "JOB_COMPLETION_INDEX" not in environ:
             return None  # a pod by itself, which has nobody to find
@@ -127,24 +125,29 @@ def _detected(environ: Mapping) -> Place | None:
         )
     if place.processes in (None, 1):
         return None
-    seen = [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
-    if place.devices and seen and max(place.devices) >= len(seen):
+    visible = _visible_gpus(environ)
+    if place.devices and visible and max(place.devices) >= len(visible):
         # SLURM has bound GPUs to each task, which then sees only its own; jax counts over the node.
         place = place._replace(devices=None)
     return place
 
 
-def _without_srun(environ: Mapping) -> bool:
+def _visible_gpus(environ: Mapping[str, str]) -> list[str]:
+    return [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
+
+
+def _lacks_srun(environ: Mapping[str, str]) -> bool:
     """Whether this is the shell of a SLURM job of several tasks, not one of the tasks."""
     tasks = environ.get("SLURM_NTASKS", "1")
-    step = environ.get("SLURM_STEP_NUM_TASKS", tasks)  # 1 in the shell that salloc opens on a node
-    task = "SLURM_STEP_NODELIST" in environ and step == tasks
-    return tasks != "1" and not task and "OMPI_COMM_WORLD_SIZE" not in environ
+    # 1 in the shell that salloc opens on a node
+    step_tasks = environ.get("SLURM_STEP_NUM_TASKS", tasks)
+    is_task = "SLURM_STEP_NODELIST" in environ and step_tasks == tasks
+    return tasks != "1" and not is_task and "OMPI_COMM_WORLD_SIZE" not in environ
 
 
-def warning_if_alone(environ: Mapping = os.environ) -> str | None:
+def warning_if_alone(environ: Mapping[str, str] = os.environ) -> str | None:
     """For a process that is alone: what looks as if it should not be, None if nothing does."""
-    if _without_srun(environ):
+    if _lacks_srun(environ):
         return (
             f"SLURM has {environ['SLURM_NTASKS']} tasks for this job but this is one process by "
             "itself: start it with srun"
@@ -157,43 +160,59 @@ def warning_if_alone(environ: Mapping = os.environ) -> str | None:
     return None
 
 
-def warning_if_gpus_idle(used: int, environ: Mapping = os.environ) -> str | None:
+def warning_if_gpus_idle(used: int, environ: Mapping[str, str] = os.environ) -> str | None:
     """What to say where GPUs of this node stand idle, None where none does.
 
     used: the GPUs that jax uses in this process.
     """
-    node = environ.get("SLURM_GPUS_ON_NODE", "")
-    seen = [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
-    tasks = environ.get("SLURM_STEP_TASKS_PER_NODE") or environ.get("SLURM_NTASKS_PER_NODE", "")
-    tasks = int(re.match(r"\d*", tasks)[0] or 1)  # "4(x2)": four on each of two nodes
-    if node.isdigit() and used * tasks < int(node):
+    node_gpus = environ.get("SLURM_GPUS_ON_NODE", "")
+    visible = _visible_gpus(environ)
+    # "4(x2)": four on each of two nodes
+    layout = environ.get("SLURM_STEP_TASKS_PER_NODE") or environ.get("SLURM_NTASKS_PER_NODE", "")
+    tasks = int("".join(itertools.takewhile(str.isdigit, layout)) or 1)
+    if node_gpus.isdigit() and used * tasks < int(node_gpus):
         return (
-            f"{int(node) - used * tasks} of the {node} GPUs of this node stand idle ({tasks} "
-            f"processes of {used}): start a task for each GPU, srun --ntasks-per-node={node}, or "
-            "name those of one process in JAX_LOCAL_DEVICE_IDS"
+            f"{int(node_gpus) - used * tasks} of the {node_gpus} GPUs of this node stand idle "
+            f"({tasks} processes of {used}): start a task for each GPU, srun "
+            f"--ntasks-per-node={node_gpus}, or name those of one process in JAX_LOCAL_DEVICE_IDS"
         )
-    if not node and used < len(seen):
+    if not node_gpus and used < len(visible):
         return (
-            f"{len(seen) - used} of the {len(seen)} GPUs in CUDA_VISIBLE_DEVICES stand idle: jax "
-            f"uses {used} in this process; is jax[cuda] installed, and JAX_LOCAL_DEVICE_IDS right?"
+            f"{len(visible) - used} of the {len(visible)} GPUs in CUDA_VISIBLE_DEVICES stand idle: "
+            f"jax uses {used} in this process; is jax[cuda] installed, and JAX_LOCAL_DEVICE_IDS "
+            "right?"
         )
     return None
 
 
 @contextlib.contextmanager
-def join_run(given: Mapping = {}):
+def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
     """Join the other processes of the run, if there are any; to be entered before jax is used.
 
-    given: as for `find`.  One of several processes that fails ends at once: to leave in good order
-    it would wait for the others, which wait for it.  Raises UserError where they do not meet.
+    One of several processes that fails ends at once: to leave in good order it would wait for the
+    others, which wait for it.
+
+    Parameters
+    ----------
+    flags : mapping
+        Those of PLACE_FIELDS that stand on the command line, None for those that do not.
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    UserError
+        Where the processes do not meet, or the settings of their places do not fit together.
     """
     import jax
 
     from imujax.runtime import sharding  # noqa: F401, sets what devices need before they start
 
-    place = find_place(given)
+    place = find_place(flags)
     if place is None:
-        _say(warning_if_alone())
+        _print_message(warning_if_alone())
     else:
         # Over gloo, the collectives of two programs must not overtake each other.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -215,13 +234,10 @@ def join_run(given: Mapping = {}):
             # there.  A program from the cache exchanges arrays in another order than the same
             # program compiled anew by the others: gloo aborts.
             jax.config.update("jax_enable_compilation_cache", False)
-        wanted = not os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
-        if wanted and {"SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
-            _say(
-                warning_if_gpus_idle(
-                    jax.local_device_count() if jax.default_backend() == "gpu" else 0
-                )
-            )
+        gpus_expected = not os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
+        if gpus_expected and {"SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
+            used = jax.local_device_count() if jax.default_backend() == "gpu" else 0
+            _print_message(warning_if_gpus_idle(used))
         yield
     except (Exception, KeyboardInterrupt) as error:
         if place is None:
@@ -229,7 +245,7 @@ def join_run(given: Mapping = {}):
         status = 1
         if isinstance(error, UserError):
             status = 2
-            _say(f"process {place.process}: {error}")
+            _print_message(f"process {place.process}: {error}")
         else:
             traceback.print_exc()
         sys.stdout.flush()
@@ -242,150 +258,216 @@ def join_run(given: Mapping = {}):
         os._exit(status)
 
 
-def _say(text: str | None):
+def _print_message(text: str | None):
     if text:
         print(f"imujax: {text}", file=sys.stderr)
 
 
 def is_main() -> bool:
-    """Whether this is the process that writes and speaks for all: number 0, or the only one."""
-    return _number() == 0
+    """Tell whether this process writes and speaks for all: number 0, or the only one.
+
+    Returns
+    -------
+    bool
+    """
+    return _process_number() == 0
 
 
-def _number() -> int:
+def _process_number() -> int:
     from jax._src import distributed  # jax.process_index would start the devices
 
     return distributed.global_state.process_id
 
 
-def _client():
+def _client() -> Any:
     """What processes leave notes for each other with, None for a process that is alone."""
     from jax._src import distributed  # jax's own barrier and orbax's give up after minutes
 
     return distributed.global_state.client
 
 
-_turns = itertools.count()  # numbers the calls of `first` and `every`, alike on all processes
-_asked = itertools.count(1)  # numbers the calls of `reached`: jax means 1 if told before any
+_call_numbers = itertools.count()  # of the calls of on_main and on_all, alike on all processes
+_sync_points = itertools.count(1)  # of stop_requested: jax means 1 if told before any call
 
 
-def on_main(make: Callable[[], object]):
-    """make() on process 0, while the others wait; its value, which JSON must hold, on all of them.
+def on_main(function: Callable[[], Any]) -> Any:
+    """Call a function on process 0, while the others wait.
 
-    Raises UserError on all processes where process 0 did.
+    Parameters
+    ----------
+    function : Callable
+        Its value must be one that JSON can hold.
+
+    Returns
+    -------
+    Any
+        The value, on all processes.
+
+    Raises
+    ------
+    UserError
+        On all processes where process 0 did.
     """
     client = _client()
     if client is None:
-        return make()
-    key = f"imujax/first/{next(_turns)}"
+        return function()
+    key = f"imujax/on_main/{next(_call_numbers)}"
     if is_main():
         try:
-            value = make()
+            value = function()
         except UserError as error:
             client.key_value_set(key, json.dumps({"error": str(error)}))
             raise
         client.key_value_set(key, json.dumps({"value": value}))
-    said = json.loads(client.blocking_key_value_get(key, MAIN_TIMEOUT * 1000))
-    if "error" in said:
-        raise UserError(f"process 0 has stopped: {said['error']}")
-    return said["value"]
+    result = json.loads(client.blocking_key_value_get(key, MAIN_TIMEOUT * 1000))
+    if "error" in result:
+        raise UserError(f"process 0 has stopped: {result['error']}")
+    return result["value"]
 
 
 def on_all(check: Callable[[], object]):
-    """check() on all processes.  Raises UserError on all of them where one did."""
-    client, mine = _client(), None
+    """Call a check on all processes.
+
+    Parameters
+    ----------
+    check : Callable
+        Raises UserError where something is wrong.
+
+    Raises
+    ------
+    UserError
+        On all processes where one did.
+    """
+    client, own_error = _client(), None
     if client is None:
         check()
         return
     try:
         check()
     except UserError as error:
-        mine = str(error)
-    key, number = f"imujax/every/{next(_turns)}", _number()
-    client.key_value_set(f"{key}/{number}", json.dumps([number, mine]))
+        own_error = str(error)
+    key, number = f"imujax/on_all/{next(_call_numbers)}", _process_number()
+    client.key_value_set(f"{key}/{number}", json.dumps([number, own_error]))
     client.wait_at_barrier(key, MAIN_TIMEOUT * 1000)
-    said = sorted(json.loads(value) for _, value in client.key_value_dir_get(key))
-    for other, text in said:
-        if mine or text:
-            raise UserError(mine or f"process {other} has stopped: {text}")
+    results = sorted(json.loads(value) for _, value in client.key_value_dir_get(key))
+    for other, error in results:
+        if own_error or error:
+            raise UserError(own_error or f"process {other} has stopped: {error}")
 
 
 @contextlib.contextmanager
-def claim_folder(folder: str | pathlib.Path):
-    """Keep other runs out of `folder`, which is made, while this one writes there.
+def claim_folder(folder: str | pathlib.Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made, while this one writes there.
 
     Process 0 holds the lock for all; it ends with that process, however it ends.  Where another run
-    has it, this one waits PATIENCE s, then raises UserError: the other may be about to end, or the
+    has it, this one waits CLAIM_TIMEOUT s before it gives up: the other may be about to end, or the
     file system about to find that its machine is lost.  Where no file can be locked nobody is kept
     out.
+
+    Parameters
+    ----------
+    folder : Path or str
+
+    Yields
+    ------
+    None
+
+    Raises
+    ------
+    UserError
+        Where another run goes on writing there.
     """
-    held = []
+    locks = []
     try:
-        on_main(lambda: held.extend(_locked(pathlib.Path(folder))))
+        on_main(lambda: locks.append(_lock_run(pathlib.Path(folder))))
         yield
     finally:
-        for file in held:
-            file.close()
+        for lock in locks:
+            lock.release()
 
 
-def _locked(folder: pathlib.Path) -> list:
-    """The lock file of `folder`, held; empty where it cannot be."""
+def _lock_run(folder: pathlib.Path) -> filelock.BaseFileLock:
+    """The lock of `folder`, held; not held where no file can be locked."""
+    path = folder / LOCK_FILE
+    # Where there are no locks, what the library takes instead would outlive a killed run.
+    lock = filelock.FileLock(path, fallback_to_soft=False)
+    other = ""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        file = (folder / LOCK_FILE).open("ab+", buffering=0)
-        file.seek(0)
+        with contextlib.suppress(filelock.Timeout):
+            lock.acquire(timeout=0)
+        if not lock.is_locked:
+            other = f"another run writes to {folder} ({_read_owner(path)})"
+            _print_message(f"{other}: waiting up to {CLAIM_TIMEOUT} s for it to end")
+            lock.acquire(timeout=CLAIM_TIMEOUT)
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+    except filelock.Timeout:
+        raise UserError(
+            f"{other}: stop it, take another --workdir, or, if its machine is lost, delete {path}"
+        ) from None
     except OSError:
-        return []  # who has more to write there will say so
-    if not host.lock(file, 0):
-        other = f"another run writes to {folder} ({file.read().decode().strip()})"
-        _say(f"{other}: waiting up to {CLAIM_TIMEOUT} s for it to end")
-        if not host.lock(file, CLAIM_TIMEOUT):
-            file.close()
-            raise UserError(
-                f"{other}: stop it, take another --workdir, or, if its machine is lost, delete "
-                f"{folder / LOCK_FILE}"
-            )
-    with contextlib.suppress(OSError):
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
-    return [file]
+        pass  # who has more to write there will say so
+    return lock
+
+
+def _read_owner(path: pathlib.Path) -> str:
+    """Who holds a lock, as the lock file says."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
 
 
 class PreemptionNotice:
     """Takes SIGTERM as a wish to save and end, while it is open.
 
-    A process that is alone hears it itself.  Of several, jax tells all when one has heard it, and
-    agrees on the step: `reached` is true on all of them at the same call.
+    A process that is alone receives it itself.  Of several, jax tells all when one has received it,
+    and agrees on the step: `stop_requested` is true on all of them at the same call.
+
+    Attributes
+    ----------
+    signal_received : bool
+        Whether this process has received SIGTERM itself.
+    previous_handler
+        Of SIGTERM, restored in the end; None where it was not replaced.
     """
 
     def __init__(self):
-        self.heard, self.before = False, None
+        self.signal_received, self.previous_handler = False, None
 
     def __enter__(self):
         from jax import distributed
 
         # jax has its own handler where there are several; only the main thread may have one.
-        main = threading.current_thread() is threading.main_thread()
-        if main and not distributed.is_initialized():
-            self.before = signal.signal(signal.SIGTERM, self._hear)
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if in_main_thread and not distributed.is_initialized():
+            self.previous_handler = signal.signal(signal.SIGTERM, self._on_signal)
         return self
 
     def __exit__(self, *exception):
-        if self.before is not None:
-            signal.signal(signal.SIGTERM, self.before)
+        if self.previous_handler is not None:
+            signal.signal(signal.SIGTERM, self.previous_handler)
 
-    def _hear(self, *_):
-        self.heard = True
+    def _on_signal(self, *_):
+        self.signal_received = True
 
-    def reached(self) -> bool:
+    def stop_requested(self) -> bool:
         """Whether to save and end now; to be called once after each step."""
         from jax.experimental import multihost_utils
 
-        return self.heard or multihost_utils.reached_preemption_sync_point(next(_asked))
+        return self.signal_received or multihost_utils.reached_preemption_sync_point(
+            next(_sync_points)
+        )
 
 
-def exit_preempted(text: str):
-    """End this process with the status PREEMPTED; process 0 says why."""
+def exit_preempted(text: str) -> NoReturn:
+    """End this process with the status PREEMPTED; process 0 says why.
+
+    Parameters
+    ----------
+    text : str
+        What process 0 prints.
+    """
     if is_main():
-        _say(text)
+        _print_message(text)
     raise SystemExit(PREEMPTED)

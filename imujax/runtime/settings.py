@@ -1,39 +1,69 @@
 """The settings of a run that is resumed, or shared by processes: they must not differ."""
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from imujax.errors import UserError
 
 
-def require_same_settings(old: dict, new: dict, workdir):
-    """Raise UserError naming the first setting in which a finished or resumed run differs."""
-    for name, was, now in differing_settings(old, new):
+def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Path | str):
+    """Require that a finished or resumed run has the settings it is started with.
+
+    Parameters
+    ----------
+    old, new : dict
+        Settings of the run in `workdir` and of the configuration, nested, as JSON can hold them.
+    workdir : Path or str
+        Named in the sentence.
+
+    Raises
+    ------
+    UserError
+        Naming the first setting in which they differ.
+    """
+    for name, old_value, new_value in differing_settings(old, new):
         raise UserError(
-            f"{workdir} holds a run with {name}={was!r} but the configuration says {now!r}; take "
-            "another --workdir or delete that folder"
+            f"{workdir} holds a run with {name}={old_value!r} but the configuration says "
+            f"{new_value!r}; take another --workdir or delete that folder"
         )
 
 
-def require_same_command(first: dict, ours: dict):
-    """Raise UserError naming the first setting in which this process differs from process 0."""
-    for name, there, here in differing_settings(first, ours):
+def require_same_command(main: dict[str, Any], local: dict[str, Any]):
+    """Require that this process has been started with the settings of process 0.
+
+    Parameters
+    ----------
+    main, local : dict
+        Settings of process 0 and of this one, nested, as JSON can hold them.
+
+    Raises
+    ------
+    UserError
+        Naming the first setting in which they differ.
+    """
+    for name, main_value, local_value in differing_settings(main, local):
         raise UserError(
-            f"{name} is {here!r} here but {there!r} on process 0; start all processes with the "
-            "same command, code and data"
+            f"{name} is {local_value!r} here but {main_value!r} on process 0; start all processes "
+            "with the same command, code and data"
         )
 
 
-def differing_settings(old: dict, new: dict):
+def differing_settings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
     """(name, old value, new value) of each setting in which two trees differ, as JSON has them."""
-
-    def flat(tree, name=""):
-        if isinstance(tree, dict):
-            return {
-                k: v for key, sub in tree.items() for k, v in flat(sub, f"{name}.{key}").items()
-            }
-        return {name[1:]: tree}
-
-    old, new = flat(json.loads(json.dumps(old))), flat(json.loads(json.dumps(new)))
+    old, new = _flatten(json.loads(json.dumps(old))), _flatten(json.loads(json.dumps(new)))
     for name in sorted(old.keys() | new.keys()):
         if old.get(name) != new.get(name):
             yield name, old.get(name), new.get(name)
+
+
+def _flatten(tree: Any, name: str = "") -> dict[str, Any]:
+    """The leaves of nested dicts by their dotted names."""
+    if not isinstance(tree, dict):
+        return {name[1:]: tree}
+    return {
+        dotted: leaf
+        for key, subtree in tree.items()
+        for dotted, leaf in _flatten(subtree, f"{name}.{key}").items()
+    }

@@ -6,6 +6,8 @@ and "run" for sweeps (every device trains runs of its own).
 
 import math
 import os
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,85 +19,191 @@ if "force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
 
 
 def make_mesh(axis: str, devices: int | None = None) -> jax.sharding.Mesh:
-    """A mesh of one axis, "data" or "run", over the first `devices` devices (all by default)."""
-    chosen = jax.devices()[:devices]
+    """Put the first devices into a mesh of one axis.
+
+    Parameters
+    ----------
+    axis : str
+        "data" for pre-training, "run" for sweeps.
+    devices : int, optional
+        How many devices; all by default.
+
+    Returns
+    -------
+    jax.sharding.Mesh
+    """
+    members = jax.devices()[:devices]
     auto = (jax.sharding.AxisType.Auto,)
-    return jax.make_mesh((len(chosen),), (axis,), devices=chosen, axis_types=auto)
+    return jax.make_mesh((len(members),), (axis,), devices=members, axis_types=auto)
 
 
-def replicated(mesh) -> jax.sharding.NamedSharding:
-    """Every device holds the whole array."""
+def replicated(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """Sharding under which every device holds the whole array.
+
+    Parameters
+    ----------
+    mesh : jax.sharding.Mesh
+
+    Returns
+    -------
+    jax.sharding.NamedSharding
+    """
     return jax.sharding.NamedSharding(mesh, jax.P())
 
 
-def sharded(mesh) -> jax.sharding.NamedSharding:
-    """The first axis of an array is shared out over the devices."""
+def sharded(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
+    """Sharding under which the first axis of an array is shared out over the devices.
+
+    Parameters
+    ----------
+    mesh : jax.sharding.Mesh
+
+    Returns
+    -------
+    jax.sharding.NamedSharding
+    """
     return jax.sharding.NamedSharding(mesh, jax.P(mesh.axis_names[0]))
 
 
-def to_microbatches(x, size: int, mesh):
-    """A split array [B, ...] as [k, n * size, ...], each piece split over the n devices as well.
+def to_microbatches(x: jax.Array, size: int, mesh: jax.sharding.Mesh) -> jax.Array:
+    """Cut a sharded array into microbatches, each sharded over the devices as well.
 
     Every device cuts up its own part, so that nothing is sent.
+
+    Parameters
+    ----------
+    x : jax.Array, [B, ...]
+        Sharded over the n devices of `mesh`.
+    size : int
+        Rows of a microbatch on each device.
+    mesh : jax.sharding.Mesh
+
+    Returns
+    -------
+    jax.Array, [k, n * size, ...]
+        The second axis is sharded.
     """
-    cut = x.reshape(mesh.size, -1, size, *x.shape[1:]).swapaxes(0, 1)
-    return _second(cut.reshape(cut.shape[0], -1, *x.shape[1:]), mesh)
+    parts = x.reshape(mesh.size, -1, size, *x.shape[1:]).swapaxes(0, 1)
+    return _shard_second_axis(parts.reshape(parts.shape[0], -1, *x.shape[1:]), mesh)
 
 
-def from_microbatches(x, mesh):
-    """The array [B, ...] of which `pieces` has made x [k, n * size, ...]."""
-    cut = _second(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:]).swapaxes(0, 1)
-    return jax.lax.with_sharding_constraint(cut.reshape(-1, *x.shape[2:]), sharded(mesh))
+def from_microbatches(x: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
+    """Put microbatches together again: the inverse of `to_microbatches`.
+
+    Parameters
+    ----------
+    x : jax.Array, [k, n * size, ...]
+        As `to_microbatches` returns it.
+    mesh : jax.sharding.Mesh
+        Of n devices.
+
+    Returns
+    -------
+    jax.Array, [B, ...]
+        The first axis is sharded.
+    """
+    parts = _shard_second_axis(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:])
+    batch = parts.swapaxes(0, 1).reshape(-1, *x.shape[2:])
+    return jax.lax.with_sharding_constraint(batch, sharded(mesh))
 
 
-def _second(x, mesh):
+def _shard_second_axis(x: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
     """Share out the second axis."""
     return jax.lax.with_sharding_constraint(
         x, jax.sharding.NamedSharding(mesh, jax.P(None, mesh.axis_names[0]))
     )
 
 
-def place(tree, sharding):
-    """Place a tree of host arrays, the same on every process, under one sharding."""
+def place(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Place a tree of host arrays, the same on every process, under one sharding.
 
-    def place(x):
+    Parameters
+    ----------
+    tree : pytree of array_like
+    sharding : jax.sharding.Sharding
+
+    Returns
+    -------
+    pytree of jax.Array
+    """
+
+    def place_array(x):
         x = np.asarray(x)
         with jax.transfer_guard("allow"):  # this one is meant
             return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(place_array, tree)
 
 
-def call_collective(mesh, function, *arguments):
+def call_collective(mesh: jax.sharding.Mesh, function: Callable[..., Any], *arguments: Any) -> Any:
     """Call a jitted function whose programs have collectives over the mesh.
 
     On several CPU devices two things lock them in XLA, each device waiting for another one: a
     second such program under way at the same time, so the result is waited for; and a program that
     comes from the compilation cache, where the order of its collectives is lost, so this one is
     never kept there.
+
+    Parameters
+    ----------
+    mesh : jax.sharding.Mesh
+    function : Callable
+        Jitted.
+    *arguments
+        Those of `function`.
+
+    Returns
+    -------
+    Any
+        What `function` returns.
     """
     if mesh.size == 1 or mesh.devices.flat[0].platform != "cpu":
         return function(*arguments)
     name = "jax_persistent_cache_min_compile_time_secs"
-    least = getattr(jax.config, name)
+    seconds = getattr(jax.config, name)
     jax.config.update(name, math.inf)
     try:
         return jax.block_until_ready(function(*arguments))
     finally:
-        jax.config.update(name, least)
+        jax.config.update(name, seconds)
 
 
-def local_rows(mesh, count: int) -> np.ndarray:
-    """Which of `count` rows that are shared out over the devices lie on those of this process."""
-    places = sharded(mesh).addressable_devices_indices_map((count,)).values()
-    return np.unique(np.concatenate([np.arange(count)[index] for index in places]))
+def local_rows(mesh: jax.sharding.Mesh, count: int) -> np.ndarray:
+    """Which rows of a sharded array lie on the devices of this process.
+
+    Parameters
+    ----------
+    mesh : jax.sharding.Mesh
+    count : int
+        Rows of the whole array, a multiple of the number of devices.
+
+    Returns
+    -------
+    np.ndarray
+        Ascending row numbers.
+    """
+    slices = sharded(mesh).addressable_devices_indices_map((count,)).values()
+    return np.unique(np.concatenate([np.arange(count)[index] for index in slices]))
 
 
-def from_local_rows(tree, mesh, count: int):
-    """Global arrays of `count` rows, shared out over the devices, from each process's `mine`."""
+def from_local_rows(tree: Any, mesh: jax.sharding.Mesh, count: int) -> Any:
+    """Make global arrays of which each process gives the rows that `local_rows` names.
+
+    Parameters
+    ----------
+    tree : pytree of np.ndarray, [len(local_rows(mesh, count)), ...]
+        This process's rows.
+    mesh : jax.sharding.Mesh
+    count : int
+        Rows of the global arrays.
+
+    Returns
+    -------
+    pytree of jax.Array, [count, ...]
+        The first axis is shared out over the devices.
+    """
     rows, sharding = local_rows(mesh, count), sharded(mesh)
 
-    def place(x):
+    def place_rows(x):
         def part(index):
             first = np.searchsorted(rows, index[0].start or 0)
             return x[first : first + count // mesh.size]
@@ -103,20 +211,40 @@ def from_local_rows(tree, mesh, count: int):
         with jax.transfer_guard("allow"):  # this one is meant
             return jax.make_array_from_callback((count, *x.shape[1:]), sharding, part)
 
-    return jax.tree.map(place, tree)
+    return jax.tree.map(place_rows, tree)
 
 
-def as_shapes(tree, sharding):
-    """Shapes and dtypes of a tree with a sharding, to compile for it before it is there."""
+def as_shapes(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    """Describe a tree by shapes, dtypes and a sharding, to compile for it before it is there.
+
+    Parameters
+    ----------
+    tree : pytree of arrays
+        Or of what has a shape and a dtype.
+    sharding : jax.sharding.Sharding
+
+    Returns
+    -------
+    pytree of jax.ShapeDtypeStruct
+    """
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), tree)
 
 
-def to_host(tree):
-    """Arrays of any sharding as NumPy arrays on this host; split ones are gathered."""
+def to_host(tree: Any) -> Any:
+    """Fetch arrays of any sharding to this host; those that are shared out are gathered.
 
-    def get(x):
+    Parameters
+    ----------
+    tree : pytree of jax.Array
+
+    Returns
+    -------
+    pytree of np.ndarray
+    """
+
+    def fetch(x):
         if x.is_fully_addressable or x.is_fully_replicated:
             return np.asarray(x)
         return np.asarray(jax.jit(lambda y: y, out_shardings=replicated(x.sharding.mesh))(x))
 
-    return jax.tree.map(get, tree)
+    return jax.tree.map(fetch, tree)

@@ -21,7 +21,7 @@ from imujax.runtime import sharding
 def sets(tmp_path_factory):
     """Two data sets, of one sensor and of three, with windows of 64 and 128 samples."""
     folder = tmp_path_factory.mktemp("blocks")
-    raw = people.write(folder / "raw", subjects=5)
+    raw = people.write_people(folder / "raw", subjects=5)
     moves = datasets.build("tabular", raw, folder / "data", card=str(raw / "moves.toml"), workers=1)
     walks = datasets.build("ipol_gait", write_ipol(folder / "ipol"), folder / "data")
     return [moves, walks]
@@ -33,49 +33,46 @@ def settings(**changes) -> ConfigDict:
     return common.encoder(("moves",), resnet.tiny("none"), **small | changes)
 
 
-def reader(folder, kept=None, cache=100):
-    known = blocks.read_table(folder)
-    return blocks.BlockReader(
-        folder, known, np.ones(len(known.count), bool) & (kept is None), cache
-    )
+def make_reader(folder, cache_size=100):
+    table = blocks.read_table(folder)
+    return blocks.BlockReader(folder, table, np.ones(len(table.count), bool), cache_size)
 
 
-def counted(made: blocks.BlockReader) -> list[int]:
-    """The numbers of all records that `made` will read."""
-    read, numbers = made.file, []
+def watch(reader: blocks.BlockReader) -> list[int]:
+    """The numbers of all records that `reader` will read."""
+    file, numbers = reader.file, []
 
     class File:
-        def read(self, some):
-            numbers.extend(some)
-            return read.read(some)
+        def read(self, records):
+            numbers.extend(records)
+            return file.read(records)
 
-    made.file = File()
+    reader.file = File()
     return numbers
 
 
 def test_blocks_hold_what_memory_holds(sets, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 16)
     config = settings(motion=1.0)
-    every, counts = sensor_windows.load_sensor_windows(sets, config)
+    samples, counts = sensor_windows.load_sensor_windows(sets, config)
     folder = blocks.pack_blocks(sets, config)
-    known = blocks.read_table(folder)
-    assert counts["dropped without motion"] == known.dropped > 0
-    got = reader(folder).take(np.arange(len(every)))
-    assert got.keys() == vars(every).keys()
+    table = blocks.read_table(folder)
+    assert counts["dropped without motion"] == table.dropped > 0
+    got = make_reader(folder).take(np.arange(len(samples)))
+    assert got.keys() == vars(samples).keys()
     for name, values in got.items():
-        np.testing.assert_array_equal(values, getattr(every, name), err_msg=name)
-        assert values.dtype == getattr(every, name).dtype
+        np.testing.assert_array_equal(values, getattr(samples, name), err_msg=name)
+        assert values.dtype == getattr(samples, name).dtype
     # A block is of one subject, and full but for a subject's last.
-    owner = np.repeat(known.subject, known.count)
-    np.testing.assert_array_equal(owner, every.subject)
-    runs = np.unique(every.subject, return_counts=True)[1]
-    assert sorted(known.count) == sorted(n for r in runs for n in [16] * (r // 16) + [r % 16] if n)
+    owner = np.repeat(table.subject, table.count)
+    np.testing.assert_array_equal(owner, samples.subject)
+    runs = np.unique(samples.subject, return_counts=True)[1]
+    assert sorted(table.count) == sorted(n for r in runs for n in [16] * (r // 16) + [r % 16] if n)
     for subject in (0, 6):
-        kept = known.subject != subject
-        ours = every.take(every.subject != subject)
-        wanted = scales.input_scales(ours.acc.astype(np.float64), ours.gyr, ours.length)
-        for name, found in known.scales(kept).items():
-            assert found == pytest.approx(wanted[name], rel=1e-12)
+        others = samples.take(samples.subject != subject)
+        expected = scales.input_scales(others.acc.astype(np.float64), others.gyr, others.length)
+        for name, scale in table.input_scales(table.subject != subject).items():
+            assert scale == pytest.approx(expected[name], rel=1e-12)
     monkeypatch.setattr(sensor_windows, "iter_sensor_windows", None)  # nothing is read again
     assert blocks.pack_blocks(sets, config) == folder
 
@@ -87,7 +84,7 @@ def test_a_pack_is_named_by_what_is_in_it_and_appears_when_it_is_whole(sets, mon
     }
     assert len(names) == 2  # the batch is not in it
     with monkeypatch.context() as patch:
-        patch.setattr(blocks, "_known", lambda block: 1 / 0)
+        patch.setattr(blocks, "_table_row", lambda block: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             blocks.pack_blocks(sets[:1], settings(motion=0.7))
     with monkeypatch.context() as patch:
@@ -118,7 +115,7 @@ def test_packing_needs_the_memory_of_a_piece(tmp_path):
     blocks.write_blocks(tmp_path, pieces())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (tmp_path / blocks.FILE).stat().st_size > 20e6 and peak < 6e6
+    assert (tmp_path / blocks.BLOCKS_FILE).stat().st_size > 20e6 and peak < 6e6
 
 
 def test_an_epoch_takes_every_sample_once_window_by_window():
@@ -152,29 +149,29 @@ def test_an_epoch_takes_every_sample_once_window_by_window():
 def test_processes_share_a_batch_and_read_their_part(sets, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK_SIZE", 8)
     folder = blocks.pack_blocks(sets, settings())
-    known = blocks.read_table(folder)
-    steps = int(known.count.sum()) // 64
-    order = blocks.BlockOrder(known.count, 64, seed=1, group=16)
-    whole = [reader(folder).take(order.rows(step)) for step in range(steps)]
+    table = blocks.read_table(folder)
+    steps = int(table.count.sum()) // 64
+    order = blocks.BlockOrder(table.count, 64, seed=1, group=16)
+    whole = [make_reader(folder).take(order.rows(step)) for step in range(steps)]
     for n in (2, 4):
         for p in range(n):
-            mine = np.arange(p * 64 // n, (p + 1) * 64 // n)
-            batches = blocks.BatchReader(reader(folder), order, mine, steps)
-            alone = reader(folder, cache=2 * 16 // n + 8)
-            numbers = counted(alone)
+            local = np.arange(p * 64 // n, (p + 1) * 64 // n)
+            batches = blocks.BatchReader(make_reader(folder), order, local, steps)
+            alone = make_reader(folder, cache_size=2 * 16 // n + 8)
+            numbers = watch(alone)
             for step in range(steps):
                 got = batches(step)
                 for name, values in got.items():
-                    np.testing.assert_array_equal(values, whole[step][name][mine])
-                alone.take(order.rows(step)[mine])
+                    np.testing.assert_array_equal(values, whole[step][name][local])
+                alone.take(order.rows(step)[local])
             # Its part, and in every shuffle window a few that lie at the edge to other processes.
-            assert len(numbers) < len(known.count) * (1 / n + 0.3)
-            np.testing.assert_array_equal(batches(2)["acc"], whole[2]["acc"][mine])  # any step
+            assert len(numbers) < len(table.count) * (1 / n + 0.3)
+            np.testing.assert_array_equal(batches(2)["acc"], whole[2]["acc"][local])  # any step
 
 
 def run(paths, folder, **changes):
     done = loop.train(settings(**changes), paths, folder)
-    return people.untimed(people.lines(done / "metrics.jsonl"))
+    return people.without_times(people.read_lines(done / "metrics.jsonl"))
 
 
 def test_streamed_training_is_that_from_memory_to_the_last_bit(
@@ -198,19 +195,17 @@ def test_streamed_training_is_that_from_memory_to_the_last_bit(
 
 
 def test_a_batch_as_it_is_read_is_cut_like_one_that_is_gathered_and_moves_nothing(sets):
-    every, _ = sensor_windows.load_sensor_windows(sets[1:], settings())
-    where = sharding.make_mesh("data", 4)
-    host = vars(every.take(np.arange(64)))
-    data, batch = (
-        sharding.place(host, sharding.replicated(where)),
-        sharding.from_local_rows(host, where, 64),
-    )
+    samples, _ = sensor_windows.load_sensor_windows(sets[1:], settings())
+    mesh = sharding.make_mesh("data", 4)
+    host = vars(samples.take(np.arange(64)))
+    data = sharding.place(host, sharding.replicated(mesh))
+    batch = sharding.from_local_rows(host, mesh, 64)
     assert len(batch["acc"].sharding.device_set) == 4
     scale = {name: {"mean": 1.0, "sd": 2.0} for name in ("acc", "gyr")}
 
     def cut(data, rows):
-        made = augment.cut_batch(data, rows, jax.random.key(0), settings(), scale)
-        return jax.lax.with_sharding_constraint(made, sharding.sharded(where))
+        windows = augment.cut_batch(data, rows, jax.random.key(0), settings(), scale)
+        return jax.lax.with_sharding_constraint(windows, sharding.sharded(mesh))
 
     gathered = jax.jit(cut)(data, np.arange(64))
     read = jax.jit(cut).lower(batch, None).compile()
@@ -230,11 +225,11 @@ def test_mistakes_are_one_sentence(sets, tmp_path):
         with pytest.raises(UserError, match=says):
             loop.train(settings(resident=False, **changes), sets, tmp_path / "wrong")
     folder = blocks.pack_blocks(sets, settings(motion=0.9))
-    data = (folder / blocks.FILE).read_bytes()
-    (folder / blocks.FILE).write_bytes(data[: len(data) // 2])
+    data = (folder / blocks.BLOCKS_FILE).read_bytes()
+    (folder / blocks.BLOCKS_FILE).write_bytes(data[: len(data) // 2])
     with pytest.raises(UserError, match=f"{folder} cannot be read .*remove it and run again"):
         loop.train(settings(resident=False, motion=0.9), sets, tmp_path / "wrong")
-    (folder / blocks.TABLE).write_bytes(b"nothing")
+    (folder / blocks.TABLE_FILE).write_bytes(b"nothing")
     with pytest.raises(UserError, match=f"{folder} cannot be read"):
         blocks.read_table(folder)
 

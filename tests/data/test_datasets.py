@@ -30,10 +30,11 @@ def data(tmp_path_factory, raw):
 
 
 def test_arrays_are_what_the_builder_made(data, raw):
-    path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    path = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
     got = datasets.read_arrays(path)
-    options = ipol.complete({})
-    truth = [e for item in ipol.files(raw, options) for e in ipol.examples(item, options)[0]]
+    options = ipol.complete_options({})
+    items = ipol.list_items(raw, options)
+    truth = [example for item in items for example in ipol.read_examples(item, options)[0]]
     assert len(truth) == len(got.acc) == got.info["kept"] > 10
     for name in ("acc", "gyr", "length", "start", *datasets.STRING_FEATURES):
         np.testing.assert_array_equal(getattr(got, name), [e[name] for e in truth])
@@ -42,7 +43,7 @@ def test_arrays_are_what_the_builder_made(data, raw):
 
 
 def test_sensors_are_picked_and_ordered(data):
-    path = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    path = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
     all_of_them, two = datasets.read_arrays(path), datasets.read_arrays(path, sensors=("rf", "lb"))
     np.testing.assert_array_equal(two.acc, all_of_them.acc[:, :, [2, 0]])
     np.testing.assert_array_equal(two.gyr, all_of_them.gyr[:, :, [2, 0]])
@@ -55,7 +56,7 @@ def test_sensors_are_picked_and_ordered(data):
 
 
 def test_targets_have_their_columns(data):
-    got = datasets.read_arrays(datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96"))
+    got = datasets.read_arrays(datasets.find_dataset(data, "ipol_gait/stance_time_100hz_b32_a96"))
     assert got.target.shape == (len(got.start), 1) and got.target.dtype == np.float32
 
 
@@ -66,13 +67,13 @@ def test_find_takes_the_newest_version_and_lists_what_there_is(data, tmp_path):
         (folder / version / "dataset_info.json").write_text("{}")
     (folder / "incomplete.AAAAAA_2.0.0").mkdir()
     (folder / "incomplete.AAAAAA_2.0.0" / "dataset_info.json").write_text("{}")
-    assert datasets.find(tmp_path, "sisfall/100hz_w128_s128") == folder / "1.10.0"
-    assert datasets.find(tmp_path, "sisfall/100hz_w128_s128/1.9.0") == folder / "1.9.0"
-    assert datasets.find("elsewhere", folder / "1.0.0") == folder / "1.0.0"
+    assert datasets.find_dataset(tmp_path, "sisfall/100hz_w128_s128") == folder / "1.10.0"
+    assert datasets.find_dataset(tmp_path, "sisfall/100hz_w128_s128/1.9.0") == folder / "1.9.0"
+    assert datasets.find_dataset("elsewhere", folder / "1.0.0") == folder / "1.0.0"
     with pytest.raises(UserError, match=r"there is sisfall/100hz_w128_s128$"):
-        datasets.find(tmp_path, "sisfall/50hz")
+        datasets.find_dataset(tmp_path, "sisfall/50hz")
     with pytest.raises(UserError, match="there is nothing"):
-        datasets.find(tmp_path / "none", "sisfall/50hz")
+        datasets.find_dataset(tmp_path / "none", "sisfall/50hz")
 
 
 def test_a_folder_that_is_no_data_set_is_named(tmp_path):
@@ -81,9 +82,9 @@ def test_a_folder_that_is_no_data_set_is_named(tmp_path):
 
 
 def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
-    one = datasets.find(data, "ipol_gait/windows_100hz_w128_s128")
+    one = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
     again = datasets.build("ipol_gait", raw, tmp_path / "again")
-    other = datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96")
+    other = datasets.find_dataset(data, "ipol_gait/stance_time_100hz_b32_a96")
     assert datasets.fingerprint(one) == datasets.fingerprint(again)
     assert datasets.fingerprint(one)["name"] == "ipol_gait/windows_100hz_w128_s128"
     assert set(datasets.fingerprint(other)["files"]) < set(datasets.fingerprint(one)["files"])
@@ -92,7 +93,7 @@ def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
 def test_a_reference_finds_what_build_has_made(data):
     for options in ({}, {"task": "stance_time"}):
         ref = datasets.dataset_name("ipol_gait", options)
-        assert datasets.find(data, ref).parent == data / ref
+        assert datasets.find_dataset(data, ref).parent == data / ref
     with pytest.raises(UserError, match="no builder"):
         datasets.dataset_name("ipol", {})
 
@@ -104,7 +105,7 @@ def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_pat
     lines = still.read_text().split("\n")
     still.write_text("\n".join(lines[:400] * 4))  # rest alone: none of its windows is kept
     whole = datasets.read_arrays(datasets.build("sisfall", raw, tmp_path / "one"))
-    monkeypatch.setattr(base, "SHARD", 1000)
+    monkeypatch.setattr(base, "SHARD_BYTES", 1000)
     path = datasets.build("sisfall", raw, tmp_path / "many")
     assert len(list(path.glob("*array_record*"))) == 5
     got = datasets.read_arrays(path)
@@ -113,7 +114,7 @@ def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_pat
 
 
 def test_importing_is_cheap_and_reading_needs_no_builder(data):
-    path = datasets.find(data, "ipol_gait/stance_time_100hz_b32_a96")
+    path = datasets.find_dataset(data, "ipol_gait/stance_time_100hz_b32_a96")
     code = (
         "import sys, imujax.data.datasets as d;"
         "assert not {'jax', 'tensorflow_datasets', 'scipy'} & set(sys.modules);"
@@ -125,12 +126,13 @@ def test_importing_is_cheap_and_reading_needs_no_builder(data):
 
 
 def test_a_damaged_data_set_is_named(data, tmp_path):
-    def copy(name, change):
-        shutil.copytree(datasets.find(data, "ipol_gait/windows_100hz_w128_s128"), tmp_path / name)
+    def check(name, change):
+        path = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
+        shutil.copytree(path, tmp_path / name)
         change(tmp_path / name)
         with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again"):
             datasets.read_arrays(tmp_path / name)
 
-    copy("lost", lambda path: next(path.glob("*array_record*")).unlink())
-    copy("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))
-    copy("half", lambda path: os.truncate(path / "metadata.json", 40))
+    check("lost", lambda path: next(path.glob("*array_record*")).unlink())
+    check("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))
+    check("half", lambda path: os.truncate(path / "metadata.json", 40))

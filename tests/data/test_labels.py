@@ -30,15 +30,15 @@ def polyline(*points, step=1.0):
 
 
 def contacts_by_loop(force, threshold, shortest):
-    found, start = [], None
+    contacts, start = [], None
     for i, f in enumerate(force):
         if f >= threshold and start is None:
             start = i
         if f < threshold and start is not None:
             if start > 0 and i - start >= shortest:
-                found.append((start, i))
+                contacts.append((start, i))
             start = None
-    return np.array(found, int).reshape(-1, 2).T
+    return np.array(contacts, int).reshape(-1, 2).T
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -46,8 +46,7 @@ def test_contacts_are_those_of_a_loop(seed):
     rng = np.random.default_rng(seed)
     force = np.convolve(rng.normal(20, 60, 3000), np.ones(40) / 40, mode="same").round()
     strikes, offs, dropped = labels.contacts(force, 200.0, 20.0, "f", shortest=0.1)
-    wanted = contacts_by_loop(force, 20.0, 20)
-    np.testing.assert_array_equal([strikes, offs], wanted)
+    np.testing.assert_array_equal([strikes, offs], contacts_by_loop(force, 20.0, 20))
     on = force >= 20
     runs = (np.diff(on.astype(int)) == 1).sum() + on[0]
     assert len(strikes) + sum(dropped.values()) == runs
@@ -121,8 +120,8 @@ def test_events_are_where_ramps_begin():
 def test_a_value_half_way_down_does_not_make_two_events(at, between):
     percent = ramp(500, [30, 130, 250])
     percent[at] = between
-    found = labels.ramp_events(percent, "gc")
-    assert len(found) == 3 and abs(found - [30, 130, 250]).max() <= 1
+    events = labels.ramp_events(percent, "gc")
+    assert len(events) == 3 and abs(events - [30, 130, 250]).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -138,15 +137,15 @@ def test_a_stance_is_a_strike_and_the_next_off_before_another_strike(seed):
     rng = np.random.default_rng(seed)
     strikes = np.sort(rng.choice(300, rng.integers(0, 12), replace=False))
     offs = np.sort(rng.choice(300, rng.integers(0, 12), replace=False))
-    wanted = []
+    expected = []
     for i, strike in enumerate(strikes):
         later = [off for off in offs if off > strike]
         following = strikes[i + 1] if i + 1 < len(strikes) else 301
         if later and later[0] <= following:
-            wanted.append((strike, later[0]))
+            expected.append((strike, later[0]))
     a, b, dropped = labels.stances(strikes, offs)
-    assert list(zip(a, b, strict=True)) == wanted
-    assert dropped.total() == len(strikes) - len(wanted)
+    assert list(zip(a, b, strict=True)) == expected
+    assert dropped.total() == len(strikes) - len(expected)
 
 
 # --- loading rate
@@ -154,9 +153,9 @@ def test_a_stance_is_a_strike_and_the_next_off_before_another_strike(seed):
 
 def slope(force, rate=RATE):
     """Slope of one stance given alone, or the reason why it is refused."""
-    slopes, kept, dropped = labels.loading_slopes(force, rate, [0], [len(force)])
-    assert kept.tolist() == [len(slopes) == 1] and dropped.total() == 1 - len(slopes)
-    return float(slopes[0]) if kept[0] else next(iter(dropped))
+    slopes, accepted, dropped = labels.loading_slopes(force, rate, [0], [len(force)])
+    assert accepted.tolist() == [len(slopes) == 1] and dropped.total() == 1 - len(slopes)
+    return float(slopes[0]) if accepted[0] else next(iter(dropped))
 
 
 def two_peaks(impact=(40, 1000), valley=(60, 700), stance=250):
@@ -174,9 +173,9 @@ def test_with_one_maximum_the_impact_peak_is_the_force_at_13_percent():
     assert slope(two_peaks(valley=(60, 1200))) == pytest.approx((560 - 140) / 0.015)
 
 
-@pytest.mark.parametrize(("valley", "wanted"), [(850, 600 / 0.015), (851, 420 / 0.015)])
-def test_a_maximum_counts_from_a_prominence_of_150_newtons(valley, wanted):
-    assert slope(two_peaks(valley=(60, valley))) == pytest.approx(wanted)
+@pytest.mark.parametrize(("valley", "expected"), [(850, 600 / 0.015), (851, 420 / 0.015)])
+def test_a_maximum_counts_from_a_prominence_of_150_newtons(valley, expected):
+    assert slope(two_peaks(valley=(60, valley))) == pytest.approx(expected)
 
 
 def test_a_maximum_counts_from_a_height_of_200_newtons():
@@ -209,8 +208,8 @@ def test_the_slope_of_a_raised_cosine_is_the_closed_form(top):
     force = height / 2 * (1 - np.cos(np.pi * t / top))  # down to 0 at 2 top, and up again
     second = np.clip(1800 - 30000 * np.abs(t - 0.18), 0, None)
     force = np.where(t < 2 * top, np.maximum(force, second), np.maximum(second, 0))
-    wanted = 0.6 * height / (top / np.pi * (np.arccos(-0.6) - np.arccos(0.6)))
-    assert slope(force, rate) == pytest.approx(wanted, rel=2e-3)
+    expected = 0.6 * height / (top / np.pi * (np.arccos(-0.6) - np.arccos(0.6)))
+    assert slope(force, rate) == pytest.approx(expected, rel=2e-3)
 
 
 def test_each_limit_is_accepted_and_the_next_sample_is_not():
@@ -238,14 +237,14 @@ def test_refusals_are_counted_and_stances_keep_their_place():
     good, long, flat = two_peaks(), two_peaks(stance=381), np.full(250, 100.0)
     parts = [good, long, flat, 1.5 * good, long]
     ends = np.cumsum([len(part) for part in parts])
-    slopes, kept, dropped = labels.loading_slopes(
+    slopes, accepted, dropped = labels.loading_slopes(
         np.concatenate(parts), RATE, ends - [len(part) for part in parts], ends
     )
     np.testing.assert_allclose(slopes, [40000, 60000])
-    assert kept.tolist() == [True, False, False, True, False]
+    assert accepted.tolist() == [True, False, False, True, False]
     assert dropped == {NO_STANCE: 2, NO_MAXIMUM: 1}
-    slopes, kept, dropped = labels.loading_slopes(good, RATE, [], [])
-    assert len(slopes) == len(kept) == len(dropped) == 0
+    slopes, accepted, dropped = labels.loading_slopes(good, RATE, [], [])
+    assert len(slopes) == len(accepted) == len(dropped) == 0
 
 
 def runner(impact=0.9, steps=12, period=700):
@@ -267,15 +266,15 @@ def rate_by_loop(force):
     strike = next(i for i, f in enumerate(force) if f >= 20)
     off = next(i for i in range(strike, len(force)) if force[i] < 20)
     tops = [i for i in range(strike + 1, off - 1) if force[i - 1] < force[i] > force[i + 1]]
-    found = []
+    peaks = []
     for top in tops:
         higher = [i for i in range(strike, off) if force[i] > force[top]]
         left = max([i for i in higher if i < top], default=strike)
         right = min([i for i in higher if i > top], default=off - 1)
         base = max(force[left : top + 1].min(), force[top : right + 1].min())
         if force[top] >= 200 and force[top] - base >= 150:
-            found.append(top)
-    peak = found[0] if len(found) >= 2 else strike + round(0.13 * (off - strike))
+            peaks.append(top)
+    peak = peaks[0] if len(peaks) >= 2 else strike + round(0.13 * (off - strike))
     low, high = (
         min(range(strike, peak + 1), key=lambda i: abs(force[i] - share * force[peak]))
         for share in (0.2, 0.8)
@@ -295,12 +294,12 @@ def test_the_loading_rate_of_a_runner_is_that_of_the_analytically_filtered_force
 
 def test_the_runners_have_one_and_two_maxima():
     """So that the test above meets both branches of the rule."""
-    found = []
+    counts = []
     for impact in (0.0, 0.9):
         force = runner(impact, steps=1)[1]
         turns = (np.diff(force)[:-1] > 0) & (np.diff(force)[1:] < 0)
-        found.append(int((turns & (force[1:-1] > 200)).sum()))
-    assert found == [1, 2]
+        counts.append(int((turns & (force[1:-1] > 200)).sum()))
+    assert counts == [1, 2]
 
 
 def test_body_weight_and_the_authors_gravity():
@@ -309,8 +308,8 @@ def test_body_weight_and_the_authors_gravity():
     again, doubled, _ = labels.loading_rates(2 * force, RATE, 2 * MASS, "f")
     np.testing.assert_allclose(doubled, rates, rtol=1e-12)
     assert (strikes - again >= 0).all() and (strikes - again).max() <= 3  # 20 N come earlier
-    _, theirs, _ = labels.loading_rates(force, RATE, MASS, "f", gravity=10)
-    np.testing.assert_allclose(theirs, rates * 0.980665, rtol=1e-12)
+    _, authors, _ = labels.loading_rates(force, RATE, MASS, "f", gravity=10)
+    np.testing.assert_allclose(authors, rates * 0.980665, rtol=1e-12)
     for mass in (None, 0, -70, np.nan):
         with pytest.raises(UserError, match=r"runner_3.*body mass \[kg\]"):
             labels.loading_rates(force, RATE, mass, "runner_3")
@@ -319,9 +318,11 @@ def test_body_weight_and_the_authors_gravity():
 def test_a_stance_cut_by_an_end_has_no_label():
     force, _ = runner()
     _, rates, _ = labels.loading_rates(force, RATE, MASS, "f")
-    strikes, some, dropped = labels.loading_rates(force[300 : 11 * 700 + 300], RATE, MASS, "f")
+    strikes, other_rates, dropped = labels.loading_rates(
+        force[300 : 11 * 700 + 300], RATE, MASS, "f"
+    )
     assert dropped == {CUT: 2} and len(strikes) == 10
-    np.testing.assert_allclose(some, rates[1:11], rtol=1e-3)
+    np.testing.assert_allclose(other_rates, rates[1:11], rtol=1e-3)
 
 
 def test_a_walked_stance_between_run_ones_is_refused():
@@ -339,18 +340,18 @@ def test_noise_changes_a_label_little_and_no_count():
     force, _ = runner()
     _, rates, _ = labels.loading_rates(force, RATE, MASS, "f")
     noisy = force + np.random.default_rng(0).normal(0, 5, len(force))
-    strikes, some, dropped = labels.loading_rates(noisy, RATE, MASS, "f")
+    strikes, other_rates, dropped = labels.loading_rates(noisy, RATE, MASS, "f")
     assert len(strikes) == 12 and set(dropped) <= {"contacts shorter than 50 ms"}
-    np.testing.assert_allclose(some, rates, rtol=0.02)
+    np.testing.assert_allclose(other_rates, rates, rtol=0.02)
 
 
 def test_windows_around_strikes():
-    starts, kept = labels.strike_windows(np.array([99, 102, 1000, 1003, 1780, 1785]), RATE, 400)
-    assert kept.tolist() == [True, True, True, True, True, False]
+    starts, accepted = labels.strike_windows(np.array([99, 102, 1000, 1003, 1780, 1785]), RATE, 400)
+    assert accepted.tolist() == [True, True, True, True, True, False]
     assert starts.tolist() == [0, 0, 180, 181, 336]
     assert labels.strike_windows(np.array([97]), RATE, 400)[1].tolist() == [False]
-    starts, kept = labels.strike_windows([1000], RATE, 400, before=32, length=128)
-    assert starts.tolist() == [168] and kept.tolist() == [True]
+    starts, accepted = labels.strike_windows([1000], RATE, 400, before=32, length=128)
+    assert starts.tolist() == [168] and accepted.tolist() == [True]
 
 
 # --- peak vertical force
@@ -362,15 +363,15 @@ def test_the_plates_are_low_passed_at_15_hz_and_every_fifth_sample_is_kept(frequ
     ratio = np.tan(np.pi * frequency / RATE) / np.tan(np.pi * 15 / RATE)
     force = labels.plate_force(800 + 100 * np.sin(2 * np.pi * frequency * t), RATE, "f")
     assert len(force) == 1201
-    wanted = 800 + 100 / (1 + ratio**8) * np.sin(2 * np.pi * frequency * t[::5])
-    np.testing.assert_allclose(force[300:900], wanted[300:900], atol=1e-3)
+    expected = 800 + 100 / (1 + ratio**8) * np.sin(2 * np.pi * frequency * t[::5])
+    np.testing.assert_allclose(force[300:900], expected[300:900], atol=1e-3)
 
 
 def test_plates_at_another_rate():
     t = np.arange(2400) / 1200
     force = labels.plate_force(500 + 300 * np.sin(2 * np.pi * t), 1200.0, "f")
-    wanted = 500 + 300 * np.sin(2 * np.pi * t[::6])
-    np.testing.assert_allclose(force[80:-80], wanted[80:-80], atol=0.5)
+    expected = 500 + 300 * np.sin(2 * np.pi * t[::6])
+    np.testing.assert_allclose(force[80:-80], expected[80:-80], atol=0.5)
     for rate in (900.0, 100.0):
         with pytest.raises(UserError, match=r"fp\.csv.*multiple of 200 Hz"):
             labels.plate_force(np.zeros(500), rate, "fp.csv")
@@ -379,9 +380,9 @@ def test_plates_at_another_rate():
 WEIGHT = MASS * 9.81
 
 
-def walker(first=1.1, second=1.05, where=(40, 110), n=150):
-    """A stance of 150 samples at 200 Hz, two peaks [BW] at `where` in it, 50 samples of rest."""
-    a, b = where
+def walker(first=1.1, second=1.05, tops=(40, 110), n=150):
+    """A stance of 150 samples at 200 Hz, two peaks [BW] at `tops` in it, 50 samples of rest."""
+    a, b = tops
     middle = (a + b) // 2
     points = [(0, 0), (a, first), (middle, 0.7), (b, second), (n, 0)]
     return WEIGHT * np.r_[np.zeros(50), polyline(*points), np.zeros(50)]
@@ -461,19 +462,19 @@ def test_every_peak_has_the_one_window_with_it_in_the_middle(seed):
     n = int(rng.integers(100, 3000))
     peaks = np.sort(rng.choice(n, min(n, int(rng.integers(0, 30))), replace=False))
     values = rng.normal(1.1, 0.1, len(peaks))
-    wanted = {}
+    expected = {}
     for start in range(0, n - 128 + 1, 32):
         for i, peak in enumerate(peaks):
-            if 48 <= peak - start < 80 and values[i] > values[wanted.get(start, i)] - 1e-12:
-                wanted[start] = i
+            if 48 <= peak - start < 80 and values[i] > values[expected.get(start, i)] - 1e-12:
+                expected[start] = i
     starts, which, dropped = labels.peak_windows(n, peaks, values)
-    assert dict(zip(starts.tolist(), which.tolist(), strict=True)) == wanted
+    assert dict(zip(starts.tolist(), which.tolist(), strict=True)) == expected
     last = 32 * ((n - 128) // 32) if n >= 128 else -np.inf
     assert (
         dropped["peaks in the middle of no window"] == ((peaks < 48) | (peaks >= last + 80)).sum()
     )
     middle = dropped["windows without a peak in their middle"]
-    assert middle == len(range(0, n - 127, 32)) - len(wanted)
+    assert middle == len(range(0, n - 127, 32)) - len(expected)
 
 
 def test_a_peak_at_the_edges_of_the_middle_and_two_in_one_window():
@@ -493,31 +494,31 @@ def test_the_knee_peak_is_that_of_samples_20_to_half_the_step():
         for at, inside in ((19, False), (20, True), (47, True), (48, False)):
             moment = np.zeros((1, 128))
             moment[0, at] = 4.0
-            peaks, kept, dropped = labels.knee_flexion_peaks(moment, [length])
-            assert peaks.tolist() == [4.0 if inside else 0.0] and kept.all() and not dropped
+            peaks, accepted, dropped = labels.knee_flexion_peaks(moment, [length])
+            assert peaks.tolist() == [4.0 if inside else 0.0] and accepted.all() and not dropped
 
 
 def test_knee_steps_without_a_peak_are_refused_and_counted():
     moment = np.random.default_rng(0).normal(size=(5, 128))
     moment[1, 30] = np.nan
     moment[3, 70] = np.nan  # past the half: not looked at
-    peaks, kept, dropped = labels.knee_flexion_peaks(moment, [100, 100, 41, 100, 42])
-    assert kept.tolist() == [True, False, False, True, True]
+    peaks, accepted, dropped = labels.knee_flexion_peaks(moment, [100, 100, 41, 100, 42])
+    assert accepted.tolist() == [True, False, False, True, True]
     np.testing.assert_array_equal(
         peaks, [moment[0, 20:50].max(), moment[3, 20:50].max(), moment[4, 20]]
     )
     assert dropped == {"steps with missing moments": 1, "steps that end before their peak": 1}
     with pytest.raises(ValueError, match="beyond"):
         labels.knee_flexion_peaks(moment, [100, 100, 258, 100, 100])
-    peaks, kept, _ = labels.knee_flexion_peaks(np.zeros((0, 128)), np.zeros(0, int))
-    assert len(peaks) == len(kept) == 0
+    peaks, accepted, _ = labels.knee_flexion_peaks(np.zeros((0, 128)), np.zeros(0, int))
+    assert len(peaks) == len(accepted) == 0
 
 
 def test_steps_are_cut_20_samples_around_a_stance():
     moment = np.random.default_rng(1).normal(size=400)
-    starts, lengths, kept = labels.knee_steps([19, 20, 200, 318], [80, 82, 265, 381], 400)
+    starts, lengths, accepted = labels.knee_steps([19, 20, 200, 318], [80, 82, 265, 381], 400)
     assert starts.tolist() == [0, 180] and lengths.tolist() == [102, 105]
-    assert kept.tolist() == [False, True, True, False]
+    assert accepted.tolist() == [False, True, True, False]
     assert labels.knee_steps([318], [381], 401)[2].tolist() == [True]
     steps = np.array(
         [
@@ -554,8 +555,8 @@ def test_the_knee_labels_of_the_real_file(knee_file):
     moment = data[:, :, columns.index("EXT_KM_X")]
     lengths = labels.step_lengths(data)
     assert (lengths.min(), lengths.max()) == (95, 104)
-    peaks, kept, dropped = labels.knee_flexion_peaks(moment, lengths)
-    assert kept.all() and not dropped
+    peaks, accepted, dropped = labels.knee_flexion_peaks(moment, lengths)
+    assert accepted.all() and not dropped
     assert (round(peaks.min(), 2), round(peaks.max(), 2)) == (2.76, 4.90)
     for step, values, peak in zip(data, moment, peaks, strict=True):
         n = sum(bool(row.any()) for row in step)
@@ -579,12 +580,12 @@ def test_the_cross_product_gives_the_moments_of_the_real_file(knee_file):
     moment = np.array(
         [labels.percent_bw_bh(*row, "file") for row in zip(moment, mass, height, strict=True)]
     )
-    theirs = data[:, :, columns.index("EXT_KM_X")]
+    published = data[:, :, columns.index("EXT_KM_X")]
     # Close to heel strike and toe-off the file's moments are not those of its force and markers.
-    np.testing.assert_allclose(moment[:, 22:75], theirs[:, 22:75], atol=1e-5)
+    np.testing.assert_allclose(moment[:, 22:75], published[:, 22:75], atol=1e-5)
     lengths = labels.step_lengths(data)
     peaks, _, _ = labels.knee_flexion_peaks(moment, lengths)
-    np.testing.assert_allclose(peaks, labels.knee_flexion_peaks(theirs, lengths)[0], atol=1e-5)
+    np.testing.assert_allclose(peaks, labels.knee_flexion_peaks(published, lengths)[0], atol=1e-5)
 
 
 def test_a_force_behind_the_knee_flexes_it():

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.recordings import parts, recording
+from helpers.recordings import make_recording, signals
 from scipy.interpolate import interp1d
 from scipy.spatial.transform import Rotation
 
@@ -12,8 +12,8 @@ from imujax.errors import UserError
 
 
 def test_a_plausible_recording_passes():
-    acc, gyr = parts()
-    assert recording(acc, gyr, mass=70.0, height=1.8).sensors == ("s0", "s1")
+    acc, gyr = signals()
+    assert make_recording(acc, gyr, mass=70.0, height=1.8).sensors == ("s0", "s1")
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_plausible_recording_passes():
 )
 def test_wrong_values_are_named(change, says):
     with pytest.raises(UserError, match=r"^x\.csv") as error:
-        recording(*change(*parts()))
+        make_recording(*change(*signals()))
     assert says in str(error.value)
 
 
@@ -49,16 +49,16 @@ def test_wrong_values_are_named(change, says):
 )
 def test_wrong_facts_are_named(other, says):
     with pytest.raises(UserError, match=says):
-        recording(*parts(), **other)
+        make_recording(*signals(), **other)
 
 
 def test_gravity_is_not_asked_of_a_recording_without_rest():
-    acc, gyr = parts()
+    acc, gyr = signals()
     moving = slice(100, None)
-    recording(1.2 * acc[moving], gyr[moving])
+    make_recording(1.2 * acc[moving], gyr[moving])
     with pytest.raises(UserError, match="at rest"):
-        recording(1.2 * acc, gyr)
-    recording(1.2 * acc, gyr, rest_error=0.25)
+        make_recording(1.2 * acc, gyr)
+    make_recording(1.2 * acc, gyr, rest_error=0.25)
 
 
 @pytest.mark.parametrize(

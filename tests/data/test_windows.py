@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.recordings import RATE, parts, recording
+from helpers.recordings import RATE, make_recording, signals
 
 from imujax.data import windows
 from imujax.data.recordings import Interval
@@ -73,28 +73,28 @@ def test_fixed_starts_are_those_of_a_loop(seed):
     rng = np.random.default_rng(seed)
     n, length, stride = rng.integers([1, 1, 1], [300, 60, 80])
     edges = np.sort(rng.integers(-10, n + 20, 6)).reshape(3, 2)
-    found = []
+    expected = []
     for first, end in edges:
         first, end = max(first, 0), min(end, n)
         s = first
         while s + length <= end:
-            found.append(s)
+            expected.append(s)
             s += stride
-    np.testing.assert_array_equal(windows.fixed_starts(n, length, stride, edges.tolist()), found)
-    whole = [s for s in range(0, n, stride) if s + length <= n]
-    np.testing.assert_array_equal(windows.fixed_starts(n, length, stride), whole)
+    np.testing.assert_array_equal(windows.fixed_starts(n, length, stride, edges.tolist()), expected)
+    expected = [s for s in range(0, n, stride) if s + length <= n]
+    np.testing.assert_array_equal(windows.fixed_starts(n, length, stride), expected)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_event_windows_lie_inside(seed):
     rng = np.random.default_rng(seed)
     events, x = rng.integers(-5, 130, 40), rng.standard_normal((120, 2, 3))
-    starts, kept = windows.event_starts(events, 20, 44, len(x))
-    for event, good in zip(events, kept, strict=True):
-        assert good == (event >= 20 and event + 44 <= 120)
+    starts, inside = windows.event_starts(events, 20, 44, len(x))
+    for event, has_window in zip(events, inside, strict=True):
+        assert has_window == (event >= 20 and event + 44 <= 120)
     cut = windows.cut_windows(x, starts, 64)
-    assert cut.shape == (kept.sum(), 64, 2, 3)
-    for window, event in zip(cut, events[kept], strict=True):
+    assert cut.shape == (inside.sum(), 64, 2, 3)
+    for window, event in zip(cut, events[inside], strict=True):
         np.testing.assert_array_equal(window[20], x[event])
         np.testing.assert_array_equal(window, x[event - 20 : event + 44])
 
@@ -119,9 +119,9 @@ def test_motion_is_the_mean_deviation_of_the_axes():
 
 
 def test_examples_stay_inside_their_activity_and_are_counted():
-    acc, gyr = parts(seconds=8.0, sensors=2)
+    acc, gyr = signals(seconds=8.0, sensors=2)
     acc[:, 1] = acc[:1, 1] + 1e-3 * np.arange(len(acc))[:, None]  # the second sensor never moves
-    stays = recording(
+    stays = make_recording(
         acc,
         gyr,
         start=10.0,
@@ -131,13 +131,13 @@ def test_examples_stay_inside_their_activity_and_are_counted():
             Interval("short", 17.0, 17.4),
         ),
     )
-    kept, dropped = windows.unlabelled_examples(stays, 100.0, 100, 50, 0.3)
+    examples, dropped = windows.unlabelled_examples(stays, 100.0, 100, 50, 0.3)
     assert dropped == {"windows in which no sensor moves": 3, "stretches shorter than a window": 1}
-    assert {e["activity"] for e in kept} == {"walk"}
-    starts = [float(e["start"]) for e in kept]
+    assert {e["activity"] for e in examples} == {"walk"}
+    starts = [float(e["start"]) for e in examples]
     np.testing.assert_allclose(starts, 12.51 + 0.5 * np.arange(len(starts)), atol=1e-5)
     assert starts[-1] + 1 <= 17.0 < starts[-1] + 1.5
-    for e in kept:
+    for e in examples:
         at = int((e["start"] - 10) * RATE)
         np.testing.assert_allclose(e["acc"][1::2, 0, 0], acc[at + 1 : at + 51, 0, 0], atol=0.2)
         assert e["acc"].dtype == np.float32 and e["length"] == 100
@@ -145,16 +145,16 @@ def test_examples_stay_inside_their_activity_and_are_counted():
 
 def test_together_it_is_the_mean_over_the_sensors_that_counts():
     """Of two sensors the second never moves: the mean is half of what the first one does."""
-    acc, gyr = parts(seconds=8.0, sensors=2)
+    acc, gyr = signals(seconds=8.0, sensors=2)
     acc[:, 1] = acc[:1, 1] + 1e-3 * np.arange(len(acc))[:, None]
-    whole = recording(acc, gyr)
+    still = make_recording(acc, gyr)
     moves = windows.motion(
         windows.cut_windows(windows.resample(acc, RATE, 100.0), np.array([400]), 100)
     )
-    for least, kept in ((0.45, True), (0.55, False)):
-        found, _ = windows.unlabelled_examples(
-            whole, 100.0, 100, 100, least * moves.max(), together=True
+    for least, expected in ((0.45, True), (0.55, False)):
+        examples, _ = windows.unlabelled_examples(
+            still, 100.0, 100, 100, least * moves.max(), together=True
         )
-        assert (4.0 in [float(e["start"]) for e in found]) == kept
-    found, _ = windows.unlabelled_examples(whole, 100.0, 100, 100, 0.9 * moves.max())
-    assert 4.0 in [float(e["start"]) for e in found]
+        assert (4.0 in [float(e["start"]) for e in examples]) == expected
+    examples, _ = windows.unlabelled_examples(still, 100.0, 100, 100, 0.9 * moves.max())
+    assert 4.0 in [float(e["start"]) for e in examples]

@@ -3,6 +3,7 @@
 import importlib
 import os
 import pathlib
+import re
 import resource
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import sys
 import time
 
 import pytest
-from helpers.raw_files import edited, hashes, still, write_ipol, write_sisfall
+from helpers.raw_files import edit_lines, hash_files, make_still, write_ipol, write_sisfall
 
 from imujax.data import datasets
 from imujax.data_builders.sisfall import files as sisfall
@@ -31,8 +32,8 @@ def test_a_rebuild_is_byte_identical_however_many_processes(tmp_path, name, writ
     )
     with child(code, folder=tmp_path) as process:  # another process: other hash seeds
         assert process.wait() == 0, process.stderr.read()
-    assert hashes(one) == hashes(datasets.find(two, "/".join(one.parts[-3:-1])))
-    assert len(hashes(one)) >= 4
+    assert hash_files(one) == hash_files(datasets.find_dataset(two, "/".join(one.parts[-3:-1])))
+    assert len(hash_files(one)) >= 4
 
 
 def test_a_finished_build_returns_at_once_and_changed_files_are_named(tmp_path):
@@ -66,7 +67,8 @@ def child(code: str, **other) -> subprocess.Popen:
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     raw = write_sisfall(tmp_path / "raw", [f"D01_SA{s:02d}" for s in range(1, 13)], seconds=40)
     data = tmp_path / "data"
-    code = f"from imujax.data import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
+    code = "from imujax.data import datasets; "
+    code += f"datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
     process = child(code, folder=tmp_path)
     while not list(data.rglob("*incomplete*/*array_record*")):
         assert process.poll() is None, process.stderr.read()
@@ -79,7 +81,7 @@ def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     left = list(data.rglob("*incomplete*"))
     assert len(left) == 1
     with pytest.raises(UserError, match="there is nothing"):
-        datasets.find(data, "sisfall/100hz_w128_s128")
+        datasets.find_dataset(data, "sisfall/100hz_w128_s128")
     path = datasets.build("sisfall", raw, data)
     assert not list(data.rglob("*incomplete*"))
     assert datasets.read_metadata(path)["kept"] > 0
@@ -97,7 +99,8 @@ def _state(pid: str) -> str:
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     raw = write_sisfall(tmp_path / "raw", seconds=200)
     data = tmp_path / "data"
-    code = f"from imujax.data import datasets; datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
+    code = "from imujax.data import datasets; "
+    code += f"datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
     small = (200_000, 200_000)  # bytes of one file
     process = child(
         code, folder=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small)
@@ -113,7 +116,7 @@ def test_a_disk_that_fills_while_raw_files_are_read(tmp_path, monkeypatch):
     def full(*args):
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr(sisfall, "examples", full)
+    monkeypatch.setattr(sisfall, "read_examples", full)
     with pytest.raises(UserError, match="is full"):
         datasets.build("sisfall", raw, tmp_path / "data")
     assert not (tmp_path / "data").exists()
@@ -129,7 +132,7 @@ def test_two_builds_of_one_data_set_do_not_meet(tmp_path):
 
 def test_an_error_in_a_worker_process_is_the_same_sentence(tmp_path):
     raw = write_sisfall(tmp_path / "raw", [f"D01_SA{s:02d}" for s in range(1, 11)], seconds=3)
-    edited(raw / "SA09" / "D01_SA09_R01.txt", still)
+    edit_lines(raw / "SA09" / "D01_SA09_R01.txt", make_still)
     with pytest.raises(UserError, match=r"D01_SA09_R01\.txt: sensor waist: acc.* is constant"):
         datasets.build("sisfall", raw, tmp_path / "data", workers=2)
     assert not (tmp_path / "data").exists()
@@ -169,9 +172,20 @@ def test_wrong_options_are_named(tmp_path, name, options, says):
 @pytest.mark.parametrize("name", ["sisfall", "ipol_gait"])
 def test_tfds_accepts_readme_tags_and_citation(name):
     module = importlib.import_module(f"imujax.data_builders.{name}.{name}_dataset_builder")
-    about = module.Builder.get_metadata()  # raises for a tag that TFDS does not know
-    assert about.tags and "@article" in about.citation and len(about.description) > 500
+    metadata = module.Builder.get_metadata()  # raises for a tag that TFDS does not know
+    assert metadata.tags and "@article" in metadata.citation and len(metadata.description) > 500
     assert module.Builder.name == name
+
+
+def test_the_readme_reads_a_data_set(tmp_path, monkeypatch, capsys):
+    readme = pathlib.Path(__file__).parents[2] / "data_builders" / "README.md"
+    blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
+    (lines,) = (block for block in blocks if "read_arrays" in block)
+    write_sisfall(tmp_path / "raw")
+    datasets.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(lines, str(readme), "exec"), {})
+    assert capsys.readouterr().out.startswith("(27, 128, 1, 3) 100.0 ['waist'] {")
 
 
 def test_workers_import_neither_tfds_nor_jax():

@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.raw_files import edited, hashes, still, write_ipol, write_sisfall
+from helpers.raw_files import edit_lines, hash_files, make_still, write_ipol, write_sisfall
 
 from imujax import cli
 from imujax.data import datasets
@@ -32,14 +32,14 @@ def test_the_same_bytes_in_the_same_shards(beam, tmp_path, monkeypatch, name, op
         write_ipol(raw, ("1-1", "2-1", "3-1", "4-1"))
     size = sum(path.stat().st_size for path in raw.rglob("*.*"))
     shards = 11 if name == "sisfall" else 1  # more than one digit, and several recordings in each
-    monkeypatch.setattr(base, "SHARD", size // shards + 100)
+    monkeypatch.setattr(base, "SHARD_BYTES", size // shards + 100)
     one = datasets.build(name, raw, tmp_path / "one", workers=1, **options)
     create = beam.Create  # a runner may take the recordings in any order
     monkeypatch.setattr(beam, "Create", lambda elements: create(elements[::-1]))
     two = datasets.build(name, raw, tmp_path / "two", beam=[], **options)
-    found = hashes(one)
-    assert found == hashes(two)  # the shards, and what the data set says of itself
-    assert sum("array_record" in file for file in found) == shards
+    files = hash_files(one)
+    assert files == hash_files(two)  # the shards, and what the data set says of itself
+    assert sum("array_record" in file for file in files) == shards
     assert len(datasets.read_arrays(two).acc) == datasets.read_metadata(two)["kept"] > 10
 
 
@@ -53,8 +53,8 @@ def test_mistakes_are_the_same_sentences(beam, tmp_path):
     ):
         with pytest.raises(UserError, match=says):
             cli.run_command([*words, *more])
-    edited(raw / "SA02" / "D01_SA02_R01.txt", still)
-    edited(raw / "SA03" / "D01_SA03_R01.txt", still)
+    edit_lines(raw / "SA02" / "D01_SA02_R01.txt", make_still)
+    edit_lines(raw / "SA03" / "D01_SA03_R01.txt", make_still)
     with pytest.raises(UserError, match=r"D01_SA02_R01\.txt: sensor waist: acc.* is constant"):
         cli.run_command([*words, "--beam", "DirectRunner"])
     assert not (tmp_path / "data").exists()

@@ -53,14 +53,14 @@ def save(path: pathlib.Path, table: dict) -> pathlib.Path:
     return path
 
 
-def put(raw, made, name=NAME, subject="AB06", end=".parquet", date="10_09_18"):
+def save_trial(raw, trial, name=NAME, subject="AB06", end=".parquet", date="10_09_18"):
     mode = name.split("_")[0].lower()
-    for kind, table in made.items():
+    for kind, table in trial.items():
         save(raw / subject / date / mode / kind / (name + end), table)
     return raw
 
 
-def info(raw, subjects=("AB06",), end=".csv", **change):
+def write_info(raw, subjects=("AB06",), end=".csv", **change):
     rows = len(subjects)
     table = {"Subject": list(subjects), "Age": [25] * rows, "Gender": ["F"] * rows}
     table |= {"Height": [HEIGHT] * rows, "Weight": [MASS] * rows} | change
@@ -68,15 +68,15 @@ def info(raw, subjects=("AB06",), end=".csv", **change):
     return raw
 
 
-def study(raw, made=None, **more):
-    return info(put(raw, made or tables(), **more))
+def write_study(raw, trial=None, **more):
+    return write_info(save_trial(raw, trial or tables(), **more))
 
 
-def given(raw):
+def read_all(raw):
     """Examples and what was dropped, of all items."""
     out, dropped = [], {}
-    for item in files.files(raw, {}):
-        examples, why, _ = files.examples(item, {})
+    for item in files.list_items(raw, {}):
+        examples, why, _ = files.read_examples(item, {})
         out += examples
         dropped = {k: dropped.get(k, 0) + why.get(k, 0) for k in dropped | dict(why)}
     return out, dropped
@@ -93,7 +93,7 @@ def same(one, other):
 
 
 def test_a_build_gives_the_windows_and_peaks_known_by_hand(tmp_path):
-    raw = study(tmp_path / "raw")
+    raw = write_study(tmp_path / "raw")
     data = datasets.read_arrays(datasets.build("camargo2021", raw, tmp_path / "data"))
     # Peaks at 0.8, 1.8, ... s are samples 160, 360, ...; each lies in [48, 80) of one window.
     assert np.allclose(data.start * 200, [96, 288, 512, 704, 896], atol=1e-3)
@@ -112,11 +112,11 @@ def test_a_build_gives_the_windows_and_peaks_known_by_hand(tmp_path):
 
 
 def test_signals_are_turned_to_forward_left_up_in_si(tmp_path):
-    made = tables()
-    examples, _ = given(study(tmp_path, made))
+    trial = tables()
+    examples, _ = read_all(write_study(tmp_path, trial))
     for s, unit in enumerate(("trunk", "shank")):
         acc, gyr = (
-            np.stack([made["imu"][f"{unit}_{kind}_{a}"][96:224] for a in "XYZ"], 1)
+            np.stack([trial["imu"][f"{unit}_{kind}_{a}"][96:224] for a in "XYZ"], 1)
             for kind in ("Accel", "Gyro")
         )
         assert np.allclose(examples[0]["acc"][:, s], -9.80665 * acc[:, ::-1], atol=1e-5)
@@ -136,38 +136,38 @@ def test_signals_are_turned_to_forward_left_up_in_si(tmp_path):
     ],
 )
 def test_the_name_tells_the_plates_of_the_right_foot(tmp_path, name, plates, condition):
-    examples, _ = given(study(tmp_path / "its", tables(plates), name=name))
+    examples, _ = read_all(write_study(tmp_path / "its", tables(plates), name=name))
     assert np.allclose(targets(examples), [1.0, 1.1, 1.2, 1.3, 1.4], atol=2e-3)
     assert {e["condition"] for e in examples} == {condition}
     left = [plate for plate in FLOOR if plate not in plates]
-    examples, dropped = given(study(tmp_path / "others", tables(left), name=name))
+    examples, dropped = read_all(write_study(tmp_path / "others", tables(left), name=name))
     assert not examples and dropped["stances not on the plates throughout"] == 5
 
 
 def test_order_of_columns_format_and_case_of_names_change_nothing(tmp_path):
-    made = tables()
-    plain, _ = given(study(tmp_path / "plain", made))
-    turned = {kind: dict(reversed(table.items())) for kind, table in made.items()}
-    assert same(plain, given(study(tmp_path / "turned", turned))[0])
-    assert same(plain, given(study(tmp_path / "csv", made, end=".csv"))[0])
-    assert same(plain, given(study(tmp_path / "small", made, name=NAME.lower()))[0])
-    mixed = study(tmp_path / "mixed", {"imu": made["imu"], "fp": made["fp"]})
-    put(mixed, {"gcRight": made["gcRight"]}, name=NAME.lower())
-    assert same(plain, given(mixed)[0])
-    both = study(tmp_path / "both", made)
-    put(both, {"fp": tables(["FP2"])["fp"]}, end=".csv")  # Parquet is taken
-    put(both, {"imu": made["imu"]}, name="._" + NAME)
+    trial = tables()
+    plain, _ = read_all(write_study(tmp_path / "plain", trial))
+    turned = {kind: dict(reversed(table.items())) for kind, table in trial.items()}
+    assert same(plain, read_all(write_study(tmp_path / "turned", turned))[0])
+    assert same(plain, read_all(write_study(tmp_path / "csv", trial, end=".csv"))[0])
+    assert same(plain, read_all(write_study(tmp_path / "small", trial, name=NAME.lower()))[0])
+    mixed = write_study(tmp_path / "mixed", {"imu": trial["imu"], "fp": trial["fp"]})
+    save_trial(mixed, {"gcRight": trial["gcRight"]}, name=NAME.lower())
+    assert same(plain, read_all(mixed)[0])
+    both = write_study(tmp_path / "both", trial)
+    save_trial(both, {"fp": tables(["FP2"])["fp"]}, end=".csv")  # Parquet is taken
+    save_trial(both, {"imu": trial["imu"]}, name="._" + NAME)
     (both / "AB06/10_09_18/levelground/fp" / f"{NAME}.mat").write_bytes(b"MATLAB")
-    assert same(plain, given(both)[0])
+    assert same(plain, read_all(both)[0])
 
 
 def test_the_order_in_which_the_disk_lists_files_changes_nothing(tmp_path, monkeypatch):
-    raw = info(tmp_path, ("AB06", "AB07"))
+    raw = write_info(tmp_path, ("AB06", "AB07"))
     for subject in ("AB06", "AB07"):
         for name in (NAME, "ramp_1_l_01_01", "Stair_1_R_01_01"):
-            put(raw, tables(), name=name, subject=subject)
-    put(raw, tables(), date="09_12_18")
-    plain = files.files(raw, {})
+            save_trial(raw, tables(), name=name, subject=subject)
+    save_trial(raw, tables(), date="09_12_18")
+    plain = files.list_items(raw, {})
     assert [t.subject for t in plain] == ["AB06"] * 4 + ["AB07"] * 3
     assert [t.date for t in plain] == ["09_12_18"] + ["10_09_18"] * 6
     for method in ("glob", "iterdir"):
@@ -175,16 +175,16 @@ def test_the_order_in_which_the_disk_lists_files_changes_nothing(tmp_path, monke
         monkeypatch.setattr(
             pathlib.Path, method, lambda *a, listed=listed: sorted(listed(*a), reverse=True)
         )
-    assert files.files(raw, {}) == plain
+    assert files.list_items(raw, {}) == plain
 
 
 def test_tables_that_begin_and_end_at_other_times_are_cut_to_what_they_share(tmp_path):
-    made = tables()
+    trial = tables()
     for kind, (a, b) in {"imu": (10, -40), "fp": (122, -7), "gcRight": (30, -20)}.items():
-        made[kind] = {
-            name: values[a:b] + (name == "Header") * 100.0 for name, values in made[kind].items()
+        trial[kind] = {
+            name: values[a:b] + (name == "Header") * 100.0 for name, values in trial[kind].items()
         }
-    examples, _ = given(study(tmp_path, made))
+    examples, _ = read_all(write_study(tmp_path, trial))
     # From 0.150 s, the gait cycles' first sample, to 5.795 s, the imu's last.
     assert np.allclose(targets(examples), [1.0, 1.1, 1.2, 1.3, 1.4], atol=2e-3)
     starts = [(e["start"] - 100.15) * 200 for e in examples]
@@ -197,9 +197,9 @@ def test_tables_that_begin_and_end_at_other_times_are_cut_to_what_they_share(tmp
 
 
 def edited(kind, change):
-    def edit(made):
-        table = {name: values.copy() for name, values in made[kind].items()}
-        return made | {kind: change(table) or table}
+    def edit(trial):
+        table = {name: values.copy() for name, values in trial[kind].items()}
+        return trial | {kind: change(table) or table}
 
     return edit
 
@@ -216,7 +216,7 @@ def rows_gone(rows):
 
 
 def without(kind):
-    return lambda made: {k: v for k, v in made.items() if k != kind}
+    return lambda trial: {k: v for k, v in trial.items() if k != kind}
 
 
 def still(table):
@@ -245,28 +245,28 @@ def still(table):
     ],
 )
 def test_a_trial_that_cannot_be_used_is_dropped_and_counted(tmp_path, change, reason):
-    raw = study(tmp_path, change(tables()))
-    put(raw, tables(), name="levelground_ccw_fast_01_02")
-    examples, dropped = given(raw)
+    raw = write_study(tmp_path, change(tables()))
+    save_trial(raw, tables(), name="levelground_ccw_fast_01_02")
+    examples, dropped = read_all(raw)
     assert dropped[reason] == 1 and len(examples) == 5
     assert {e["recording"] for e in examples} == {"10_09_18 levelground_ccw_fast_01_02"}
 
 
 def test_a_name_that_tells_no_plates_is_dropped_and_the_treadmill_is_left_out(tmp_path):
-    raw = study(tmp_path, name="LevelGround_fast_01_01")
-    put(raw, tables(), name="Treadmill_01_01")
-    examples, dropped = given(raw)
+    raw = write_study(tmp_path, name="LevelGround_fast_01_01")
+    save_trial(raw, tables(), name="Treadmill_01_01")
+    examples, dropped = read_all(raw)
     assert not examples and dropped == {"trials with a name that does not tell the plates": 1}
 
 
 def test_a_subject_without_plates_is_counted_and_short_gaps_are_filled(tmp_path):
-    raw = info(tmp_path, ("AB06", "AB20"))
+    raw = write_info(tmp_path, ("AB06", "AB20"))
     gaps = edited("imu", holes("trunk_Accel_X", slice(50, 55)))(tables())
     gaps = edited("fp", holes("FP1_vy", slice(1000, 1040)))(gaps)
-    put(raw, gaps)
+    save_trial(raw, gaps)
     for name in (NAME, "Stair_1_R_01_01"):
-        put(raw, without("fp")(tables()), name=name, subject="AB20")
-    examples, dropped = given(raw)
+        save_trial(raw, without("fp")(tables()), name=name, subject="AB20")
+    examples, dropped = read_all(raw)
     assert dropped["trials without force plates"] == 2 and {e["subject"] for e in examples} == {
         "AB06"
     }
@@ -274,31 +274,33 @@ def test_a_subject_without_plates_is_counted_and_short_gaps_are_filled(tmp_path)
 
 
 def test_gait_cycles_at_another_rate_give_the_same_stances(tmp_path):
-    made = tables()
-    fine = made["fp"]["Header"]
-    made["gcRight"] = {
+    trial = tables()
+    fine = trial["fp"]["Header"]
+    trial["gcRight"] = {
         "Header": fine,
         "HeelStrike": np.where(fine < 0.5, 0, np.round(100 * ((fine - 0.5) % 1), 9) % 100),
         "ToeOff": np.where(fine < 1.1, 0, np.round(100 * ((fine - 1.1) % 1), 9) % 100),
     }
-    assert same(given(study(tmp_path / "1"))[0], given(study(tmp_path / "2", made))[0])
+    assert same(
+        read_all(write_study(tmp_path / "1"))[0], read_all(write_study(tmp_path / "2", trial))[0]
+    )
 
 
 def test_a_right_foot_that_meets_no_plate_is_no_wrong_unit(tmp_path):
     """Noise, and a drift of several N, are told from body weights by the gait cycles."""
-    rng, made = np.random.default_rng(0), tables(["FP2"])
-    t = made["fp"]["Header"]
+    rng, trial = np.random.default_rng(0), tables(["FP2"])
+    t = trial["fp"]["Header"]
     for noise in (rng.normal(0, 2, len(t)), 3 * np.sin(5.3 * t), 2 + rng.normal(0, 0.1, len(t))):
-        made["fp"]["FP1_vy"] = noise
-        assert not given(study(tmp_path, made))[0]
+        trial["fp"]["FP1_vy"] = noise
+        assert not read_all(write_study(tmp_path, trial))[0]
 
 
 @pytest.mark.filterwarnings("error")
 def test_outside_the_cycles_a_ramp_may_hold_anything_that_is_no_number(tmp_path):
-    made = tables()
-    endless = {k: np.where(np.isnan(v), -np.inf, v) for k, v in made["gcRight"].items()}
-    plain, _ = given(study(tmp_path / "1", made))
-    assert same(plain, given(study(tmp_path / "2", made | {"gcRight": endless}))[0])
+    trial = tables()
+    endless = {k: np.where(np.isnan(v), -np.inf, v) for k, v in trial["gcRight"].items()}
+    plain, _ = read_all(write_study(tmp_path / "1", trial))
+    assert same(plain, read_all(write_study(tmp_path / "2", trial | {"gcRight": endless}))[0])
 
 
 def scaled(start, factor):
@@ -337,11 +339,11 @@ def lost(column):
 )
 @pytest.mark.parametrize("end", [".parquet", ".csv"])
 def test_wrong_units_and_columns_end_in_a_sentence(tmp_path, change, says, end):
-    raw = study(tmp_path, change(tables()), end=end)
+    raw = write_study(tmp_path, change(tables()), end=end)
     if end == ".csv" and says == "is not numeric":
         says = "cannot be read"
     with pytest.raises(UserError, match=says):
-        given(raw)
+        read_all(raw)
 
 
 @pytest.mark.parametrize(
@@ -358,63 +360,63 @@ def test_wrong_units_and_columns_end_in_a_sentence(tmp_path, change, says, end):
 )
 def test_subjects_must_have_a_body_in_si(tmp_path, change, says):
     with pytest.raises(UserError, match=rf"SubjectInfo\.csv.*{says}"):
-        files.files(info(put(tmp_path, tables()), **change), {})
+        files.list_items(write_info(save_trial(tmp_path, tables()), **change), {})
 
 
 def test_the_table_of_subjects_stands_once(tmp_path):
-    raw = put(tmp_path, tables())
+    raw = save_trial(tmp_path, tables())
     with pytest.raises(UserError, match=r"has no SubjectInfo\.csv or \.parquet"):
-        files.files(raw, {})
+        files.list_items(raw, {})
     (raw / "SubjectInfo.mat").write_bytes(b"MATLAB")
     with pytest.raises(UserError, match=r"SubjectInfo\.mat is a table that only MATLAB can read"):
-        files.files(raw, {})
-    info(raw, ("AB06", "AB06"))
+        files.list_items(raw, {})
+    write_info(raw, ("AB06", "AB06"))
     with pytest.raises(UserError, match="AB06 stands in two rows"):
-        files.files(raw, {})
-    info(raw, end=".parquet")  # taken before the other
-    assert len(files.files(raw, {})) == 1
-    info(raw / "Part1", end=".parquet")
+        files.list_items(raw, {})
+    write_info(raw, end=".parquet")  # taken before the other
+    assert len(files.list_items(raw, {})) == 1
+    write_info(raw / "Part1", end=".parquet")
     with pytest.raises(UserError, match="have one name: keep one of them"):
-        files.files(raw, {})
+        files.list_items(raw, {})
 
 
 def test_folders_may_lie_in_parts_but_no_subject_in_two(tmp_path):
-    whole, _ = given(study(tmp_path / "whole"))
+    whole, _ = read_all(write_study(tmp_path / "whole"))
     part = tmp_path / "parts" / "Part1of3"
-    study(part)
-    assert same(whole, given(part.parent)[0]) and same(whole, given(part)[0])
-    put(tmp_path / "parts" / "Part2of3", tables(), name="Ramp_1_L_01_01")
+    write_study(part)
+    assert same(whole, read_all(part.parent)[0]) and same(whole, read_all(part)[0])
+    save_trial(tmp_path / "parts" / "Part2of3", tables(), name="Ramp_1_L_01_01")
     with pytest.raises(UserError, match=r"AB06 stands in .*Part1of3 and .*Part2of3: keep one"):
-        files.files(part.parent, {})
+        files.list_items(part.parent, {})
 
 
 def test_folders_and_names_that_cannot_be_read_are_named(tmp_path):
     with pytest.raises(UserError, match="has no subjects: expected folders AB06"):
-        files.files(tmp_path, {})
-    raw = info(tmp_path)
+        files.list_items(tmp_path, {})
+    raw = write_info(tmp_path)
     (raw / "AB06" / "osimxml").mkdir(parents=True)
     with pytest.raises(UserError, match="AB06 has no trial: expected tables"):
-        files.files(raw, {})
-    put(raw, tables())
-    put(raw, tables(), name=NAME.lower())
+        files.list_items(raw, {})
+    save_trial(raw, tables())
+    save_trial(raw, tables(), name=NAME.lower())
     with pytest.raises(UserError, match="have one name: keep one of them"):
-        files.files(raw, {})
+        files.list_items(raw, {})
     (raw / "AB06" / "10_09_18" / "ramp" / "imu").mkdir(parents=True)
     (raw / "AB06" / "10_09_18" / "ramp" / "imu" / "Ramp_1_L_01_01.mat").write_bytes(b"MATLAB")
     for path in (raw / "AB06" / "10_09_18" / "levelground").glob("*/levelground*"):
         path.unlink()
     with pytest.raises(UserError, match=r"Ramp_1_L_01_01\.mat is a table that only MATLAB can"):
-        files.files(raw, {})
+        files.list_items(raw, {})
     with pytest.raises(UserError, match="no option 'rate'"):
-        files.complete({"rate": 100})
+        files.complete_options({"rate": 100})
 
 
 def test_a_damaged_name_in_a_parquet_file_is_named(tmp_path):
-    raw = study(tmp_path)
+    raw = write_study(tmp_path)
     path = next(raw.rglob("imu/*.parquet"))
     path.write_bytes(path.read_bytes().replace(b"trunk_Accel_X", b"trunk\xf2Accel_X"))
     with pytest.raises(UserError, match=r"imu/.*cannot be read, damaged or incomplete\?"):
-        given(raw)
+        read_all(raw)
 
 
 def flipped(rng, path, _):
@@ -467,17 +469,17 @@ MUTATIONS = (flipped, flipped, truncated, dropped_column, other_unit, holed, reo
 @pytest.mark.parametrize("end", [".parquet", ".csv"])
 def test_mutants_end_in_a_sentence_or_a_data_set(tmp_path, end):
     """Three hundred and fifty of each format, seeded: never a traceback."""
-    wanted = {"Header", "FP1_vy", "HeelStrike", "ToeOff", *files.SIGNALS}
-    made = {
-        kind: {k: v.round(4) for k, v in table.items() if k in wanted}
+    used = {"Header", "FP1_vy", "HeelStrike", "ToeOff", *files.SIGNALS}
+    trial = {
+        kind: {k: v.round(4) for k, v in table.items() if k in used}
         for kind, table in tables(seconds=2.5).items()
     }
-    raw = study(tmp_path, made, end=end)
+    raw = write_study(tmp_path, trial, end=end)
     body = {"Subject": np.array(["AB06"]), "Height": np.array([HEIGHT]), "Weight": np.array([MASS])}
-    tree = {raw / f"AB06/10_09_18/levelground/{kind}/{NAME}{end}": t for kind, t in made.items()}
+    tree = {raw / f"AB06/10_09_18/levelground/{kind}/{NAME}{end}": t for kind, t in trial.items()}
     tree[raw / "SubjectInfo.csv"] = body
     good = {path: path.read_bytes() for path in tree}
-    plain, _ = given(raw)
+    plain, _ = read_all(raw)
     assert len(plain) == 2
     rng = np.random.default_rng(7)
     refused = changed = 0
@@ -486,7 +488,7 @@ def test_mutants_end_in_a_sentence_or_a_data_set(tmp_path, end):
         path = list(tree)[rng.integers(len(tree) if change in (flipped, truncated) else 3)]
         change(rng, path, tree[path])
         try:
-            examples, _ = given(raw)
+            examples, _ = read_all(raw)
             assert all(0 < value < 5 for value in targets(examples))
             assert all(
                 np.isfinite(e["acc"]).all() and np.isfinite(e["gyr"]).all() for e in examples

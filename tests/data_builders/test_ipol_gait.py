@@ -5,7 +5,13 @@ import json
 
 import numpy as np
 import pytest
-from helpers.raw_files import column, degrees, edited, unpack, write_ipol
+from helpers.raw_files import (
+    convert_to_degrees,
+    edit_lines,
+    overwrite_column,
+    unpack_members,
+    write_ipol,
+)
 
 from imujax.data import datasets
 from imujax.data_builders.ipol_gait import files as ipol
@@ -14,10 +20,10 @@ from imujax.errors import UserError
 
 def test_ipol_walk_of_a_real_file(shared_data, tmp_path):
     names = [f"GaitData/11-1{end}" for end in (".json", "_lb.txt", "_lf.txt", "_rf.txt")]
-    raw = unpack(shared_data / "ipol_gait" / "ipol_GaitData.tar.xz", names, tmp_path)
-    options = ipol.complete({})
-    (item,) = ipol.files(raw, options)
-    pieces, _, counts = ipol.walk(item)
+    raw = unpack_members(shared_data / "ipol_gait" / "ipol_GaitData.tar.xz", names, tmp_path)
+    options = ipol.complete_options({})
+    (item,) = ipol.list_items(raw, options)
+    pieces, _, counts = ipol.read_walk(item)
     assert counts["repeated packets"] == 3
     at = {}  # unit -> counter -> row; the first of a repeated packet
     for sensor in ipol.SENSORS:
@@ -47,14 +53,14 @@ def test_ipol_walk_of_a_real_file(shared_data, tmp_path):
 
 def test_ipol_events_are_packet_counts(shared_data, tmp_path):
     names = [f"GaitData/12-3{end}" for end in (".json", "_lf.txt")]
-    raw = unpack(shared_data / "ipol_gait" / "ipol_GaitData.tar.xz", names, tmp_path)
-    about = json.loads((raw / names[0]).read_text())
-    values = ipol.table(raw / names[1])
+    raw = unpack_members(shared_data / "ipol_gait" / "ipol_GaitData.tar.xz", names, tmp_path)
+    description = json.loads((raw / names[0]).read_text())
+    values = ipol.read_unit(raw / names[1])
     speed = np.log(np.linalg.norm(values[:, 4:7], axis=1) + 0.05)
 
     def agreement(index):
         swing = np.zeros(len(values), bool)
-        for begin, end in about["LeftFootEvents"]:
+        for begin, end in description["LeftFootEvents"]:
             swing |= (index >= begin) & (index < end)
         return np.corrcoef(swing, speed)[0, 1]
 
@@ -92,11 +98,11 @@ def test_ipol_steps_have_their_stance_time(tmp_path):
     assert data.acc.shape[1:] == (128, 1, 3) and data.info["sensors"] == ["lb"]
     np.testing.assert_allclose(data.target, 0.6, atol=1e-6)
     strikes = np.round(data.start * 100).astype(int) + 32
-    wanted = [s for side in (240, 290) for s in range(side, side + 1400, 100)]
-    kept = [s for s in sorted(wanted) if s + 96 <= 1203 or s - 32 >= 1211]
+    strikes_inside = [s for side in (240, 290) for s in range(side, side + 1400, 100)]
+    kept = [s for s in sorted(strikes_inside) if s + 96 <= 1203 or s - 32 >= 1211]
     assert sorted(strikes) == kept
     left = "steps whose window leaves the recording or meets a gap"
-    assert data.info["dropped"] == {left: len(wanted) - len(kept)}
+    assert data.info["dropped"] == {left: len(strikes_inside) - len(kept)}
     turn = (strikes < 1050) & (strikes + 60 > 900)
     np.testing.assert_array_equal(data.condition == "turn", turn)
     assert set(data.subject) == {"S03"} and set(data.activity) == {"walking"}
@@ -105,11 +111,13 @@ def test_ipol_steps_have_their_stance_time(tmp_path):
 def test_ipol_drops_implausible_steps(tmp_path):
     raw = write_ipol(tmp_path / "raw", walks=("3-1",))
     file = raw / "GaitData" / "3-1.json"
-    about = json.loads(file.read_text())
-    about["LeftFootEvents"] = [[150, 190], [220, 240], [260, 300], [560, 600], [660, 700]]
-    about["RightFootEvents"] = []
-    file.write_text(json.dumps(about))
-    _, dropped, _ = ipol.examples(ipol.files(raw, {})[0], ipol.complete({"task": "stance_time"}))
+    description = json.loads(file.read_text())
+    description["LeftFootEvents"] = [[150, 190], [220, 240], [260, 300], [560, 600], [660, 700]]
+    description["RightFootEvents"] = []
+    file.write_text(json.dumps(description))
+    _, dropped, _ = ipol.read_examples(
+        ipol.list_items(raw, {})[0], ipol.complete_options({"task": "stance_time"})
+    )
     assert dropped == {
         "steps outside the trial": 1,
         "steps with a stance below 0.3 s or above 2.0 s": 2,
@@ -123,15 +131,15 @@ IPOL_ERRORS = [
     (lambda lines: [lines[0], lines[1][:-6], *lines[2:]], "the first two lines"),
     (lambda lines: ["Acquisition frequency: 50 Hz", *lines[1:]], "the first two lines"),
     (lambda lines: [*lines[:9], lines[10], lines[9], *lines[11:]], "goes back"),
-    (column(2, "nan"), "50 samples that are not finite, the first at 0.08 s"),
-    (degrees, "looks like deg/s"),
+    (overwrite_column(2, "nan"), "50 samples that are not finite, the first at 0.08 s"),
+    (convert_to_degrees, "looks like deg/s"),
 ]
 
 
 @pytest.mark.parametrize(("change", "says"), IPOL_ERRORS)
 def test_a_broken_ipol_file_is_named_and_nothing_is_written(tmp_path, change, says):
     raw = write_ipol(tmp_path / "raw")
-    edited(raw / "GaitData" / "2-1_lb.txt", change)
+    edit_lines(raw / "GaitData" / "2-1_lb.txt", change)
     with pytest.raises(UserError, match=r"2-1_lb\.txt") as error:
         datasets.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
     assert says in str(error.value)

@@ -86,10 +86,10 @@ def capture(folder: pathlib.Path, flags, names, name: str = "S1", number: int = 
 
 def read(raw: pathlib.Path, **given):
     """All examples, and what was dropped."""
-    options = files.complete({"rate": 120, "window": 60} | given)
+    options = files.complete_options({"rate": 120, "window": 60} | given)
     out, dropped, seconds = [], files.Dropped(), 0.0
-    for item in files.files(raw, options):
-        examples, gone, time = files.examples(item, options)
+    for item in files.list_items(raw, options):
+        examples, gone, time = files.read_examples(item, options)
         out += examples
         dropped += gone
         seconds += time
@@ -112,11 +112,11 @@ def test_joints_are_found_by_name_and_turned_to_our_axes(tmp_path):
     for sensor, axes in AXES.items():
         first = 16 * JOINTS.index(NAMES[sensor])
         s = data.info["sensors"].index(sensor)
-        for ours, axis in enumerate(axes):
+        for row, axis in enumerate(axes):
             column, sign = "xyz".index(axis[-1]), -1 if axis[0] == "-" else 1
             acc, gyr = (sign * one["data"][:, first + k + column] for k in (10, 13))
-            np.testing.assert_allclose(data.acc[:, :, s, ours].ravel(), acc * G, atol=1e-5)
-            np.testing.assert_allclose(data.gyr[:, :, s, ours].ravel(), gyr, atol=1e-6)
+            np.testing.assert_allclose(data.acc[:, :, s, row].ravel(), acc * G, atol=1e-5)
+            np.testing.assert_allclose(data.gyr[:, :, s, row].ravel(), gyr, atol=1e-6)
     up = data.acc.mean((0, 1))
     legs = [i for i, n in enumerate(data.info["sensors"]) if n[:5] in ("thigh", "shank", "foot_")]
     assert (up[[0, 1, *legs], 2] > 0.95 * G).all() and len(legs) == 6
@@ -184,8 +184,8 @@ def test_windows_lie_inside_the_movements_of_the_motion_capture(tmp_path, wrap):
     capture(raw, flags, names, wrap=wrap)
     capture(raw, [(1, 60)], ["walking"], name="S2")  # not synched: cannot fit
     examples, dropped, _ = read(raw, rounds="S1")
-    found = [(e["activity"], round(float(e["start"]) * 120)) for e in examples]
-    assert found == [
+    cuts = [(e["activity"], round(float(e["start"]) * 120)) for e in examples]
+    assert cuts == [
         ("cross arms", 0),
         ("cross arms", 60),
         ("throw/catch", 140),
@@ -210,7 +210,7 @@ def test_windows_lie_inside_the_movements_of_the_motion_capture(tmp_path, wrap):
     ],
 )
 def test_a_movement_has_one_spelling(names, one):
-    assert {captures.movement(name) for name in names} == {one}
+    assert {captures.normalise_movement(name) for name in names} == {one}
 
 
 def test_a_round_at_100_hz_is_named_and_can_be_read_as_such(tmp_path):
@@ -260,8 +260,8 @@ def test_gaps_and_movements_together(tmp_path):
     raw = write(tmp_path, {"S1_Synched": gone(slice(130, 137))})
     capture(raw, [(1, 100), (121, 240), (301, 360)], ["walking", "jogging", "kicking"])
     examples, dropped, _ = read(raw, rounds="S1")
-    found = [(e["activity"], round(float(e["start"]) * 120)) for e in examples]
-    assert found == [("walking", 0), ("jogging", 137), ("kicking", 300)]
+    cuts = [(e["activity"], round(float(e["start"]) * 120)) for e in examples]
+    assert cuts == [("walking", 0), ("jogging", 137), ("kicking", 300)]
     # Of jogging 10 frames lie before the gap.
     assert dropped["stretches shorter than a window"] == 1
     capture(raw, [(1, 100)], ["walking"])
@@ -398,14 +398,14 @@ def test_what_is_cut_off_is_told_from_what_is_whole(tmp_path):
 
 
 def test_options_name_the_folder_and_mistakes_are_named():
-    assert files.config(files.complete({"together": "true", "align": "false"})) == (
+    assert files.folder_name(files.complete_options({"together": "true", "align": "false"})) == (
         "100hz_w128_s128_together_as_it_comes"
     )
     with pytest.raises(UserError, match="option align must be true or false, not 'no'"):
-        files.complete({"align": "no"})
+        files.complete_options({"align": "no"})
 
     def name(**given):
-        return files.config(files.complete(given))
+        return files.folder_name(files.complete_options(given))
 
     assert name() == "100hz_w128_s128" and name(stride="64") == "100hz_w128_s64"
     assert name(rounds="S1,I1", source_rate="100") == "100hz_w128_s128_I1S1_from100hz"
@@ -426,11 +426,11 @@ def test_what_is_read_is_what_scipy_reads(tmp_path):
         path = tmp_path / f"{packed}.mat"
         scipy.io.savemat(path, {"other": np.ones(3), "tree": tree}, do_compression=packed)
         truth = scipy.io.loadmat(path)["tree"][0, 0]
-        found = mat.fields(mat.variable(path, "tree"))
-        assert np.array_equal(mat.numbers(found["a"]), truth["a"])
-        inner = mat.fields(found["b"])
-        assert mat.texts(inner["c"]) == ["x", "dé", "", "walking"]
-        assert np.array_equal(mat.numbers(inner["d"]), truth["b"]["d"][0, 0])
+        fields = mat.struct_fields(mat.read_variable(path, "tree"))
+        assert np.array_equal(mat.real_array(fields["a"]), truth["a"])
+        inner = mat.struct_fields(fields["b"])
+        assert mat.cell_texts(inner["c"]) == ["x", "dé", "", "walking"]
+        assert np.array_equal(mat.real_array(inner["d"]), truth["b"]["d"][0, 0])
 
 
 def test_a_header_that_claims_gigabytes_costs_none(tmp_path):

@@ -13,18 +13,18 @@ from imujax.data import datasets
 from imujax.data_builders.simulated import files
 from imujax.errors import UserError
 from imujax.simulate import people
-from imujax.sweep import references
+from imujax.sweep import references, window_features
 
-TRIALS = [people.STEPS[1], {"name": "kicking"}]
+TRIALS = [people.WALKING_TRIALS[1], {"name": "kicking"}]
 SMALL = {"subjects": 2, "seconds": 6.0, "trials": TRIALS[:1]}
 
 
 @pytest.fixture(scope="module")
 def raw(tmp_path_factory, polished):
     folder = tmp_path_factory.mktemp("raw")
-    people.write("knee_moment", people.spec("knee_moment", SMALL), folder)
+    people.write_set("knee_moment", people.simulation_settings("knee_moment", SMALL), folder)
     moves = {"subjects": 1, "seconds": 6.0, "trials": TRIALS}
-    people.write("movi", people.spec("movi", moves), folder)
+    people.write_set("movi", people.simulation_settings("movi", moves), folder)
     return folder
 
 
@@ -33,7 +33,7 @@ def test_a_set_goes_on_where_it_was_stopped_and_comes_out_the_same(raw, tmp_path
     path = sorted(folder.glob("*/*.npz"))[1]
     before, kept = path.read_bytes(), sorted(folder.glob("*/*.npz"))[0].stat().st_mtime_ns
     path.unlink()
-    people.write("knee_moment", people.spec("knee_moment", SMALL), tmp_path)
+    people.write_set("knee_moment", people.simulation_settings("knee_moment", SMALL), tmp_path)
     with np.load(path) as new, np.load(raw / path.relative_to(tmp_path)) as old:
         assert all(np.array_equal(new[name], old[name]) for name in old.files)
     assert len(before) == path.stat().st_size
@@ -42,7 +42,9 @@ def test_a_set_goes_on_where_it_was_stopped_and_comes_out_the_same(raw, tmp_path
 
 def test_other_settings_do_not_mix_with_a_set_that_is_there(raw):
     with pytest.raises(UserError, match="other settings; take another --out"):
-        people.write("knee_moment", people.spec("knee_moment", SMALL | {"seed": 1}), raw)
+        people.write_set(
+            "knee_moment", people.simulation_settings("knee_moment", SMALL | {"seed": 1}), raw
+        )
 
 
 def test_a_set_says_that_it_is_simulated(raw, tmp_path):
@@ -56,7 +58,7 @@ def test_windows_have_the_sensors_of_movi(raw, tmp_path):
     assert data.acc.shape[1:] == (128, 17, 3)
     assert set(data.activity) == {"speed 1.0", "kicking"}
     up = data.acc[data.activity == "speed 1.0"].mean((0, 1))[:, 2]
-    trunk = [files.SEVENTEEN.index(name) for name in ("pelvis", "trunk", "head")]
+    trunk = [files.MOVI_SENSORS.index(name) for name in ("pelvis", "trunk", "head")]
     assert np.allclose(up[trunk], 9.81, atol=0.6)
 
 
@@ -98,8 +100,10 @@ def test_peak_forces_are_of_body_weight(raw, tmp_path):
 
 def _built(raw, tmp_path, options):
     """The walks as if recorded at 200 Hz with the sensors of that task."""
-    spec = people.spec("peak_force", {"subjects": 1, "seconds": 6.0, "trials": TRIALS[:1]})
-    people.write("peak_force", spec, tmp_path)
+    spec = people.simulation_settings(
+        "peak_force", {"subjects": 1, "seconds": 6.0, "trials": TRIALS[:1]}
+    )
+    people.write_set("peak_force", spec, tmp_path)
     return datasets.build("simulated", tmp_path / "peak_force", tmp_path / "data", **options)
 
 
@@ -157,7 +161,9 @@ def labelled(tmp_path_factory, polished):
     @cache
     def built(name):
         folder = tmp_path_factory.mktemp(name)
-        raw = people.write(name, people.spec(name, {"subjects": 6, "seconds": 6.0}), folder)
+        raw = people.write_set(
+            name, people.simulation_settings(name, {"subjects": 6, "seconds": 6.0}), folder
+        )
         return datasets.read_arrays(datasets.build("simulated", raw, folder / "data", task=name))
 
     return built
@@ -167,18 +173,20 @@ def labelled(tmp_path_factory, polished):
 def test_labels_can_be_estimated_but_not_trivially(name, labelled):
     """A ridge on window statistics across people, the mean of r within each of them."""
     data = labelled(name)
-    features = references.window_statistics(data.acc, data.gyr, data.length)
+    features = window_features.window_statistics(data.acc, data.gyr, data.length)
     truth, rows = data.target[:, 0], np.arange(len(data.target))
-    found = []
+    correlations = []
     for pair in np.unique(data.subject).reshape(3, 2):
         test = np.flatnonzero(np.isin(data.subject, pair))
         train = np.setdiff1d(rows, test)
-        estimate, _ = references.ridge(features, truth, data.subject, train, test, seed=0)
+        ridge = references.SubjectRidge(seed=0)
+        ridge.fit(features[train], truth[train], data.subject[train])
+        estimate = ridge.predict(features[test])
         for subject in pair:
             his = data.subject[test] == subject
             assert truth[test][his].std() > 0.02 * truth.mean()
-            found.append(np.corrcoef(truth[test][his], estimate[his])[0, 1])
-    assert 0.5 < np.mean(found) < 0.9
+            correlations.append(np.corrcoef(truth[test][his], estimate[his])[0, 1])
+    assert 0.5 < np.mean(correlations) < 0.9
 
 
 def test_labels_lie_where_they_were_published(labelled):
@@ -197,9 +205,9 @@ def test_knees_and_shanks_are_like_those_of_two_real_people(labelled, shared_dat
     """The study's example file: peak knee moments, and what the unit on the right shank reads."""
     data = labelled("knee_moment")
     shank = data.info["sensors"].index("shank_r")
-    found = {"moment": data.target[:, 0]}
+    simulated = {"moment": data.target[:, 0]}
     for name, signal in (("gyr", data.gyr), ("acc", data.acc)):
-        found[name] = np.linalg.norm(signal[:, :, shank], axis=2).max(1)
+        simulated[name] = np.linalg.norm(signal[:, :, shank], axis=2).max(1)
     with h5py.File(shared_data / "tan2022_knee_moment" / "example_data.h5") as file:
         columns = json.loads(file.attrs["columns"])
         steps = np.concatenate([np.asarray(file[name], np.float64) for name in file])
@@ -209,6 +217,6 @@ def test_knees_and_shanks_are_like_those_of_two_real_people(labelled, shared_dat
     for name, field, unit in (("gyr", "Gyro", np.pi / 180), ("acc", "Accel", 1.0)):
         axes = [columns.index(f"{field}{axis}_R_SHANK") for axis in "XYZ"]
         real[name] = unit * np.linalg.norm(steps[:, :, axes], axis=2).max(1)
-    for name, theirs in real.items():
-        ours = np.median(found[name])
-        assert 0.7 * theirs.min() < ours < 1.3 * theirs.max(), name
+    for name, values in real.items():
+        median = np.median(simulated[name])
+        assert 0.7 * values.min() < median < 1.3 * values.max(), name

@@ -6,7 +6,14 @@ import pathlib
 
 import numpy as np
 import pytest
-from helpers.raw_files import G, column, edited, still, unpack, write_sisfall
+from helpers.raw_files import (
+    G,
+    edit_lines,
+    make_still,
+    overwrite_column,
+    unpack_members,
+    write_sisfall,
+)
 
 from imujax.data import datasets
 from imujax.data_builders.sisfall import files as sisfall
@@ -21,17 +28,17 @@ def read(trial: pathlib.Path) -> list[list[int]]:
 
 def test_sisfall_counts_and_units_of_a_real_file(shared_data, tmp_path):
     names = ["SA01/D05_SA01_R01.txt"]
-    raw = unpack(shared_data / "sisfall" / "SisFall_ADL_R01.tar.xz", names, tmp_path)
+    raw = unpack_members(shared_data / "sisfall" / "SisFall_ADL_R01.tar.xz", names, tmp_path)
     text = (raw / names[0]).read_text()
     rows = [
         [int(v) for v in row[:9]] for row in csv.reader(text.replace(";", "").split("\n")) if row
     ]
     slow = np.array(rows, float)
-    found = sisfall.recording(raw / names[0])
-    assert (found.subject, found.activity, found.recording) == ("SA01", "D05", "D05_SA01_R01")
-    np.testing.assert_allclose(found.acc[:, 0], slow[:, :3] * 32 / 8192 * 9.80665)
-    np.testing.assert_allclose(found.gyr[:, 0], np.deg2rad(slow[:, 3:6] * 4000 / 65536))
-    assert len(found.acc) == 5000  # 25 s, as the description of the set says
+    trial = sisfall.read_recording(raw / names[0])
+    assert (trial.subject, trial.activity, trial.recording) == ("SA01", "D05", "D05_SA01_R01")
+    np.testing.assert_allclose(trial.acc[:, 0], slow[:, :3] * 32 / 8192 * 9.80665)
+    np.testing.assert_allclose(trial.gyr[:, 0], np.deg2rad(slow[:, 3:6] * 4000 / 65536))
+    assert len(trial.acc) == 5000  # 25 s, as the description of the set says
 
 
 def test_sisfall_windows_of_a_written_folder(tmp_path, capsys):
@@ -79,9 +86,9 @@ SISFALL_ERRORS = [
     (lambda lines: [*lines[:300], lines[300][:12]], "the file is cut off"),
     (lambda lines: [*lines[:300], "1,2,3,4,5;", *lines[300:]], "columns changed from 9 to 5"),
     (lambda lines: ["1,2,3,4,5,6,7;" for _ in lines], "7 columns, expected 9"),
-    (column(1, "x"), "could not convert string 'x'"),
-    (column(1, "nan"), "50 samples that are not finite, the first at 0.05 s"),
-    (still, "accelerometer is constant"),
+    (overwrite_column(1, "x"), "could not convert string 'x'"),
+    (overwrite_column(1, "nan"), "50 samples that are not finite, the first at 0.05 s"),
+    (make_still, "accelerometer is constant"),
     (lambda lines: [""], "the file is cut off"),
 ]
 
@@ -89,7 +96,7 @@ SISFALL_ERRORS = [
 @pytest.mark.parametrize(("change", "says"), SISFALL_ERRORS)
 def test_a_broken_sisfall_file_is_named_and_nothing_is_written(tmp_path, change, says):
     raw = write_sisfall(tmp_path / "raw")
-    edited(raw / "SA01" / "D07_SA01_R01.txt", change)
+    edit_lines(raw / "SA01" / "D07_SA01_R01.txt", change)
     with pytest.raises(UserError, match=r"D07_SA01_R01\.txt") as error:
         datasets.build("sisfall", raw, tmp_path / "data")
     assert says in str(error.value)

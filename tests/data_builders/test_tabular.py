@@ -18,9 +18,9 @@ from helpers.tabular_files import (
     PLAIN_WINDOW,
     TARGET,
     WINDOW,
-    read_all,
-    signal,
-    write,
+    make_table,
+    read_all_examples,
+    write_table,
 )
 
 from imujax.data import datasets
@@ -72,11 +72,11 @@ def _save_v73(path, table):
 MATRIX = [("a", "acc"), ("g", "gyr")]
 SEMICOLON = CARD.replace("[time]", 'delimiter = ";"\n[time]', 1)
 FORMATS = {
-    "csv": ("csv", write, CARD),
-    "semicolons": ("csv", lambda p, t: write(p, t, delimiter=";"), SEMICOLON),
-    "csv.gz": ("csv.gz", write, CARD),
-    "tsv": ("tsv", lambda p, t: write(p, t, delimiter="\t"), CARD),
-    "tsv.gz": ("tsv.gz", lambda p, t: write(p, t, delimiter="\t"), CARD),
+    "csv": ("csv", write_table, CARD),
+    "semicolons": ("csv", lambda p, t: write_table(p, t, delimiter=";"), SEMICOLON),
+    "csv.gz": ("csv.gz", write_table, CARD),
+    "tsv": ("tsv", lambda p, t: write_table(p, t, delimiter="\t"), CARD),
+    "tsv.gz": ("tsv.gz", lambda p, t: write_table(p, t, delimiter="\t"), CARD),
     "parquet": ("parquet", _save_parquet, CARD),
     "matlab": ("mat", _save_mat, CARD),
     "hdf5": ("h5", _save_hdf5, CARD + "[hdf5]\ndataset = 'walk'\ncolumns = 'fields'\n"),
@@ -88,7 +88,7 @@ FORMATS = {
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_gives_the_same_examples(raw, name):
     suffix, save, card = FORMATS[name]
-    table = signal()
+    table = make_table()
     save(raw / f"s1_walk.{suffix}", table)
     labels = EVENTS + TARGET
     if suffix == "mat":
@@ -98,7 +98,7 @@ def test_every_format_gives_the_same_examples(raw, name):
                 card = card.replace(f'"{short}{axis}"', f'"{dot}{long}(:,{i + 1})"')
         card = card.replace('column = "time"', f'column = "{dot}time"')
         labels = labels.replace('"force"', f'"{dot}force"')
-    got, _ = read_all(raw, card.replace("{suffix}", suffix) + labels + WINDOW)
+    got, _ = read_all_examples(raw, card.replace("{suffix}", suffix) + labels + WINDOW)
 
     rise = [i for i in range(1, 1000) if table[i - 1, 7] < 50 <= table[i, 7]]
     inside = [i for i in rise if i >= 20 and i + 44 <= 1000]
@@ -113,21 +113,21 @@ def test_every_format_gives_the_same_examples(raw, name):
 
 
 def test_preamble_names_decimal_comma_and_latin_1(raw):
-    table = signal()
+    table = make_table()
     text = "\n".join(";".join(f"{v:.6f}".replace(".", ",") for v in row) for row in table)
     (raw / "s1_a.txt").write_bytes("Gerät 7, 100 °/s\n".encode("latin-1") + text.encode())
     names = ", ".join(f'"{c}"' for c in COLUMNS)
     head = f'format = "csv"\ndelimiter = ";"\ndecimal = ","\nskip_rows = 1\nnames = [{names}]\n'
-    got, _ = read_all(raw, head + CARD.replace("{suffix}", "txt") + PLAIN_WINDOW)
+    got, _ = read_all_examples(raw, head + CARD.replace("{suffix}", "txt") + PLAIN_WINDOW)
     np.testing.assert_allclose(got[1]["acc"][:, 0] / 9.80665, table[64:128, 1:4], atol=1e-5)
 
 
 def test_a_card_in_milliseconds_and_a_frame(raw):
-    table = signal()
+    table = make_table()
     table[:, 0] = 5000 + table[:, 0] * 1000
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     card = CARD.replace("[units]", 'unit = "ms"\n[units]') + "frame = [[0,0,1],[1,0,0],[0,1,0]]\n"
-    got, _ = read_all(raw, card.replace("{suffix}", "csv") + PLAIN_WINDOW)
+    got, _ = read_all_examples(raw, card.replace("{suffix}", "csv") + PLAIN_WINDOW)
     assert len(got) == 1000 // 64 and got[0]["start"] == 5
     np.testing.assert_allclose(got[0]["acc"][:, 0] / 9.80665, table[:64, [3, 1, 2]], rtol=1e-6)
     np.testing.assert_allclose(np.rad2deg(got[0]["gyr"][:, 0]), table[:64, [6, 4, 5]], rtol=1e-5)
@@ -138,7 +138,7 @@ def test_a_card_in_milliseconds_and_a_frame(raw):
 
 def test_the_rule_of_crossings(raw):
     """Bounce, a repeat too early, a weak contact, and one that is left at once are no events."""
-    table = signal()
+    table = make_table()
     force = np.zeros(1000)
     force[100:140] = 600  # an event
     force[115:117] = 0  # a dip: its second rise is 0.17 s after the event
@@ -149,8 +149,8 @@ def test_the_rule_of_crossings(raw):
     force[525:560] = 500  # no new rise
     force[980:999] = 700  # its window and its target leave the recording
     table[:, 7] = force
-    write(raw / "s1_a.csv", table)
-    got, dropped = read_all(raw, LABELLED.replace("{suffix}", "csv"))
+    write_table(raw / "s1_a.csv", table)
+    got, dropped = read_all_examples(raw, LABELLED.replace("{suffix}", "csv"))
     assert [round(float(e["start"]) * 100) + 20 for e in got] == [100, 400, 500]
     assert [float(e["target"][0]) for e in got] == [600, 200, 500]
     assert dropped == {"events whose window leaves the recording": 1}
@@ -159,13 +159,13 @@ def test_the_rule_of_crossings(raw):
 @pytest.mark.parametrize("statistic", ["max", "min", "mean", "slope", "value"])
 def test_statistics_against_numpy_at_another_rate(raw, statistic):
     """The target lies in a file at 1000 Hz that begins earlier; divided by mass and height."""
-    table = signal()
+    table = make_table()
     table[:, 0] += 3
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     time = 2.5 + np.arange(11000) / 1000
     moment = np.sin(3 * time) + 0.1 * time**2
     (raw / "plates").mkdir()
-    write(raw / "plates" / "a of s1.csv", np.stack([time, moment], 1), ["t", "knee moment"])
+    write_table(raw / "plates" / "a of s1.csv", np.stack([time, moment], 1), ["t", "knee moment"])
     (raw / "about").mkdir()
     (raw / "about/body.csv").write_text("who;kg;cm\ns0;1;1\ns1;80,5;170\n")
     end = "" if statistic == "value" else "to = 0.35"
@@ -195,7 +195,7 @@ def test_statistics_against_numpy_at_another_rate(raw, statistic):
     unit = "cm"
     """
     rule = EVENTS if statistic != "value" else EVENTS.replace("peak = 150", "")
-    got, _ = read_all(raw, CARD.replace("{suffix}", "csv") + rule + target + WINDOW)
+    got, _ = read_all_examples(raw, CARD.replace("{suffix}", "csv") + rule + target + WINDOW)
     assert len(got) == 9
     for e in got:
         event = float(e["start"]) + 0.2
@@ -212,16 +212,16 @@ def test_statistics_against_numpy_at_another_rate(raw, statistic):
 
 def test_events_from_a_file_and_resampled_windows(raw):
     """A window at another rate still has its event at sample `before`."""
-    table = signal()
+    table = make_table()
     table[:, 1:7] += 0.0
     table[500:, 1] += 1.0  # a jump of the accelerometer at 5.00 s
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     (raw / "strikes").mkdir()
     (raw / "strikes" / "a.csv").write_text("strike\n5000\n\n9990\n")
     rule = '[events]\nfile = "strikes/{recording}.csv"\ncolumn = "strike"\ntime_unit = "ms"\n'
     window = WINDOW.replace("rate = 100", "rate = 200").replace("before = 20", "before = 32")
     card = CARD.replace("{suffix}", "csv").replace("*.csv", "s*.csv") + rule + TARGET + window
-    got, dropped = read_all(raw, card)
+    got, dropped = read_all_examples(raw, card)
     assert len(got) == 1 and dropped == {"events whose window leaves the recording": 1}
     x = got[0]["acc"][:, 0, 0] / 9.80665
     assert abs(int(np.argmax(np.diff(x))) - 31) <= 1
@@ -230,14 +230,14 @@ def test_events_from_a_file_and_resampled_windows(raw):
 
 def test_lowpass_of_the_target(raw):
     """Noise at 40 Hz on the force is gone behind a low-pass at 10 Hz."""
-    table = signal()
+    table = make_table()
     clean = table[:, 7].copy()
     table[:, 7] += 80 * np.cos(2 * np.pi * 40 * table[:, 0])
     table[:, 0] += 3
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     lowpass = 'column = "force"\nlowpass = 10'
     rule = "[events]\ntimes = [2.0]\n"
-    got, _ = read_all(
+    got, _ = read_all_examples(
         raw,
         CARD.replace("{suffix}", "csv")
         + rule
@@ -250,23 +250,23 @@ def test_lowpass_of_the_target(raw):
 
 def test_a_target_file_that_ends_early(raw):
     """With a rate alone it begins with the recording; what lies behind its end is dropped."""
-    table = signal()
+    table = make_table()
     table[:, 0] += 3
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     (raw / "plates").mkdir()
-    write(raw / "plates" / "a.csv", np.arange(300.0)[:, None], ["load"])
+    write_table(raw / "plates" / "a.csv", np.arange(300.0)[:, None], ["load"])
     target = TARGET.replace('"force"', '"load"\nfile = "plates/{recording}.csv"\nrate = 100')
     rule = "[events]\ntimes = [1.0, 2.6, 2.61]\n"
-    got, dropped = read_all(raw, CARD.replace("{suffix}", "csv") + rule + target + WINDOW)
+    got, dropped = read_all_examples(raw, CARD.replace("{suffix}", "csv") + rule + target + WINDOW)
     assert [float(e["target"][0]) for e in got] == [139, 299]
     assert dropped == {"events whose target leaves the recording": 1}
 
 
 def test_two_sides_and_the_activity_at_the_event(raw):
-    table = np.concatenate([signal(), signal(seed=1)[:, 1:]], axis=1)
+    table = np.concatenate([make_table(), make_table(seed=1)[:, 1:]], axis=1)
     table[:, 14] = np.roll(table[:, 14], 50)
     columns = ["time", *(f"{side} {c}" for side in ("left", "right") for c in COLUMNS[1:])]
-    write(raw / "s1_a.csv", table, columns)
+    write_table(raw / "s1_a.csv", table, columns)
     (raw / "acts.tsv").write_text("what\tfrom\tto\nWalk \t0\t4\n8.0\t5\t7.5\n")
     card = LABELLED.replace("{suffix}", "csv").replace(
         "[time]", 'sides = ["left", "right"]\n[time]'
@@ -274,7 +274,7 @@ def test_two_sides_and_the_activity_at_the_event(raw):
     for column in COLUMNS[1:]:
         card = card.replace(f'"{column}"', f'"{{side}} {column}"')
     card += '[activity]\nfile = "acts.tsv"\nname = "what"\nstart = "from"\nend = "to"\n'
-    got, _ = read_all(raw, card)
+    got, _ = read_all_examples(raw, card)
     sides = {e["recording"] for e in got}
     assert sides == {"a/left", "a/right"}
     for e in got:
@@ -289,7 +289,7 @@ def test_two_sides_and_the_activity_at_the_event(raw):
 
 
 def test_unlabelled_windows_are_cut_inside_activities_and_must_move(raw):
-    table = signal()
+    table = make_table()
     table[264:328, 1:7] = [
         0,
         0,
@@ -298,11 +298,11 @@ def test_unlabelled_windows_are_cut_inside_activities_and_must_move(raw):
         0,
         0,
     ]  # the second window of the run
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     (raw / "acts.tsv").write_text("what\tfrom\tto\nwalk\t0.1\t1.9\nrun\t2\t4.6\n")
     card = CARD.replace("{suffix}", "csv") + PLAIN_WINDOW.replace("motion = 0", "motion = 0.3")
     card += '[activity]\nfile = "acts.tsv"\nname = "what"\nstart = "from"\nend = "to"\n'
-    got, dropped = read_all(raw, card)
+    got, dropped = read_all_examples(raw, card)
     assert [(round(float(e["start"]) * 100), e["activity"]) for e in got] == [
         (10, "walk"),
         (74, "walk"),
@@ -314,15 +314,15 @@ def test_unlabelled_windows_are_cut_inside_activities_and_must_move(raw):
 
 
 def test_short_gaps_are_interpolated_and_the_target_is_not_invented(raw):
-    table = signal()
+    table = make_table()
     whole = table.copy()
     table[310, 1:7] = np.nan
     table[420:424, 7] = np.nan  # within the span of the event at 4.02 s
     table = np.delete(table, [250, 251], axis=0)
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     card = CARD.replace("[units]", "max_gap = 0.035\n[units]").replace("{suffix}", "csv")
     rule = "[events]\ntimes = [2.3, 3.0, 4.02]\n"
-    got, dropped = read_all(raw, card + rule + TARGET + WINDOW)
+    got, dropped = read_all_examples(raw, card + rule + TARGET + WINDOW)
     assert dropped == {"events with missing target values": 1, "samples interpolated": 3}
     assert len(got) == 2
     line = np.linspace(whole[249, 1:4], whole[252, 1:4], 4)[1:3]
@@ -335,7 +335,7 @@ def test_short_gaps_are_interpolated_and_the_target_is_not_invented(raw):
 def test_trimmed_recordings_of_a_3d_dataset_are_padded_with_their_true_length(raw):
     steps = np.zeros((3, 120, 8), np.float32)
     for k, n in enumerate((90, 100, 120)):
-        steps[k, :n] = signal(n, seed=k)[:, :8]
+        steps[k, :n] = make_table(n, seed=k)[:, :8]
         steps[k, :n, 7] = np.arange(n)
     with h5py.File(raw / "all.h5", "w") as file:
         file.attrs["columns"] = json.dumps(COLUMNS)
@@ -354,7 +354,7 @@ def test_trimmed_recordings_of_a_3d_dataset_are_padded_with_their_true_length(ra
     {WINDOW.replace("length = 64", "length = 110")}
     pad = true
     """
-    got, dropped = read_all(raw, card)
+    got, dropped = read_all_examples(raw, card)
     assert [(e["subject"], e["recording"], e["length"]) for e in got] == [
         ("s1", "all/s1/0", 90),
         ("s1", "all/s1/1", 100),
@@ -371,13 +371,13 @@ def test_trimmed_recordings_of_a_3d_dataset_are_padded_with_their_true_length(ra
 def test_a_data_set_from_a_card(raw, tmp_path):
     """Built by spawned workers and read without the builder; the card stands in the metadata."""
     for k in range(9):
-        write(raw / f"s{k % 3}_t{k}.csv.gz", signal(500, seed=k))
+        write_table(raw / f"s{k % 3}_t{k}.csv.gz", make_table(500, seed=k))
     (raw / "._s0_t0.csv.gz").write_bytes(b"left by a file manager")
     card = tmp_path / "walks.toml"
     card.write_text("# a comment\n" + LABELLED.replace("{suffix}", "csv.gz"))
     path = datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card)
     got = datasets.read_arrays(path)
-    want, dropped = read_all(raw, card.read_text())
+    want, dropped = read_all_examples(raw, card.read_text())
     assert path.parent.name.startswith("walks_100hz_w64_")
     assert len(got.acc) == len(want) == got.info["kept"] == 36
     np.testing.assert_array_equal(got.acc, [e["acc"] for e in want])
@@ -393,8 +393,8 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     card.write_text(card.read_text().replace("comment", "remark"))
     assert datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card) == path
     card.write_text(card.read_text().replace("peak = 150", "peak = 160"))
-    options = examples.complete({"card": card})
-    assert examples.config(options) != path.parent.name
+    options = examples.complete_options({"card": card})
+    assert examples.folder_name(options) != path.parent.name
 
 
 def test_a_worker_imports_neither_tfds_nor_jax():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imujax.data_builders.tabular import kinds, parse
-from imujax.data_builders.tabular.card import fill_in
+from imujax.data_builders.tabular.card import fill_template
 from imujax.errors import UserError
 
 PLAIN = """
@@ -51,7 +51,7 @@ EVENTS = LABELLED[LABELLED.index("[events") : LABELLED.index("[target")]
 
 
 def _load(text):
-    return parse.loads(text, Path("mine.toml"))
+    return parse.parse_card(text, Path("mine.toml"))
 
 
 def test_defaults_of_a_plain_card():
@@ -78,7 +78,7 @@ def test_a_rounded_frame_is_made_exact():
 
 def test_braces_are_filled_once_and_nothing_is_formatted():
     groups = {"subject": "{side}", "side": "left"}
-    assert fill_in("{subject}/{side}/{other}/{0.__class__}", groups) == (
+    assert fill_template("{subject}/{side}/{other}/{0.__class__}", groups) == (
         "{side}/left/{other}/{0.__class__}"
     )
 
@@ -188,7 +188,7 @@ def test_the_readme_tells_of_every_key_and_its_cards_are_right():
 
 def test_a_card_that_cannot_be_read(tmp_path):
     with pytest.raises(UserError, match=r"gone\.toml cannot be read: No such file"):
-        parse.load(tmp_path / "gone.toml")
+        parse.load_card(tmp_path / "gone.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')
     with pytest.raises(UserError, match=r"latin\.toml is not UTF-8"):
-        parse.load(tmp_path / "latin.toml")
+        parse.load_card(tmp_path / "latin.toml")

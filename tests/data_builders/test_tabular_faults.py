@@ -7,7 +7,15 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers.tabular_files import CARD, COLUMNS, LABELLED, PLAIN_WINDOW, read_all, signal, write
+from helpers.tabular_files import (
+    CARD,
+    COLUMNS,
+    LABELLED,
+    PLAIN_WINDOW,
+    make_table,
+    read_all_examples,
+    write_table,
+)
 
 from imujax.data import datasets
 from imujax.errors import UserError
@@ -21,9 +29,9 @@ def _changed(change):
     """A file s1_a.csv whose table [1000, 8] `change` has spoilt."""
 
     def save(raw):
-        table = signal()
+        table = make_table()
         spoilt = change(table)
-        write(raw / "s1_a.csv", table if spoilt is None else spoilt)
+        write_table(raw / "s1_a.csv", table if spoilt is None else spoilt)
 
     return save
 
@@ -39,7 +47,7 @@ def _text(change):
     """A file s1_a.csv whose lines `change` has spoilt."""
 
     def save(raw):
-        write(raw / "s1_a.csv", signal())
+        write_table(raw / "s1_a.csv", make_table())
         lines = (raw / "s1_a.csv").read_text().splitlines()
         change(lines)
         (raw / "s1_a.csv").write_text("\n".join(lines))
@@ -52,14 +60,14 @@ def _bytes(name, content):
 
 
 def _cut_gz(raw):
-    write(raw / "s1_a.csv.gz", signal())
+    write_table(raw / "s1_a.csv.gz", make_table())
     whole = (raw / "s1_a.csv.gz").read_bytes()
     (raw / "s1_a.csv.gz").write_bytes(whole[: len(whole) // 2])
 
 
 def _cut_hdf5(raw):
     with h5py.File(raw / "s1_a.h5", "w") as file:
-        file.create_dataset("walk", data=signal()).attrs["fields"] = json.dumps(COLUMNS)
+        file.create_dataset("walk", data=make_table()).attrs["fields"] = json.dumps(COLUMNS)
     whole = (raw / "s1_a.h5").read_bytes()
     (raw / "s1_a.h5").write_bytes(whole[: len(whole) // 2])
 
@@ -67,7 +75,7 @@ def _cut_hdf5(raw):
 def _hdf5(columns=COLUMNS, name="walk", table=None):
     def save(raw):
         with h5py.File(raw / "s1_a.h5", "w") as file:
-            data = signal() if table is None else table
+            data = make_table() if table is None else table
             file.create_dataset(name, data=data).attrs["fields"] = json.dumps(columns)
 
     return save
@@ -84,7 +92,7 @@ def _outside_hdf5(raw):
 
 def _linked_hdf5(raw):
     """A group of vectors of which one is a link to another file."""
-    table = signal()
+    table = make_table()
     with h5py.File(raw.parent / "other.h5", "w") as file:
         file["gz"] = table[:, 6]
     with h5py.File(raw / "s1_a.h5", "w") as file:
@@ -95,7 +103,7 @@ def _linked_hdf5(raw):
 
 
 def _mat(raw):
-    scipy.io.savemat(raw / "s1_a.mat", {name: signal()[:, i] for i, name in enumerate(COLUMNS)})
+    scipy.io.savemat(raw / "s1_a.mat", {name: make_table()[:, i] for i, name in enumerate(COLUMNS)})
 
 
 def _cut_mat(raw):
@@ -105,7 +113,7 @@ def _cut_mat(raw):
 
 
 def _uneven_mat(raw):
-    columns = {name: signal()[:, i] for i, name in enumerate(COLUMNS)}
+    columns = {name: make_table()[:, i] for i, name in enumerate(COLUMNS)}
     scipy.io.savemat(raw / "s1_a.mat", {**columns, "gz": columns["gz"][:-1]})
 
 
@@ -135,7 +143,7 @@ def _table_mat(raw):
 def _twice(raw):
     for folder in ("x", "y"):
         (raw / folder).mkdir()
-        write(raw / folder / "s1_a.csv", signal())
+        write_table(raw / folder / "s1_a.csv", make_table())
 
 
 GYR_AS_RADIANS = PLAIN.replace("deg/s", "rad/s")
@@ -147,7 +155,7 @@ BODY = '[body.mass]\nfile = "x/b.tsv"\nsubject = "s"\ncolumn = "kg"\n'
 
 def _beside(name, text):
     def save(raw):
-        write(raw / "s1_a.csv", signal())
+        write_table(raw / "s1_a.csv", make_table())
         (raw / "x").mkdir()
         (raw / "x" / name).write_text(text)
 
@@ -226,8 +234,16 @@ FAULTS = {
     "one NaN without leave": (_put(300, 2, np.nan), PLAIN, ["s1_a.csv", "1 values", "3.00 s"]),
     "NaN where events are sought": (_put(9, 7, np.nan), LABELS, ["s1_a.csv", "force", "missing"]),
     "constant sensor": (_put(slice(None), slice(4, 7), 0.5), PLAIN, ["s1_a.csv", "shank", "dead"]),
-    "rad/s": (lambda raw: write(raw / "s1_a.csv", signal()), GYR_AS_RADIANS, ["s1_a.csv", "deg/s"]),
-    "g": (lambda raw: write(raw / "s1_a.csv", signal()), ACC_AS_SI, ["s1_a.csv", "looks like g"]),
+    "rad/s": (
+        lambda raw: write_table(raw / "s1_a.csv", make_table()),
+        GYR_AS_RADIANS,
+        ["s1_a.csv", "deg/s"],
+    ),
+    "g": (
+        lambda raw: write_table(raw / "s1_a.csv", make_table()),
+        ACC_AS_SI,
+        ["s1_a.csv", "looks like g"],
+    ),
     "stamps back": (_put(500, 0, 4.9), PLAIN, ["s1_a.csv", "goes back", "500"]),
     "stamp twice": (_put(500, 0, 4.99), PLAIN, ["s1_a.csv", "repeats", "4.990 s"]),
     "stamp missing": (_put(500, 0, np.nan), PLAIN, ["s1_a.csv", "row 500"]),
@@ -237,7 +253,7 @@ FAULTS = {
         ["s1_a.csv", "0.310 s", "2.990 s"],
     ),
     "rate": (
-        lambda raw: write(raw / "s1_a.csv", signal()),
+        lambda raw: write_table(raw / "s1_a.csv", make_table()),
         PLAIN.replace("[units]", "rate = 128\n[units]"),
         ["s1_a.csv", "100.00 Hz", "128 Hz"],
     ),
@@ -257,7 +273,7 @@ FAULTS = {
         ["a.dat", "format"],
     ),
     "no activities": (
-        lambda raw: write(raw / "s1_a.csv", signal()),
+        lambda raw: write_table(raw / "s1_a.csv", make_table()),
         PLAIN + ACTIVITY,
         ["x/a.tsv", "no such file"],
     ),
@@ -297,28 +313,28 @@ def test_a_fault_is_named(raw, name):
     save, card, words = FAULTS[name]
     save(raw)
     with pytest.raises(UserError) as error:
-        read_all(raw, card)
+        read_all_examples(raw, card)
     sentence = str(error.value)
     assert all(word in sentence for word in words) and sentence.isprintable(), sentence
 
 
 def test_gravity_at_rest(raw):
     """A unit that reads 1.2 g at rest is an error, unless the card grants it."""
-    table = signal()
+    table = make_table()
     table[200:400, 1:7] = np.random.default_rng(0).normal([0, 0, 1.2, 0, 0, 0], 0.001, (200, 6))
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     with pytest.raises(UserError, match=r"s1_a\.csv: sensor shank: .* at rest .*within 10"):
-        read_all(raw, PLAIN)
-    got, _ = read_all(raw, PLAIN.replace("[units]", "[units]\nrest_error = 0.25"))
+        read_all_examples(raw, PLAIN)
+    got, _ = read_all_examples(raw, PLAIN.replace("[units]", "[units]\nrest_error = 0.25"))
     assert len(got) == 15
 
 
 def test_a_build_without_an_example_leaves_nothing(raw, tmp_path):
     """All windows leave the recording: the sentence counts them, and no folder stays."""
-    table = signal(200)
+    table = make_table(200)
     table[:, 7] = 0
     table[190:, 7] = 500
-    write(raw / "s1_a.csv", table)
+    write_table(raw / "s1_a.csv", table)
     (tmp_path / "mine.toml").write_text(LABELS)
     with pytest.raises(UserError, match=r"no example .*1 events whose window leaves the recording"):
         datasets.build("tabular", raw, tmp_path / "data", card=tmp_path / "mine.toml")
@@ -327,7 +343,7 @@ def test_a_build_without_an_example_leaves_nothing(raw, tmp_path):
 
 def test_a_fault_in_one_file_of_many_leaves_nothing(raw, tmp_path):
     for k in range(3):
-        write(raw / f"s{k}_a.csv", signal(200))
+        write_table(raw / f"s{k}_a.csv", make_table(200))
     (raw / "s2_a.csv").write_text("time,ax\n1,2\n")
     (tmp_path / "mine.toml").write_text(PLAIN)
     with pytest.raises(UserError, match=r"s2_a\.csv: there is no column"):
@@ -348,8 +364,8 @@ def test_a_template_cannot_climb_out_by_a_group(raw, tmp_path):
     """The braces are filled from the path, so a name made of dots must not lead out."""
     (tmp_path / "..tsv").write_text("n\ta\tb\n")
     (raw / "..").mkdir(exist_ok=True)
-    write(raw / "s1_...csv", signal())
+    write_table(raw / "s1_...csv", make_table())
     card = PLAIN.replace("(?P<recording>\\w+)", "(?P<recording>\\.\\.)")
     card += ACTIVITY.replace("x/{recording}.tsv", "{recording}/..tsv")
     with pytest.raises(UserError, match="leaves the raw folder"):
-        read_all(raw, card)
+        read_all_examples(raw, card)

@@ -43,10 +43,10 @@ def test_insoles_give_the_published_number_of_contacts(shared_data, tmp_path):
     folder = shared_data / "plantar_insole"
     card = tmp_path / "insole.toml"
     card.write_text(INSOLE)
-    options = examples.complete({"card": card})
+    options = examples.complete_options({"card": card})
     got, dropped, seconds = [], collections.Counter(), 0.0
-    for item in examples.files(folder, options):
-        some, lost, time = examples.examples(item, options)
+    for item in examples.list_items(folder, options):
+        some, lost, time = examples.read_examples(item, options)
         got += some
         dropped.update(lost)
         seconds += time
@@ -113,10 +113,12 @@ def _knee_card():
 def test_steps_of_the_knee_moment_study(shared_data, tmp_path):
     """EXT_KM_X is in % body weight x height already: 4.4 N m would be a tenth of any walking."""
     (tmp_path / "knee.toml").write_text(_knee_card())
-    options = examples.complete({"card": tmp_path / "knee.toml"})
+    options = examples.complete_options({"card": tmp_path / "knee.toml"})
     folder = shared_data / "tan2022_knee_moment"
     got = [
-        e for item in examples.files(folder, options) for e in examples.examples(item, options)[0]
+        e
+        for item in examples.list_items(folder, options)
+        for e in examples.read_examples(item, options)[0]
     ]
     assert len(got) == 20
     with h5py.File(folder / "example_data.h5") as file:

@@ -74,20 +74,20 @@ def save(path: pathlib.Path, table: dict[str, np.ndarray]):
 
 
 def write(raw: pathlib.Path, change=None, subject="subject_01") -> pathlib.Path:
-    made = tables()
+    trial = tables()
     if change is not None:
-        made = change(made) or made
-    for name, table in made.items():
+        trial = change(trial) or trial
+    for name, table in trial.items():
         save(raw / subject / name, table)
     return raw
 
 
 def read(raw: pathlib.Path, **given):
     """All examples of a tree, what was dropped, without the data set."""
-    options = files.complete(given)
+    options = files.complete_options(given)
     out, dropped = [], {}
-    for item in files.files(raw, options):
-        some, counts, _ = files.examples(item, options)
+    for item in files.list_items(raw, options):
+        some, counts, _ = files.read_examples(item, options)
         out += some
         dropped |= {k: dropped.get(k, 0) + v for k, v in counts.items()}
     dropped.pop("trials without 200Hz/<trial>.csv", None)  # the eleven others
@@ -105,11 +105,11 @@ def targets(examples: list[dict]) -> list[float]:
 
 
 def test_labels_of_the_file_and_their_windows(tmp_path):
-    found, dropped = read(write(tmp_path))
-    assert targets(found) == [20.0 + i for i in KEPT]
+    examples, dropped = read(write(tmp_path))
+    assert targets(examples) == [20.0 + i for i in KEPT]
     assert dropped == {"windows that begin in the first 3 s": 4}
     unit = tables()[f"200Hz/{TRIAL}.csv"]
-    for e, strike in zip(found, LEFT[KEPT], strict=True):
+    for e, strike in zip(examples, LEFT[KEPT], strict=True):
         start = round(strike * 200) - 20
         assert e["start"] == pytest.approx(start / 200) and e["length"] == 64
         for kind in ("acc", "gyr"):
@@ -120,29 +120,29 @@ def test_labels_of_the_file_and_their_windows(tmp_path):
 
 
 def test_labels_of_the_force_are_those_of_the_left_foot(tmp_path):
-    found, dropped = read(write(tmp_path), labels="force")
-    assert targets(found) == pytest.approx([LEFT_RATE] * 3, rel=0.03)
+    examples, dropped = read(write(tmp_path), labels="force")
+    assert targets(examples) == pytest.approx([LEFT_RATE] * 3, rel=0.03)
     left = tables()[f"1000Hz/{TRIAL}.csv"]["f_1_z"]
     _, rates, _ = labels.loading_rates(left, 1000.0, WEIGHT / G, "by hand")
-    assert targets(found) == pytest.approx(rates[KEPT], rel=1e-3)
-    at = [e["start"] + 0.1 for e in found]
+    assert targets(examples) == pytest.approx(rates[KEPT], rel=1e-3)
+    at = [e["start"] + 0.1 for e in examples]
     assert at == pytest.approx(LEFT[KEPT], abs=0.006)
     assert dropped == {"windows that begin in the first 3 s": 4}
 
 
-def swapped(made):
-    plates = made[f"1000Hz/{TRIAL}.csv"]
+def swapped(trial):
+    plates = trial[f"1000Hz/{TRIAL}.csv"]
     plates["f_1_z"], plates["f_2_z"] = plates["f_2_z"], plates["f_1_z"]
 
 
-def on_one(made):
-    plates = made[f"1000Hz/{TRIAL}.csv"]
+def on_one(trial):
+    plates = trial[f"1000Hz/{TRIAL}.csv"]
     plates["f_1_z"], plates["f_2_z"] = plates["f_2_z"] + plates["f_1_z"], 0 * plates["f_2_z"]
 
 
-def downwards(made):
+def downwards(trial):
     for name in (f"1000Hz/{TRIAL}.csv", "1000Hz/static.csv"):
-        made[name]["f_2_z"] = -made[name]["f_2_z"]
+        trial[name]["f_2_z"] = -trial[name]["f_2_z"]
 
 
 @pytest.mark.parametrize("change", [swapped, on_one, downwards])
@@ -153,20 +153,20 @@ def test_neither_the_belt_nor_the_sign_of_a_plate_matters(tmp_path, change):
 
 
 def test_the_strikes_in_the_file_tell_the_feet(tmp_path):
-    def exchanged(made):
-        params = made[f"1000Hz/param_of_{TRIAL}.csv"]
+    def exchanged(trial):
+        params = trial[f"1000Hz/param_of_{TRIAL}.csv"]
         params["l_strikes"], params["r_strikes"] = params["r_strikes"], params["l_strikes"]
 
-    def unknown(made):
-        params = made[f"1000Hz/param_of_{TRIAL}.csv"]
+    def unknown(trial):
+        params = trial[f"1000Hz/param_of_{TRIAL}.csv"]
         params["l_strikes"][round(LEFT[5] * 1000)] = 0  # one that the file does not know
         params["l_strikes"][round(LEFT[4] * 1000)] = 0
         params["l_strikes"][round(LEFT[4] * 1000) + 30] = 1  # and one that it has 30 ms later
 
-    found, _ = read(write(tmp_path / "1", exchanged), labels="force")
-    assert targets(found) == pytest.approx([RIGHT_RATE] * len(found), rel=0.05) and found
-    found, dropped = read(write(tmp_path / "2", unknown), labels="force")
-    assert len(found) == 2
+    examples, _ = read(write(tmp_path / "1", exchanged), labels="force")
+    assert targets(examples) == pytest.approx([RIGHT_RATE] * len(examples), rel=0.05) and examples
+    examples, dropped = read(write(tmp_path / "2", unknown), labels="force")
+    assert len(examples) == 2
     assert dropped["contacts of a foot that no strike in the file tells"] == 1
 
 
@@ -208,12 +208,12 @@ def test_names_columns_and_order_of_the_files_do_not_matter(tmp_path, change, ki
 def edit(name: str, column: str, rows, value):
     """A change: `value`, a number or a function of the old ones, in rows of some columns."""
 
-    def change(made):
-        for key in made[name]:
+    def change(trial):
+        for key in trial[name]:
             if key.startswith(column):
-                old = np.array(made[name][key], float)
+                old = np.array(trial[name][key], float)
                 old[rows] = value(old[rows]) if callable(value) else value
-                made[name][key] = old
+                trial[name][key] = old
 
     return change
 
@@ -284,19 +284,21 @@ ROW = round(LEFT[5] * 200)
     ],
 )
 def test_what_is_damaged_is_mended_or_dropped_and_counted(tmp_path, kind, change, kept, dropped):
-    found, counts = read(write(tmp_path, change), labels=kind)
-    assert len(found) == kept
+    examples, counts = read(write(tmp_path, change), labels=kind)
+    assert len(examples) == kept
     counts.pop("windows that begin in the first 3 s", None)
     assert set(counts) == ({dropped} if dropped else set())
-    assert all(np.isfinite(e[k]).all() for e in found for k in ("acc", "gyr", "target"))
+    assert all(np.isfinite(e[k]).all() for e in examples for k in ("acc", "gyr", "target"))
 
 
 def test_a_strike_whose_window_leaves_the_trial_takes_no_other_label_with_it(tmp_path):
-    def early(made):
-        made[P200]["l_LR"] = np.concatenate([made[P200]["l_LR"][55:], np.zeros(55)])
+    def early(trial):
+        trial[P200]["l_LR"] = np.concatenate([trial[P200]["l_LR"][55:], np.zeros(55)])
 
-    found, counts = read(write(tmp_path, early))
-    assert targets(found) == [25.0, 26.0] and counts["strikes whose window leaves the trial"] == 1
+    examples, counts = read(write(tmp_path, early))
+    assert (
+        targets(examples) == [25.0, 26.0] and counts["strikes whose window leaves the trial"] == 1
+    )
 
 
 @pytest.mark.parametrize("name", [T200, P1000])
@@ -308,33 +310,33 @@ def test_a_file_that_is_cut_off_in_its_last_number_is_refused(tmp_path, name):
 
 
 def test_a_loading_rate_beside_its_strike_is_the_event(tmp_path):
-    def later(made):
-        made[P200]["l_LR"] = np.roll(made[P200]["l_LR"], 1)
+    def later(trial):
+        trial[P200]["l_LR"] = np.roll(trial[P200]["l_LR"], 1)
 
-    found, counts = read(write(tmp_path, later))
-    assert targets(found) == [20.0 + i for i in KEPT]
-    assert found[0]["start"] == pytest.approx((round(LEFT[4] * 200) + 1 - 20) / 200)
+    examples, counts = read(write(tmp_path, later))
+    assert targets(examples) == [20.0 + i for i in KEPT]
+    assert examples[0]["start"] == pytest.approx((round(LEFT[4] * 200) + 1 - 20) / 200)
     assert counts["strikes without a loading rate in the file"] == len(LEFT)
 
 
 def without(name: str, column: str):
-    def change(made):
-        del made[name][column]
+    def change(trial):
+        del trial[name][column]
 
     return change
 
 
 def shorter(name: str, rows: int):
-    def change(made):
-        made[name] = {k: v[: len(v) - rows] for k, v in made[name].items()}
+    def change(trial):
+        trial[name] = {k: v[: len(v) - rows] for k, v in trial[name].items()}
 
     return change
 
 
 def together(*changes):
-    def change(made):
-        for one in changes:
-            one(made)
+    def change(trial):
+        for part in changes:
+            part(trial)
 
     return change
 
@@ -374,14 +376,14 @@ def test_wrong_units_and_columns_end_in_a_sentence(tmp_path, kind, change, where
 def test_a_static_trial_without_force_is_no_check_of_the_weight(tmp_path):
     changes = [edit("1000Hz/static.csv", "f_", ALL, value) for value in (0.4, np.nan)]
     for number, change in enumerate(changes):
-        found, _ = read(write(tmp_path / str(number), change), labels="force")
-        assert len(found) == 3
+        examples, _ = read(write(tmp_path / str(number), change), labels="force")
+        assert len(examples) == 3
 
 
-def turned(made):
+def turned(trial):
     """As a unit reads whose x points down, y to the left, z forwards."""
     for name in (T200, "200Hz/static.csv"):
-        table = made[name]
+        table = trial[name]
         for kind in ("acc", "gyr"):
             x, y = (table[f"l_shank_{kind}_{axis}"] for axis in "xy")
             table |= {f"l_shank_{kind}_x": -y, f"l_shank_{kind}_y": x}
@@ -397,13 +399,13 @@ def test_the_option_axes_turns_a_unit_that_was_put_on_otherwise(tmp_path):
 
 
 def test_the_static_trial_tells_up_from_backwards(tmp_path):
-    def leaning(made):  # 60 degrees from up: a runner's mean may, a stander's may not
+    def leaning(trial):  # 60 degrees from up: a runner's mean may, a stander's may not
         for name in (T200, "200Hz/static.csv"):
-            made[name]["l_shank_acc_z"] = made[name]["l_shank_acc_z"] - 3**0.5 * G
+            trial[name]["l_shank_acc_z"] = trial[name]["l_shank_acc_z"] - 3**0.5 * G
 
-    def running_only(made):
-        leaning(made)
-        del made["200Hz/static.csv"]
+    def running_only(trial):
+        leaning(trial)
+        del trial["200Hz/static.csv"]
 
     with pytest.raises(UserError, match=r"static\.csv: .*points backward, not up"):
         read(write(tmp_path / "1", leaning))
@@ -424,12 +426,12 @@ def test_the_static_trial_tells_up_from_backwards(tmp_path):
 )
 def test_options_that_are_none_end_in_a_sentence(given, says):
     with pytest.raises(UserError, match=says):
-        files.complete(given)
+        files.complete_options(given)
 
 
 def test_the_names_of_the_folders():
     names = [
-        files.config(files.complete(given))
+        files.folder_name(files.complete_options(given))
         for given in (
             {},
             {"labels": "force"},
@@ -443,7 +445,7 @@ def test_the_names_of_the_folders():
         "loading_rate_right_up_backward",
         "loading_rate",
     ]
-    assert np.array_equal(files.matrix("left,up,forward"), [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    assert np.array_equal(files.axes_rotation("left,up,forward"), [[0, 0, 1], [1, 0, 0], [0, 1, 0]])
 
 
 def test_what_is_missing_and_what_is_no_trial_is_counted(tmp_path):
@@ -452,16 +454,16 @@ def test_what_is_missing_and_what_is_no_trial_is_counted(tmp_path):
     (raw / "subject_02" / "200Hz" / "warm_up.csv").write_text("x\n1\n")
     (raw / "subject_03" / "vicon").mkdir(parents=True)
     (raw / "notes").mkdir()
-    options = files.complete({})
-    items = files.files(raw, options)
-    lacks = [item.lacks for item in items]
-    assert lacks.count("trials without 200Hz/<trial>.csv") == 11 + 11 + 12
-    assert lacks.count("trials without 200Hz/param_of_<trial>.csv") == 1
-    assert lacks.count("files in 200Hz that are no trial of the study") == 1
-    assert len(items) == 3 * 12 + 1 and lacks.count("") == 1
+    options = files.complete_options({})
+    items = files.list_items(raw, options)
+    faults = [item.fault for item in items]
+    assert faults.count("trials without 200Hz/<trial>.csv") == 11 + 11 + 12
+    assert faults.count("trials without 200Hz/param_of_<trial>.csv") == 1
+    assert faults.count("files in 200Hz that are no trial of the study") == 1
+    assert len(items) == 3 * 12 + 1 and faults.count("") == 1
     (raw / "subject_02" / P1000).unlink()
-    force = files.files(raw, files.complete({"labels": "force"}))
-    assert "trials without 1000Hz/param_of_<trial>.csv" in {item.lacks for item in force}
+    force = files.list_items(raw, files.complete_options({"labels": "force"}))
+    assert "trials without 1000Hz/param_of_<trial>.csv" in {item.fault for item in force}
 
 
 def test_trees_that_are_none_end_in_a_sentence(tmp_path):
@@ -571,16 +573,16 @@ def test_mutants_end_in_a_sentence_or_a_correct_data_set(tmp_path):
         path = raw / "subject_01" / name
         path.write_bytes(mutate(good[name], rng))
         try:
-            found, _ = read(raw, labels=kind)
+            examples, _ = read(raw, labels=kind)
         except UserError as error:
             assert mutate is not reordered, error
             refused += 1
         else:
-            assert all(5 <= t <= 500 for t in targets(found)) and len(found) <= 3
-            assert all(np.isfinite(e[k]).all() for e in found for k in ("acc", "gyr"))
+            assert all(5 <= t <= 500 for t in targets(examples)) and len(examples) <= 3
+            assert all(np.isfinite(e[k]).all() for e in examples for k in ("acc", "gyr"))
             if mutate is reordered:
-                assert same(found, plain[kind])
+                assert same(examples, plain[kind])
             if mutate is scaled and kind == "force":
-                assert targets(found) == pytest.approx(targets(plain[kind]), rel=0.02)
+                assert targets(examples) == pytest.approx(targets(plain[kind]), rel=0.02)
         path.write_bytes(good[name])
     assert 200 < refused < 450

@@ -206,8 +206,8 @@ def test_flipped_bytes_end_in_a_sentence_or_a_data_set(tmp_path):
             bad[at] ^= 1 << rng.integers(8)
         path.write_bytes(bytes(bad))
         try:
-            for item in files.files(raw, {}):
-                examples, _, _ = files.examples(item, {})
+            for item in files.list_items(raw, {}):
+                examples, _, _ = files.read_examples(item, {})
                 assert all(np.isfinite(e["target"]).all() for e in examples)
         except UserError:
             refused += 1
@@ -216,12 +216,12 @@ def test_flipped_bytes_end_in_a_sentence_or_a_data_set(tmp_path):
 
 def signals(raw: pathlib.Path) -> list[tuple]:
     """What the builder makes of a folder: every example, and of each person what is dropped."""
-    found = []
-    for item in files.files(raw, {}):
-        examples, dropped, _ = files.examples(item, {})
-        found += [(item.name, e["recording"], e["acc"], e["gyr"], e["target"]) for e in examples]
-        found.append((item.name, dict(dropped)))
-    return found
+    rows = []
+    for item in files.list_items(raw, {}):
+        examples, dropped, _ = files.read_examples(item, {})
+        rows += [(item.name, e["recording"], e["acc"], e["gyr"], e["target"]) for e in examples]
+        rows.append((item.name, dict(dropped)))
+    return rows
 
 
 def mutate(rng, names: list[str], values: np.ndarray) -> tuple[str, list[str], np.ndarray]:
@@ -257,13 +257,13 @@ def test_changes_of_structure_end_in_a_sentence_or_in_the_same_numbers(tmp_path)
             file["subject_01"] = values.astype(np.float32)
             file.attrs["columns"] = json.dumps(names)
         try:
-            found = [row for row in signals(raw) if len(row) == 5]
+            rows = [row for row in signals(raw) if len(row) == 5]
         except UserError:
             seen[kind, "refused"] = seen.get((kind, "refused"), 0) + 1
             continue
         seen[kind, "kept"] = seen.get((kind, "kept"), 0) + 1
-        assert not kind.startswith("unit") and (kind != "reorder" or len(found) == len(whole))
-        for row in found if kind != "cut" else ():
+        assert not kind.startswith("unit") and (kind != "reorder" or len(rows) == len(whole))
+        for row in rows if kind != "cut" else ():
             assert all(np.array_equal(a, b) for a, b in zip(row, whole[row[1]], strict=True))
     assert seen["reorder", "kept"] > 20 and ("reorder", "refused") not in seen
     assert sum(n for (_, end), n in seen.items() if end == "refused") > 60

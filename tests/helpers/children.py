@@ -55,21 +55,21 @@ def _run(words, log, devices, pause):
     from imujax.runtime import processes
 
     jax.config.update("jax_num_cpu_devices", devices)
-    reached = processes.PreemptionNotice.reached
+    stop_requested = processes.PreemptionNotice.stop_requested
 
-    def slowly(self):
+    def stop_requested_late(self):
         time.sleep(pause)
-        return reached(self)
+        return stop_requested(self)
 
-    processes.PreemptionNotice.reached = slowly
+    processes.PreemptionNotice.stop_requested = stop_requested_late
     rename = os.rename
 
-    def lately(source, target, **more):
+    def rename_late(source, target, **options):
         if ".orbax-checkpoint-tmp" in str(source):
             time.sleep(5 * pause)
-        rename(source, target, **more)
+        rename(source, target, **options)
 
-    os.rename = lately
+    os.rename = rename_late
     sys.argv = ["imujax", *words]
     try:
         cli.main()
@@ -78,7 +78,7 @@ def _run(words, log, devices, pause):
 
 
 @contextlib.contextmanager
-def holding(folder):
+def claiming(folder):
     """Another process that says it writes to `folder` -> the process; killed in the end."""
     code = f"from imujax.runtime import processes\nwith processes.claim_folder({str(folder)!r}):\n"
     code += "    print(flush=True)\n    input()\n"
@@ -103,16 +103,16 @@ def wait(child, seconds: float = 300) -> int:
     return child.exitcode
 
 
-def until(child, happened, seconds: float = 300):
-    """Poll until happened() is true; AssertionError where the process ends before."""
+def wait_until(child, condition, seconds: float = 300):
+    """Poll until condition() is true; AssertionError where the process ends before."""
     end = time.monotonic() + seconds
-    while not happened():
+    while not condition():
         assert child.is_alive(), f"ended with {child.exitcode} before it could be killed"
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.001)
 
 
-def port() -> int:
+def free_port() -> int:
     """A port of this machine that is free now."""
     with socket.socket() as probe:
         probe.bind(("localhost", 0))

@@ -42,7 +42,9 @@ UNLABELLED = LABELLED[: LABELLED.index("[events]")].replace('"force"', '"moves"'
 )
 
 
-def write(raw: pathlib.Path, subjects: int = 6, seconds: int = 40, rate: int = 100) -> pathlib.Path:
+def write_people(
+    raw: pathlib.Path, subjects: int = 6, seconds: int = 40, rate: int = 100
+) -> pathlib.Path:
     """One file a person in `raw`, and the cards force.toml and moves.toml beside them."""
     raw.mkdir(parents=True, exist_ok=True)
     (raw / "force.toml").write_text(LABELLED)
@@ -81,8 +83,8 @@ def write(raw: pathlib.Path, subjects: int = 6, seconds: int = 40, rate: int = 1
 CONFIG = """
 from ml_collections import ConfigDict
 
-from imujax import resnet
 from imujax.configs import common
+from imujax.nets import resnet
 
 
 def get_config(size="full"):
@@ -100,7 +102,7 @@ def get_config(size="full"):
     config.tasks = ConfigDict({
         "force": common.task(
             "force", "Force of a bump", common.arms("small"), folds=3, draws=2,
-            axes={"windows": (0.25, 1.0), "subjects": (0.5, 1.0)}, 
+            axes={"windows": (0.25, 1.0), "subjects": (0.5, 1.0)},
             finetune_steps=30, batch=32, penalties=(0.1, 1.0), rates=(1e-3, 3e-3),
             references=("ridge", "ridge+pretrained"),
         )
@@ -109,19 +111,19 @@ def get_config(size="full"):
 """
 
 
-def study(folder: pathlib.Path) -> dict:
+def write_study(folder: pathlib.Path) -> dict:
     """Raw people in `folder`/raw (others to pre-train on), the configuration beside it."""
-    write(folder / "raw" / "people")
-    write(folder / "raw" / "others", subjects=5, seconds=41)
+    write_people(folder / "raw" / "people")
+    write_people(folder / "raw" / "others", subjects=5, seconds=41)
     (folder / "config.py").write_text(CONFIG)
     return {"raw": folder / "raw", "data": folder / "data", "config": folder / "config.py"}
 
 
-def lines(path: pathlib.Path) -> list[dict]:
+def read_lines(path: pathlib.Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def untimed(lines: list[dict]) -> list[dict]:
+def without_times(lines: list[dict]) -> list[dict]:
     """Lines of metrics without what depends on the clock."""
     timed = ("windows_per_s", "tflop_per_s")
     return [{name: value for name, value in line.items() if name not in timed} for line in lines]

@@ -10,6 +10,8 @@ import numpy as np
 from imujax.data_builders.ipol_gait import files as ipol
 
 G = 9.80665
+# Before Python 3.11.4 there is no filter; the members are those that the tests name.
+EXTRACT = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
 
 
 def write_sisfall(raw: pathlib.Path, trials=("D01_SA01", "D07_SA01", "D01_SE02"), seconds=8):
@@ -35,7 +37,7 @@ def write_ipol(raw: pathlib.Path, walks=("1-1", "2-1"), lost=()) -> pathlib.Path
         rng = np.random.default_rng(k)
         left = [[200 + 100 * i, 240 + 100 * i] for i in range(15)]
         right = [[250 + 100 * i, 290 + 100 * i] for i in range(15)]
-        about = {
+        description = {
             "Subject": int(walk.split("-")[0]),
             "Weight": float("nan"),
             "Height": 170.0,
@@ -44,7 +46,7 @@ def write_ipol(raw: pathlib.Path, walks=("1-1", "2-1"), lost=()) -> pathlib.Path
             "LeftFootEvents": left,
             "RightFootEvents": right,
         }
-        (raw / "GaitData" / f"{walk}.json").write_text(json.dumps(about))
+        (raw / "GaitData" / f"{walk}.json").write_text(json.dumps(description))
         for sensor in ipol.SENSORS:
             t = np.arange(2000) / 100
             moves = ((t > 2) * np.sin(2 * np.pi * t))[:, None]
@@ -64,31 +66,31 @@ def write_ipol(raw: pathlib.Path, walks=("1-1", "2-1"), lost=()) -> pathlib.Path
     return raw
 
 
-def hashes(folder: pathlib.Path) -> dict:
+def hash_files(folder: pathlib.Path) -> dict:
     files = sorted(p for p in folder.rglob("*") if p.is_file())
     return {
         p.relative_to(folder).as_posix(): hashlib.sha256(p.read_bytes()).hexdigest() for p in files
     }
 
 
-def unpack(archive: pathlib.Path, members: list[str], to: pathlib.Path) -> pathlib.Path:
-    wanted = set(members)
+def unpack_members(archive: pathlib.Path, members: list[str], to: pathlib.Path) -> pathlib.Path:
+    missing = set(members)
     with tarfile.open(archive, "r|xz") as tar:  # in one pass, no further than the last of them
         for member in tar:
-            if member.name in wanted:
-                tar.extract(member, to, filter="data")
-                wanted.remove(member.name)
-            if not wanted:
+            if member.name in missing:
+                tar.extract(member, to, **EXTRACT)
+                missing.remove(member.name)
+            if not missing:
                 return to
-    raise FileNotFoundError(wanted)
+    raise FileNotFoundError(missing)
 
 
-def edited(file: pathlib.Path, change):
+def edit_lines(file: pathlib.Path, change):
     lines = file.read_text().split("\n")
     file.write_text("\n".join(change(lines)))
 
 
-def column(index: int, value: str, rows=slice(10, 60)):
+def overwrite_column(index: int, value: str, rows=slice(10, 60)):
     """Overwrite one column (SisFall or IPOL) in some rows."""
 
     def change(lines):
@@ -102,11 +104,11 @@ def column(index: int, value: str, rows=slice(10, 60)):
     return change
 
 
-def still(lines):
+def make_still(lines):
     return ["0,-256,0,1,1,1,0,0,0;" for line in lines if line.strip()]
 
 
-def degrees(lines):
+def convert_to_degrees(lines):
     def row(cells):
         return [*cells[:4], *(f"{float(v) * 57.3:.5f}" for v in cells[4:7]), *cells[7:]]
 

@@ -7,7 +7,7 @@ from imujax.data.recordings import G, Recording
 RATE = 50.0
 
 
-def parts(seconds: float = 6.0, sensors: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def signals(seconds: float = 6.0, sensors: int = 2, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Two seconds of rest, then movement: acc and gyr [T, S, 3] in SI units."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * RATE)) / RATE
@@ -17,7 +17,7 @@ def parts(seconds: float = 6.0, sensors: int = 2, seed: int = 0) -> tuple[np.nda
     return acc, gyr
 
 
-def recording(acc, gyr, **other) -> Recording:
+def make_recording(acc, gyr, **changes) -> Recording:
     sensors = tuple(f"s{i}" for i in range(acc.shape[1]))
-    given = {"subject": "A", "recording": "r", "sensors": sensors, "rate": RATE, "source": "x.csv"}
-    return Recording(acc=acc, gyr=gyr, **given | other)
+    fields = {"subject": "A", "recording": "r", "sensors": sensors, "rate": RATE, "source": "x.csv"}
+    return Recording(acc=acc, gyr=gyr, **fields | changes)

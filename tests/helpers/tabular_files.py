@@ -53,7 +53,7 @@ motion = 0
 LABELLED = CARD + EVENTS + TARGET + WINDOW
 
 
-def signal(n=1000, seed=0):
+def make_table(n=1000, seed=0):
     """[n, 8] in the order of COLUMNS: a step each second, 100 Hz, g and deg/s, N."""
     rng = np.random.default_rng(seed)
     time = np.arange(n) / 100
@@ -68,7 +68,7 @@ def signal(n=1000, seed=0):
     return table
 
 
-def write(path, table, columns=COLUMNS, delimiter=","):
+def write_table(path, table, columns=COLUMNS, delimiter=","):
     """A table as CSV or TSV, packed where the name ends in .gz; numbers as exact decimals."""
     opened = gzip.open if path.suffix == ".gz" else open
     with opened(path, "wt", newline="") as file:
@@ -77,14 +77,14 @@ def write(path, table, columns=COLUMNS, delimiter=","):
         rows.writerows([[repr(float(v)) if v == v else "" for v in row] for row in table])
 
 
-def read_all(raw, card, name="mine"):
+def read_all_examples(raw, card, name="mine"):
     """All examples of a card, and what was dropped, without the data set."""
     path = raw.parent / f"{name}.toml"
     path.write_text(card)
-    options = examples.complete({"card": str(path)})
-    out, dropped = [], collections.Counter()
-    for item in examples.files(raw, options):
-        some, lost, _ = examples.examples(item, options)
-        out += some
-        dropped.update(lost)
-    return out, dropped
+    options = examples.complete_options({"card": str(path)})
+    all_examples, dropped = [], collections.Counter()
+    for item in examples.list_items(raw, options):
+        item_examples, item_dropped, _ = examples.read_examples(item, options)
+        all_examples += item_examples
+        dropped.update(item_dropped)
+    return all_examples, dropped

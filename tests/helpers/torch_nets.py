@@ -1,7 +1,7 @@
 """The same residual networks as an ordinary PyTorch program: the oracle of the tests.
 
 Written from the papers' descriptions and PyTorch's idiom (channels first, nn.Conv1d,
-nn.BatchNorm1d), with its own names; `load` carries Flax weights over.
+nn.BatchNorm1d), with its own names; `load_weights` carries Flax weights over.
 """
 
 import math
@@ -154,7 +154,7 @@ class NFResNet(nn.Module):
         return (F.relu(x) * GAMMA).mean(dim=-1)
 
 
-def build(net: dict) -> nn.Module:
+def build_net(net: dict) -> nn.Module:
     """The PyTorch net of a net configuration with norm "batch" or "none" and pool "mean"."""
     shape = [net[key] for key in ("stages", "width", "stem_kernel", "kernel")]
     if net["norm"] == "none":
@@ -162,7 +162,7 @@ def build(net: dict) -> nn.Module:
     return ResNet(Bottleneck if net["block"] == "bottleneck" else BasicBlock, *shape, net["bias"])
 
 
-def load(model: nn.Module, variables) -> nn.Module:
+def load_weights(model: nn.Module, variables) -> nn.Module:
     """Copy the encoder's Flax {params, batch_stats} into `model`; every entry, each once."""
     params, stats = variables["params"], variables.get("batch_stats", {})
     state = {}
@@ -205,12 +205,12 @@ def load(model: nn.Module, variables) -> nn.Module:
     return model
 
 
-def count(model: nn.Module) -> int:
+def count_parameters(model: nn.Module) -> int:
     """Number of trained parameters."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def two_dimensional(module: nn.Module) -> nn.Module:
+def to_two_dimensions(module: nn.Module) -> nn.Module:
     """A batch-norm net for windows [B, 3, 1, T]: PyTorch has channels last in two dimensions only.
 
     Its embeddings are [B, D, 1].
@@ -218,7 +218,7 @@ def two_dimensional(module: nn.Module) -> nn.Module:
     for name, child in module.named_children():
         if isinstance(child, nn.Conv1d):
             (k,), (s,), (p,) = child.kernel_size, child.stride, child.padding
-            made = nn.Conv2d(
+            layer = nn.Conv2d(
                 child.in_channels,
                 child.out_channels,
                 (1, k),
@@ -226,13 +226,13 @@ def two_dimensional(module: nn.Module) -> nn.Module:
                 (0, p),
                 bias=child.bias is not None,
             )
-            made.load_state_dict(child.state_dict() | {"weight": child.weight[:, :, None]})
+            layer.load_state_dict(child.state_dict() | {"weight": child.weight[:, :, None]})
         elif isinstance(child, nn.BatchNorm1d):
-            made = nn.BatchNorm2d(child.num_features)
-            made.load_state_dict(child.state_dict())
+            layer = nn.BatchNorm2d(child.num_features)
+            layer.load_state_dict(child.state_dict())
         elif isinstance(child, nn.MaxPool1d):
-            made = nn.MaxPool2d((1, 3), (1, 2), (0, 1))
+            layer = nn.MaxPool2d((1, 3), (1, 2), (0, 1))
         else:
-            made = two_dimensional(child)
-        setattr(module, name, made)
+            layer = to_two_dimensions(child)
+        setattr(module, name, layer)
     return module

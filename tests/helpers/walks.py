@@ -30,11 +30,13 @@ def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL
     """A person of 1.75 m and 70 kg, under jax.enable_x64."""
     person = body.standard(MASS, 1.75, 0.5)
     v = jnp.asarray(speed or SPEEDS[kind])
-    shape = style.style(kind, person, v, style.plain())
-    drawn = gait.noise(jax.random.key(3), CONTACTS, shape.force.shape[1], noise)
-    drawn = jax.tree.map(lambda x: x.astype(jnp.float64), drawn)
-    land = gait.Ground(*(jnp.asarray(x) for x in ground))
-    walk = balance.settle(person, shape, land, v, drawn, SECONDS, people.kinematics)
+    person_style = style.style(kind, person, v, style.average_manner())
+    variation = gait.random_noise(jax.random.key(3), CONTACTS, person_style.force.shape[1], noise)
+    variation = jax.tree.map(lambda x: x.astype(jnp.float64), variation)
+    terrain = gait.Ground(*(jnp.asarray(x) for x in ground))
+    walk = balance.make_walk(
+        person, person_style, terrain, v, variation, SECONDS, people.kinematics
+    )
     t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
     kin = people.kinematics(person, walk, t)
     return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, t))
@@ -43,16 +45,16 @@ def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL
 LOADS = jax.jit(balance.loads)
 
 
-def stances(c: Case):
+def stances(case: Case):
     """(side, first and last sample) of the stances that lie whole in the samples."""
-    strike, stance = np.asarray(c.walk.strike), np.asarray(c.walk.stance)
+    strike, stance = np.asarray(case.walk.strike), np.asarray(case.walk.stance)
     for k in range(len(strike)):
-        first = np.searchsorted(c.t, strike[k])
-        last = np.searchsorted(c.t, strike[k] + stance[k])
-        if strike[k] >= c.t[0] and strike[k] + stance[k] <= c.t[-1]:
+        first = np.searchsorted(case.t, strike[k])
+        last = np.searchsorted(case.t, strike[k] + stance[k])
+        if strike[k] >= case.t[0] and strike[k] + stance[k] <= case.t[-1]:
             yield k % 2, first, last
 
 
-def knees(c: Case) -> np.ndarray:
+def knees(case: Case) -> np.ndarray:
     """Knee flexion [2, T] deg."""
-    return np.rad2deg(np.asarray(skeleton.knee_flexion(c.kin)))
+    return np.rad2deg(np.asarray(skeleton.knee_flexion(case.kin)))

@@ -6,10 +6,10 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from imujax import UserError
-from imujax.pretrain import schedules
 from imujax.runtime import checkpoint, sharding
 
 CARD = {"net": {}, "scales": {}, "rate": 1, "window": 2, "settings": {}, "provenance": {}}
@@ -17,7 +17,7 @@ CARD = {"net": {}, "scales": {}, "rate": 1, "window": 2, "settings": {}, "proven
 
 def state(value=1.0):
     params = {"encoder": {"stem": {"kernel": jnp.full((7, 3, 4), value)}}, "head": jnp.zeros(3)}
-    opt = schedules.adam(1e-5).init(params)
+    opt = optax.adamw(1e-3).init(params)
     stats = {"encoder": {"norm": {"mean": jnp.full(4, 2 * value)}}}
     return {"step": jnp.int32(5), "params": params, "stats": stats, "opt": opt}
 
@@ -39,9 +39,9 @@ def test_read_needs_no_model_and_leaves_the_optimiser(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as saved:
         for step in (1, 12, 3):
             saved.save(step, state(step), CARD | {"rate": step})
-    card, found = checkpoint.read_newest(tmp_path)
-    assert card == CARD | {"rate": 12, "step": 12} and set(found) == {"params", "stats"}
-    kernel = found["params"]["encoder"]["stem"]["kernel"]
+    card, variables = checkpoint.read_newest(tmp_path)
+    assert card == CARD | {"rate": 12, "step": 12} and set(variables) == {"params", "stats"}
+    kernel = variables["params"]["encoder"]["stem"]["kernel"]
     assert isinstance(kernel, np.ndarray) and (kernel == 12).all()
 
 
@@ -90,22 +90,22 @@ DAMAGES = (
 )
 
 
-@pytest.mark.parametrize("where", DAMAGES)
-def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, capsys, where):
+@pytest.mark.parametrize("part", DAMAGES)
+def test_a_damaged_newest_checkpoint_is_set_aside(tmp_path, capsys, part):
     """Files cut to half: it is named once on stderr, and the one before it is the newest."""
     with checkpoint.Checkpoints(tmp_path) as saved:
         for step in (3, 12):
             large = {"large": jax.random.normal(jax.random.key(step), (64, 64))}
             saved.save(step, state(step) | {"stats": large}, CARD)
-    path = tmp_path / "12" / where
-    for file in [path] if path.is_file() else [each for each in path.rglob("*") if each.is_file()]:
+    path = tmp_path / "12" / part
+    for file in [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]:
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     like = state(0) | {"stats": {"large": jnp.zeros((64, 64))}}
     with checkpoint.Checkpoints(tmp_path) as saved:
         assert saved.latest() == 3
         assert (saved.restore(3, like)["params"]["encoder"]["stem"]["kernel"] == 3).all()
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 1 and f"the checkpoint {tmp_path / '12'} cannot be read (" in said[0]
+    printed = capsys.readouterr().err.splitlines()
+    assert len(printed) == 1 and f"the checkpoint {tmp_path / '12'} cannot be read (" in printed[0]
     assert (tmp_path / "12.damaged").is_dir() and not (tmp_path / "12").exists()
     shutil.rmtree(tmp_path / "3" / "state")
     with pytest.raises(UserError, match=r"3 cannot be read .* no sound one before it; delete"):

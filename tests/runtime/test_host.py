@@ -67,16 +67,16 @@ def test_a_program_has_run_when_its_call_returns(word, ready):
     assert done.stdout.strip() == ready, done.stderr
 
 
-ASKED = {"pretrain": ["keep", "caller"], "sweep": ["keep"], "study": ["keep"], "quickstart": []}
+SETTINGS = {"pretrain": ["keep", "caller"], "sweep": ["keep"], "study": ["keep"], "quickstart": []}
 
 
-@pytest.mark.parametrize("verb", ASKED)
+@pytest.mark.parametrize("verb", SETTINGS)
 def test_a_verb_asks_for_what_makes_it_faster(verb, tmp_path, monkeypatch):
-    asked = []
-    monkeypatch.setattr(host, "keep_freed_memory", lambda: asked.append("keep"))
-    monkeypatch.setattr(host, "run_on_calling_thread", lambda: asked.append("caller"))
+    calls = []
+    monkeypatch.setattr(host, "keep_freed_memory", lambda: calls.append("keep"))
+    monkeypatch.setattr(host, "run_on_calling_thread", lambda: calls.append("caller"))
     words = [verb, "--config", str(tmp_path / "none.py"), "--workdir", str(tmp_path)]
     words += [] if verb == "quickstart" else ["--data", str(tmp_path)]
     with pytest.raises(UserError, match=r"none\.py"):
         cli.run_command(words)
-    assert asked == ASKED[verb]
+    assert calls == SETTINGS[verb]

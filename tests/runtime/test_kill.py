@@ -1,11 +1,11 @@
 """Pre-training that is killed, told to stop, moved and damaged ends as if nothing had happened.
 
-The processes are real and run the command `imujax pretrain` (tests/children.py).  20 SIGKILLs fall
-on two runs side by side, ten on each, and each is followed by a new start: 6 at a random moment of
-the start (loading data, compiling, reading the checkpoint), 6 a random moment after a new line of
-metrics, that is between steps, 8 while a checkpoint is being written: a random moment after its
-folder has appeared under its temporary name.  The moments are seeded, what the machine makes of
-them is not: the second kind may hit a save and the third the moment after it.
+The processes are real and run the command `imujax pretrain` (tests/helpers/children.py).  20
+SIGKILLs fall on two runs side by side, ten on each, and each is followed by a new start: 6 at a
+random moment of the start (loading data, compiling, reading the checkpoint), 6 a random moment
+after a new line of metrics, that is between steps, 8 while a checkpoint is being written: a random
+moment after its folder has appeared under its temporary name.  The moments are seeded, what the
+machine makes of them is not: the second kind may hit a save and the third the moment after it.
 """
 
 import os
@@ -29,7 +29,7 @@ STEPS = 80
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kill")
-    people.write(folder / "raw" / "others", subjects=3, seconds=20)
+    people.write_people(folder / "raw" / "others", subjects=3, seconds=20)
     (folder / "config.py").write_text(people.CONFIG)
     return folder
 
@@ -64,7 +64,7 @@ def words(place, work, *more):
 def lines(work) -> list[dict]:
     """The metrics of a run so far, without its speed."""
     file = work / "encoders" / "small" / "metrics.jsonl"
-    return people.untimed(people.lines(file))
+    return people.without_times(people.read_lines(file))
 
 
 def count(work) -> int:
@@ -85,7 +85,7 @@ def straight(place):
     log = place / "again.log"
     began = time.monotonic()
     child = children.start(words(place, place / "again"), log)
-    children.until(child, lambda: count(place / "again"))
+    children.wait_until(child, lambda: count(place / "again"))
     took = time.monotonic() - began
     child.kill()
     assert steps_saved(place / "straight")[-1] == STEPS, (place / "straight.log").read_text()
@@ -107,26 +107,26 @@ def killed(place, work, seed, start_takes) -> list[str]:
     rng, hit = random.Random(seed), []
     encoder = work / "encoders" / "small"
 
-    def half():
+    def partial():
         return list(encoder.glob("*.orbax-checkpoint-tmp*"))
 
     for kind in KILLS:
-        before, left = count(work), half()
+        before, leftovers = count(work), partial()
         child = children.start(words(place, work), f"{work}.log", pause=0.02)
         if kind == "start":
             time.sleep(rng.uniform(0, start_takes))
         elif kind == "step":
             # The lines beyond the checkpoint are dropped before new ones are written.
-            children.until(child, lambda: not half() and count(work) != before)  # noqa: B023
+            children.wait_until(child, lambda: not partial() and count(work) != before)  # noqa: B023
             time.sleep(rng.uniform(0, 0.05))
         else:
-            children.until(child, lambda: set(half()) - set(left))  # noqa: B023
+            children.wait_until(child, lambda: set(partial()) - set(leftovers))  # noqa: B023
             time.sleep(rng.uniform(0, 0.03))
         child.kill()
         assert children.wait(child) == -signal.SIGKILL
-        hit.append("save" if half() else kind)
+        hit.append("save" if partial() else kind)
     assert children.wait(children.start(words(place, work), f"{work}.log")) == 0
-    assert not half()
+    assert not partial()
     return hit
 
 
@@ -144,12 +144,12 @@ def test_told_to_stop_it_saves_ends_and_goes_on_with_other_devices_and_processes
     """One device, two, two processes, four devices: the losses are those of one device."""
     work, log = place / "moved", place / "moved.log"
 
-    def told(devices, more=([],), whom=0) -> int:
+    def stopped(devices, options=([],), target=0) -> int:
         """Run until some steps are done, tell one process to stop -> the step that is saved."""
         before = steps_saved(work)[-1] if work.exists() else 0
-        group = [children.start(words(place, work, *extra), log, devices, 0.05) for extra in more]
-        children.until(group[whom], lambda: count(work) > before + 2)
-        os.kill(group[whom].pid, signal.SIGTERM)
+        group = [children.start(words(place, work, *more), log, devices, 0.05) for more in options]
+        children.wait_until(group[target], lambda: count(work) > before + 2)
+        os.kill(group[target].pid, signal.SIGTERM)
         assert [children.wait(child) for child in group] == [143] * len(group), log.read_text()
         saved = steps_saved(work)[-1]
         assert before + 2 < saved < STEPS
@@ -157,16 +157,16 @@ def test_told_to_stop_it_saves_ends_and_goes_on_with_other_devices_and_processes
         assert lines(work)[-1]["step"] == saved
         return saved
 
-    told(1)
-    told(2)
-    address = f"localhost:{children.port()}"
-    told(1, [["--coordinator", address, "--processes", "2", "--process", i] for i in "01"], whom=1)
+    stopped(1)
+    stopped(2)
+    pair = ["--coordinator", f"localhost:{children.free_port()}", "--processes", "2"]
+    stopped(1, [[*pair, "--process", i] for i in "01"], target=1)
     assert children.wait(children.start(words(place, work), log, 4)) == 0, log.read_text()
-    found, wanted = lines(work), lines(straight[0])
-    assert [line["step"] for line in found] == [line["step"] for line in wanted]
+    moved, undisturbed = lines(work), lines(straight[0])
+    assert [line["step"] for line in moved] == [line["step"] for line in undisturbed]
     for name in ("loss", "monitor_loss"):
-        pair = [[line[name] for line in run] for run in (found, wanted)]
-        np.testing.assert_allclose(*pair, rtol=1e-5)
+        values = [[line[name] for line in run] for run in (moved, undisturbed)]
+        np.testing.assert_allclose(*values, rtol=1e-5)
     assert log.read_text().count("told to stop") == 3  # of two processes one speaks
     with_progress = [line for line in log.read_text().splitlines() if "step/s" in line]
     assert len(with_progress) >= 4
@@ -179,7 +179,7 @@ def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(place, 
     for file in (encoder / str(STEPS)).rglob("d/*"):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert children.wait(children.start(words(place, work), log)) == 0, log.read_text()
-    said = [line for line in log.read_text().splitlines() if line.startswith("imujax: ")]
-    assert len(said) == 1 and f"{encoder / str(STEPS)} cannot be read" in said[0]
-    assert f"{STEPS}.damaged" in said[0] and (encoder / f"{STEPS}.damaged").is_dir()
+    messages = [line for line in log.read_text().splitlines() if line.startswith("imujax: ")]
+    assert len(messages) == 1 and f"{encoder / str(STEPS)} cannot be read" in messages[0]
+    assert f"{STEPS}.damaged" in messages[0] and (encoder / f"{STEPS}.damaged").is_dir()
     same(work, straight[0])

@@ -1,6 +1,7 @@
 """Finding the processes of a run in made-up environments; odd ones; one run in a folder."""
 
 import errno
+import fcntl
 import os
 import re
 import signal
@@ -12,7 +13,7 @@ import pytest
 from helpers import children, people
 
 from imujax import UserError
-from imujax.runtime import host, processes
+from imujax.runtime import processes
 
 # What srun sets for task 9 of 16 on four nodes of four GPUs; names and forms are SLURM's.
 SRUN = {
@@ -46,12 +47,12 @@ def environ(monkeypatch):
     for name in [name for name in os.environ if name.startswith(PREFIXES)]:
         monkeypatch.delenv(name)
 
-    def put(**more):
-        for name, value in more.items():
+    def add(**variables):
+        for name, value in variables.items():
             monkeypatch.setenv(name, value)
         return os.environ
 
-    return put
+    return add
 
 
 def test_flags_come_before_variables_and_variables_before_detection(environ):
@@ -60,8 +61,8 @@ def test_flags_come_before_variables_and_variables_before_detection(environ):
     assert processes.find_place().coordinator.startswith("gpu03:")
     environ(IMUJAX_COORDINATOR="head:1", IMUJAX_PROCESSES="4", IMUJAX_PROCESS="3")
     assert processes.find_place() == ("head:1", 4, 3, None)
-    given = {"coordinator": "other:2", "processes": None, "process": "0"}
-    assert processes.find_place(given) == ("other:2", 4, 0, None)
+    flags = {"coordinator": "other:2", "processes": None, "process": "0"}
+    assert processes.find_place(flags) == ("other:2", 4, 0, None)
     assert processes.find_place({"processes": "1", "process": "0"}) is None
 
 
@@ -103,14 +104,15 @@ def test_without_srun_it_says_so_and_does_not_wait(environ):
         "SLURM_PROCID": "0",
         "SLURM_LOCALID": "0",
     }
-    there = environ(**batch)
+    variables = environ(**batch)
     assert processes.find_place() is None
-    assert "SLURM has 16 tasks" in processes.warning_if_alone(there)
-    assert "srun" in processes.warning_if_alone(there)
-    there = environ(SLURM_STEP_NODELIST="gpu03", SLURM_STEP_NUM_TASKS="1")  # the shell of salloc
-    assert processes.find_place() is None and "srun" in processes.warning_if_alone(there)
-    there = environ(SLURM_NTASKS="1")
-    assert processes.find_place() is None and processes.warning_if_alone(there) is None
+    assert "SLURM has 16 tasks" in processes.warning_if_alone(variables)
+    assert "srun" in processes.warning_if_alone(variables)
+    # The shell of salloc.
+    variables = environ(SLURM_STEP_NODELIST="gpu03", SLURM_STEP_NUM_TASKS="1")
+    assert processes.find_place() is None and "srun" in processes.warning_if_alone(variables)
+    variables = environ(SLURM_NTASKS="1")
+    assert processes.find_place() is None and processes.warning_if_alone(variables) is None
 
 
 def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
@@ -139,21 +141,21 @@ def test_open_mpi_and_tpu_pods_are_left_to_jax(environ, monkeypatch):
 
 
 def test_kubernetes(environ, monkeypatch, recwarn):
-    there = environ(KUBERNETES_SERVICE_HOST="10.0.0.1")
+    variables = environ(KUBERNETES_SERVICE_HOST="10.0.0.1")
     assert (
         processes.find_place() is None
-        and processes.warning_if_alone(there) is None
+        and processes.warning_if_alone(variables) is None
         and not recwarn.list
     )
     # An indexed job whose image lacks the package that jax would need.
-    there = environ(JOB_COMPLETION_INDEX="3")
+    variables = environ(JOB_COMPLETION_INDEX="3")
     assert processes.find_place() is None and not recwarn.list
-    assert "this is pod 3 of an indexed job" in processes.warning_if_alone(there)
+    assert "this is pod 3 of an indexed job" in processes.warning_if_alone(variables)
 
-    def refused():
+    def refuse():
         raise RuntimeError("no token")
 
-    config = types.SimpleNamespace(load_incluster_config=refused)
+    config = types.SimpleNamespace(load_incluster_config=refuse)
     monkeypatch.setitem(sys.modules, "kubernetes", types.SimpleNamespace(config=config))
     with pytest.raises(UserError, match=r"cannot be found \(no token\); say where they are"):
         processes.find_place()
@@ -180,27 +182,27 @@ def test_an_address_alone_is_not_enough(environ):
     ],
 )
 def test_idle_gpus_are_named(used, variables, words):
-    said = processes.warning_if_gpus_idle(used, variables)
-    assert said is None if words is None else re.search(words, said)
+    warning = processes.warning_if_gpus_idle(used, variables)
+    assert warning is None if words is None else re.search(words, warning)
 
 
 def test_a_notice_is_heard_once_and_the_old_handler_returns():
     before = signal.getsignal(signal.SIGTERM)
     with processes.PreemptionNotice() as notice:
-        assert not notice.reached()
+        assert not notice.stop_requested()
         os.kill(os.getpid(), signal.SIGTERM)
-        assert notice.reached() and notice.reached()
+        assert notice.stop_requested() and notice.stop_requested()
     assert signal.getsignal(signal.SIGTERM) == before
     assert processes.PREEMPTED == 143
 
 
 def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
     """And where process 0 cannot build a data set, the other does not wait for it."""
-    people.write(tmp_path / "raw" / "others", subjects=2, seconds=10)
+    people.write_people(tmp_path / "raw" / "others", subjects=2, seconds=10)
     (tmp_path / "config.py").write_text(people.CONFIG)
 
-    def said(*more):
-        place = ["--coordinator", f"localhost:{children.port()}", "--processes", "2"]
+    def run_pair(*options):
+        place = ["--coordinator", f"localhost:{children.free_port()}", "--processes", "2"]
         words = [
             "pretrain",
             "--config",
@@ -215,7 +217,7 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
         ]
         logs = [tmp_path / f"{len(list(tmp_path.iterdir()))}_{i}.log" for i in "01"]
         group = [
-            children.start([*words, "--process", i, *more[i]], log) for i, log in enumerate(logs)
+            children.start([*words, "--process", i, *options[i]], log) for i, log in enumerate(logs)
         ]
         assert [children.wait(child) for child in group] == [2, 2]
         return [
@@ -223,10 +225,10 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
             for log in logs
         ]
 
-    [[first], [second]] = said([], ["--config.encoders.small.batch=32"])
+    [[first], [second]] = run_pair([], ["--config.encoders.small.batch=32"])
     assert "process 1: batch is 32 here but 64 on process 0; start all processes" in second
     assert "process 0: process 1 has stopped: batch is 32 here" in first
-    [[first], [second]] = said(*[["--config.data_sets.moves.raw=nowhere"]] * 2)
+    [[first], [second]] = run_pair(*[["--config.data_sets.moves.raw=nowhere"]] * 2)
     assert first.startswith("imujax: process 0: no folder ") and "nowhere" in first
     assert second == first.replace("process 0:", "process 1: process 0 has stopped:")
 
@@ -234,27 +236,27 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
 def test_a_folder_is_written_to_by_one_run_until_it_ends_in_any_way(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 0.3)
     folder = tmp_path / "run"
-    with children.holding(folder) as other:
-        says = (
+    with children.claiming(folder) as other:
+        sentence = (
             rf"writes to {folder} \(process {other.pid} on .*\): stop it, take .* delete {folder}"
         )
-        with pytest.raises(UserError, match=says), processes.claim_folder(folder):
+        with pytest.raises(UserError, match=sentence), processes.claim_folder(folder):
             pass
         assert capsys.readouterr().err.count("waiting up to 0.3 s for it to end") == 1
         with processes.claim_folder(tmp_path / "another"):
             pass
         with monkeypatch.context() as patch:  # a file system without locks
-            patch.setattr(host.fcntl, "flock", unlocked)
+            patch.setattr(fcntl, "flock", refuse_to_lock)
             with processes.claim_folder(folder):
                 pass
         monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 60)
         threading.Timer(0.5, other.kill).start()
         with processes.claim_folder(folder):
-            written = (folder / processes.LOCK_FILE).read_text()
-            assert f"process {os.getpid()} on" in written and str(other.pid) not in written
+            owner = (folder / processes.LOCK_FILE).read_text()
+            assert f"process {os.getpid()} on" in owner and str(other.pid) not in owner
 
 
-def unlocked(*_):
+def refuse_to_lock(*_):
     raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 
