@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data.windows import Dropped
 from imujax.data_builders import workers
 from imujax.data_builders.contract import FilesModule
@@ -254,7 +254,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             dropped=dict(sorted(totals["dropped"].items())),
             subjects=sorted(totals["subjects"]),
             hours=round(totals["seconds"] / 3600, 4),
-            sources={name: datasets.sha256(path) for name, path in sorted(self._sources.items())},
+            sources={name: builders.sha256(path) for name, path in sorted(self._sources.items())},
         )
         _print_summary(self.name, metadata)
 

@@ -23,7 +23,7 @@ class FilesModule(Protocol):
         ----------
         given : dict
             Options by name, as the caller wrote them; numbers may still be text
-            (`datasets.complete_options` converts them).
+            (`builders.complete_options` converts them).
 
         Returns
         -------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from imujax.errors import UserError
 
 if TYPE_CHECKING:
-    from imujax.data.datasets import Dataset, build, find_dataset, read_arrays, read_metadata
+    from imujax.data.builders import build
+    from imujax.data.datasets import Dataset, find_dataset, read_arrays, read_metadata
     from imujax.data.recordings import Recording
     from imujax.pretrain.encoder import Encoder, load
     from imujax.report.report import write_report
@@ -32,7 +33,8 @@ __all__ = [
 
 # Where each name lies.  `import imujax` and `imujax --help` must not wait for jax.
 _MODULES = {
-    "imujax.data.datasets": ("Dataset", "build", "find_dataset", "read_arrays", "read_metadata"),
+    "imujax.data.builders": ("build",),
+    "imujax.data.datasets": ("Dataset", "find_dataset", "read_arrays", "read_metadata"),
     "imujax.data.recordings": ("Recording",),
     "imujax.pretrain.encoder": ("Encoder", "load"),
     "imujax.report.report": ("write_report",),

@@ -211,10 +211,10 @@ def run_command(words: list[str]) -> None:
 
 def build(args, words: list[str]):
     """Raw files to a data set."""
-    from imujax.data import datasets
+    from imujax.data import builders
 
     options = parse_builder_options(words)
-    print(datasets.build(args.name, args.raw, args.data, beam=args.beam, **options))
+    print(builders.build(args.name, args.raw, args.data, beam=args.beam, **options))
 
 
 def report(args, words: list[str]):
@@ -265,9 +265,9 @@ def pretrain(args, words: list[str]):
     host.run_on_calling_thread()
     config = checked_configuration(args, words)
     from imujax import study
-    from imujax.runtime import processes
+    from imujax.runtime import cluster, processes
 
-    flags = {name: getattr(args, name) for name in processes.PLACE_FIELDS}
+    flags = {name: getattr(args, name) for name in cluster.PLACE_FIELDS}
     with processes.join_run(flags):
         folders = study.pretrain_all(config, args.data, args.workdir, args.raw)
         print_lines(folders.values() if processes.is_main() else ())

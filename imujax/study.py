@@ -9,7 +9,7 @@ import sys
 
 from ml_collections import ConfigDict
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.errors import UserError, require_known
 
 Folder = pathlib.Path | str
@@ -52,14 +52,14 @@ def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) 
     if raw is not None:
         if "card" in options:
             options["card"] = str(pathlib.Path(raw) / options["card"])
-        return datasets.build(section.builder, pathlib.Path(raw) / section.raw, data, **options)
+        return builders.build(section.builder, pathlib.Path(raw) / section.raw, data, **options)
     try:
         if "card" in options and not pathlib.Path(options["card"]).is_file():
             name = pathlib.Path(options["card"]).stem
             built = [path.name for path in pathlib.Path(data, section.builder).glob(f"{name}_*")]
             if len(built) == 1:
-                return datasets.find(data, f"{section.builder}/{built[0]}")
-        return datasets.find(data, datasets.dataset_name(section.builder, options))
+                return datasets.find_dataset(data, f"{section.builder}/{built[0]}")
+        return datasets.find_dataset(data, builders.dataset_name(section.builder, options))
     except UserError as error:
         raise UserError(f"{error}; build it first, or give the raw files with --raw") from error
 

@@ -30,7 +30,7 @@ import time
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-def machine() -> str:
+def describe_machine() -> str:
     """Date, processor and number of cores."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
@@ -41,15 +41,16 @@ def machine() -> str:
     return f"{datetime.date.today()}, {name}, {os.cpu_count()} cores"
 
 
-def build(raw: pathlib.Path):
+def time_build(raw: pathlib.Path):
     """Build SisFall three times; the goal is a thousand times real time."""
+    from imujax.data import builders
     from imujax.data import datasets
 
     times = []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as data:
             begin = time.perf_counter()
-            path = datasets.build("sisfall", raw, data)
+            path = builders.build("sisfall", raw, data)
             times.append(time.perf_counter() - begin)
             hours = datasets.read_metadata(path)["hours"]
     best = statistics.median(times)
@@ -59,7 +60,7 @@ def build(raw: pathlib.Path):
     )
 
 
-def movi(raw: pathlib.Path):
+def time_movi(raw: pathlib.Path):
     """Build MoVi once, its workers included; the goal is four minutes and 4 GiB for 6.6 hours.
 
     Memory is an upper bound: the peaks of this process and of as many workers, each like the
@@ -67,41 +68,42 @@ def movi(raw: pathlib.Path):
     """
     import resource
 
+    from imujax.data import builders
     from imujax.data import datasets
     from imujax.runtime import host
 
     with tempfile.TemporaryDirectory() as data:
         begin = time.perf_counter()
-        path = datasets.build("movi", raw, data)
-        taken = time.perf_counter() - begin
+        path = builders.build("movi", raw, data)
+        seconds = time.perf_counter() - begin
         hours = datasets.read_metadata(path)["hours"]
     peaks = [
-        resource.getrusage(who).ru_maxrss / 2**20  # GiB, on Linux
-        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+        resource.getrusage(processes).ru_maxrss / 2**20  # GiB, on Linux
+        for processes in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     ]
     memory = peaks[0] + len(host.available_cores()) * peaks[1]
     print(
-        f"movi: {hours:.2f} h in {taken:.1f} s, {hours * 3600 / taken:.0f} times real time, at "
+        f"movi: {hours:.2f} h in {seconds:.1f} s, {hours * 3600 / seconds:.0f} times real time, at "
         f"most {memory:.2f} GiB; goal 240 s, 4 GiB"
     )
 
 
-def study(raw: pathlib.Path):
+def time_study(raw: pathlib.Path):
     """The tiny study in a process and folder of its own; the goal is three minutes."""
     with tempfile.TemporaryDirectory() as folder:
-        clean = os.environ | {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}  # nothing compiled
-        words = ["study", "--config", str(ROOT / "configs" / "public.py:tiny"), "--raw", str(raw)]
-        words += ["--data", f"{folder}/data", "--workdir", f"{folder}/work"]
+        cache = {"JAX_COMPILATION_CACHE_DIR": f"{folder}/cache"}  # nothing compiled
+        config = str(ROOT / "configs" / "public.py:tiny")
+        command = [sys.executable, "-m", "imujax", "study", "--config", config, "--raw", str(raw)]
+        command += ["--data", f"{folder}/data", "--workdir", f"{folder}/work"]
         begin = time.perf_counter()
-        command = [sys.executable, "-m", "imujax", *words]
-        subprocess.run(command, env=clean, check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(command, env=os.environ | cache, check=True, stdout=subprocess.DEVNULL)
         print(f"tiny study: {time.perf_counter() - begin:.0f} s from raw files to figure; goal 180")
 
 
 TRIALS = 24  # of one person, in the benchmark of the simulator
 
 
-def simulate():
+def time_simulation():
     """One person with 17 sensors at 100 Hz, a process on each core; then the stream and its step.
 
     The trials are shared out over the processes, each with a core of its own, and timed from when
@@ -109,22 +111,22 @@ def simulate():
     """
     from imujax.runtime import host
 
-    among = host.available_cores()
+    cores = host.available_cores()
     for kind in ("walking", "running", "MoVi's 21 movements"):
-        with multiprocessing.get_context("spawn").Pool(len(among)) as pool:
-            jobs = [(kind, core, part, len(among)) for part, core in enumerate(among)]
-            pool.map(person, [(*job, 0) for job in jobs], 1)  # compiles
+        with multiprocessing.get_context("spawn").Pool(len(cores)) as pool:
+            jobs = [(kind, core, part, len(cores)) for part, core in enumerate(cores)]
+            pool.map(simulate_trials, [(*job, 0) for job in jobs], 1)  # compiles
             begin = time.perf_counter()
-            seconds = sum(pool.map(person, [(*job, TRIALS) for job in jobs], 1))
-            taken = time.perf_counter() - begin
+            simulated = sum(pool.map(simulate_trials, [(*job, TRIALS) for job in jobs], 1))
+            seconds = time.perf_counter() - begin
         print(
-            f"one person {kind}, {len(among)} cores: {seconds / taken:.0f} times real time; "
+            f"one person {kind}, {len(cores)} cores: {simulated / seconds:.0f} times real time; "
             "goal 200"
         )
-    stream_and_step()
+    time_stream_and_step()
 
 
-def person(job) -> float:
+def simulate_trials(job) -> float:
     """Simulate this process's part of TRIALS trials of ten seconds -> seconds simulated."""
     kind, core, part, parts, trials = job
     from imujax.runtime import host
@@ -136,7 +138,7 @@ def person(job) -> float:
     from imujax.simulate import activities, gait, people
 
     spec = people.simulation_settings("movi", {"seconds": 10.0})
-    given = {"walking": people.MOVI_TRIALS[-2:-1], "running": people.MOVI_TRIALS[-1:]}.get(
+    movements = {"walking": people.MOVI_TRIALS[-2:-1], "running": people.MOVI_TRIALS[-1:]}.get(
         kind, people.MOVI_TRIALS
     )
     key, body = people.make_subject(spec, "movi", 0)
@@ -144,22 +146,23 @@ def person(job) -> float:
     mount = people.random_mounts(key, body, segments, spec["scatter"])
     t = jnp.arange(1000) / 100
     count = 0
-    for number in range(part, trials, parts) if trials else range(len(given)):
-        what, chance = given[number % len(given)], jax.random.fold_in(key, number)
-        if "gait" in what:
-            walk = people.simulate_walk(spec, what, key, body, chance)
+    for number in range(part, trials, parts) if trials else range(len(movements)):
+        movement = movements[number % len(movements)]
+        trial_key = jax.random.fold_in(key, number)
+        if "gait" in movement:
+            walk = people.simulate_walk(spec, movement, key, body, trial_key)
             kin = gait.kinematics(body, walk, walk.begin + t)
         else:
-            own = activities.random_manner(key, spec["manner"])
+            manner = activities.random_manner(key, spec["manner"])
             kin = people.movement_kinematics(
-                body, activities.perform(chance, body, what["name"], 10.0, own), t
+                body, activities.perform(trial_key, body, movement["name"], 10.0, manner), t
             )
-        jax.block_until_ready(people.simulate_readings(chance, kin, mount, spec["unit"], 100.0))
+        jax.block_until_ready(people.simulate_readings(trial_key, kin, mount, spec["unit"], 100.0))
         count += 1
     return 10.0 * count
 
 
-def stream_and_step():
+def time_stream_and_step():
     """Sensor-windows a second that the stream makes, and that a ResNet-50 step takes."""
     import jax
 
@@ -172,20 +175,20 @@ def stream_and_step():
     config = pretrain_simulated.get_config().encoders.people
     config.net = resnet.resnet50(norm="none")
     config.batch = 256 if jax.default_backend() == "cpu" else 4096
-    where = sharding.make_mesh("data", 1)
-    source = sources.simulated_source(config, 0, where)
+    mesh = sharding.make_mesh("data", 1)
+    source = sources.simulated_source(config, 0, mesh)
     step, _ = pretrain_step.compile_step(
-        pretrain_step.make_step(config, source.scale, 0, True, where), where
+        pretrain_step.make_step(config, source.scale, 0, True, mesh), mesh
     )
-    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(where))
+    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(mesh))
     batch = source.batch(0)
     state, metrics = step(state, *batch)
     rates = []
-    for make in (True, False):
+    for makes_batch in (True, False):
         times = []
         for k in range(5):
             begin = time.perf_counter()
-            if make:
+            if makes_batch:
                 jax.block_until_ready(source.batch(k + 1))
             else:
                 state, metrics = step(state, *batch)
@@ -198,7 +201,7 @@ def stream_and_step():
     )
 
 
-def stream(count: int = 512, steps: int = 40):
+def time_stream(count: int = 512, steps: int = 40):
     """Read made-up blocks of 128 samples in batches of 16,384: all of them, and one of 8 parts.
 
     The file is just written, so the operating system has it in memory.
@@ -209,7 +212,7 @@ def stream(count: int = 512, steps: int = 40):
 
     rng, batch = np.random.default_rng(0), 16384
 
-    def pieces():
+    def draw_blocks():
         for number in range(count):
             acc, gyr = rng.normal(size=(2, blocks.BLOCK_SIZE, 128, 3)).astype(np.float32)
             ids = np.full(blocks.BLOCK_SIZE, number, np.int32)
@@ -221,21 +224,22 @@ def stream(count: int = 512, steps: int = 40):
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         begin = time.perf_counter()
-        blocks.write_blocks(folder, pieces())
-        taken = time.perf_counter() - begin
-        print(f"written: {count * blocks.BLOCK_SIZE / taken:,.0f} sensor-windows/s, drawn and all")
-        known = blocks.read_table(folder)
-        order = blocks.BlockOrder(known.count, batch, 0)
+        blocks.write_blocks(folder, draw_blocks())
+        seconds = time.perf_counter() - begin
+        rate = count * blocks.BLOCK_SIZE / seconds
+        print(f"written: {rate:,.0f} sensor-windows/s, drawn and all")
+        table = blocks.read_table(folder)
+        order = blocks.BlockOrder(table.count, batch, 0)
         for parts in (1, 8):
             cache = 2 * blocks.SHUFFLE_BLOCKS // parts + 8
-            reader = blocks.BlockReader(folder, known, known.count > 0, cache)
-            mine = np.arange(batch // parts)
-            batches = blocks.BatchReader(reader, order, mine, steps)
+            reader = blocks.BlockReader(folder, table, table.count > 0, cache)
+            rows = np.arange(batch // parts)
+            batches = blocks.BatchReader(reader, order, rows, steps)
             batches(0)  # with which the threads begin
             begin = time.perf_counter()
             for step in range(1, steps):
                 batches(step)
-            rate = (steps - 1) * len(mine) / (time.perf_counter() - begin)
+            rate = (steps - 1) * len(rows) / (time.perf_counter() - begin)
             print(f"stream, process 1 of {parts}: {rate:,.0f} sensor-windows/s")
     print(
         "for comparison, windows of 6 x 128 float32 a second: array_record 13,000, Grain 8,000 "
@@ -244,7 +248,7 @@ def stream(count: int = 512, steps: int = 40):
     )
 
 
-def memory():
+def report_memory():
     """Temporary memory of loss and slopes, dense and tiled, and of a step in microbatches.
 
     Nothing is run: the compiled program says what it takes.
@@ -258,55 +262,56 @@ def memory():
     from imujax.pretrain import step as pretrain_step
     from imujax.runtime import sharding
 
-    how = log_sums.SumSpec(True, True, relations.resolve({}))
+    spec = log_sums.SumSpec(True, True, relations.resolve({}))
     for form, batches in (("dense", (2**14, 2**16)), ("tiled", (2**14, 2**16, 2**18, 2**20))):
 
         def total(z_acc, z_gyr, window, form=form):
             ids = {"window": window}
             return sum(
-                x.sum() for x in log_sums.pair_log_sums(z_acc, z_gyr, ids, 0.1, how, None, form)
+                x.sum() for x in log_sums.pair_log_sums(z_acc, z_gyr, ids, 0.1, spec, None, form)
             )
 
         for batch in batches:
             z = jax.ShapeDtypeStruct((batch, 128), jnp.float32)
             window = jax.ShapeDtypeStruct((batch,), jnp.int32)
-            made = jax.jit(jax.grad(total, argnums=(0, 1))).lower(z, z, window).compile()
-            print(f"loss and slopes, {form}, {batch:,} pairs: {_gib(made):.2f} GiB", flush=True)
-    batch, where = 2**16, sharding.make_mesh("data", 1)
+            compiled = jax.jit(jax.grad(total, argnums=(0, 1))).lower(z, z, window).compile()
+            gib = _temporary_gib(compiled)
+            print(f"loss and slopes, {form}, {batch:,} pairs: {gib:.2f} GiB", flush=True)
+    batch, mesh = 2**16, sharding.make_mesh("data", 1)
     config = common.encoder((), resnet.resnet50(64, "none"), batch=batch, microbatch=256)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
     data = {name: jax.ShapeDtypeStruct((batch, 128, 3), jnp.float32) for name in scale}
     rows = jax.ShapeDtypeStruct((batch,), jnp.int32)
     data |= {"length": rows, "window": rows}
     step, _ = pretrain_step.compile_step(
-        pretrain_step.make_step(config, scale, 0, True, where), where
+        pretrain_step.make_step(config, scale, 0, True, mesh), mesh
     )
-    made = step.lower(
+    compiled = step.lower(
         jax.eval_shape(lambda: pretrain_step.init_state(config, 0)), data, rows
     ).compile()
-    given = made.memory_analysis().argument_size_in_bytes / 2**30
+    arguments = compiled.memory_analysis().argument_size_in_bytes / 2**30
     print(
         f"step of the dual ResNet-50, {batch:,} pairs in microbatches of {config.microbatch}: "
-        f"{_gib(made):.2f} GiB and {given:.2f} of state and data; goal 8"
+        f"{_temporary_gib(compiled):.2f} GiB and {arguments:.2f} of state and data; goal 8"
     )
 
 
-def _gib(compiled) -> float:
+def _temporary_gib(compiled) -> float:
     return compiled.memory_analysis().temp_size_in_bytes / 2**30
 
 
-def imports():
+def time_imports():
     """Median of nine fresh processes each; the goal is half a second."""
-    empty = spent([sys.executable, "-c", "pass"])
-    for name, words in (
+    empty = median_seconds([sys.executable, "-c", "pass"])
+    for name, arguments in (
         ("import imujax", ["-c", "import imujax"]),
         ("imujax --help", ["-m", "imujax", "--help"]),
     ):
-        taken = spent([sys.executable, *words])
-        print(f"{name}: {taken:.2f} s, of which {empty:.2f} s are Python's own start; goal 0.5")
+        seconds = median_seconds([sys.executable, *arguments])
+        print(f"{name}: {seconds:.2f} s, of which {empty:.2f} s are Python's own start; goal 0.5")
 
 
-def spent(command: list[str]) -> float:
+def median_seconds(command: list[str]) -> float:
     times = []
     for _ in range(9):
         begin = time.perf_counter()
@@ -317,17 +322,23 @@ def spent(command: list[str]) -> float:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    alone = {"import": imports, "simulate": simulate, "stream": stream, "memory": memory}
-    parser.add_argument("what", choices=("build", "movi", "study", *alone))
+    with_raw = {"build": time_build, "movi": time_movi, "study": time_study}
+    without_raw = {
+        "import": time_imports,
+        "simulate": time_simulation,
+        "stream": time_stream,
+        "memory": report_memory,
+    }
+    parser.add_argument("what", choices=(*with_raw, *without_raw))
     parser.add_argument("--raw", type=pathlib.Path, help="folder of the raw files")
     args = parser.parse_args()
-    if args.what not in alone and args.raw is None:
+    if args.what not in without_raw and args.raw is None:
         parser.error(f"{args.what} needs --raw")
-    print(machine(), flush=True)
-    if args.what in alone:
-        alone[args.what]()
+    print(describe_machine(), flush=True)
+    if args.what in without_raw:
+        without_raw[args.what]()
     else:
-        {"build": build, "movi": movi, "study": study}[args.what](args.raw)
+        with_raw[args.what](args.raw)
 
 
 if __name__ == "__main__":

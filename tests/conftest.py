@@ -31,8 +31,8 @@ def four_devices():
 def one_device(request, monkeypatch):
     """Pre-training takes one device, unless a test asks for `four_devices` or for a number.
 
-    Programs with collectives between CPU devices are compiled anew each time (sharding.call_collective), which
-    only the tests that are about them shall wait for.
+    Programs with collectives between CPU devices are compiled anew each time (sharding.call_collective),
+    which only the tests that are about them shall wait for.
     """
     if "four_devices" in request.fixturenames:
         return

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 
 import imujax
 from imujax import cli, study
-from imujax.data import datasets
+from imujax.data import builders
 from imujax.nets import resnet
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -90,7 +90,7 @@ def check_imujax(words: list[str]):
     if args.verb == "build":
         options = cli.parse_builder_options(rest)
         if args.name != "tabular":
-            datasets.dataset_name(args.name, options)
+            builders.dataset_name(args.name, options)
     elif "config" in args:
         config = cli.load_configuration(args.config, rest)
         study.check_config(config)
@@ -176,7 +176,7 @@ def test_the_journeys_of_the_readme_are_run(miniature):
         for side in ("LeftFootEvents", "RightFootEvents"):
             walk[side] = [[off + int(rng.integers(-8, 9)), on] for off, on in walk[side]]
         file.write_text(json.dumps(walk))
-    people.write(miniature / "recordings", subjects=2)
+    people.write_people(miniature / "recordings", subjects=2)
     (miniature / "recordings/moves.toml").rename(miniature / "recordings/card.toml")
     (miniature / "calls").mkdir()
     for words in commands(ROOT / "README.md", miniature / "calls"):

@@ -14,7 +14,7 @@ import yaml
 from helpers import people
 
 from imujax import cli
-from imujax.runtime import host, processes
+from imujax.runtime import cluster, host, processes
 
 LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 
@@ -103,8 +103,8 @@ def test_dry_runs_print_and_run_nothing(tmp_path):
     first, second = (shlex.split(line) for line in done.stdout.splitlines())
     assert first[0] == "CUDA_VISIBLE_DEVICES=0,1" and second[0] == "CUDA_VISIBLE_DEVICES=2,3"
     args = [cli.parser().parse_args(command[4:]) for command in (first, second)]
-    given = [{name: getattr(arg, name) for name in processes.PLACE_FIELDS} for arg in args]
-    places = [processes.find_place(one) for one in given]
+    given = [{name: getattr(arg, name) for name in cluster.PLACE_FIELDS} for arg in args]
+    places = [cluster.find_place(one) for one in given]
     assert [(place.processes, place.process) for place in places] == [(2, 0), (2, 1)]
     assert places[0].coordinator == places[1].coordinator
     assert not calls(tmp_path, "srun") + calls(tmp_path, "gcloud")
@@ -205,7 +205,7 @@ def test_jobset_field_by_field():
     assert host == f"{name}-{workers['name']}-0-0.{name}"
     assert int(port) in [each["containerPort"] for each in container["ports"]]
     # The variables are those that the library reads, the words those that the command line knows.
-    place = processes.find_place(
+    place = cluster.find_place(
         {}, {"IMUJAX_COORDINATOR": coordinator, "IMUJAX_PROCESSES": count, "IMUJAX_PROCESS": "1"}
     )
     assert place == (coordinator, 2, 1, None)
@@ -230,7 +230,7 @@ def local(folder, *words, **environ):
 def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_path, monkeypatch):
     # Or it would hold for the tests that follow.
     monkeypatch.setattr(host, "run_on_calling_thread", lambda: None)
-    people.write(tmp_path / "raw" / "others", subjects=3, seconds=20)
+    people.write_people(tmp_path / "raw" / "others", subjects=3, seconds=20)
     (tmp_path / "config.py").write_text(people.CONFIG)
     changes = {"steps": 6, "log_every": 1, "save_every": 6, "net.stages": "(1,)", "order": "blocks"}
     words = [
@@ -251,7 +251,7 @@ def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_
     # One speaks for both; gloo's own lines, which both print, may run into each other.
     assert done.stdout.count(str(folder)) == 1 and done.stderr.count("examples kept") == 1
     one, two = (
-        people.lines(tmp_path / name / "encoders" / "small" / "metrics.jsonl")
+        people.read_lines(tmp_path / name / "encoders" / "small" / "metrics.jsonl")
         for name in ("one", "two")
     )
     assert [line["step"] for line in two] == [1, 2, 3, 4, 5, 6]

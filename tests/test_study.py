@@ -10,7 +10,7 @@ import pytest
 from helpers import children, people
 
 from imujax import UserError, cli
-from imujax.data import datasets
+from imujax.data import builders
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import checkpoint, processes
@@ -19,7 +19,7 @@ from imujax.sweep import arms
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    return people.study(tmp_path_factory.mktemp("study"))
+    return people.write_study(tmp_path_factory.mktemp("study"))
 
 
 def arguments(place, work, *more):
@@ -102,7 +102,7 @@ def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
 def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
     monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 0)
     with (
-        children.holding(done / part),
+        children.claiming(done / part),
         pytest.raises(UserError, match=rf"another run writes to .*{part} \(process"),
     ):
         cli.run_command(["study", *arguments(place, done)])
@@ -311,7 +311,7 @@ def test_every_configuration_is_whole(name, size):
     assert config.to_json() == cli.load_configuration(f"{name}:{size}", []).to_json()
     for spec in config.data_sets.values():
         if spec.builder != "tabular":  # whose card lies with the raw files
-            datasets.dataset_name(spec.builder, dict(spec.options))
+            builders.dataset_name(spec.builder, dict(spec.options))
     for spec in config.encoders.values():
         assert set(spec.data) <= set(config.data_sets)
     for spec in config.tasks.values():

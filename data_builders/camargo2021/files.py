@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, labels, raw_layouts, windows
+from imujax.data import builders, labels, raw_layouts, windows
 from imujax.data.frames import CAMARGO
 from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.camargo2021 import tables
@@ -62,7 +62,7 @@ class Trial:
 
 def complete_options(given: dict) -> dict:
     """There are no options: rate, windows and label are those of the study."""
-    return datasets.complete_options({}, given)
+    return builders.complete_options({}, given)
 
 
 def folder_name(options: dict) -> str:

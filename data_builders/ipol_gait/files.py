@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, windows
+from imujax.data import builders, windows
 from imujax.data.recordings import Interval, Recording
 from imujax.errors import UserError
 
@@ -29,7 +29,7 @@ def complete_options(given: dict) -> dict:
     if task not in ("windows", "stance_time"):
         raise UserError(f"task must be windows or stance_time, not {task!r}")
     defaults = WINDOW_OPTIONS if task == "windows" else STEP_OPTIONS
-    options = datasets.complete_options(defaults, given)
+    options = builders.complete_options(defaults, given)
     if task == "windows":
         options["stride"] = int(options["stride"] or options["window"])
         sensors = options["sensors"] or SENSORS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, windows
+from imujax.data import builders, windows
 from imujax.data.frames import MOVI
 from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
 from imujax.data.recordings import Interval, Recording, fill_gaps, rotate, to_si
@@ -60,7 +60,7 @@ class Subject:
 
 def complete_options(given: dict) -> dict:
     """All options; the stride is the window where it is not given, rounds are in their order."""
-    options = datasets.complete_options(OPTIONS, given)
+    options = builders.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
     names = [name.strip() for name in options["rounds"].split(",")]
     if unknown := sorted(set(names) - set(ROUNDS)):

@@ -5,7 +5,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from imujax.data import datasets, labels, windows
+from imujax.data import builders, labels, windows
 from imujax.data.recordings import Recording
 from imujax.errors import UserError
 
@@ -36,8 +36,8 @@ def complete_options(given: dict) -> dict:
     if task != "windows" and task not in TASKS:
         raise UserError(f"task must be windows, {', '.join(TASKS)}, not {task!r}")
     if task != "windows":
-        return {"task": task, **datasets.complete_options({}, given)}
-    options = datasets.complete_options(WINDOW_OPTIONS, given)
+        return {"task": task, **builders.complete_options({}, given)}
+    options = builders.complete_options(WINDOW_OPTIONS, given)
     return {"task": task, **options, "stride": int(options["stride"] or options["window"])}
 
 

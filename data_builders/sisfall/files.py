@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, windows
+from imujax.data import builders, windows
 from imujax.data.recordings import Recording, to_si
 from imujax.errors import UserError
 
@@ -21,7 +21,7 @@ OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 
 def complete_options(given: dict) -> dict:
     """All options; the stride is the window where it is not given."""
-    options = datasets.complete_options(OPTIONS, given)
+    options = builders.complete_options(OPTIONS, given)
     options["stride"] = int(options["stride"] or options["window"])
     return options
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import datasets, labels, windows
+from imujax.data import builders, labels, windows
 from imujax.data.recordings import Recording, rotate
 from imujax.data_builders.tan2021_running import plates, tables
 from imujax.errors import UserError
@@ -60,7 +60,7 @@ class Trial:
 
 def complete_options(given: dict) -> dict:
     """labels: "file" or "force"; axes: where x, y, z of a unit point in standing."""
-    options = datasets.complete_options(OPTIONS, given)
+    options = builders.complete_options(OPTIONS, given)
     if options["labels"] not in REQUIRED_FILES:
         raise UserError(f"labels must be file or force, not {options['labels']!r}")
     options["axes"] = ",".join(word.strip().lower() for word in options["axes"].split(","))

@@ -7,7 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imujax.data import datasets, labels, windows
+from imujax.data import builders, labels, windows
 from imujax.data.frames import LEFT_UP_FORWARD, SLOPED_FOOT
 from imujax.data.recordings import Recording, rotate, to_si
 from imujax.data_builders.tabular import readers
@@ -46,7 +46,7 @@ class Subject:
 
 def complete_options(given: dict) -> dict:
     """There are no options: the steps lie in the file as the study cuts them."""
-    return datasets.complete_options({}, given)
+    return builders.complete_options({}, given)
 
 
 def folder_name(options: dict) -> str:

@@ -10,6 +10,7 @@ imported before a module is asked for: `from imujax.data import windows`.
 __all__ = [
     "augment",
     "blocks",
+    "builders",
     "datasets",
     "frames",
     "labels",

@@ -23,7 +23,7 @@ import grain
 import numpy as np
 from array_record.python import array_record_module
 
-from imujax.data import datasets, sensor_windows, windows
+from imujax.data import builders, datasets, sensor_windows, windows
 from imujax.data.sensor_windows import SensorWindows
 from imujax.runtime import log
 
@@ -128,9 +128,9 @@ def pack_blocks(paths: Sequence[pathlib.Path | str], config: Any) -> pathlib.Pat
     name = hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:16]
     folder = pathlib.Path(paths[0]) / "blocks" / name
     total = sum(s["kept"] * len(config.sensors or s["sensors"]) for s in sets)
-    with datasets.explain_full_disk(folder.parent):
+    with builders.explain_full_disk(folder.parent):
         folder.parent.mkdir(exist_ok=True)
-        with datasets.lock_folder(folder.parent, wait=True):
+        with builders.lock_folder(folder.parent, wait=True):
             if not folder.exists():
                 pieces = sensor_windows.iter_sensor_windows(paths, config)
                 _write_folder(folder, _show_progress(pieces, total))

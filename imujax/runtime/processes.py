@@ -1,9 +1,6 @@
-"""The processes of one run: finding each other, going first, keeping others out, being stopped.
+"""The processes of one run: joining, going first, keeping others out, being stopped.
 
-The only file that looks into jax's own ways of finding processes (`jax._src`).  Where a program
-runs is asked in this order: the flags of the command line, the variables IMUJAX_COORDINATOR,
-IMUJAX_PROCESSES and IMUJAX_PROCESS, what jax detects (TPU pod, SLURM under srun, Open MPI,
-Kubernetes); a process that finds nothing is alone.
+With `cluster` the only files that look into jax's own ways (`jax._src`).
 """
 
 import contextlib
@@ -11,178 +8,28 @@ import itertools
 import json
 import os
 import pathlib
-import re
 import signal
 import socket
 import sys
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import filelock
 
 from imujax.errors import UserError
+from imujax.runtime import cluster
 
 # 128 + SIGTERM: what a shell, SLURM and Kubernetes report of any program that SIGTERM has ended.
 # So "run me again" is one number, whether the notice came before, in or after the training, and
 # neither 0 (done, nobody starts it again) nor that of a mistake (starting again does not help).
 PREEMPTED = 128 + signal.SIGTERM
-CONNECT_TIMEOUT = 300  # s for the processes to find each other
 MAIN_TIMEOUT = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
 FAILURE_GRACE = 5  # s that a failing process waits for others that fail
-PLACE_FIELDS = ("coordinator", "processes", "process")
 CLAIM_TIMEOUT = 120  # s to wait for another run in the same folder to end; NFS frees locks after 90
 LOCK_FILE = "run.lock"  # in the folder that a run writes to: who writes there
-
-
-class Place(NamedTuple):
-    """One process of several: HOST:PORT of process 0, how many there are, which one this is, and
-    the numbers of its GPUs on this node (None: all that it sees)."""
-
-    coordinator: str
-    processes: int
-    process: int
-    devices: list[int] | None = None
-
-
-def find_place(
-    flags: Mapping[str, Any] = {}, environ: Mapping[str, str] = os.environ
-) -> Place | None:
-    """The place of this process among several, None where it is alone.
-
-    flags: those of PLACE_FIELDS that stand on the command line, None for those that do not.  Raises
-    UserError for settings that are not whole or do not fit together.
-    """
-    names, values = {}, {}
-    for field in PLACE_FIELDS:
-        flag, variable = f"--{field}", f"IMUJAX_{field.upper()}"
-        settings = {flag: flags.get(field), variable: environ.get(variable) or None}
-        names[field], values[field] = next(
-            ((name, value) for name, value in settings.items() if value is not None),
-            (f"{flag} (or {variable})", None),
-        )
-    for field in PLACE_FIELDS[1:]:
-        if values[field] is not None:
-            values[field] = _parse_count(names[field], values[field])
-    if values["processes"] == 1 and not values["process"]:
-        return None  # alone, whatever is around
-    missing = [field for field in PLACE_FIELDS if values[field] is None]
-    if len(missing) == len(PLACE_FIELDS):
-        return _detect_place(environ)
-    if missing:
-        present = next(names[field] for field in PLACE_FIELDS if field not in missing)
-        raise UserError(
-            f"{present} is given but not {' and '.join(names[field] for field in missing)}: "
-            "several processes need all three"
-        )
-    if not re.fullmatch(r".+:\d+", values["coordinator"]):
-        raise UserError(
-            f"{names['coordinator']} must be HOST:PORT of process 0, not {values['coordinator']!r}"
-        )
-    if values["process"] >= values["processes"]:
-        raise UserError(
-            f"{names['process']} is {values['process']} but {names['processes']} is "
-            f"{values['processes']}: processes are counted from 0"
-        )
-    return Place(**values)
-
-
-def _parse_count(name: str, value: object) -> int:
-    if not str(value).isdigit():
-        raise UserError(f"{name} must be a whole number from 0 on, not {value!r}")
-    return int(str(value))
-
-
-def _detect_place(environ: Mapping[str, str]) -> Place | None:
-    """What jax finds by itself.  It reads os.environ; `environ` is for what it leaves out."""
-    from jax._src import clusters
-
-    ids = environ.get("JAX_LOCAL_DEVICE_IDS")
-    address = environ.get("JAX_COORDINATOR_ADDRESS")
-    if _lacks_srun(environ):
-        return None  # jax would wait for tasks that nobody starts
-    try:
-        with warnings.catch_warnings(action="ignore"):  # in a pod, of what it would need to look
-            devices = [int(i) for i in ids.split(",")] if ids else None
-            detected: tuple[Any, ...] = clusters.ClusterEnv.auto_detect_unset_distributed_params(
-                address, None, None, devices, None, CONNECT_TIMEOUT
-            )
-            place = Place(*detected)
-    except Exception as error:  # of any kind: each cluster asks in its own way
-        if "KUBERNETES_SERVICE_HOST" in environ and "JOB_COMPLETION_INDEX" not in environ:
-            return None  # a pod by itself, which has nobody to find
-        raise UserError(
-            f"the other processes cannot be found ({' '.join(str(error).split())[:200]}); say "
-            "where they are with --coordinator, --processes and --process"
-        ) from error
-    if place.processes is None and address:
-        raise UserError(
-            "JAX_COORDINATOR_ADDRESS is set, but jax knows neither how many processes there are "
-            "nor which one this is; set IMUJAX_COORDINATOR, IMUJAX_PROCESSES and IMUJAX_PROCESS"
-        )
-    if place.processes in (None, 1):
-        return None
-    visible = _visible_gpus(environ)
-    if place.devices and visible and max(place.devices) >= len(visible):
-        # SLURM has bound GPUs to each task, which then sees only its own; jax counts over the node.
-        place = place._replace(devices=None)
-    return place
-
-
-def _visible_gpus(environ: Mapping[str, str]) -> list[str]:
-    return [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
-
-
-def _lacks_srun(environ: Mapping[str, str]) -> bool:
-    """Whether this is the shell of a SLURM job of several tasks, not one of the tasks."""
-    tasks = environ.get("SLURM_NTASKS", "1")
-    # 1 in the shell that salloc opens on a node
-    step_tasks = environ.get("SLURM_STEP_NUM_TASKS", tasks)
-    is_task = "SLURM_STEP_NODELIST" in environ and step_tasks == tasks
-    return tasks != "1" and not is_task and "OMPI_COMM_WORLD_SIZE" not in environ
-
-
-def warning_if_alone(environ: Mapping[str, str] = os.environ) -> str | None:
-    """For a process that is alone: what looks as if it should not be, None if nothing does."""
-    if _lacks_srun(environ):
-        return (
-            f"SLURM has {environ['SLURM_NTASKS']} tasks for this job but this is one process by "
-            "itself: start it with srun"
-        )
-    if "JOB_COMPLETION_INDEX" in environ:
-        return (
-            f"this is pod {environ['JOB_COMPLETION_INDEX']} of an indexed job but trains by "
-            "itself: set IMUJAX_COORDINATOR, IMUJAX_PROCESSES and IMUJAX_PROCESS"
-        )
-    return None
-
-
-def warning_if_gpus_idle(used: int, environ: Mapping[str, str] = os.environ) -> str | None:
-    """What to say where GPUs of this node stand idle, None where none does.
-
-    used: the GPUs that jax uses in this process.
-    """
-    node_gpus = environ.get("SLURM_GPUS_ON_NODE", "")
-    visible = _visible_gpus(environ)
-    # "4(x2)": four on each of two nodes
-    layout = environ.get("SLURM_STEP_TASKS_PER_NODE") or environ.get("SLURM_NTASKS_PER_NODE", "")
-    tasks = int("".join(itertools.takewhile(str.isdigit, layout)) or 1)
-    if node_gpus.isdigit() and used * tasks < int(node_gpus):
-        return (
-            f"{int(node_gpus) - used * tasks} of the {node_gpus} GPUs of this node stand idle "
-            f"({tasks} processes of {used}): start a task for each GPU, srun "
-            f"--ntasks-per-node={node_gpus}, or name those of one process in JAX_LOCAL_DEVICE_IDS"
-        )
-    if not node_gpus and used < len(visible):
-        return (
-            f"{len(visible) - used} of the {len(visible)} GPUs in CUDA_VISIBLE_DEVICES stand idle: "
-            f"jax uses {used} in this process; is jax[cuda] installed, and JAX_LOCAL_DEVICE_IDS "
-            "right?"
-        )
-    return None
 
 
 @contextlib.contextmanager
@@ -210,9 +57,9 @@ def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
 
     from imujax.runtime import sharding  # noqa: F401, sets what devices need before they start
 
-    place = find_place(flags)
+    place = cluster.find_place(flags)
     if place is None:
-        _print_message(warning_if_alone())
+        _print_message(cluster.warning_if_alone())
     else:
         # Over gloo, the collectives of two programs must not overtake each other.
         jax.config.update("jax_cpu_enable_async_dispatch", False)
@@ -220,7 +67,7 @@ def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
             jax.distributed.initialize(
                 *place,
                 cluster_detection_method="deactivate",
-                initialization_timeout=CONNECT_TIMEOUT,
+                initialization_timeout=cluster.CONNECT_TIMEOUT,
             )
         except RuntimeError as error:
             raise UserError(
@@ -237,7 +84,7 @@ def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
         gpus_expected = not os.environ.get("JAX_PLATFORMS", "").startswith("cpu")
         if gpus_expected and {"SLURM_GPUS_ON_NODE", "CUDA_VISIBLE_DEVICES"} & os.environ.keys():
             used = jax.local_device_count() if jax.default_backend() == "gpu" else 0
-            _print_message(warning_if_gpus_idle(used))
+            _print_message(cluster.warning_if_gpus_idle(used))
         yield
     except (Exception, KeyboardInterrupt) as error:
         if place is None:

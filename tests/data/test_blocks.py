@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imujax import UserError, study
 from imujax.configs import common, pretrain_pod
-from imujax.data import augment, blocks, datasets, scales, sensor_windows
+from imujax.data import augment, blocks, builders, scales, sensor_windows
 from imujax.nets import resnet
 from imujax.pretrain import loop
 from imujax.runtime import sharding
@@ -22,8 +22,8 @@ def sets(tmp_path_factory):
     """Two data sets, of one sensor and of three, with windows of 64 and 128 samples."""
     folder = tmp_path_factory.mktemp("blocks")
     raw = people.write_people(folder / "raw", subjects=5)
-    moves = datasets.build("tabular", raw, folder / "data", card=str(raw / "moves.toml"), workers=1)
-    walks = datasets.build("ipol_gait", write_ipol(folder / "ipol"), folder / "data")
+    moves = builders.build("tabular", raw, folder / "data", card=str(raw / "moves.toml"), workers=1)
+    walks = builders.build("ipol_gait", write_ipol(folder / "ipol"), folder / "data")
     return [moves, walks]
 
 

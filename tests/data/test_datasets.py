@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.raw_files import write_ipol, write_sisfall
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders import base
 from imujax.data_builders.ipol_gait import files as ipol
 from imujax.errors import UserError
@@ -24,8 +24,8 @@ def raw(tmp_path_factory):
 def data(tmp_path_factory, raw):
     """A folder with two data sets of one builder."""
     folder = tmp_path_factory.mktemp("data")
-    datasets.build("ipol_gait", raw, folder)
-    datasets.build("ipol_gait", raw, folder, task="stance_time")
+    builders.build("ipol_gait", raw, folder)
+    builders.build("ipol_gait", raw, folder, task="stance_time")
     return folder
 
 
@@ -83,7 +83,7 @@ def test_a_folder_that_is_no_data_set_is_named(tmp_path):
 
 def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
     one = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
-    again = datasets.build("ipol_gait", raw, tmp_path / "again")
+    again = builders.build("ipol_gait", raw, tmp_path / "again")
     other = datasets.find_dataset(data, "ipol_gait/stance_time_100hz_b32_a96")
     assert datasets.fingerprint(one) == datasets.fingerprint(again)
     assert datasets.fingerprint(one)["name"] == "ipol_gait/windows_100hz_w128_s128"
@@ -92,10 +92,10 @@ def test_a_fingerprint_tells_builds_apart_and_not_machines(data, raw, tmp_path):
 
 def test_a_reference_finds_what_build_has_made(data):
     for options in ({}, {"task": "stance_time"}):
-        ref = datasets.dataset_name("ipol_gait", options)
+        ref = builders.dataset_name("ipol_gait", options)
         assert datasets.find_dataset(data, ref).parent == data / ref
     with pytest.raises(UserError, match="no builder"):
-        datasets.dataset_name("ipol", {})
+        builders.dataset_name("ipol", {})
 
 
 def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_path, monkeypatch):
@@ -104,9 +104,9 @@ def test_several_shards_one_of_them_empty_read_in_the_order_of_the_files(tmp_pat
     still = raw / "SA03" / "D01_SA03_R01.txt"
     lines = still.read_text().split("\n")
     still.write_text("\n".join(lines[:400] * 4))  # rest alone: none of its windows is kept
-    whole = datasets.read_arrays(datasets.build("sisfall", raw, tmp_path / "one"))
+    whole = datasets.read_arrays(builders.build("sisfall", raw, tmp_path / "one"))
     monkeypatch.setattr(base, "SHARD_BYTES", 1000)
-    path = datasets.build("sisfall", raw, tmp_path / "many")
+    path = builders.build("sisfall", raw, tmp_path / "many")
     assert len(list(path.glob("*array_record*"))) == 5
     got = datasets.read_arrays(path)
     np.testing.assert_array_equal(got.acc, whole.acc)

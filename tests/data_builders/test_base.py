@@ -13,7 +13,7 @@ import time
 import pytest
 from helpers.raw_files import edit_lines, hash_files, make_still, write_ipol, write_sisfall
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.sisfall import files as sisfall
 from imujax.errors import UserError
 
@@ -25,10 +25,10 @@ def test_a_rebuild_is_byte_identical_however_many_processes(tmp_path, name, writ
         write(raw, [f"D{k:02d}_SA{s:02d}" for k in (1, 2, 3) for s in (1, 2, 3)], seconds=4)
     else:
         write(raw)
-    one = datasets.build(name, raw, tmp_path / "one", workers=1)
+    one = builders.build(name, raw, tmp_path / "one", workers=1)
     two = tmp_path / "two"
     code = (
-        f"from imujax.data import datasets; datasets.build({name!r}, {str(raw)!r}, {str(two)!r}, 2)"
+        f"from imujax.data import builders; builders.build({name!r}, {str(raw)!r}, {str(two)!r}, 2)"
     )
     with child(code, folder=tmp_path) as process:  # another process: other hash seeds
         assert process.wait() == 0, process.stderr.read()
@@ -38,23 +38,23 @@ def test_a_rebuild_is_byte_identical_however_many_processes(tmp_path, name, writ
 
 def test_a_finished_build_returns_at_once_and_changed_files_are_named(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
-    path = datasets.build("sisfall", raw, tmp_path / "data")
+    path = builders.build("sisfall", raw, tmp_path / "data")
     before = {p: p.stat().st_mtime_ns for p in path.iterdir()}
     began = time.monotonic()
-    assert datasets.build("sisfall", raw, tmp_path / "data") == path
+    assert builders.build("sisfall", raw, tmp_path / "data") == path
     assert time.monotonic() - began < 1
     assert {p: p.stat().st_mtime_ns for p in path.iterdir()} == before
     trial = raw / "SA01" / "D01_SA01_R01.txt"
     later = time.time() + 60
     os.utime(trial, (later, later))  # touched, but the same
-    assert datasets.build("sisfall", raw, tmp_path / "data") == path
+    assert builders.build("sisfall", raw, tmp_path / "data") == path
     trial.write_text(trial.read_text().replace("-256", "-257", 1))
     os.utime(trial, (later, later))
     with pytest.raises(UserError, match=r"D01_SA01_R01\.txt has changed"):
-        datasets.build("sisfall", raw, tmp_path / "data")
+        builders.build("sisfall", raw, tmp_path / "data")
     write_sisfall(raw, ["D02_SA01"])
     with pytest.raises(UserError, match="built from other raw files"):
-        datasets.build("sisfall", raw, tmp_path / "data")
+        builders.build("sisfall", raw, tmp_path / "data")
 
 
 def child(code: str, **other) -> subprocess.Popen:
@@ -67,8 +67,8 @@ def child(code: str, **other) -> subprocess.Popen:
 def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     raw = write_sisfall(tmp_path / "raw", [f"D01_SA{s:02d}" for s in range(1, 13)], seconds=40)
     data = tmp_path / "data"
-    code = "from imujax.data import datasets; "
-    code += f"datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
+    code = "from imujax.data import builders; "
+    code += f"builders.build('sisfall', {str(raw)!r}, {str(data)!r}, 2)"
     process = child(code, folder=tmp_path)
     while not list(data.rglob("*incomplete*/*array_record*")):
         assert process.poll() is None, process.stderr.read()
@@ -82,7 +82,7 @@ def test_a_killed_build_leaves_nothing_that_looks_finished(tmp_path):
     assert len(left) == 1
     with pytest.raises(UserError, match="there is nothing"):
         datasets.find_dataset(data, "sisfall/100hz_w128_s128")
-    path = datasets.build("sisfall", raw, data)
+    path = builders.build("sisfall", raw, data)
     assert not list(data.rglob("*incomplete*"))
     assert datasets.read_metadata(path)["kept"] > 0
     for pid in listed:  # the workers have gone too: each watches its parent
@@ -99,8 +99,8 @@ def _state(pid: str) -> str:
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     raw = write_sisfall(tmp_path / "raw", seconds=200)
     data = tmp_path / "data"
-    code = "from imujax.data import datasets; "
-    code += f"datasets.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
+    code = "from imujax.data import builders; "
+    code += f"builders.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
     small = (200_000, 200_000)  # bytes of one file
     process = child(
         code, folder=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small)
@@ -118,7 +118,7 @@ def test_a_disk_that_fills_while_raw_files_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(sisfall, "read_examples", full)
     with pytest.raises(UserError, match="is full"):
-        datasets.build("sisfall", raw, tmp_path / "data")
+        builders.build("sisfall", raw, tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -126,26 +126,26 @@ def test_two_builds_of_one_data_set_do_not_meet(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
     folder = tmp_path / "data" / "sisfall" / "100hz_w128_s128"
     folder.mkdir(parents=True)
-    with datasets.lock_folder(folder), pytest.raises(UserError, match="another build"):
-        datasets.build("sisfall", raw, tmp_path / "data")
+    with builders.lock_folder(folder), pytest.raises(UserError, match="another build"):
+        builders.build("sisfall", raw, tmp_path / "data")
 
 
 def test_an_error_in_a_worker_process_is_the_same_sentence(tmp_path):
     raw = write_sisfall(tmp_path / "raw", [f"D01_SA{s:02d}" for s in range(1, 11)], seconds=3)
     edit_lines(raw / "SA09" / "D01_SA09_R01.txt", make_still)
     with pytest.raises(UserError, match=r"D01_SA09_R01\.txt: sensor waist: acc.* is constant"):
-        datasets.build("sisfall", raw, tmp_path / "data", workers=2)
+        builders.build("sisfall", raw, tmp_path / "data", workers=2)
     assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("name", ["sisfall", "ipol_gait"])
 def test_a_folder_that_is_not_there_or_holds_something_else(tmp_path, name):
     with pytest.raises(UserError, match="no folder"):
-        datasets.build(name, tmp_path / "nowhere", tmp_path / "data")
+        builders.build(name, tmp_path / "nowhere", tmp_path / "data")
     (tmp_path / "raw" / "SA01").mkdir(parents=True)
     (tmp_path / "raw" / "SA01" / "notes.txt").write_text("hello")
     with pytest.raises(UserError, match="unpack the archive"):
-        datasets.build(name, tmp_path / "raw", tmp_path / "data")
+        builders.build(name, tmp_path / "raw", tmp_path / "data")
     assert not (tmp_path / "data").exists()
 
 
@@ -165,7 +165,7 @@ def test_a_folder_that_is_not_there_or_holds_something_else(tmp_path, name):
 def test_wrong_options_are_named(tmp_path, name, options, says):
     raw = (write_ipol if name == "ipol_gait" else write_sisfall)(tmp_path / "raw")
     with pytest.raises(UserError, match=says):
-        datasets.build(name, raw, tmp_path / "data", **options)
+        builders.build(name, raw, tmp_path / "data", **options)
     assert not (tmp_path / "data").exists()
 
 
@@ -182,7 +182,7 @@ def test_the_readme_reads_a_data_set(tmp_path, monkeypatch, capsys):
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
     (lines,) = (block for block in blocks if "read_arrays" in block)
     write_sisfall(tmp_path / "raw")
-    datasets.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
+    builders.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
     monkeypatch.chdir(tmp_path)
     exec(compile(lines, str(readme), "exec"), {})
     assert capsys.readouterr().out.startswith("(27, 128, 1, 3) 100.0 ['waist'] {")

@@ -7,7 +7,7 @@ import pytest
 from helpers.raw_files import edit_lines, hash_files, make_still, write_ipol, write_sisfall
 
 from imujax import cli
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders import base
 from imujax.errors import UserError
 
@@ -33,10 +33,10 @@ def test_the_same_bytes_in_the_same_shards(beam, tmp_path, monkeypatch, name, op
     size = sum(path.stat().st_size for path in raw.rglob("*.*"))
     shards = 11 if name == "sisfall" else 1  # more than one digit, and several recordings in each
     monkeypatch.setattr(base, "SHARD_BYTES", size // shards + 100)
-    one = datasets.build(name, raw, tmp_path / "one", workers=1, **options)
+    one = builders.build(name, raw, tmp_path / "one", workers=1, **options)
     create = beam.Create  # a runner may take the recordings in any order
     monkeypatch.setattr(beam, "Create", lambda elements: create(elements[::-1]))
-    two = datasets.build(name, raw, tmp_path / "two", beam=[], **options)
+    two = builders.build(name, raw, tmp_path / "two", beam=[], **options)
     files = hash_files(one)
     assert files == hash_files(two)  # the shards, and what the data set says of itself
     assert sum("array_record" in file for file in files) == shards
@@ -64,15 +64,15 @@ def test_without_beam_the_sentence_says_how_to_get_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "apache_beam", None)
     raw = write_sisfall(tmp_path / "raw")
     with pytest.raises(UserError, match="Apache Beam, which is not installed: pip install"):
-        datasets.build("sisfall", raw, tmp_path / "data", beam=["DirectRunner"])
+        builders.build("sisfall", raw, tmp_path / "data", beam=["DirectRunner"])
     assert not (tmp_path / "data").exists()
 
 
 def test_beam_is_imported_for_a_build_on_beam_alone(tmp_path):
     raw = write_sisfall(tmp_path / "raw")
     code = (
-        "import sys; from imujax.data import datasets;"
-        f"datasets.build('sisfall', {str(raw)!r}, {str(tmp_path / 'data')!r}, 1);"
+        "import sys; from imujax.data import builders;"
+        f"builders.build('sisfall', {str(raw)!r}, {str(tmp_path / 'data')!r}, 1);"
         "sys.exit('apache_beam' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

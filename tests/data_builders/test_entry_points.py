@@ -11,7 +11,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.errors import UserError
 
 BUILDERS = pathlib.Path(__file__).parents[2] / "data_builders"
@@ -113,7 +113,7 @@ def test_a_sentence_of_the_package_comes_out_of_the_workers(run, walks, tmp_path
 
 
 def test_the_name_is_known_wherever_names_are(run, tmp_path):
-    code = "from imujax.data import datasets; print(datasets.dataset_name('mylab', {'stride': 32}))"
+    code = "from imujax.data import builders; print(builders.dataset_name('mylab', {'stride': 32}))"
     assert run("-c", code).stdout == "mylab/w128_s32_m0.3\n"
     build = run("-m", "imujax", "build", "lab", "--raw", tmp_path, "--data", tmp_path / "data")
     assert build.returncode == 2 and "no builder 'lab': there are camargo2021," in build.stderr
@@ -129,10 +129,10 @@ def test_two_builders_of_one_name_are_refused(tmp_path, monkeypatch):
         ("gait", "one_imu and other_imu: uninstall one"),
     ):
         with pytest.raises(UserError, match=f"'{name}' lies in more than one package, {packages}"):
-            datasets.build(name, tmp_path, tmp_path / "data")
+            builders.build(name, tmp_path, tmp_path / "data")
         with pytest.raises(UserError, match=packages):
-            datasets.dataset_name(name, {})
-    assert datasets.dataset_name("movi", {}) == "movi/100hz_w128_s128"  # the others are not touched
+            builders.dataset_name(name, {})
+    assert builders.dataset_name("movi", {}) == "movi/100hz_w128_s128"  # the others are not touched
     assert not (tmp_path / "data").exists()
 
 
@@ -140,8 +140,8 @@ def test_one_package_that_is_named_twice_is_no_collision(tmp_path, monkeypatch):
     for distribution in ("one", "other"):
         install(tmp_path / "site", {"sisfall": "imujax.data_builders.sisfall"}, distribution)
     monkeypatch.syspath_prepend(tmp_path / "site")
-    assert datasets.dataset_name("sisfall", {}) == "sisfall/100hz_w128_s128"
-    assert datasets.builder_names().count("sisfall") == 1
+    assert builders.dataset_name("sisfall", {}) == "sisfall/100hz_w128_s128"
+    assert builders.builder_names().count("sisfall") == 1
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_entry_point_that_leads_nowhere_is_named(tmp_path, monkeypatch, modul
         (site / "gone_imu" / "gait_dataset_builder.py").write_text(module)
     monkeypatch.syspath_prepend(site)
     with pytest.raises(UserError, match="a module gait_dataset_builder with the class") as error:
-        datasets.build("gait", tmp_path, tmp_path / "data")
+        builders.build("gait", tmp_path, tmp_path / "data")
     assert "'gait' of gone_imu cannot be imported" in str(error.value) and says in str(error.value)
 
 

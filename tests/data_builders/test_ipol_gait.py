@@ -13,7 +13,7 @@ from helpers.raw_files import (
     write_ipol,
 )
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.ipol_gait import files as ipol
 from imujax.errors import UserError
 
@@ -70,7 +70,7 @@ def test_ipol_events_are_packet_counts(shared_data, tmp_path):
 def test_ipol_windows_never_straddle_a_gap(tmp_path):
     lost = {500, 501, 502, *range(1203, 1211)}
     raw = write_ipol(tmp_path / "raw", lost=lost)
-    path = datasets.build("ipol_gait", raw, tmp_path / "data", stride=10)
+    path = builders.build("ipol_gait", raw, tmp_path / "data", stride=10)
     data = datasets.read_arrays(path)
     assert path.parent.name == "windows_100hz_w128_s10"
     assert data.acc.shape[1:] == (128, 3, 3)
@@ -84,14 +84,14 @@ def test_ipol_windows_never_straddle_a_gap(tmp_path):
     assert not ((first < 1690) & (first + 128 > 1690)).any()
     turn = (first + 64 >= 900) & (first + 64 < 1050)
     np.testing.assert_array_equal(data.condition[walking] == "turn", turn[walking])
-    one = datasets.build("ipol_gait", raw, tmp_path / "data", sensors="rf,lb")
+    one = builders.build("ipol_gait", raw, tmp_path / "data", sensors="rf,lb")
     assert datasets.read_metadata(one)["sensors"] == ["rf", "lb"]
     assert one.parent.name == "windows_100hz_w128_s128_rf_lb"
 
 
 def test_ipol_steps_have_their_stance_time(tmp_path):
     raw = write_ipol(tmp_path / "raw", walks=("3-1",), lost={0, 1, 2, *range(1203, 1211)})
-    path = datasets.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
+    path = builders.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
     assert path.parent.name == "stance_time_100hz_b32_a96"
     data = datasets.read_arrays(path)
     assert data.info["targets"] == [{"name": "stance time", "unit": "s"}]
@@ -141,7 +141,7 @@ def test_a_broken_ipol_file_is_named_and_nothing_is_written(tmp_path, change, sa
     raw = write_ipol(tmp_path / "raw")
     edit_lines(raw / "GaitData" / "2-1_lb.txt", change)
     with pytest.raises(UserError, match=r"2-1_lb\.txt") as error:
-        datasets.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
+        builders.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
     assert says in str(error.value)
     assert not (tmp_path / "data").exists()
 
@@ -150,7 +150,7 @@ def test_a_missing_ipol_unit_and_a_broken_json_are_named(tmp_path):
     raw = write_ipol(tmp_path / "raw")
     (raw / "GaitData" / "2-1.json").write_text('{"Subject": 2}')
     with pytest.raises(UserError, match=r"2-1\.json: no description of a walk"):
-        datasets.build("ipol_gait", raw, tmp_path / "data")
+        builders.build("ipol_gait", raw, tmp_path / "data")
     (raw / "GaitData" / "1-1_rf.txt").unlink()
     with pytest.raises(UserError, match=r"1-1_rf\.txt is missing"):
-        datasets.build("ipol_gait", raw, tmp_path / "data")
+        builders.build("ipol_gait", raw, tmp_path / "data")

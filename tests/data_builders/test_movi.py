@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.io
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.movi import captures, files, mat
 from imujax.errors import UserError
 
@@ -105,7 +105,7 @@ def same(one: list[dict], other: list[dict]) -> bool:
 def test_joints_are_found_by_name_and_turned_to_our_axes(tmp_path):
     one = one_round()
     raw = write(tmp_path / "raw", {"I1": one})
-    path = datasets.build("movi", raw, tmp_path, rate=120, window=60)
+    path = builders.build("movi", raw, tmp_path, rate=120, window=60)
     data = datasets.read_arrays(path)
     assert data.acc.shape == (6, 60, 17, 3) and list(data.start) == [0, 0.5, 1, 1.5, 2, 2.5]
     assert set(data.subject) == {"Subject_1"} and set(data.recording) == {"I1"}
@@ -328,7 +328,7 @@ def without(name: str) -> dict:
 def test_wrong_units_and_fields_end_in_a_sentence(tmp_path, rounds, says):
     raw = write(tmp_path / "raw", rounds)
     with pytest.raises(UserError, match=says) as caught:
-        datasets.build("movi", raw, tmp_path / "data")
+        builders.build("movi", raw, tmp_path / "data")
     assert "imu_Subject_1.mat (I1)" in str(caught.value)
     assert not (tmp_path / "data").exists()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from imujax import cli
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.simulated import files
 from imujax.errors import UserError
 from imujax.simulate import people
@@ -49,12 +49,12 @@ def test_other_settings_do_not_mix_with_a_set_that_is_there(raw):
 
 def test_a_set_says_that_it_is_simulated(raw, tmp_path):
     assert json.loads((raw / "movi" / "set.json").read_text())["simulated"] is True
-    path = datasets.build("simulated", raw / "movi", tmp_path)
+    path = builders.build("simulated", raw / "movi", tmp_path)
     assert datasets.read_metadata(path)["simulated"] is True
 
 
 def test_windows_have_the_sensors_of_movi(raw, tmp_path):
-    data = datasets.read_arrays(datasets.build("simulated", raw / "movi", tmp_path, stride=64))
+    data = datasets.read_arrays(builders.build("simulated", raw / "movi", tmp_path, stride=64))
     assert data.acc.shape[1:] == (128, 17, 3)
     assert set(data.activity) == {"speed 1.0", "kicking"}
     up = data.acc[data.activity == "speed 1.0"].mean((0, 1))[:, 2]
@@ -64,7 +64,7 @@ def test_windows_have_the_sensors_of_movi(raw, tmp_path):
 
 def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_path):
     data = datasets.read_arrays(
-        datasets.build("simulated", raw / "knee_moment", tmp_path, task="knee_moment")
+        builders.build("simulated", raw / "knee_moment", tmp_path, task="knee_moment")
     )
     count = 0
     for path in sorted((raw / "knee_moment").glob("*/*.npz")):
@@ -104,7 +104,7 @@ def _built(raw, tmp_path, options):
         "peak_force", {"subjects": 1, "seconds": 6.0, "trials": TRIALS[:1]}
     )
     people.write_set("peak_force", spec, tmp_path)
-    return datasets.build("simulated", tmp_path / "peak_force", tmp_path / "data", **options)
+    return builders.build("simulated", tmp_path / "peak_force", tmp_path / "data", **options)
 
 
 def test_people_of_two_sets_differ(raw):
@@ -125,7 +125,7 @@ def test_people_of_two_sets_differ(raw):
 def test_mistakes_are_one_sentence(raw, tmp_path, folder, options, says):
     (raw / "nothing").mkdir(exist_ok=True)
     with pytest.raises(UserError, match=says):
-        datasets.build("simulated", raw / folder, tmp_path, **options)
+        builders.build("simulated", raw / folder, tmp_path, **options)
 
 
 def test_a_damaged_file_is_named(raw, tmp_path):
@@ -133,7 +133,7 @@ def test_a_damaged_file_is_named(raw, tmp_path):
     path = sorted(folder.glob("*/*.npz"))[0]
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(UserError, match=path.name):
-        datasets.build("simulated", folder, tmp_path / "data", task="knee_moment")
+        builders.build("simulated", folder, tmp_path / "data", task="knee_moment")
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def labelled(tmp_path_factory, polished):
         raw = people.write_set(
             name, people.simulation_settings(name, {"subjects": 6, "seconds": 6.0}), folder
         )
-        return datasets.read_arrays(datasets.build("simulated", raw, folder / "data", task=name))
+        return datasets.read_arrays(builders.build("simulated", raw, folder / "data", task=name))
 
     return built
 

@@ -15,7 +15,7 @@ from helpers.raw_files import (
     write_sisfall,
 )
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.sisfall import files as sisfall
 from imujax.errors import UserError
 
@@ -43,7 +43,7 @@ def test_sisfall_counts_and_units_of_a_real_file(shared_data, tmp_path):
 
 def test_sisfall_windows_of_a_written_folder(tmp_path, capsys):
     raw = write_sisfall(tmp_path / "raw")
-    path = datasets.build("sisfall", raw, tmp_path / "data")
+    path = builders.build("sisfall", raw, tmp_path / "data")
     assert path == tmp_path / "data" / "sisfall" / "100hz_w128_s128" / "1.0.0"
     data = datasets.read_arrays(path)
     assert data.acc.shape == (len(data.start), 128, 1, 3)
@@ -72,12 +72,12 @@ def test_a_parent_folder_will_do_and_options_name_the_folder(tmp_path):
     raw = write_sisfall(tmp_path / "up" / "SisFall").parent
     older = raw / "SisFall" / "SE02" / "D01_SE02_R01.txt"
     older.rename(raw / "SisFall" / "SA01" / older.name)  # as SE15's files lie in SA15
-    path = datasets.build("sisfall", raw, tmp_path / "data", rate="50", window=64, stride=16)
+    path = builders.build("sisfall", raw, tmp_path / "data", rate="50", window=64, stride=16)
     assert path.parent.name == "50hz_w64_s16"
     data = datasets.read_arrays(path)
     assert data.acc.shape[1:] == (64, 1, 3) and data.info["rate"] == 50
     assert set(data.subject) == {"SA01", "SE02"}
-    motion = datasets.build("sisfall", raw, tmp_path / "data", motion=0.5)
+    motion = builders.build("sisfall", raw, tmp_path / "data", motion=0.5)
     assert motion.parent.name == "100hz_w128_s128_m0.5"
     assert data.info["options"] == {"rate": 50.0, "window": 64, "stride": 16, "motion": 0.3}
 
@@ -98,6 +98,6 @@ def test_a_broken_sisfall_file_is_named_and_nothing_is_written(tmp_path, change,
     raw = write_sisfall(tmp_path / "raw")
     edit_lines(raw / "SA01" / "D07_SA01_R01.txt", change)
     with pytest.raises(UserError, match=r"D07_SA01_R01\.txt") as error:
-        datasets.build("sisfall", raw, tmp_path / "data")
+        builders.build("sisfall", raw, tmp_path / "data")
     assert says in str(error.value)
     assert not (tmp_path / "data").exists()

@@ -23,7 +23,7 @@ from helpers.tabular_files import (
     write_table,
 )
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.tabular import examples
 from imujax.errors import UserError
 
@@ -375,7 +375,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     (raw / "._s0_t0.csv.gz").write_bytes(b"left by a file manager")
     card = tmp_path / "walks.toml"
     card.write_text("# a comment\n" + LABELLED.replace("{suffix}", "csv.gz"))
-    path = datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card)
+    path = builders.build("tabular", raw, tmp_path / "data", workers=2, card=card)
     got = datasets.read_arrays(path)
     want, dropped = read_all_examples(raw, card.read_text())
     assert path.parent.name.startswith("walks_100hz_w64_")
@@ -391,7 +391,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
         datasets.read_arrays(path, sensors=("foot",))
 
     card.write_text(card.read_text().replace("comment", "remark"))
-    assert datasets.build("tabular", raw, tmp_path / "data", workers=2, card=card) == path
+    assert builders.build("tabular", raw, tmp_path / "data", workers=2, card=card) == path
     card.write_text(card.read_text().replace("peak = 150", "peak = 160"))
     options = examples.complete_options({"card": card})
     assert examples.folder_name(options) != path.parent.name

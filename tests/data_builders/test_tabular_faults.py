@@ -17,7 +17,7 @@ from helpers.tabular_files import (
     write_table,
 )
 
-from imujax.data import datasets
+from imujax.data import builders
 from imujax.errors import UserError
 
 PLAIN = (CARD + PLAIN_WINDOW).replace("{suffix}", "csv")
@@ -337,7 +337,7 @@ def test_a_build_without_an_example_leaves_nothing(raw, tmp_path):
     write_table(raw / "s1_a.csv", table)
     (tmp_path / "mine.toml").write_text(LABELS)
     with pytest.raises(UserError, match=r"no example .*1 events whose window leaves the recording"):
-        datasets.build("tabular", raw, tmp_path / "data", card=tmp_path / "mine.toml")
+        builders.build("tabular", raw, tmp_path / "data", card=tmp_path / "mine.toml")
     assert not (tmp_path / "data").exists()
 
 
@@ -347,17 +347,17 @@ def test_a_fault_in_one_file_of_many_leaves_nothing(raw, tmp_path):
     (raw / "s2_a.csv").write_text("time,ax\n1,2\n")
     (tmp_path / "mine.toml").write_text(PLAIN)
     with pytest.raises(UserError, match=r"s2_a\.csv: there is no column"):
-        datasets.build("tabular", raw, tmp_path / "data", card=tmp_path / "mine.toml")
+        builders.build("tabular", raw, tmp_path / "data", card=tmp_path / "mine.toml")
     assert not (tmp_path / "data").exists()
 
 
 def test_options_and_folders(raw, tmp_path):
     with pytest.raises(UserError, match=r"needs a card"):
-        datasets.build("tabular", raw, tmp_path / "data")
+        builders.build("tabular", raw, tmp_path / "data")
     with pytest.raises(UserError, match=r"no option 'rate'"):
-        datasets.build("tabular", raw, tmp_path / "data", rate=100)
+        builders.build("tabular", raw, tmp_path / "data", rate=100)
     with pytest.raises(UserError, match=r"no folder .*gone"):
-        datasets.build("tabular", tmp_path / "gone", tmp_path / "data", card="x.toml")
+        builders.build("tabular", tmp_path / "gone", tmp_path / "data", card="x.toml")
 
 
 def test_a_template_cannot_climb_out_by_a_group(raw, tmp_path):

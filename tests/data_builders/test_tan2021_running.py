@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from imujax.data import datasets, labels
+from imujax.data import builders, datasets, labels
 from imujax.data_builders.tan2021_running import files
 from imujax.errors import UserError
 
@@ -480,7 +480,7 @@ def test_trees_that_are_none_end_in_a_sentence(tmp_path):
 
 def test_the_data_set_is_built_and_says_what_it_is(tmp_path):
     raw = write(write(tmp_path / "raw"), subject="subject_02")
-    path = datasets.build("tan2021_running", raw, tmp_path / "data", labels="force")
+    path = builders.build("tan2021_running", raw, tmp_path / "data", labels="force")
     assert path.parent.name == "loading_rate_force"
     data = datasets.read_arrays(path)
     assert data.acc.shape == (6, 64, 1, 3) and data.info["sensors"] == ["shank_l"]
@@ -495,7 +495,7 @@ def test_the_data_set_is_built_and_says_what_it_is(tmp_path):
     with pytest.raises(UserError, match=r"no example of .* was kept \(11 trials without"):
         (raw / "subject_02").rename(tmp_path / "elsewhere")
         (raw / "subject_01" / P200).unlink()
-        datasets.build("tan2021_running", raw, tmp_path / "data")
+        builders.build("tan2021_running", raw, tmp_path / "data")
 
 
 def cut(good: bytes, rng) -> bytes:
