@@ -1,8 +1,8 @@
 """The sections that every experiment is made of, with the defaults of this house.
 
 An experiment is a ConfigDict {seed, data_sets, encoders, tasks}; the words are explained where they
-are read: data sets in imujax/study.py, encoders in imujax/data/sensor_windows.py and loop.py, tasks in
-imujax/sweep/grid.py, arms.py and lanes.py.
+are read: data sets in imujax/study.py, encoders in imujax/pretrain/loop.py and
+imujax/data/sensor_windows.py, tasks in imujax/sweep/grid.py, arms.py and lanes.py.
 """
 
 from ml_collections import ConfigDict
@@ -12,9 +12,9 @@ FRACTIONS = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0)  # 10^x for x = -1 to 0 by 0.2, as
 
 def data_set(builder: str, raw: str, **options) -> ConfigDict:
     """A data set: the builder, its folder below the raw files, the builder's options."""
-    made = ConfigDict({"builder": builder, "raw": raw})
-    made.options = ConfigDict(options)
-    return made
+    section = ConfigDict({"builder": builder, "raw": raw})
+    section.options = ConfigDict(options)
+    return section
 
 
 def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
@@ -29,7 +29,8 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
             "monitor": 0.1,  # share of the subjects held out to watch the training
             "net": net,
             "loss": "symmetric",
-            "relations": {},  # pairs that are no negatives, or count less: imujax/objectives/relations.py
+            # Pairs that are no negatives, or count less: imujax/objectives/relations.py.
+            "relations": {},
             "temperature": 0.1,
             "learn_temperature": False,
             "batch": 512,  # sensor-windows

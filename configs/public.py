@@ -4,7 +4,7 @@
 
 raw/sisfall and raw/ipol_gait are the unpacked public sets (see data_builders/*/README.md).  The
 encoder never sees a subject of the labelled set: it is pre-trained on SisFall alone.
-Expected result: see the README of the repository.  `:tiny` is the same path in minutes.
+Expected result: see configs/README.md.  `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict

@@ -54,20 +54,20 @@ def get_config(size: str = "quick") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
-    large = size in ("full", "network")
-    net = net if large else resnet.tiny("none")
+    is_large = size in ("full", "network")
+    net = net if is_large else resnet.tiny("none")
     train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": 500}
-    train |= {} if large else {"batch": 256, "learning_rate": 3e-3}
+    train |= {} if is_large else {"batch": 256, "learning_rate": 3e-3}
     config.encoders = ConfigDict(
         {
             "fast": common.encoder(("fast",), net, rate=200.0, **train),
             "slow": common.encoder(("slow",), net, rate=100.0, **train),
         }
     )
-    few = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
-    some = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
-    three = some | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "batch": 32}
-    fewer = {"full": {}, "network": three, "cores": some}.get(size, few)
+    quick = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
+    cores = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
+    network = cores | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "batch": 32}
+    grid = {"full": {}, "network": network, "cores": cores}.get(size, quick)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),
@@ -75,6 +75,6 @@ def get_config(size: str = "quick") -> ConfigDict:
         ("knee_moment", "Peak knee flexion moment, walking", "slow"),
     ):
         config.tasks[name] = common.task(
-            name, title, common.arms(encoder), finetune_steps=chosen["finetune"], **fewer
+            name, title, common.arms(encoder), finetune_steps=chosen["finetune"], **grid
         )
     return config

@@ -34,14 +34,14 @@ def get_config(size: str = "full") -> ConfigDict:
     chosen = SIZES[size]
     config = ConfigDict({"seed": 0, "encoders": {}, "tasks": {}})
     config.data_sets = ConfigDict(published.labelled_data_sets(labels="file"))
-    fewer = {} if size == "full" else {"axes": {"windows": (0.1, 0.4, 1.0)}}
-    for name, told in published.TASKS.items():
+    grid = {} if size == "full" else {"axes": {"windows": (0.1, 0.4, 1.0)}}
+    for name, task in published.TASKS.items():
         # 0.2 g, the mean over the sensors of a window.
         config.data_sets[f"movi_{name}"] = common.data_set(
             "movi",
             "movi",
-            rate=told.rate,
-            window=told.window,
+            rate=task.rate,
+            window=task.window,
             motion=1.96,
             together=True,
             align=False,
@@ -49,8 +49,8 @@ def get_config(size: str = "full") -> ConfigDict:
         config.encoders[name] = common.encoder(
             (f"movi_{name}",),
             resnet.tan2023("batch"),
-            rate=told.rate,
-            window=told.window,
+            rate=task.rate,
+            window=task.window,
             motion=0.0,
             loss="one_sided",
             grouped=True,
@@ -60,7 +60,7 @@ def get_config(size: str = "full") -> ConfigDict:
         )
         config.tasks[name] = common.task(
             name,
-            told.title,
+            task.title,
             common.arms(name),
             references=("ridge", "trees"),
             shuffle=False,
@@ -75,6 +75,6 @@ def get_config(size: str = "full") -> ConfigDict:
             mask=False,
             rescale=True,
             published=published.curve_config(name),
-            **fewer,
+            **grid,
         )
     return config

@@ -4,7 +4,7 @@
 
 The raw folders are those of study_as_published.py; `:cores` has the same people, a small network
 and fewer settings, `:tiny` is the same path in minutes.  The numbers in the comments are those of
-the list in the README, under "Protocols".
+the table in configs/README.md, under "The study's three protocols".
 """
 
 from ml_collections import ConfigDict
@@ -52,7 +52,7 @@ def get_config(size: str = "full") -> ConfigDict:
             config.encoders[f"small_{name}"] = common.encoder(
                 (f"movi_{name}",), resnet.tiny("none"), rate=rate, steps=1, batch=256
             )
-    for name, told in published.TASKS.items():
+    for name, task in published.TASKS.items():
         # 3, 13: penalties and learning rates are chosen on inner subjects, for each arm by itself.
         # 14: the frozen probe is always reported.  9: nothing is seen beyond the end of a step.
         # 11: folds shuffled with a recorded seed.  12: all metrics are in every report.
@@ -62,7 +62,7 @@ def get_config(size: str = "full") -> ConfigDict:
             compared.small = ConfigDict({"encoder": encoder, "weights": "random"})
         config.tasks[name] = common.task(
             name,
-            told.title,
+            task.title,
             compared,
             finetune_steps=chosen["finetune"],
             references=("ridge", "trees", "ridge+pretrained", "ridge+random"),

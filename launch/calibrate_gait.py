@@ -32,75 +32,79 @@ def steady(person, entry, fields, speed):
     """One stride of the right foot without variation -> curves, each [POINTS]."""
     x = (speed / np.sqrt(LEG / entry["leg"]) - entry["centre"]) / entry["spread"]
     shape = gait.Style(**{k: f[0] + x * (f[1] + x * f[2]) for k, f in fields.items()})
-    none = jax.tree.map(jnp.zeros_like, gait.noise(jax.random.key(0), 10, shape.force.shape[1]))
+    no_noise = jax.tree.map(
+        jnp.zeros_like, gait.random_noise(jax.random.key(0), 10, shape.force.shape[1])
+    )
     level = gait.Ground(jnp.zeros(()), jnp.zeros(()))
-    walk = gait.lay(person, shape, level, speed, none, 2.0)
-    t = walk.strike[4] + (walk.next[4] - walk.strike[4]) * jnp.arange(POINTS) / POINTS + 1e-6
+    walk = gait.lay_contacts(person, shape, level, speed, no_noise, 2.0)
+    t = walk.strike[4] + (walk.next_strike[4] - walk.strike[4]) * jnp.arange(POINTS) / POINTS + 1e-6
     kin = gait.kinematics(person, walk, t)
     aim = gait.tracks(person, walk, t).ankle[0] - kin.position[skeleton.PAIR["thigh"]]
     foot = kin.rotation[skeleton.PAIR["foot"]]
     force, share = gait.ground_force(walk, t)
-    ball = kin.position[skeleton.PAIR["foot"]] + skeleton.apply(foot, person.ball[0])
-    loads = balance.nominal(person, walk, t)
+    ball = kin.position[skeleton.PAIR["foot"]] + skeleton.matvec(foot, person.ball[0])
+    loads = balance.nominal_loads(person, walk, t)
     return {
         "foot": jnp.rad2deg(jnp.arctan2(foot[2, 0], foot[0, 0])),
         "lean": jnp.rad2deg(jnp.arctan2(aim[0], -aim[2])),
-        "reach": jnp.sqrt((aim**2).sum(0)) / sum(body.leg(person)),
+        "reach": jnp.sqrt((aim**2).sum(0)) / sum(body.leg_lengths(person)),
         "knee": jnp.rad2deg(skeleton.knee_flexion(kin)[0]),
         "up": force[0, 2],
         "ahead": force[0, 0],
         "pelvis": kin.position[0, 2] - kin.position[0, 2].mean(),
         "clear": jnp.where(share[0] < 1, 1.0, ball[2]),
-        "excess": dynamics.balance(person, kin, loads)[1] / (person.mass * G),
+        "excess": dynamics.moment_excess(person, kin, loads)[1] / (person.mass * G),
     }
 
 
-def published(person, kind: str, one: dict, scale: float) -> dict:
+def published(person, kind: str, curves: dict, scale: float) -> dict:
     """The targets of one speed, each [POINTS]."""
     turns = np.arange(POINTS) / POINTS
 
     def over_stride(values):
         return np.interp(turns, np.linspace(0, 1, len(values)), values)
 
-    thigh, shank = (float(x) for x in body.leg(person))
-    low, bent = (np.deg2rad(over_stride(one[name])) for name in ("shank", "knee"))
+    thigh, shank = (float(x) for x in body.leg_lengths(person))
+    low, bent = (np.deg2rad(over_stride(curves[name])) for name in ("shank", "knee"))
     x = thigh * np.sin(low + bent) + shank * np.sin(low)
     z = thigh * np.cos(low + bent) + shank * np.cos(low)
-    ahead = np.array(one["ahead"] if kind == "walking" else one["ahead_of_one_runner"]) * scale
-    found = {
-        "foot": over_stride(one["foot"]),
-        "knee": over_stride(one["knee"]),
+    ahead = (
+        np.array(curves["ahead"] if kind == "walking" else curves["ahead_of_one_runner"]) * scale
+    )
+    targets = {
+        "foot": over_stride(curves["foot"]),
+        "knee": over_stride(curves["knee"]),
         "lean": np.rad2deg(np.arctan2(x, z)),
         "reach": np.minimum(np.hypot(x, z) / (thigh + shank), 0.9962),
-        "ahead": np.interp(turns / one["stance"], np.linspace(0, 1, len(ahead)), ahead, right=0),
+        "ahead": np.interp(turns / curves["stance"], np.linspace(0, 1, len(ahead)), ahead, right=0),
     }
     if kind == "walking":
-        up = np.array(one["up"])
-        found["up"] = np.interp(turns / one["stance"], np.linspace(0, 1, len(up)), up, right=0)
+        up = np.array(curves["up"])
+        targets["up"] = np.interp(turns / curves["stance"], np.linspace(0, 1, len(up)), up, right=0)
     else:
-        found["pelvis"] = over_stride(one["pelvis"])
-    return found
+        targets["pelvis"] = over_stride(curves["pelvis"])
+    return targets
 
 
-def residuals(kind: str, got: dict, want: dict):
+def residuals(kind: str, fitted: dict, target: dict):
     """Differences in parts of what is tolerated, one vector of a speed."""
-    lean = got["lean"] - want["lean"]
+    lean = fitted["lean"] - target["lean"]
     if kind == "running":  # markers on the skin: the thigh's attitude has an unknown offset
         lean = lean - 0.9 * lean.mean()
     strong, wide = (6, 0.12) if kind == "walking" else (3, 0.18)
     parts = [
-        (got["foot"] - want["foot"]) / 2,
+        (fitted["foot"] - target["foot"]) / 2,
         lean / 1.5,
-        (got["reach"] - want["reach"]) / (0.003 + 0.06 * (1 - want["reach"])),
-        (got["ahead"] - want["ahead"]) / (0.02 if kind == "walking" else 0.05),
-        jnp.minimum(got["clear"] - 0.012, 0) / 0.004,
-        jnp.maximum(got["reach"] - 0.997, 0) / 0.001,
-        strong * jnp.tanh(got["excess"] / wide),
+        (fitted["reach"] - target["reach"]) / (0.003 + 0.06 * (1 - target["reach"])),
+        (fitted["ahead"] - target["ahead"]) / (0.02 if kind == "walking" else 0.05),
+        jnp.minimum(fitted["clear"] - 0.012, 0) / 0.004,
+        jnp.maximum(fitted["reach"] - 0.997, 0) / 0.001,
+        strong * jnp.tanh(fitted["excess"] / wide),
     ]
     if kind == "walking":
-        parts.append((got["up"] - want["up"]) / 0.06)
+        parts.append((fitted["up"] - target["up"]) / 0.06)
     else:
-        parts.append((got["pelvis"] - want["pelvis"]) / 0.01)
+        parts.append((fitted["pelvis"] - target["pelvis"]) / 0.01)
     return jnp.concatenate(parts) / np.sqrt(POINTS)
 
 
@@ -109,15 +113,15 @@ def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
     person = body.standard(70.0, 1.75, 0.5)
     fields = {k: jnp.asarray(v, float) for k, v in entry["fields"].items()}
     free = {k: fields[k] for k in FREE}
-    start, back = ravel_pytree(free)
+    start, unravel = ravel_pytree(free)
     steps = np.concatenate([np.full(free[k].size, FREE[k]) for k in sorted(FREE)])
     speeds = [c["speed"] * np.sqrt(LEG / c["leg"]) for c in curves]
     scales = FORE_AFT if kind == "running" else (1.0,) * len(curves)
-    wants = [published(person, kind, c, s) for c, s in zip(curves, scales, strict=True)]
-    wants = {k: jnp.stack([w[k] for w in wants]) for k in wants[0]}
+    by_speed = [published(person, kind, c, s) for c, s in zip(curves, scales, strict=True)]
+    targets = {k: jnp.stack([values[k] for values in by_speed]) for k in by_speed[0]}
 
     def shapes(flat):
-        tried = back(flat)  # the force to the side has nothing to be fitted to
+        tried = unravel(flat)  # the force to the side has nothing to be fitted to
         return tried | {"force": tried["force"].at[:, 1].set(fields["force"][:, 1])}
 
     def curves_of(flat):
@@ -127,41 +131,41 @@ def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
 
     @jax.jit
     def differences(flat):
-        got = curves_of(flat)
-        return jax.vmap(lambda g, w: residuals(kind, g, w))(got, wants).ravel()
+        return jax.vmap(lambda f, t: residuals(kind, f, t))(curves_of(flat), targets).ravel()
 
-    many = jax.jit(lambda flats: jax.lax.map(differences, flats, batch_size=16))
+    differences_of_many = jax.jit(lambda flats: jax.lax.map(differences, flats, batch_size=16))
 
     def jacobian(flat):
         near = np.concatenate([flat[None], flat + np.diag(1e-4 * steps)])
-        all_of = np.asarray(many(near))
-        return ((all_of[1:] - all_of[0]) / (1e-4 * steps)[:, None]).T
+        values = np.asarray(differences_of_many(near))
+        return ((values[1:] - values[0]) / (1e-4 * steps)[:, None]).T
 
-    found = least_squares(
+    solution = least_squares(
         lambda flat: np.asarray(differences(flat)),
         np.asarray(start),
         jac=jacobian,
         x_scale=steps,
         max_nfev=evaluations,
     )
-    got = curves_of(found.x)
+    fitted = curves_of(solution.x)
     for i, speed in enumerate(speeds):
-        off = {k: float(np.sqrt(((got[k][i] - wants[k][i]) ** 2).mean())) for k in wants}
-        print(f"{kind} {speed:.2f} m/s, RMS:", *(f"{k} {v:.3g}" for k, v in off.items()))
-    fitted = jax.tree.map(lambda x: np.round(np.asarray(x), 6).tolist(), shapes(found.x))
-    return entry | {"fields": entry["fields"] | fitted}
+        errors = {k: float(np.sqrt(((fitted[k][i] - targets[k][i]) ** 2).mean())) for k in targets}
+        print(f"{kind} {speed:.2f} m/s, RMS:", *(f"{k} {v:.3g}" for k, v in errors.items()))
+    rounded = jax.tree.map(lambda x: np.round(np.asarray(x), 6).tolist(), shapes(solution.x))
+    return entry | {"fields": entry["fields"] | rounded}
 
 
 if __name__ == "__main__":
     jax.config.update("jax_enable_x64", True)
-    ask = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    ask.add_argument("--evaluations", type=int, default=40)
-    given = ask.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--evaluations", type=int, default=40)
+    options = parser.parse_args()
     LEG = float(
-        sum(body.leg(body.standard(70.0, 1.75, 0.5))) - body.standard(70.0, 1.75, 0.5).heel[0, 2]
+        sum(body.leg_lengths(body.standard(70.0, 1.75, 0.5)))
+        - body.standard(70.0, 1.75, 0.5).heel[0, 2]
     )
     data = json.loads((HERE / "gait_curves.json").read_text())
-    made = {k: fit(k, e, data[k], given.evaluations) for k, e in style.table().items()}
+    gaits = {k: fit(k, e, data[k], options.evaluations) for k, e in style.table().items()}
     out = pathlib.Path(simulate.__file__).with_name("gait.json")
-    out.write_text(json.dumps(made, separators=(",", ":")))
+    out.write_text(json.dumps(gaits, separators=(",", ":")))
     print(out)

@@ -20,7 +20,7 @@ import time
 PATIENCE = 20  # s between asking the others to end and ending them
 
 
-def commands(count: int, words: list[str], port: int, environ) -> list[tuple[list[str], dict]]:
+def list_commands(count: int, words: list[str], port: int, environ) -> list[tuple[list[str], dict]]:
     """What runs: for each process its words and what is added to the environment."""
     gpus = [gpu for gpu in environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if gpu]
     if len(gpus) % count:
@@ -29,13 +29,13 @@ def commands(count: int, words: list[str], port: int, environ) -> list[tuple[lis
             f"{count} processes; name a multiple of {count}"
         )
     share = len(gpus) // count
-    made = []
+    commands = []
     for number in range(count):
         place = ["--coordinator", f"localhost:{port}", "--processes", count, "--process", number]
         command = [sys.executable, "-m", "imujax", "pretrain", *words, *map(str, place)]
-        mine = ",".join(gpus[number * share : (number + 1) * share])
-        made.append((command, {"CUDA_VISIBLE_DEVICES": mine} if gpus else {}))
-    return made
+        visible = ",".join(gpus[number * share : (number + 1) * share])
+        commands.append((command, {"CUDA_VISIBLE_DEVICES": visible} if gpus else {}))
+    return commands
 
 
 def free_port() -> int:
@@ -44,7 +44,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def together(started: list[subprocess.Popen]) -> int:
+def wait_for_all(started: list[subprocess.Popen]) -> int:
     """Wait for all processes; the status of the first that fails, 0 if none does."""
     while True:
         ended = [process.poll() for process in started]
@@ -68,12 +68,12 @@ def main(words: list[str]) -> int:
     words = words[dry:]
     if not words or not words[0].isdigit() or words[0] == "0":
         sys.exit("local.py: say how many processes: python launch/local.py 2 --config ...")
-    made = commands(int(words[0]), words[1:], free_port(), os.environ)
+    commands = list_commands(int(words[0]), words[1:], free_port(), os.environ)
     if dry:
-        for command, added in made:
+        for command, added in commands:
             print(shlex.join([f"{name}={value}" for name, value in added.items()] + command))
         return 0
-    started = [subprocess.Popen(command, env=os.environ | added) for command, added in made]
+    started = [subprocess.Popen(command, env=os.environ | added) for command, added in commands]
 
     def pass_on(number, _):
         for process in started:
@@ -81,7 +81,7 @@ def main(words: list[str]) -> int:
 
     signal.signal(signal.SIGTERM, pass_on)
     try:
-        return together(started)
+        return wait_for_all(started)
     finally:
         for process in started:
             if process.poll() is None:

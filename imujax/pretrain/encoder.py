@@ -7,6 +7,9 @@ h = encoder.embed(acc, gyr)
 import dataclasses
 import functools
 import hashlib
+import pathlib
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,35 +20,68 @@ from imujax.errors import UserError
 from imujax.nets import parameters, towers
 from imujax.runtime import checkpoint
 
-ENCODER_PATHS = (
-    r"(\w+_)?encoder/.*"  # the names of what pre-training hands on; heads are left behind
-)
+# Parameters that pre-training hands on; heads are left behind.
+ENCODER_PATHS = r"(\w+_)?encoder/.*"
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
     """Encoder weights and the card that came with them.
 
-    card: net (network configuration), scales (mean and SD of each modality, SI units), rate [Hz],
-    window [samples], sensors, settings, provenance.  params, stats: the encoder's part of the two
-    collections, as NumPy arrays, under the names that towers.Regressor has.
+    Attributes
+    ----------
+    card : dict
+        net (network configuration), scales (mean and SD of each modality, SI units), rate [Hz],
+        window [samples], sensors, settings, provenance.
+    params, stats : dict of np.ndarray
+        The encoder's part of the parameters and of the running statistics, under the names that
+        towers.Regressor has.
     """
 
-    card: dict
-    params: dict
-    stats: dict
+    card: dict[str, Any]
+    params: dict[str, Any]
+    stats: dict[str, Any]
 
     @property
     def rate(self) -> float:
-        """Sampling rate [Hz] that the encoder was trained at."""
+        """Sampling rate that the encoder was trained at.
+
+        Returns
+        -------
+        float
+            Hz.
+        """
         return self.card["rate"]
 
-    def embed(self, acc, gyr, length=None, batch: int = 512) -> np.ndarray:
-        """Embeddings of windows, running statistics frozen -> [N, S * 2 * D] float32.
+    def embed(
+        self,
+        acc: np.ndarray,
+        gyr: np.ndarray,
+        length: np.ndarray | None = None,
+        batch: int = 512,
+    ) -> np.ndarray:
+        """Embed windows, running statistics frozen.
 
-        acc [N, T, S, 3] m/s^2 (gravity included), gyr [N, T, S, 3] rad/s at `rate`; a single
-        sensor may be given as [N, T, 3].  length [N]: valid samples, all T if None.  For each
-        sensor the accelerometer's D numbers come first, then the gyroscope's.
+        Parameters
+        ----------
+        acc : ndarray, [N, T, S, 3]
+            m/s^2, gravity included, at `rate`; a single sensor may be given as [N, T, 3].
+        gyr : ndarray, [N, T, S, 3]
+            rad/s, of the same shape as `acc`.
+        length : ndarray, [N], optional
+            Valid samples of each window, all T by default.
+        batch : int
+            Windows that are embedded at once.
+
+        Returns
+        -------
+        ndarray, [N, S * 2 * D]
+            float32; for each sensor the accelerometer's D numbers, then the gyroscope's.
+
+        Raises
+        ------
+        UserError
+            `acc` and `gyr` are not of one of these shapes.
         """
         acc, gyr = np.asarray(acc, np.float32), np.asarray(gyr, np.float32)
         if acc.ndim == 3:
@@ -57,58 +93,109 @@ class Encoder:
         acc, gyr = scales.standardise(acc, gyr, self.card["scales"])
         if length is not None and (np.asarray(length) >= acc.shape[1]).all():
             length = None
-        found = []
+        embeddings = []
         for first in range(0, len(acc), batch):
             rows = np.arange(first, first + batch).clip(max=len(acc) - 1)  # one compiled shape
-            part = None if length is None else np.asarray(length, np.int32)[rows]
-            h = _features(self.net, self.params, self.stats, acc[rows], gyr[rows], part)
-            found.append(np.asarray(h)[: len(acc) - first])
-        return np.concatenate(found)
+            valid = None if length is None else np.asarray(length, np.int32)[rows]
+            h = _embed_batch(self.net, self.params, self.stats, acc[rows], gyr[rows], valid)
+            embeddings.append(np.asarray(h)[: len(acc) - first])
+        return np.concatenate(embeddings)
 
     @property
-    def digest(self) -> str:
-        """What tells these weights from others, in 16 hexadecimal digits."""
-        found = hashlib.sha256()
+    def weights_digest(self) -> str:
+        """What tells these weights from others.
+
+        Returns
+        -------
+        str
+            16 hexadecimal digits.
+        """
+        digest = hashlib.sha256()
         for leaf in jax.tree.leaves((self.params, self.stats)):
-            found.update(np.ascontiguousarray(leaf).tobytes())
-        return found.hexdigest()[:16]
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()[:16]
 
     @property
-    def net(self) -> "towers.Regressor":
+    def net(self) -> towers.Regressor:
+        """The network that the weights belong to, with the output that tasks put on it.
+
+        Returns
+        -------
+        towers.Regressor
+        """
         return towers.Regressor(self.card["net"])
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _features(net, params, stats, acc, gyr, length):
+def _embed_batch(net, params, stats, acc, gyr, length):
     return net.apply({"params": params, "batch_stats": stats}, acc, gyr, length, method="features")
 
 
-def load(folder) -> Encoder:
-    """The newest checkpoint of a pre-training folder, on this machine, without its configuration.
+def load(folder: pathlib.Path | str) -> Encoder:
+    """Load the newest checkpoint of a pre-training folder, without its configuration.
 
-    Raises UserError where `folder` holds no checkpoint, or one that lacks a part of its network.
+    Parameters
+    ----------
+    folder : Path
+        Of one encoder, such as work/encoders/sisfall.
+
+    Returns
+    -------
+    Encoder
+        On this machine, whatever it was trained on.
+
+    Raises
+    ------
+    UserError
+        `folder` holds no checkpoint, or one that lacks a part of its network.
     """
     card, state = checkpoint.read_newest(folder)
-    shapes = jax.eval_shape(_init(card), jax.random.key(0))
-    found = {}
-    for part, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
-        wanted = encoder_part(shapes.get(part, {}))  # no statistics without a norm
-        found[part] = parameters.graft(wanted, saved, [(ENCODER_PATHS, True)])[0] if wanted else {}
-    return Encoder(card, *jax.device_get((found["params"], found["batch_stats"])))
+    shapes = jax.eval_shape(_make_init(card), jax.random.key(0))
+    collections = []
+    for name, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
+        expected = encoder_part(shapes.get(name, {}))  # no statistics without a norm
+        if expected:
+            expected = parameters.graft(expected, saved, [(ENCODER_PATHS, True)])[0]
+        collections.append(expected)
+    return Encoder(card, *jax.device_get(tuple(collections)))
 
 
-def random_encoder(card: dict, seed: int) -> Encoder:
-    """The same network with random weights: the arm that pre-training is compared with."""
-    made = jax.device_get(jax.jit(_init(card))(jax.random.key(seed)))
-    return Encoder(card, encoder_part(made["params"]), encoder_part(made.get("batch_stats", {})))
+def random_encoder(card: dict[str, Any], seed: int) -> Encoder:
+    """Give the network of a card random weights: the arm that pre-training is compared with.
+
+    Parameters
+    ----------
+    card : dict
+        As of `Encoder`.
+    seed : int
+        Of the weights.
+
+    Returns
+    -------
+    Encoder
+    """
+    variables = jax.device_get(jax.jit(_make_init(card))(jax.random.key(seed)))
+    params, stats = (encoder_part(variables.get(name, {})) for name in ("params", "batch_stats"))
+    return Encoder(card, params, stats)
 
 
-def _init(card: dict):
-    """key -> the variables of the regressor of this card."""
+def _make_init(card: dict[str, Any]) -> Callable[..., Any]:
+    """The function of a key that gives the variables of the regressor of this card."""
     net, window = towers.Regressor(card["net"]), jnp.zeros((2, card["window"], 1, 3))
     return functools.partial(net.init, acc=window, gyr=window, length=None, train=False)
 
 
-def encoder_part(tree: dict) -> dict:
-    """The encoders' part of a collection: what pre-training hands on."""
-    return {name: sub for name, sub in tree.items() if name.endswith("encoder")}
+def encoder_part(tree: dict[str, Any]) -> dict[str, Any]:
+    """Take the encoders out of a collection: what pre-training hands on.
+
+    Parameters
+    ----------
+    tree : dict
+        Parameters or statistics of a network, by the name of its parts.
+
+    Returns
+    -------
+    dict
+        Those parts whose name ends in "encoder".
+    """
+    return {name: part for name, part in tree.items() if name.endswith("encoder")}

@@ -111,7 +111,7 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
     most = STEPS_PER_CALL if source.batches and on_accelerator() else 1
     clock, logged, now = time.monotonic(), begin, begin
     while now < config.steps:
-        ahead = min(every - now % every for every in (config.log_every, config.save_every))
+        ahead = min(period - now % period for period in (config.log_every, config.save_every))
         count = most if most <= min(ahead, config.steps - now) else 1
         with jax.transfer_guard("disallow"):  # but for what sharding.place sends
             function = step_several if count > 1 else step_once
@@ -119,7 +119,7 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
             state, metrics = sharding.call_collective(mesh, function, state, *batch)
         now, stop = now + count, notice.stop_requested()
         if now % config.log_every == 0 or now == config.steps:
-            values = sharding.to_host({**metrics, **monitor(state, *source.watch)})
+            values = sharding.to_host({**metrics, **monitor(state, *source.monitor_batch)})
             speed = (now - logged) / (time.monotonic() - clock)
             lines.append_line(
                 step=now,

@@ -5,11 +5,13 @@ Whatever the source, batch k is a function of the seed and k.
 
 import functools
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from imujax.data import blocks, datasets, scales, sensor_windows
 from imujax.errors import UserError
@@ -22,100 +24,137 @@ MONITOR_WINDOWS = 4096  # sensor-windows that the monitor looks at, at most
 class BatchSource(NamedTuple):
     """Where batches come from.
 
-    batch: of a step, sensor-windows on the device {acc, gyr [M, L, 3], length and ids [M]} and the
-    numbers [B] of those to take, None for all; batches: of a step and so many, the same with
-    numbers [n, B], None where the steps do not share their sensor-windows; watch: a batch for the
-    monitor; full: whether every window is whole; scale, counts, sensors: for the checkpoint's card.
+    Attributes
+    ----------
+    batch : function of a step
+        Sensor-windows on the device {acc, gyr [M, L, 3], length and ids [M]}, and the rows [B] of
+        those to take, None for all.
+    batches : function of a step and a count, or None
+        The same for so many steps with rows [n, B]; None where the steps do not share their
+        sensor-windows.
+    monitor_batch : tuple
+        A batch for the monitor, as of `batch`.
+    full : bool
+        Whether every window is whole.
+    scale : dict
+        Means and SDs of the input, see data/scales.input_scales.
+    counts : dict of int
+        How many samples there are, and how many were dropped.
+    sensors : set of str
+        Their names.
     """
 
-    batch: Callable[[int], tuple[dict, jax.Array | None]]
-    batches: Callable[[int, int], tuple[dict, jax.Array]] | None
-    watch: tuple[dict, jax.Array | None]
+    batch: Callable[[int], tuple[dict[str, jax.Array], jax.Array | None]]
+    batches: Callable[[int, int], tuple[dict[str, jax.Array], jax.Array]] | None
+    monitor_batch: tuple[dict[str, jax.Array], jax.Array | None]
     full: bool
-    scale: dict
-    counts: dict
+    scale: dict[str, dict[str, float]]
+    counts: dict[str, int]
     sensors: set[str]
 
 
-def make_source(config, paths, seed: int, where) -> BatchSource:
-    """The source that an encoder's section asks for; where: the mesh.
+def make_source(
+    config: ConfigDict,
+    paths: Sequence[pathlib.Path | str],
+    seed: int,
+    mesh: jax.sharding.Mesh,
+) -> BatchSource:
+    """Make the source that an encoder's section asks for.
 
-    UserError where the data sets at `paths` do not fit, or are smaller than a batch.
+    Parameters
+    ----------
+    config : ConfigDict
+        An encoder's section of a configuration.
+    paths : sequence of Path
+        Folders of the data sets; empty where the section has `stream`.
+    seed : int
+        Of the order of the batches, of the subjects held out for the monitor and of the simulation.
+    mesh : jax.sharding.Mesh
+        What is resident is replicated over it, what is read from the disk is shared out.
+
+    Returns
+    -------
+    BatchSource
+
+    Raises
+    ------
+    UserError
+        The data sets do not fit, or are smaller than a batch.
     """
     if "stream" in config:
-        return simulated_source(config, seed, where)
-    return (resident_source if config.resident else disk_source)(config, paths, seed, where)
+        return simulated_source(config, seed, mesh)
+    return (resident_source if config.resident else disk_source)(config, paths, seed, mesh)
 
 
-def resident_source(config, paths, seed: int, where) -> BatchSource:
+def resident_source(config, paths, seed: int, mesh) -> BatchSource:
     """The data sets at `paths`, kept on the device; some subjects are held out for the monitor."""
-    every, counts = sensor_windows.load_sensor_windows(paths, config)
-    held = sensor_windows.monitor_mask(every.subject, config.monitor, seed)
-    watched = held if held.any() else ~held
-    ours, watch = every.take(~held), every.take(watched)
-    _enough(len(ours), config, paths)
+    samples, counts = sensor_windows.load_sensor_windows(paths, config)
+    held_out = sensor_windows.monitor_mask(samples.subject, config.monitor, seed)
+    watched = held_out if held_out.any() else ~held_out
+    training, monitored = samples.take(~held_out), samples.take(watched)
+    _require_full_batch(len(training), config, paths)
 
-    def order(mask, batch):
+    def make_order(mask, batch):
         if config.order == "windows":
-            return sensor_windows.WindowOrder(every.window[mask], batch, seed, config.grouped)
-        begin = blocks.block_starts(every.subject)
-        count = np.diff(begin, append=len(every))
+            return sensor_windows.WindowOrder(samples.window[mask], batch, seed, config.grouped)
+        begin = blocks.block_starts(samples.subject)
+        count = np.diff(begin, append=len(samples))
         return blocks.BlockOrder(count[mask[begin]], batch, seed)
 
-    count = min(config.batch, MONITOR_WINDOWS, len(watch))
-    put = functools.partial(sharding.place, sharding=sharding.replicated(where))
-    data, watch_data = (put(vars(part)) for part in (ours, watch))
-    chosen = order(~held, config.batch)
+    count = min(config.batch, MONITOR_WINDOWS, len(monitored))
+    place = functools.partial(sharding.place, sharding=sharding.replicated(mesh))
+    data, monitor_data = (place(vars(part)) for part in (training, monitored))
+    order = make_order(~held_out, config.batch)
 
-    def numbers(first: int, count: int) -> np.ndarray:
-        return np.stack([chosen.rows(first + k) for k in range(count)]).astype(np.int32)
+    def step_rows(first: int, count: int) -> np.ndarray:
+        return np.stack([order.rows(first + k) for k in range(count)]).astype(np.int32)
 
     return BatchSource(
-        batch=lambda step: (data, put(numbers(step, 1)[0])),
-        batches=lambda step, count: (data, put(numbers(step, count))),
-        watch=(watch_data, put(order(watched, count).rows(0).astype(np.int32))),
-        full=bool((every.length >= config.window).all()),
-        scale=scales.input_scales(ours.acc, ours.gyr, ours.length),
+        batch=lambda step: (data, place(step_rows(step, 1)[0])),
+        batches=lambda step, count: (data, place(step_rows(step, count))),
+        monitor_batch=(monitor_data, place(make_order(watched, count).rows(0).astype(np.int32))),
+        full=bool((samples.length >= config.window).all()),
+        scale=scales.input_scales(training.acc, training.gyr, training.length),
         counts=counts,
-        sensors=_sensors(paths),
+        sensors=_sensor_names(paths),
     )
 
 
-def disk_source(config, paths, seed: int, where) -> BatchSource:
+def disk_source(config, paths, seed: int, mesh) -> BatchSource:
     """The data sets at `paths`, read from the disk batch by batch; every process reads its part.
 
-    The same batches as those of `stored` in the order "blocks", to the last bit.
+    The same batches as those of `resident_source` in the order "blocks", to the last bit.
     """
     folder = blocks.pack_blocks(paths, config)
-    known = blocks.read_table(folder)
-    held = sensor_windows.monitor_mask(known.subject, config.monitor, seed)
-    watched = held if held.any() else ~held
-    _enough(known.count[~held].sum(), config, paths)
-    rows = sharding.local_rows(where, config.batch)
+    table = blocks.read_table(folder)
+    held_out = sensor_windows.monitor_mask(table.subject, config.monitor, seed)
+    watched = held_out if held_out.any() else ~held_out
+    _require_full_batch(table.count[~held_out].sum(), config, paths)
+    rows = sharding.local_rows(mesh, config.batch)
     # A batch may end one shuffle window and begin the next; its parts' edges move a little.
     cache = 2 * math.ceil(blocks.SHUFFLE_BLOCKS * len(rows) / config.batch) + 8
-    reader = blocks.BlockReader(folder, known, ~held, cache)
-    order = blocks.BlockOrder(known.count[~held], config.batch, seed)
+    reader = blocks.BlockReader(folder, table, ~held_out, cache)
+    order = blocks.BlockOrder(table.count[~held_out], config.batch, seed)
     batches = blocks.BatchReader(reader, order, rows, config.steps)
-    count = min(config.batch, MONITOR_WINDOWS, int(known.count[watched].sum()))
-    watch = blocks.BlockReader(folder, known, watched, cache).take(
-        blocks.BlockOrder(known.count[watched], count, seed).rows(0)
+    count = min(config.batch, MONITOR_WINDOWS, int(table.count[watched].sum()))
+    monitored = blocks.BlockReader(folder, table, watched, cache).take(
+        blocks.BlockOrder(table.count[watched], count, seed).rows(0)
     )
     return BatchSource(
-        batch=lambda step: (sharding.from_local_rows(batches(step), where, config.batch), None),
+        batch=lambda step: (sharding.from_local_rows(batches(step), mesh, config.batch), None),
         batches=None,
-        watch=(sharding.place(watch, sharding.replicated(where)), None),
-        full=bool((known.shortest >= config.window).all()),
-        scale=known.scales(~held),
+        monitor_batch=(sharding.place(monitored, sharding.replicated(mesh)), None),
+        full=bool((table.shortest >= config.window).all()),
+        scale=table.input_scales(~held_out),
         counts={
-            "samples": int(known.count.sum()),
-            "dropped without motion": int(known.dropped),
+            "samples": int(table.count.sum()),
+            "dropped without motion": int(table.dropped),
         },
-        sensors=_sensors(paths),
+        sensors=_sensor_names(paths),
     )
 
 
-def _enough(count: int, config, paths):
+def _require_full_batch(count: int, config, paths):
     if count < config.batch:
         raise UserError(
             f"a batch of {config.batch} is larger than the {count} sensor-windows of "
@@ -123,32 +162,32 @@ def _enough(count: int, config, paths):
         )
 
 
-def _sensors(paths) -> set[str]:
+def _sensor_names(paths) -> set[str]:
     return {sensor for path in paths for sensor in datasets.read_metadata(path)["sensors"]}
 
 
-def simulated_source(config, seed: int, where) -> BatchSource:
+def simulated_source(config, seed: int, mesh) -> BatchSource:
     """People without end: each step has its own, and so has the monitor."""
     from imujax.simulate import stream
 
-    make = stream.compile_batch(config, sharding.replicated(where))
-    put = functools.partial(sharding.place, sharding=sharding.replicated(where))
+    make_batch = stream.compile_batch(config, sharding.replicated(mesh))
+    place = functools.partial(sharding.place, sharding=sharding.replicated(mesh))
 
-    @functools.partial(jax.jit, out_shardings=sharding.replicated(where))
-    def key(number):
+    @functools.partial(jax.jit, out_shardings=sharding.replicated(mesh))
+    def stream_key(number):
         return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), STREAM_KEY), number)
 
-    def people(number: int):
-        return make(key(put(np.uint32(number))))
+    def simulate_batch(number: int) -> dict[str, Any]:
+        return make_batch(stream_key(place(np.uint32(number))))
 
-    watch = people(0)
+    monitored = simulate_batch(0)
     return BatchSource(
-        batch=lambda step: (people(step + 1), None),
+        batch=lambda step: (simulate_batch(step + 1), None),
         batches=None,
-        watch=(watch, None),
+        monitor_batch=(monitored, None),
         full=True,
         scale={
-            name: {"mean": float(watch[name].mean()), "sd": float(watch[name].std())}
+            name: {"mean": float(monitored[name].mean()), "sd": float(monitored[name].std())}
             for name in ("acc", "gyr")
         },
         counts={},

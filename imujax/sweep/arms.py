@@ -1,6 +1,6 @@
 """One arm of the comparison: where its weights start, and training its runs group after group.
 
-Settings are chosen on inner subjects of each run's own training subset, for every arm alike.  Each
+Settings are chosen on inner subjects of each run's own training subset, for every arm alike. Each
 group of runs is kept in `parts/` when it is done, so that a sweep that was stopped goes on with the
 next one.
 """
@@ -8,127 +8,234 @@ next one.
 import dataclasses
 import hashlib
 import json
+import pathlib
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import jax
 import numpy as np
+from ml_collections import ConfigDict
 
-from imujax.data import scales
+from imujax.data import datasets, scales
 from imujax.nets import networks
 from imujax.pretrain import encoder
-from imujax.runtime import files, sharding
+from imujax.runtime import files, log, sharding
 from imujax.sweep import folds, grid, lanes
+
+PROBES_PER_GROUP = 64
 
 
 class Arm:
-    """One arm of the comparison: where its weights come from, and the compiled training."""
+    """One arm of the comparison: where its weights come from, and the compiled training.
 
-    def __init__(self, name: str, config, data, cells, source: encoder.Encoder, spec, seed: int):
-        self.name, self.config, self.seed = name, config, seed
-        self.source, self.random = source, spec.weights == "random"
-        self.data, self.made, self.fresh = data, {}, {}
-        whole = (data.length >= data.acc.shape[1]).all() or not config.mask
-        self.length = None if whole else data.length
-        task = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
+    Parameters
+    ----------
+    name : str
+        Its name in the configuration.
+    config : ConfigDict
+        The task's section of a configuration.
+    data : Dataset
+        The labelled examples.
+    cells : list of Cell
+        The grid of the task.
+    pretrained : Encoder
+        The encoder of the arm. Where its weights are random, the network and the card are of it.
+    spec : ConfigDict
+        The arm's entry in the configuration: encoder, weights.
+    seed : int
+        Of random weights, inner folds and batches.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        config: ConfigDict,
+        data: datasets.Dataset,
+        cells: Sequence[grid.Cell],
+        pretrained: encoder.Encoder,
+        spec: ConfigDict,
+        seed: int,
+    ):
+        self.name, self.config, self.data, self.seed = name, config, data, seed
+        self.pretrained, self.is_random = pretrained, spec.weights == "random"
+        self.embeddings: dict[Hashable, jax.Array] = {}
+        self.random_encoders: dict[int, encoder.Encoder] = {}
+        assert data.target is not None  # sweep.run_sweep has seen to it
+        is_full = (data.length >= data.acc.shape[1]).all() or not config.mask
+        self.length = None if is_full else data.length
+        examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
         width = max(len(cell.train) for cell in cells)
         # Stacking runs gains nothing on a CPU, and a short last group is filled up to the stack.
         runs = 4 if jax.default_backend() == "cpu" else len(cells)
-        self.trainer = lanes.LaneTrainer(source.card, task, config, width, runs)
+        self.trainer = lanes.LaneTrainer(pretrained.card, examples, config, width, runs)
 
-    def key(self, cell: grid.Cell) -> tuple:
-        """Which cells start from the same weights: runs go together when their keys are equal.
+    def weights_key(self, cell: grid.Cell) -> tuple[int, ...]:
+        """Say which cells start from the same weights: runs go together when their keys are equal.
 
         The pre-trained weights are the same for every cell, random ones are a draw's own.
-        """
-        return (cell.draw,) if self.random else ()
 
-    def start(self, cell: grid.Cell) -> encoder.Encoder:
-        """The weights a cell starts from.
+        Parameters
+        ----------
+        cell : Cell
+
+        Returns
+        -------
+        tuple of int
+        """
+        return (cell.draw,) if self.is_random else ()
+
+    def initial_encoder(self, cell: grid.Cell) -> encoder.Encoder:
+        """Give the weights that a cell starts from.
 
         Random weights with batch norm keep the statistics 0 and 1 that they come with until they
         are tuned: measured on the training windows they made the frozen probe worse.
+
+        Parameters
+        ----------
+        cell : Cell
+
+        Returns
+        -------
+        Encoder
         """
-        if not self.random:
-            return self.source
-        if cell.draw not in self.fresh:
-            self.fresh[cell.draw] = encoder.random_encoder(self.source.card, self.seed + cell.draw)
-        return self.fresh[cell.draw]
+        if not self.is_random:
+            return self.pretrained
+        if cell.draw not in self.random_encoders:
+            seed = self.seed + cell.draw
+            self.random_encoders[cell.draw] = encoder.random_encoder(self.pretrained.card, seed)
+        return self.random_encoders[cell.draw]
 
-    def scale(self, train: np.ndarray) -> dict:
-        """The means and SDs of the input: those of pre-training, or of a run's own training set."""
+    def input_scales(self, train: np.ndarray) -> dict[str, dict[str, float]]:
+        """Give the scales of the input: those of pre-training, or of a run's own training set.
+
+        Parameters
+        ----------
+        train : ndarray, [n]
+            Indices of the training set.
+
+        Returns
+        -------
+        dict
+            Means and SDs, see data/scales.input_scales.
+        """
         if not self.config.rescale:
-            return self.source.card["scales"]
+            return self.pretrained.card["scales"]
         acc, gyr = self.data.acc[train], self.data.gyr[train]
-        whole = np.full(len(train), acc.shape[1])
-        return scales.input_scales(acc, gyr, whole if self.length is None else self.length[train])
+        full = np.full(len(train), acc.shape[1])
+        return scales.input_scales(acc, gyr, full if self.length is None else self.length[train])
 
-    def features(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
-        """All examples' embeddings [N, F] under the weights of a cell and the scale of `train`."""
-        key = (*self.key(cell), train.tobytes() if self.config.rescale else b"")
-        found = self.made.get(key)
-        if found is None:
-            card = self.source.card | {"scales": self.scale(train)}
-            weights = dataclasses.replace(self.start(cell), card=card)
-            found = weights.embed(self.data.acc, self.data.gyr, self.length)
-            found = sharding.place(found, sharding.replicated(self.trainer.where))
+    def embed(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
+        """Embed all examples under the weights that a cell starts from.
+
+        Parameters
+        ----------
+        cell : Cell
+        train : ndarray, [n]
+            Indices of the training set, of which the input's scale may be.
+
+        Returns
+        -------
+        jax.Array, [N, F]
+            Kept for the next call.
+        """
+        key = (*self.weights_key(cell), train.tobytes() if self.config.rescale else b"")
+        if key not in self.embeddings:
+            card = self.pretrained.card | {"scales": self.input_scales(train)}
+            scaled = dataclasses.replace(self.initial_encoder(cell), card=card)
+            features = scaled.embed(self.data.acc, self.data.gyr, self.length)
             # One for every training set would fill the memory: the last one is kept.
-            self.made = {} if self.config.rescale else self.made
-            self.made[key] = found
-        return found
+            self.embeddings = {} if self.config.rescale else self.embeddings
+            self.embeddings[key] = sharding.place(features, sharding.replicated(self.trainer.mesh))
+        return self.embeddings[key]
 
-    def group(self, cell: grid.Cell, both: bool) -> int:
-        """How many runs go together: as many as fit the memory in full fine-tuning."""
-        if not both:
-            return 64
-        if self.trainer.some is None:
-            embedding = networks.make_encoder(self.source.card["net"]).embedding
-            width = self.data.acc.shape[2] * 2 * embedding
-            self.trainer.fit(self.start(cell), width, memory_budget(self.trainer.where))
+    def group_size(self, cell: grid.Cell, with_finetune: bool) -> int:
+        """Say how many runs go together.
+
+        Parameters
+        ----------
+        cell : Cell
+            One of them.
+        with_finetune : bool
+            Whether they are fine-tuned after the probe.
+
+        Returns
+        -------
+        int
+            As many as fit the memory in full fine-tuning.
+        """
+        if not with_finetune:
+            return PROBES_PER_GROUP
+        if self.trainer.compiled_steps is None:
+            embedding = networks.make_encoder(self.pretrained.card["net"]).embedding
+            features = self.data.acc.shape[2] * 2 * embedding
+            budget = memory_budget(self.trainer.mesh)
+            self.trainer.compile_for_memory(self.initial_encoder(cell), features, budget)
         return self.trainer.runs
 
 
-def memory_budget(where) -> float:
+def memory_budget(mesh: jax.sharding.Mesh) -> float:
     """Bytes a device may be filled with: 80 % of what it reports, else 4 GiB for all together."""
-    stats = where.devices.flat[0].memory_stats() or {}
-    return 0.8 * stats["bytes_limit"] if "bytes_limit" in stats else 4 * 2**30 / where.size
+    stats = mesh.devices.flat[0].memory_stats() or {}
+    return 0.8 * stats["bytes_limit"] if "bytes_limit" in stats else 4 * 2**30 / mesh.size
 
 
-def arm_rows(arm: Arm, cells, subject, parts, progress) -> list[dict]:
-    """Choose the settings of one arm, then train its final runs; both stages of every cell."""
-    chosen = {}
+def arm_rows(
+    arm: Arm,
+    cells: Sequence[grid.Cell],
+    subject: np.ndarray,
+    parts: pathlib.Path,
+    progress: log.Progress,
+) -> list[dict[str, Any]]:
+    """Choose the settings of one arm, then train its final runs.
+
+    Parameters
+    ----------
+    arm : Arm
+    cells : list of Cell
+        The grid of the task.
+    subject : ndarray, [N]
+        Of every example.
+    parts : Path
+        Folder in which groups of runs are kept when they are done.
+    progress : Progress
+        Counts runs.
+
+    Returns
+    -------
+    list of dict
+        For each cell, stage and point: arm, stage, learning_rate, cell, point, estimate [m], note.
+    """
+    chosen: dict[Hashable, dict[str, Any]] = {}
     for stage in ("probe", "finetune"):
-        for key, value, note in choose_settings(
-            arm, cells, subject, stage, chosen, parts, progress
-        ):
+        choices = choose_settings(arm, cells, subject, stage, chosen, parts, progress)
+        for key, value, note in choices:
             chosen.setdefault(key, {"note": note})[stage] = value
-    jobs = [
-        make_job(arm, cell, cell.train, cell.test, chosen[grid.selection_key(cell)])
+    cell_lanes = [
+        (cell, make_lane(arm, cell, cell.train, cell.test, chosen[grid.selection_key(cell)]))
         for cell in cells
     ]
-    found = run_jobs(arm, jobs, "final", parts, progress, both=True)
-    made = []
-    for cell, (probe, tuned) in zip(cells, found, strict=True):
-        picked = chosen[grid.selection_key(cell)]
-        note = "; ".join(filter(None, (f"penalty {picked['probe']:g}", picked["note"])))
-        for stage, estimate in (("probe", probe), ("finetune", tuned)):
-            rate = picked["finetune"] if stage == "finetune" else ""
-            made += [
-                {
-                    "arm": arm.name,
-                    "stage": stage,
-                    "learning_rate": rate,
-                    "cell": cell,
-                    "point": point,
-                    "estimate": estimate,
-                    "note": note,
-                }
-                for point in cell.points
-            ]
-    return made
+    estimates = run_lanes(arm, cell_lanes, "final", parts, progress, with_finetune=True)
+    rows = []
+    for cell, by_stage in zip(cells, estimates, strict=True):
+        settings = chosen[grid.selection_key(cell)]
+        note = "; ".join(filter(None, (f"penalty {settings['probe']:g}", settings["note"])))
+        for stage, estimate in zip(("probe", "finetune"), by_stage, strict=True):
+            row = {
+                "arm": arm.name,
+                "stage": stage,
+                "learning_rate": settings["finetune"] if stage == "finetune" else "",
+                "cell": cell,
+                "estimate": estimate,
+                "note": note,
+            }
+            rows += [row | {"point": point} for point in cell.points]
+    return rows
 
 
-def make_job(arm: Arm, cell: grid.Cell, train, test, values: dict) -> tuple[grid.Cell, lanes.Lane]:
-    seed, rate = grid.lane_seed(arm.seed, cell), values.get("finetune", 0.0)
-    return cell, lanes.Lane(train, test, values["probe"], rate, seed, arm.scale(train))
+def make_lane(arm: Arm, cell: grid.Cell, train, test, settings: dict) -> lanes.Lane:
+    """A run on part of a cell; settings: "probe" its penalty, "finetune" its learning rate."""
+    seed, rate = grid.lane_seed(arm.seed, cell), settings.get("finetune", 0.0)
+    return lanes.Lane(train, test, settings["probe"], rate, seed, arm.input_scales(train))
 
 
 def choose_settings(arm: Arm, cells, subject, stage, chosen, parts, progress):
@@ -140,87 +247,102 @@ def choose_settings(arm: Arm, cells, subject, stage, chosen, parts, progress):
     """
     config = arm.config
     values = list(config.penalties if stage == "probe" else config.rates)
+    keys = list(dict.fromkeys(map(grid.selection_key, cells)))
     if len(values) == 1:
-        yield from ((key, values[0], "") for key in dict.fromkeys(map(grid.selection_key, cells)))
+        yield from ((key, values[0], "") for key in keys)
         return
-    jobs, labels = [], []
+    trials, cell_lanes = [], []
     for cell in cells:
         if cell.draw >= config.select.draws:
             continue
-        splits = folds.inner_folds(subject, cell.train, config.select.folds, arm.seed)
-        for fit, held in splits[: config.select.splits]:
-            folds.audit_split(
-                subject, fit, np.concatenate([held, cell.test]), f"fold {cell.fold}, inner"
-            )
+        for train, validation in inner_splits(arm, cell, subject):
             for value in values:
-                fixed = chosen.get(grid.selection_key(cell), {}) | {stage: value}
-                jobs.append(make_job(arm, cell, fit, held, fixed))
-                labels.append((grid.selection_key(cell), value))
-    found = run_jobs(arm, jobs, f"choose-{stage}", parts, progress, both=stage == "finetune")
-    truth = arm.trainer.task.target
+                settings = chosen.get(grid.selection_key(cell), {}) | {stage: value}
+                cell_lanes.append((cell, make_lane(arm, cell, train, validation, settings)))
+                trials.append((grid.selection_key(cell), value))
+    is_finetune = stage == "finetune"
+    estimates = run_lanes(
+        arm, cell_lanes, f"choose-{stage}", parts, progress, with_finetune=is_finetune
+    )
+    truth = arm.trainer.examples.target
     errors = {}
-    for (key, value), (_, lane), (probe, tuned) in zip(labels, jobs, found, strict=True):
-        estimate = probe if stage == "probe" else tuned
+    for (key, value), (_, lane), (probe, tuned) in zip(trials, cell_lanes, estimates, strict=True):
+        estimate = tuned if is_finetune else probe
         squared = (estimate.astype(np.float64) - truth[lane.test]) ** 2
         errors.setdefault(key, {}).setdefault(value, []).append(squared)
-    for key in dict.fromkeys(grid.selection_key(cell) for cell in cells):
+    for key in keys:
         if key not in errors:
             yield key, values[len(values) // 2], "one training subject: nothing chosen"
             continue
         pooled = {value: np.concatenate(e).mean() for value, e in errors[key].items()}
         finite = {value: e for value, e in pooled.items() if np.isfinite(e)}
-        yield key, min(finite, key=finite.get, default=min(values)), ""
+        yield key, min(finite, key=finite.__getitem__, default=min(values)), ""
 
 
-def run_jobs(arm: Arm, jobs, purpose: str, parts, progress, both: bool):
-    """Run jobs in groups -> for each (estimate of the probe, of the fine-tuned net or None)."""
-    found = [None] * len(jobs)
-    together = {}
-    for place, (cell, _) in enumerate(jobs):
-        together.setdefault(arm.key(cell), []).append(place)
-    for key, places in together.items():
-        places.sort(key=lambda place: len(jobs[place][1].test))  # alike next to each other
-        cell = jobs[places[0]][0]
-        size = arm.group(cell, both)
-        for first in range(0, len(places), size):
-            group = places[first : first + size]
-            lanes = [jobs[place][1] for place in group]
-            path = parts / f"{arm.name}-{purpose}-{group_hash(lanes, key)}.npz"
+def inner_splits(arm: Arm, cell: grid.Cell, subject) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The splits of a cell's training subset that settings are chosen on, audited."""
+    select = arm.config.select
+    splits = folds.inner_folds(subject, cell.train, select.folds, arm.seed)[: select.splits]
+    for train, validation in splits:
+        others = np.concatenate([validation, cell.test])
+        folds.audit_split(subject, train, others, f"fold {cell.fold}, inner")
+    return splits
+
+
+def run_lanes(
+    arm: Arm, cell_lanes, purpose: str, parts, progress, with_finetune: bool
+) -> list[Any]:
+    """Run lanes in groups -> for each (estimate of the probe, of the fine-tuned net or None).
+
+    cell_lanes: (cell, lane) pairs; the cell says where the lane starts.
+    """
+    estimates: list[Any] = [None] * len(cell_lanes)
+    by_weights = {}
+    for index, (cell, _) in enumerate(cell_lanes):
+        by_weights.setdefault(arm.weights_key(cell), []).append(index)
+    for key, indices in by_weights.items():
+        indices.sort(key=lambda index: len(cell_lanes[index][1].test))  # alike next to each other
+        cell = cell_lanes[indices[0]][0]
+        size = arm.group_size(cell, with_finetune)
+        for first in range(0, len(indices), size):
+            members = indices[first : first + size]
+            group = [cell_lanes[index][1] for index in members]
+            path = parts / f"{arm.name}-{purpose}-{group_hash(group, key)}.npz"
             arrays = files.load_arrays(path)
             if arrays is None:
-                arrays = run_group(arm, lanes, cell, both)
+                arrays = run_group(arm, group, cell, with_finetune)
                 files.save_arrays(path, arrays)
-            for place, estimates in zip(group, split_by_lane(arrays, lanes), strict=True):
-                found[place] = estimates
-            progress.update(len(lanes) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
-    return found
+            for index, by_stage in zip(members, split_by_lane(arrays, group), strict=True):
+                estimates[index] = by_stage
+            progress.update(len(group) * (2 if purpose == "final" else 1), f"{arm.name} {purpose}")
+    return estimates
 
 
-def run_group(arm: Arm, lanes, cell: grid.Cell, both: bool) -> dict:
+def run_group(arm: Arm, group, cell: grid.Cell, with_finetune: bool) -> dict:
     """Estimates of all lanes' test examples end to end, by stage: what a part holds."""
-    alike = [[lane] for lane in lanes] if arm.config.rescale else [lanes]
-    made = [arm.trainer.probe(some, arm.features(cell, some[0].train)) for some in alike]
-    arrays = {"probe": np.concatenate([row for _, found in made for row in found])}
-    if both:
-        heads = jax.tree.map(lambda *parts: np.concatenate(parts), *(head for head, _ in made))
-        tuned = arm.trainer.finetune(lanes, arm.start(cell), heads)
+    alike = [[lane] for lane in group] if arm.config.rescale else [group]
+    probes = [arm.trainer.probe(same, arm.embed(cell, same[0].train)) for same in alike]
+    arrays = {"probe": np.concatenate([row for _, estimates in probes for row in estimates])}
+    if with_finetune:
+        heads = jax.tree.map(lambda *rows: np.concatenate(rows), *(head for head, _ in probes))
+        tuned = arm.trainer.finetune(group, arm.initial_encoder(cell), heads)
         arrays["finetune"] = np.concatenate(tuned)
     return arrays
 
 
-def group_hash(lanes, key: tuple) -> str:
+def group_hash(group, weights_key: tuple) -> str:
     """What tells one group of lanes from another, as a short hexadecimal word."""
-    found = hashlib.sha256(str(key).encode())
-    for lane in lanes:
-        for part in (lane.train, lane.test):
-            found.update(np.asarray(part, np.int64).tobytes() + b"|")
-        found.update(json.dumps([lane.penalty, lane.rate, lane.seed]).encode())
-    return found.hexdigest()[:16]
+    digest = hashlib.sha256(str(weights_key).encode())
+    for lane in group:
+        for indices in (lane.train, lane.test):
+            digest.update(np.asarray(indices, np.int64).tobytes() + b"|")
+        digest.update(json.dumps([lane.penalty, lane.rate, lane.seed]).encode())
+    return digest.hexdigest()[:16]
 
 
-def split_by_lane(arrays: dict, lanes) -> list[tuple]:
+def split_by_lane(arrays: dict, group) -> list[tuple]:
     """For each lane its estimates by the probe and by the fine-tuned net, or None."""
-    ends = np.cumsum([len(lane.test) for lane in lanes])[:-1]
+    ends = np.cumsum([len(lane.test) for lane in group])[:-1]
     probes = np.split(arrays["probe"], ends)
-    tuned = np.split(arrays["finetune"], ends) if "finetune" in arrays else [None] * len(lanes)
+    tuned = np.split(arrays["finetune"], ends) if "finetune" in arrays else [None] * len(group)
     return list(zip(probes, tuned, strict=True))

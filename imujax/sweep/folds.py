@@ -24,16 +24,32 @@ def subject_folds(
     seed: int,
     shuffle: bool = True,
 ) -> list[list[str]]:
-    """Test subjects of each fold; every subject is tested exactly once.
+    """Choose the test subjects of each fold; every subject is tested exactly once.
 
-    subjects: unique names. folds: a number, "leave_one_out", or the folds themselves as lists of
-    names. With shuffle the names are sorted and then permuted by the seed, so that their order on
-    arrival is of no effect; without it they are taken in consecutive blocks of the given order.
-    Sizes differ by one at most. UserError: a subject that is named twice, unknown or missing, or
-    fewer subjects than folds.
+    Parameters
+    ----------
+    subjects : sequence of str
+        Unique names.
+    folds : int, str or sequence of sequences of str
+        How many folds, "leave_one_out", or the folds themselves as lists of names.
+    seed : int
+        Of the permutation.
+    shuffle : bool
+        With it the names are sorted and then permuted by the seed, so that their order on arrival
+        is of no effect; without it they are taken in consecutive blocks of the given order.
+
+    Returns
+    -------
+    list of list of str
+        Sizes of those that are not given differ by one at most.
+
+    Raises
+    ------
+    UserError
+        A subject is named twice, unknown or missing, or there are fewer subjects than folds.
     """
     subjects = [str(name) for name in subjects]
-    _unique(subjects, "the subjects")
+    _require_unique(subjects, "the subjects")
     if folds == "leave_one_out":
         folds = len(subjects)
     if isinstance(folds, str):
@@ -41,7 +57,7 @@ def subject_folds(
             f'folds is "{folds}": give a number, "leave_one_out" or lists of subject names'
         )
     if not isinstance(folds, int | np.integer):
-        return _given_folds(subjects, folds)
+        return _named_folds(subjects, folds)
     if folds < 2:
         raise UserError(f"{folds} folds leave nothing to train on: ask for at least 2")
     if len(subjects) < folds:
@@ -64,13 +80,35 @@ def nested_subset(
     seed: int,
     fold: int,
 ) -> np.ndarray:
-    """Sorted indices [n] of the training subset, nested over the fractions.
+    """Choose a training subset, nested over the fractions.
 
-    subject [N]: the subject of every example. axis "windows": ceil(fraction * n) of the n examples
-    of the training subjects; "subjects": all examples of ceil(fraction * s) of the s training
-    subjects. One permutation is drawn for each (seed, axis, fold, draw) and its head is taken, so
-    a smaller fraction is always a part of a larger one. Arm and stage are no arguments: all of
-    them train on the same examples.
+    There is one permutation for each (seed, axis, fold, draw) and its head is taken, so a smaller
+    fraction is always a part of a larger one. Arm and stage are no arguments: all of them train on
+    the same examples.
+
+    Parameters
+    ----------
+    subject : ndarray, [N]
+        The subject of every example.
+    train_subjects : sequence of str
+        Names of those who are not tested.
+    axis : str
+        "windows": ceil(fraction * n) of the n examples of the training subjects; "subjects": all
+        examples of ceil(fraction * s) of the s training subjects.
+    fraction : float
+        Above 0 and not above 1.
+    draw, seed, fold : int
+        Of the permutation.
+
+    Returns
+    -------
+    ndarray, [n]
+        Sorted indices into the whole data set.
+
+    Raises
+    ------
+    UserError
+        A training subject has no example, or an argument is out of its range.
     """
     subject = np.asarray(subject).astype(str)
     names = sorted({str(name) for name in train_subjects})
@@ -83,21 +121,34 @@ def nested_subset(
         raise UserError(f'the axis is "{axis}": it must be "windows" or "subjects"')
     rng = _generator(seed, axis, fold, draw)
     if axis == "subjects":
-        chosen = rng.permutation(np.array(names))[: _share(fraction, len(names))]
+        chosen = rng.permutation(np.array(names))[: _subset_size(fraction, len(names))]
         return np.flatnonzero(np.isin(subject, chosen))
     pool = np.flatnonzero(np.isin(subject, names))
-    return np.sort(rng.permutation(pool)[: _share(fraction, len(pool))])
+    return np.sort(rng.permutation(pool)[: _subset_size(fraction, len(pool))])
 
 
 def inner_folds(
     subject: np.ndarray, indices: np.ndarray, folds: int, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Folds by subject inside a training subset, for choosing settings: (train, validation) pairs.
+    """Fold a training subset by subject, for choosing settings; nothing outside it is used.
 
-    subject [N]; indices [n]: the subset, as indices into the whole data set, which is what comes
-    back too. No index outside the subset is ever used. With fewer subjects than folds every
-    subject is one fold; with one subject only there is nothing to choose on and the list is empty:
-    the caller takes its default and says so.
+    Parameters
+    ----------
+    subject : ndarray, [N]
+        The subject of every example.
+    indices : ndarray, [n]
+        The subset, as indices into the whole data set.
+    folds : int
+        How many; with fewer subjects than folds every subject is one fold.
+    seed : int
+        Of the permutation of the subjects.
+
+    Returns
+    -------
+    list of (ndarray, ndarray)
+        Training and validation side, as indices into the whole data set. With one subject only
+        there is nothing to choose on and the list is empty: the caller takes its default and says
+        so.
     """
     subject = np.asarray(subject).astype(str)
     indices = np.sort(np.asarray(indices))
@@ -113,9 +164,21 @@ def inner_folds(
 
 
 def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: str) -> None:
-    """UserError if a subject stands on both sides, or an example twice on one.
+    """Check that no subject stands on both sides of a split, and no example twice on one.
 
-    subject [N]; train, test: indices into it; what: the split's name, for the sentence.
+    Parameters
+    ----------
+    subject : ndarray, [N]
+        The subject of every example.
+    train, test : ndarray
+        Indices into the whole data set.
+    what : str
+        The split's name, for the sentence.
+
+    Raises
+    ------
+    UserError
+        Something stands twice, or a side is empty.
     """
     subject = np.asarray(subject).astype(str)
     for side, indices in (("training", train), ("test", test)):
@@ -126,33 +189,33 @@ def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: 
         if counts.max() > 1:
             twice = values[counts > 1][0]
             raise UserError(f"{what}: example {twice} stands twice on the {side} side")
-    both = np.intersect1d(subject[train], subject[test])
-    if len(both):
-        raise UserError(f"{what}: subject {both[0]} stands on the training and on the test side")
+    shared = np.intersect1d(subject[train], subject[test])
+    if len(shared):
+        raise UserError(f"{what}: subject {shared[0]} stands on the training and on the test side")
 
 
-def _given_folds(subjects: list[str], folds: Sequence[Sequence[str]]) -> list[list[str]]:
-    given = [[str(name) for name in fold] for fold in folds]
-    if len(given) < 2 or not all(given):
+def _named_folds(subjects: list[str], folds: Sequence[Sequence[str]]) -> list[list[str]]:
+    named = [[str(name) for name in fold] for fold in folds]
+    if len(named) < 2 or not all(named):
         raise UserError("the given folds must be at least two lists, none of them empty")
-    named = [name for fold in given for name in fold]
-    _unique(named, "the given folds")
-    unknown = sorted(set(named) - set(subjects))
+    names = [name for fold in named for name in fold]
+    _require_unique(names, "the given folds")
+    unknown = sorted(set(names) - set(subjects))
     if unknown:
         raise UserError(f"the given folds name subject {unknown[0]}, which the data do not have")
-    missing = sorted(set(subjects) - set(named))
+    missing = sorted(set(subjects) - set(names))
     if missing:
         raise UserError(f"the given folds leave out subject {missing[0]}: add it to one of them")
-    return given
+    return named
 
 
-def _unique(names: list[str], where: str) -> None:
+def _require_unique(names: list[str], what: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"subject {twice[0]} stands twice in {where}: name every subject once")
+        raise UserError(f"subject {twice[0]} stands twice in {what}: name every subject once")
 
 
-def _share(fraction: float, n: int) -> int:
+def _subset_size(fraction: float, n: int) -> int:
     # The small slack keeps 0.1 * 70 = 7.000000000000001 from becoming 8.
     return max(1, int(np.ceil(fraction * n - 1e-9)))
 

@@ -5,8 +5,10 @@ a draw, and every one of them is audited.
 """
 
 import dataclasses
+from collections.abc import Hashable
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from imujax.errors import UserError
 from imujax.sweep import folds
@@ -16,8 +18,17 @@ from imujax.sweep import folds
 class Cell:
     """One point of the grid, the same for every arm: a training subset and the fold it tests.
 
-    points: the (axis, fraction) pairs that it stands for; all of the training windows are also all
-    of the training subjects.
+    Attributes
+    ----------
+    fold : int
+        Which fold is tested, counted from zero.
+    draw : int
+        Which random choice of training subset this is, counted from zero.
+    points : tuple of (str, float)
+        The axes ("windows" or "subjects") and fractions that it stands for; all of the training
+        windows are also all of the training subjects.
+    train, test : ndarray, [n] and [m]
+        Ascending indices into the whole data set.
     """
 
     fold: int
@@ -27,43 +38,89 @@ class Cell:
     test: np.ndarray
 
 
-def make_grid(config, subject: np.ndarray, seed: int) -> list[Cell]:
-    """All cells of a task; every split is audited, a subject on both sides is a UserError.
+def make_grid(config: ConfigDict, subject: np.ndarray, seed: int) -> list[Cell]:
+    """Make all cells of a task, and audit every split.
 
-    config: folds (number, "leave_one_out" or lists of names), shuffle, axes {axis: fractions},
-    draws.  subject [N]: of every example.
+    Parameters
+    ----------
+    config : ConfigDict
+        folds (a number, "leave_one_out" or lists of names), shuffle, axes {axis: fractions}, draws.
+    subject : ndarray, [N]
+        Of every example.
+    seed : int
+        Of folds and subsets, see folds.py.
+
+    Returns
+    -------
+    list of Cell
+        By fold and draw; points with the same training subset share a cell.
+
+    Raises
+    ------
+    UserError
+        The folds or the axes cannot be, or a subject stands on both sides of a split.
     """
+    points = _points(config)
+    is_named = not isinstance(config.folds, int | str)
+    fold_spec = [list(names) for names in config.folds] if is_named else config.folds
+    subjects = sorted(set(subject.tolist()))
+    cells: dict[Hashable, Cell] = {}
+    for fold, names in enumerate(folds.subject_folds(subjects, fold_spec, seed, config.shuffle)):
+        test = np.flatnonzero(np.isin(subject, names))
+        train_subjects = sorted(set(subjects) - set(names))
+        for draw in range(config.draws):
+            for axis, fraction in points:
+                train = folds.nested_subset(
+                    subject, train_subjects, axis, fraction, draw, seed, fold
+                )
+                folds.audit_split(
+                    subject, train, test, f"fold {fold}, draw {draw}, {axis} {fraction}"
+                )
+                key = (fold, draw, train.tobytes())
+                shared = cells[key].points if key in cells else ()
+                cells[key] = Cell(fold, draw, (*shared, (axis, fraction)), train, test)
+    return list(cells.values())
+
+
+def _points(config) -> list[tuple[str, float]]:
+    """The (axis, fraction) pairs of a task."""
     for axis, fractions in config.axes.items():
         if len({round(fraction, 6) for fraction in fractions}) < len(fractions):
             raise UserError(f"axes.{axis} names a fraction twice: {tuple(fractions)}")
     if config.draws < 1 or not any(config.axes.values()):
         raise UserError("a sweep needs at least one draw and one fraction")
-    asked = config.folds if isinstance(config.folds, int | str) else [list(f) for f in config.folds]
-    tested = folds.subject_folds(sorted(set(subject.tolist())), asked, seed, config.shuffle)
-    found = {}
-    for fold, names in enumerate(tested):
-        test = np.flatnonzero(np.isin(subject, names))
-        others = sorted(set(subject.tolist()) - set(names))
-        for draw in range(config.draws):
-            for axis, fractions in config.axes.items():
-                for fraction in fractions:
-                    train = folds.nested_subset(subject, others, axis, fraction, draw, seed, fold)
-                    folds.audit_split(
-                        subject, train, test, f"fold {fold}, draw {draw}, {axis} {fraction}"
-                    )
-                    key = (fold, draw, train.tobytes())
-                    old = found.get(key)
-                    points = (*old.points, (axis, fraction)) if old else ((axis, fraction),)
-                    found[key] = Cell(fold, draw, points, train, test)
-    return list(found.values())
+    return [(axis, fraction) for axis, fractions in config.axes.items() for fraction in fractions]
 
 
 def lane_seed(seed: int, cell: Cell) -> int:
-    """The seed of a run's batches: the same for every arm, rate and fraction of a fold and draw."""
+    """Seed the batches of a run.
+
+    Parameters
+    ----------
+    seed : int
+        Of the task.
+    cell : Cell
+
+    Returns
+    -------
+    int
+        The same for every arm, rate and fraction of a fold and draw.
+    """
+    # 5 is none of folds.PURPOSE, so that no split shares its random numbers.
     sequence = np.random.SeedSequence([seed, 5, cell.fold, cell.draw])
     return int(sequence.generate_state(1)[0])
 
 
-def selection_key(cell: Cell) -> tuple:
-    """Settings are chosen for each fold and point of the grid, over the draws."""
+def selection_key(cell: Cell) -> Hashable:
+    """Say which cells are tuned with the same settings.
+
+    Parameters
+    ----------
+    cell : Cell
+
+    Returns
+    -------
+    hashable
+        Equal for the draws of a fold and point of the grid.
+    """
     return cell.fold, cell.points

@@ -1,22 +1,25 @@
 """Probe and full fine-tuning of many runs at once: one compiled step, the runs a stacked axis.
 
-A lane is one run: its own training examples, test examples, learning rates and seed.  All lanes of
-a call start from one encoder.  The runs are shared out over the mesh axis "run" by shard_map and
+A lane is one run: its own training examples, test examples, learning rates and seed. All lanes of a
+call start from one encoder. The runs are shared out over the mesh axis "run" by shard_map and
 stacked on each device by vmap, so a lane never sees another one.
 """
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from ml_collections import ConfigDict
 
 from imujax.data import augment, scales
 from imujax.errors import UserError
 from imujax.nets import towers
 from imujax.pretrain import schedules
+from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
 
 ESTIMATE_CHUNK = 256  # examples that are estimated at once
@@ -25,11 +28,20 @@ MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single preci
 
 @dataclasses.dataclass(frozen=True)
 class Lane:
-    """One run.  train [n], test [m]: indices into the task's examples.
+    """One run.
 
-    penalty: of the probe's ridge, for each example on standardised features; rate: peak learning
-    rate of full fine-tuning; seed: of its batches; scale: means and SDs of the input, see
-    scales.input_scales.
+    Attributes
+    ----------
+    train, test : ndarray, [n] and [m]
+        Indices into the task's examples.
+    penalty : float
+        Of the probe's ridge, for each example on standardised features.
+    rate : float
+        Peak learning rate of full fine-tuning.
+    seed : int
+        Of its batches.
+    scale : dict
+        Means and SDs of the input, see data/scales.input_scales.
     """
 
     train: np.ndarray
@@ -37,15 +49,21 @@ class Lane:
     penalty: float
     rate: float
     seed: int
-    scale: dict
+    scale: dict[str, dict[str, float]]
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelledArrays:
     """A labelled set on its way into the network.
 
-    acc, gyr [N, T, S, 3] in SI units, length [N] or None when every window counts whole, target [N]
-    in the task's unit.
+    Attributes
+    ----------
+    acc, gyr : ndarray, [N, T, S, 3]
+        m/s^2, gravity included, and rad/s.
+    length : ndarray, [N], or None
+        Valid samples of each window; None where every window counts whole.
+    target : ndarray, [N]
+        In the task's unit.
     """
 
     acc: np.ndarray
@@ -54,14 +72,14 @@ class LabelledArrays:
     target: np.ndarray
 
 
-def stack_lanes(lanes: list[Lane], task: LabelledArrays, runs: int, width: int) -> dict:
+def stack_lanes(lanes: list[Lane], examples: LabelledArrays, runs: int, width: int) -> dict:
     """Lanes as arrays with a leading axis R = `runs`; filling lanes repeat the last one.
 
     train [R, width] indices padded with zeros, count [R] how many are true, penalty, rate [R],
-    mean and sd of the training labels [R], seed [R], scale of numbers [R].  Fixed shapes, one
+    mean and sd of the training labels [R], seed [R], scale of numbers [R]. Fixed shapes, one
     compilation.
     """
-    labels = [task.target[lane.train].astype(np.float64) for lane in lanes]
+    labels = [examples.target[lane.train].astype(np.float64) for lane in lanes]
     sd = [y.std() or 1.0 for y in labels]  # equal labels: learn the mean
     columns = {
         "train": (pad_rows([lane.train for lane in lanes], width), np.int32),
@@ -72,13 +90,14 @@ def stack_lanes(lanes: list[Lane], task: LabelledArrays, runs: int, width: int) 
         "sd": (sd, np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
-    found = {
-        name: repeat_last(np.asarray(value, kind), runs) for name, (value, kind) in columns.items()
+    stacked = {
+        name: repeat_last(np.asarray(values, dtype), runs)
+        for name, (values, dtype) in columns.items()
     }
-    scales = jax.tree.map(
-        lambda *x: repeat_last(np.float32(x), runs), *(lane.scale for lane in lanes)
+    scale = jax.tree.map(
+        lambda *x: repeat_last(np.asarray(x, np.float32), runs), *(lane.scale for lane in lanes)
     )
-    return found | {"scale": scales}
+    return stacked | {"scale": scale}
 
 
 def pad_rows(rows: list[np.ndarray], width: int) -> np.ndarray:
@@ -94,42 +113,56 @@ def repeat_last(values: np.ndarray, runs: int) -> np.ndarray:
     return np.concatenate([values, np.repeat(values[-1:], runs - len(values), axis=0)])
 
 
-def draw_rows(lane, step, batch: int):
-    """The examples of one lane's batch, with replacement, from its seed and the step -> [B]."""
+def sample_rows(lane, step, batch: int):
+    """The examples of a lane's batch, with replacement, from its seed and the step -> [B]."""
     key = jax.random.fold_in(jax.random.key(lane["seed"]), step)
     return lane["train"][jax.random.randint(key, (batch,), 0, lane["count"])]
 
 
-def fit_probe(lane, features, target):
-    """The linear probe of one lane on frozen features -> {"kernel" [F, 1], "bias" [1]}.
+def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
+    """Fit the linear probe of a lane on frozen features.
 
-    features [N, F].  They are standardised with mean and SD of the lane's training examples alone,
-    and so is the label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in
-    the space of features, or in that of examples where these are fewer.  The penalty is never below
-    ROUNDING of the summed variance of the features: single precision cannot tell a smaller one from
-    none, and the solution of a batch of features that depend on each other would not be finite.  A
-    feature that is constant here but for rounding is left out.  The head acts on the features as
-    they are given.
+    Features are standardised with mean and SD of the lane's training examples alone, and so is the
+    label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in the space of
+    features, or in that of examples where these are fewer. The penalty is never below MIN_PENALTY
+    of the summed variance of the features: single precision cannot tell a smaller one from none,
+    and the solution of a batch of features that depend on each other would not be finite. A feature
+    that is constant here but for rounding is left out.
+
+    Parameters
+    ----------
+    lane : dict
+        Of `stack_lanes`, without the leading axis: train, count, penalty, mean, sd.
+    features : jax.Array, [N, F]
+        Embeddings of all examples.
+    target : jax.Array, [N]
+        In the task's unit.
+
+    Returns
+    -------
+    dict of jax.Array
+        "kernel" [F, 1] and "bias" [1]; the head acts on the features as they are given, and gives
+        the label in SDs of the training labels from their mean.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
     count = lane["count"]
     valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
     x = features[lane["train"]]  # [n, F]
-    least = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
+    threshold = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
     mean = (x * valid).sum(axis=0, keepdims=True) / count
     x = (x - mean) * valid
     sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
-    sd = jnp.where(sd > least, sd, jnp.inf)
+    sd = jnp.where(sd > threshold, sd, jnp.inf)
     x = x / sd
     y = (target[lane["train"]] - lane["mean"])[:, None] / lane["sd"] * valid
-    few = x.shape[1] > x.shape[0]
-    gram = dot(x, x.T) if few else dot(x.T, x)
+    is_wide = x.shape[1] > x.shape[0]
+    gram = dot(x, x.T) if is_wide else dot(x.T, x)
     gram = gram / count
     penalty = jnp.maximum(lane["penalty"], MIN_PENALTY * jnp.trace(gram))
     gram = gram + penalty * jnp.eye(gram.shape[0])
-    right = y if few else dot(x.T, y) / count
+    right = y if is_wide else dot(x.T, y) / count
     w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
-    kernel = (dot(x.T, w) / count if few else w) / sd.T
+    kernel = (dot(x.T, w) / count if is_wide else w) / sd.T
     return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
 
 
@@ -139,21 +172,21 @@ def estimate_probe(lane, head, features):
     return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
 
 
-def cut_batch(lane, data, rows, step, config):
+def augment_batch(lane, data, rows, step, config):
     """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them.
 
     Each window is moved by at most config.shift samples, its end samples repeated, and turned by
     at most config.rotation degrees about a random axis, all sensors and both modalities alike.
     """
     acc, gyr = data["acc"][rows], data["gyr"][rows]
-    move, turn = jax.random.split(jax.random.fold_in(jax.random.key(~lane["seed"]), step))
+    shift_key, turn_key = jax.random.split(jax.random.fold_in(jax.random.key(~lane["seed"]), step))
     if config.shift:
-        by = jax.random.randint(move, rows.shape, -config.shift, config.shift + 1)
+        shift = jax.random.randint(shift_key, rows.shape, -config.shift, config.shift + 1)
         last = acc.shape[1] - 1 if data["length"] is None else data["length"][rows, None] - 1
-        at = jnp.clip(jnp.arange(acc.shape[1])[None, :] + by[:, None], 0, last)[..., None, None]
-        acc, gyr = (jnp.take_along_axis(x, at, axis=1) for x in (acc, gyr))
+        samples = jnp.clip(jnp.arange(acc.shape[1])[None, :] + shift[:, None], 0, last)  # [B, T]
+        acc, gyr = (jnp.take_along_axis(x, samples[..., None, None], axis=1) for x in (acc, gyr))
     if config.rotation:
-        matrices = augment.random_rotations(turn, rows.shape[0], config.rotation)
+        matrices = augment.random_rotations(turn_key, rows.shape[0], config.rotation)
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
@@ -166,13 +199,13 @@ def make_optimiser(config, peak):
     return schedules.adamw(rate, config.weight_decay)
 
 
-def finetune_steps(lane, state, data, first, net, config, steps: int):
-    """`steps` steps of full fine-tuning of one lane from step `first` on -> (state, mean loss)."""
+def finetune_lane(lane, state, data, first, net, config, steps: int):
+    """`steps` steps of full fine-tuning of a lane from step `first` on -> (state, mean loss)."""
     optimiser = make_optimiser(config, lane["rate"])
 
-    def objective(params, stats, rows, acc, gyr):
+    def loss_and_stats(params, stats, rows, acc, gyr):
         length = None if data["length"] is None else data["length"][rows]
-        y, changed = net.apply(
+        y, updated = net.apply(
             {"params": params, "batch_stats": stats},
             acc,
             gyr,
@@ -181,19 +214,19 @@ def finetune_steps(lane, state, data, first, net, config, steps: int):
             mutable=["batch_stats"],
         )
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
-        return ((y[:, 0] - truth) ** 2).mean(), changed.get("batch_stats", {})
+        return ((y[:, 0] - truth) ** 2).mean(), updated.get("batch_stats", {})
 
-    def one(state, step):
-        rows = draw_rows(lane, step, config.batch)
-        acc, gyr = cut_batch(lane, data, rows, step, config)
-        (loss, stats), grads = jax.value_and_grad(objective, has_aux=True)(
+    def take_step(state, step):
+        rows = sample_rows(lane, step, config.batch)
+        acc, gyr = augment_batch(lane, data, rows, step, config)
+        (loss, stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
             state["params"], state["stats"], rows, acc, gyr
         )
         updates, opt = optimiser.update(grads, state["opt"], state["params"])
         params = optax.apply_updates(state["params"], updates)
         return {"params": params, "stats": stats, "opt": opt}, loss
 
-    state, losses = jax.lax.scan(one, state, first + jnp.arange(steps))
+    state, losses = jax.lax.scan(take_step, state, first + jnp.arange(steps))
     return state, losses.mean()
 
 
@@ -206,79 +239,146 @@ def estimate_network(lane, rows, state, data, net):
     return y[:, 0] * lane["sd"] + lane["mean"]
 
 
-def map_lanes(function, where, lanes: int, shared: int, **static):
-    """Jit of shard_map of vmap: the first `lanes` arguments have the run axis, the rest do not."""
-    axes = (0,) * lanes + (None,) * shared
+def map_lanes(function, mesh, n_stacked: int, n_shared: int, **static):
+    """Jit of shard_map of vmap: the first `n_stacked` arguments have the run axis, the rest not."""
+    axes = (0,) * n_stacked + (None,) * n_shared
     stacked = jax.vmap(functools.partial(function, **static), in_axes=axes)
-    specs = (jax.P("run"),) * lanes + (jax.P(),) * shared
+    specs = (jax.P("run"),) * n_stacked + (jax.P(),) * n_shared
     return jax.jit(
-        jax.shard_map(stacked, mesh=where, in_specs=specs, out_specs=jax.P("run"), check_vma=False)
+        jax.shard_map(stacked, mesh=mesh, in_specs=specs, out_specs=jax.P("run"), check_vma=False)
     )
 
 
 class LaneTrainer:
     """The compiled stages for one network, task and configuration, reused for group after group.
 
-    config: finetune_steps, batch, warmup, weight_decay, rotation, shift.  width: the largest
-    training subset.  runs: at most so many lanes at once; fewer where they do not fit the memory.
+    Parameters
+    ----------
+    card : dict
+        Of the encoder, see encoder.Encoder.
+    examples : LabelledArrays
+        All examples of the task.
+    config : ConfigDict
+        finetune_steps, batch, warmup, weight_decay, rotation, shift.
+    width : int
+        Size of the largest training subset.
+    runs : int
+        At most so many lanes at once; fewer where they do not fit the memory.
+
+    Attributes
+    ----------
+    mesh : jax.sharding.Mesh
+        Of all devices, over which the lanes are shared out.
+    runs : int
+        How many lanes are trained at once, a multiple of the number of devices.
+    compiled_steps : function or None
+        The compiled steps of full fine-tuning, once `compile_for_memory` was called.
     """
 
-    def __init__(self, card: dict, task: LabelledArrays, config, width: int, runs: int):
+    def __init__(
+        self,
+        card: dict[str, Any],
+        examples: LabelledArrays,
+        config: ConfigDict,
+        width: int,
+        runs: int,
+    ):
         self.net, self.config = towers.Regressor(card["net"]), config
-        self.task, self.width = task, width
-        self.where = sharding.make_mesh("run")
-        self.chunk = max(n for n in range(1, 26) if config.finetune_steps % n == 0)  # a dispatch
-        data = {"acc": task.acc, "gyr": task.gyr, "length": task.length, "target": task.target}
-        self.data = sharding.place(data, sharding.replicated(self.where))
-        self.head = map_lanes(fit_probe, self.where, 1, 2)
-        self.estimate_head = map_lanes(estimate_probe, self.where, 2, 1)
-        self.estimate = map_lanes(estimate_network, self.where, 3, 1, net=self.net)
-        self.runs = self.where.size * -(-runs // self.where.size)
-        self.start = jax.jit(self._start, out_shardings=sharding.sharded(self.where))
-        self.some = None
+        self.examples, self.width = examples, width
+        self.mesh = sharding.make_mesh("run")
+        self.steps_per_call = max(n for n in range(1, 26) if config.finetune_steps % n == 0)
+        self.data = sharding.place(vars(examples), sharding.replicated(self.mesh))
+        self.fit_heads = map_lanes(fit_probe, self.mesh, 1, 2)
+        self.estimate_heads = map_lanes(estimate_probe, self.mesh, 2, 1)
+        self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, net=self.net)
+        self.runs = self.mesh.size * -(-runs // self.mesh.size)
+        self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
+        self.compiled_steps: Any = None
 
-    def probe(self, lanes: list[Lane], features) -> tuple[dict, list[np.ndarray]]:
-        """Heads [R, ..] on frozen features [N, F], and each lane's estimates for its test set."""
-        heads, found = [], []
+    def probe(
+        self, lanes: list[Lane], features: jax.Array | np.ndarray
+    ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+        """Fit the probes of any number of lanes.
+
+        Parameters
+        ----------
+        lanes : list of Lane
+        features : array, [N, F]
+            Embeddings of all examples, by the frozen encoder that the lanes share.
+
+        Returns
+        -------
+        heads : dict of ndarray
+            "kernel" [R, F, 1] and "bias" [R, 1], R the number of lanes.
+        estimates : list of ndarray
+            Of each lane's test examples [m], in the task's unit.
+        """
+        heads, estimates = [], []
         for first in range(0, len(lanes), self.runs):
             group = lanes[first : first + self.runs]
-            placed = self.place(group)
-            head = self.head(placed, features, self.data["target"])
-            every = sharding.to_host(self.estimate_head(placed, head, features))
-            found += [row[lane.test] for row, lane in zip(every, group, strict=False)]
+            stacked = self.place(group)
+            head = self.fit_heads(stacked, features, self.data["target"])
+            rows = sharding.to_host(self.estimate_heads(stacked, head, features))
+            estimates += [row[lane.test] for row, lane in zip(rows, group, strict=False)]
             heads += zip(
                 *(x[: len(group)] for x in sharding.to_host((head["kernel"], head["bias"]))),
                 strict=True,
             )
         kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
-        return {"kernel": kernel, "bias": bias}, found
+        return {"kernel": kernel, "bias": bias}, estimates
 
-    def finetune(self, lanes: list[Lane], encoder, heads) -> list[np.ndarray]:
-        """Full fine-tuning from `encoder` and `heads` -> each lane's estimates for its test set.
+    def finetune(
+        self, lanes: list[Lane], encoder: Encoder, heads: dict[str, np.ndarray]
+    ) -> list[np.ndarray]:
+        """Fine-tune the whole network in every lane, after `compile_for_memory`.
 
-        At most `self.runs` lanes; `fit` says how many that is.
+        Parameters
+        ----------
+        lanes : list of Lane
+            At most `runs`.
+        encoder : Encoder
+            Where all of them start.
+        heads : dict of ndarray
+            Where their output layers start, see `probe`.
+
+        Returns
+        -------
+        list of ndarray
+            Estimates of each lane's test examples [m], in the task's unit.
         """
-        placed = self.place(lanes)
+        stacked = self.place(lanes)
         heads = jax.tree.map(lambda x: repeat_last(x, self.runs), heads)
-        state = self.start(encoder.params, encoder.stats, heads)
-        for first in range(0, self.config.finetune_steps, self.chunk):
-            state, _ = self.some(placed, state, self.data, jnp.int32(first))
-        found, most = [], max(len(lane.test) for lane in lanes)
-        for first in range(0, most, ESTIMATE_CHUNK):
+        state = self.init_state(encoder.params, encoder.stats, heads)
+        for first in range(0, self.config.finetune_steps, self.steps_per_call):
+            state, _ = self.compiled_steps(stacked, state, self.data, jnp.int32(first))
+        chunks = []
+        for first in range(0, max(len(lane.test) for lane in lanes), ESTIMATE_CHUNK):
             rows = pad_rows(
                 [lane.test[first : first + ESTIMATE_CHUNK] for lane in lanes], ESTIMATE_CHUNK
             )
-            rows = sharding.place(repeat_last(rows, self.runs), sharding.sharded(self.where))
-            found.append(sharding.to_host(self.estimate(placed, rows, state, self.data)))
-        every = np.concatenate(found, axis=1)
-        return [row[: len(lane.test)] for row, lane in zip(every, lanes, strict=False)]
+            rows = sharding.place(repeat_last(rows, self.runs), sharding.sharded(self.mesh))
+            chunks.append(sharding.to_host(self.estimate_examples(stacked, rows, state, self.data)))
+        estimates = np.concatenate(chunks, axis=1)
+        return [row[: len(lane.test)] for row, lane in zip(estimates, lanes, strict=False)]
 
-    def place(self, lanes: list[Lane]) -> dict:
+    def place(self, lanes: list[Lane]) -> dict[str, Any]:
+        """Stack lanes and share them out over the devices.
+
+        Parameters
+        ----------
+        lanes : list of Lane
+            At most `runs`.
+
+        Returns
+        -------
+        dict of jax.Array, [R, ..]
+            See `stack_lanes`.
+        """
         return sharding.place(
-            stack_lanes(lanes, self.task, self.runs, self.width), sharding.sharded(self.where)
+            stack_lanes(lanes, self.examples, self.runs, self.width), sharding.sharded(self.mesh)
         )
 
-    def _start(self, params, stats, heads) -> dict:
+    def _init_state(self, params, stats, heads) -> dict:
         """The stacked state of lanes that begin with one encoder and heads [R, ..] of their own."""
         runs = len(heads["bias"])
         params, stats = jax.tree.map(
@@ -288,39 +388,57 @@ class LaneTrainer:
         opt = jax.vmap(make_optimiser(self.config, 0.0).init)(params)
         return {"params": params, "stats": stats, "opt": opt}
 
-    def fit(self, encoder, features: int, room: float) -> int:
-        """Compile the fine-tuning step for as many lanes as `room` bytes a device allow.
+    def compile_for_memory(self, encoder: Encoder, features: int, memory: float) -> int:
+        """Compile the fine-tuning steps for as many lanes as the memory allows.
 
         The compiled program's own account counts: temporaries, and the state before and after;
-        nothing is placed on a device to find out.  Raises UserError where not even one lane fits.
+        nothing is placed on a device to find out.
+
+        Parameters
+        ----------
+        encoder : Encoder
+            Where the lanes will start.
+        features : int
+            F, the numbers that the output layer sees.
+        memory : float
+            Bytes that a device may be filled with.
+
+        Returns
+        -------
+        int
+            How many lanes, which `runs` says from now on.
+
+        Raises
+        ------
+        UserError
+            Not even one lane fits.
         """
         unit = {"mean": 0.0, "sd": 1.0}
-        lane = Lane(
-            np.zeros(1, int),
-            np.zeros(1, int),
-            penalty=1.0,
-            rate=0.0,
-            seed=0,
-            scale={"acc": unit, "gyr": unit},
-        )
-        fixed = {"net": self.net, "config": self.config}
-        step = map_lanes(finetune_steps, self.where, 2, 2, **fixed, steps=self.chunk)
+        index, scale = np.zeros(1, int), {"acc": unit, "gyr": unit}
+        lane = Lane(index, index, penalty=1.0, rate=0.0, seed=0, scale=scale)
+        static = {"net": self.net, "config": self.config, "steps": self.steps_per_call}
+        finetune = map_lanes(finetune_lane, self.mesh, 2, 2, **static)
         while True:
-            shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}
-            heads = {key: jax.ShapeDtypeStruct(shape, np.float32) for key, shape in shapes.items()}
-            state = jax.eval_shape(self.start, encoder.params, encoder.stats, heads)
-            state = sharding.as_shapes(state, sharding.sharded(self.where))
-            self.some = step.lower(self.place([lane]), state, self.data, jnp.int32(0)).compile()
+            state = self._state_shapes(encoder, features)
+            arguments = (self.place([lane]), state, self.data, jnp.int32(0))
+            self.compiled_steps = finetune.lower(*arguments).compile()
             leaves = jax.tree.leaves(state)
-            held = sum(x.size * x.dtype.itemsize for x in leaves) / self.where.size
-            needed = self.some.memory_analysis().temp_size_in_bytes + 2 * held
-            if needed <= room:
+            state_bytes = sum(x.size * x.dtype.itemsize for x in leaves) / self.mesh.size
+            needed = self.compiled_steps.memory_analysis().temp_size_in_bytes + 2 * state_bytes
+            if needed <= memory:
                 return self.runs
-            if self.runs == self.where.size:
+            if self.runs == self.mesh.size:
                 raise UserError(
                     f"one run of fine-tuning takes {needed / 2**30:.1f} GiB and the device has "
-                    f"{room / 2**30:.1f}; lower batch"
+                    f"{memory / 2**30:.1f}; lower batch"
                 )
-            each = self.runs // self.where.size
-            fits = min(each - 1, int(each * room // needed))
-            self.runs = self.where.size * max(1, fits)
+            runs_per_device = self.runs // self.mesh.size
+            fitting = min(runs_per_device - 1, int(runs_per_device * memory // needed))
+            self.runs = self.mesh.size * max(1, fitting)
+
+    def _state_shapes(self, encoder, features: int) -> dict:
+        """The shapes of the state of `runs` lanes."""
+        shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}
+        heads = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
+        state = jax.eval_shape(self.init_state, encoder.params, encoder.stats, heads)
+        return sharding.as_shapes(state, sharding.sharded(self.mesh))

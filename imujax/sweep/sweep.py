@@ -74,7 +74,7 @@ def run_sweep(
         "seed": seed,
         "data": [datasets.fingerprint(data_path)],
         "encoders": {
-            key: trained.card["settings"] | {"digest": trained.digest}
+            key: trained.card["settings"] | {"digest": trained.weights_digest}
             for key, trained in encoders.items()
         },
     }
@@ -143,7 +143,7 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
         kind, _, label = name.partition("+")
         if not label:
             return features_of[kind]
-        embedding = arm_by_label[label].features(cell, cell.train)
+        embedding = arm_by_label[label].embed(cell, cell.train)
         return np.concatenate([features_of[kind], sharding.to_host(embedding)], axis=1)
 
     def estimate_cell(cell) -> dict:
@@ -166,7 +166,7 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
     for name in config.references:
         label = name.partition("+")[2]
         for cell in cells if label and not config.rescale else ():
-            arm_by_label[label].features(cell, cell.train)  # cached there for the threads
+            arm_by_label[label].embed(cell, cell.train)  # cached there for the threads
     rows = []
     # A fit uses one thread, so that it is the same on any machine; several go at once.  OpenMP is
     # limited thread by thread, BLAS in the whole process.

@@ -23,11 +23,11 @@ def window_statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> n
 
 
 def subsampled_signals(
-    acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, every: int = 4
+    acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, stride: int = 4
 ) -> np.ndarray:
-    """Every `every`-th sample of all channels [N, ceil(L/every)*S*6], 0 beyond the length."""
-    signals = np.concatenate([acc, gyr], axis=-1)[:, ::every].astype(np.float64)
-    inside = np.arange(0, acc.shape[1], every) < np.asarray(length)[:, None]
+    """Every `stride`-th sample of all channels [N, ceil(L/stride)*S*6], 0 beyond the length."""
+    signals = np.concatenate([acc, gyr], axis=-1)[:, ::stride].astype(np.float64)
+    inside = np.arange(0, acc.shape[1], stride) < np.asarray(length)[:, None]
     return (signals * inside[:, :, None, None]).reshape(len(signals), -1)
 
 

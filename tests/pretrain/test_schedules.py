@@ -33,16 +33,16 @@ def test_adamw_equals_pytorch_while_the_rate_changes():
     rng = np.random.default_rng(0)
     start, grads = rng.normal(size=(5, 3)), rng.normal(size=(20, 5, 3))
     weight = torch.nn.Parameter(torch.tensor(start, dtype=torch.float32))
-    theirs = torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1)
+    torch_optimiser = torch.optim.AdamW([weight], lr=0.01, weight_decay=0.1)
     rate = schedules.warmup_cosine(0.01, 20, 0.2)
-    ours = schedules.adamw(rate, 0.1)
+    optimiser = schedules.adamw(rate, 0.1)
     params = {"w": jnp.asarray(start, jnp.float32)}
-    opt = ours.init(params)
+    opt = optimiser.init(params)
     for step, grad in enumerate(grads):
-        theirs.param_groups[0]["lr"] = float(rate(step))
+        torch_optimiser.param_groups[0]["lr"] = float(rate(step))
         weight.grad = torch.tensor(grad, dtype=torch.float32)
-        theirs.step()
-        updates, opt = ours.update({"w": jnp.asarray(grad, jnp.float32)}, opt, params)
+        torch_optimiser.step()
+        updates, opt = optimiser.update({"w": jnp.asarray(grad, jnp.float32)}, opt, params)
         params = optax.apply_updates(params, updates)
     np.testing.assert_allclose(params["w"], weight.detach().numpy(), rtol=1e-5, atol=1e-6)
 

@@ -32,10 +32,10 @@ def test_every_subject_is_tested_exactly_once(seed):
 
 def test_folds_depend_on_the_seed_and_have_the_sizes_of_group_k_fold():
     names = [f"S{i}" for i in range(17)]
-    one, two = (folds.subject_folds(names, 5, seed) for seed in (0, 1))
-    assert one != two
+    first, second = (folds.subject_folds(names, 5, seed) for seed in (0, 1))
+    assert first != second
     oracle = [len(t) for _, t in GroupKFold(5).split(names, groups=names)]
-    assert sorted(map(len, one)) == sorted(oracle)
+    assert sorted(map(len, first)) == sorted(oracle)
 
 
 def test_without_shuffle_the_folds_are_consecutive():
@@ -84,9 +84,9 @@ def test_subsets_are_nested_inside_the_training_subjects(axis, seed):
             if axis == "windows":
                 assert len(chosen) == max(1, math.ceil(fraction * np.isin(subject, train).sum()))
             else:
-                whole = set(subject[chosen])
-                assert len(whole) == max(1, math.ceil(fraction * len(train)))
-                assert len(chosen) == np.isin(subject, list(whole)).sum(), "subjects come whole"
+                present = set(subject[chosen])
+                assert len(present) == max(1, math.ceil(fraction * len(train)))
+                assert len(chosen) == np.isin(subject, list(present)).sum(), "subjects come whole"
         assert smaller == set(np.flatnonzero(np.isin(subject, train)).tolist())
 
 
@@ -110,9 +110,9 @@ def test_the_subsets_follow_the_documented_recipe():
     chosen = folds.nested_subset(subject, ["c", "b", "a"], "windows", 0.4, draw=3, seed=7, fold=1)
     assert chosen.tolist() == windows.tolist()
     rng = np.random.default_rng(np.random.SeedSequence([7, 3, 1, 3]))
-    whole = set(rng.permutation(["a", "b", "c"])[:2].tolist())
+    subjects = set(rng.permutation(["a", "b", "c"])[:2].tolist())
     chosen = folds.nested_subset(subject, ["c", "b", "a"], "subjects", 0.4, draw=3, seed=7, fold=1)
-    assert set(subject[chosen].tolist()) == whole
+    assert set(subject[chosen].tolist()) == subjects
 
 
 def test_rounding_does_not_add_an_example():

@@ -70,10 +70,10 @@ def test_the_penalty_is_the_best_on_inner_subjects(regression):
 @pytest.mark.parametrize("name", REFERENCES)
 def test_the_same_seed_gives_the_same_estimates_and_learns_something(regression, name):
     features, target, _, _, test = regression
-    one, two = (fitted(REFERENCES[name].make, regression, slice(60)) for _ in range(2))
-    np.testing.assert_array_equal(one.predict(features[test]), two.predict(features[test]))
-    assert one.chosen == two.chosen
-    assert np.corrcoef(one.predict(features[test]), target[test])[0, 1] > 0.2
+    first, second = (fitted(REFERENCES[name].make, regression, slice(60)) for _ in range(2))
+    np.testing.assert_array_equal(first.predict(features[test]), second.predict(features[test]))
+    assert first.chosen == second.chosen
+    assert np.corrcoef(first.predict(features[test]), target[test])[0, 1] > 0.2
 
 
 @pytest.mark.parametrize(("model", "key"), [(SubjectRidge, "penalty"), (SubjectTrees, "trees")])
