@@ -4,6 +4,7 @@ Every step is re-entrant, so the study picks up where it was stopped.  A configu
 ConfigDict {seed, data_sets, encoders, tasks}, see configs/README.md.
 """
 
+import functools
 import pathlib
 import sys
 
@@ -91,11 +92,13 @@ def pretrain_all(
     for name, folder in folders.items():
         encoder = config.encoders[name]
         sections = [config.data_sets[key] for key in encoder.data]
-        paths = processes.on_main(
-            lambda sections=sections: [str(find_or_build(s, data, raw)) for s in sections]
-        )
+        paths = processes.on_main(functools.partial(_find_all, sections, data, raw))
         loop.train(encoder, paths, folder, config.seed, f"pretrain {name}")
     return folders
+
+
+def _find_all(sections, data: Folder, raw: Folder | None) -> list[str]:
+    return [str(find_or_build(section, data, raw)) for section in sections]
 
 
 def checkpoint_folders(

@@ -43,8 +43,7 @@ def describe_machine() -> str:
 
 def time_build(raw: pathlib.Path):
     """Build SisFall three times; the goal is a thousand times real time."""
-    from imujax.data import builders
-    from imujax.data import datasets
+    from imujax.data import builders, datasets
 
     times = []
     for _ in range(3):
@@ -68,8 +67,7 @@ def time_movi(raw: pathlib.Path):
     """
     import resource
 
-    from imujax.data import builders
-    from imujax.data import datasets
+    from imujax.data import builders, datasets
     from imujax.runtime import host
 
     with tempfile.TemporaryDirectory() as data:

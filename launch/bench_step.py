@@ -45,20 +45,20 @@ COPIED = 2**28  # numbers of float32 in the copy
 GOALS = {"cpu": 1.3, "gpu": 2.0}  # times as fast as the fastest PyTorch program
 
 
-def windows(batch: int) -> dict[str, np.ndarray]:
+def draw_windows(batch: int) -> dict[str, np.ndarray]:
     """Standard normal windows acc, gyr [WINDOWS * B, T, 3], of which batches are taken."""
     rng = np.random.default_rng(0)
     shape = (WINDOWS * batch, SAMPLES, 3)
     return {name: rng.standard_normal(shape, dtype=np.float32) for name in ("acc", "gyr")}
 
 
-def embeddings(batch: int) -> np.ndarray:
+def draw_embeddings(batch: int) -> np.ndarray:
     """Embeddings of length one, [2, B, D]."""
     z = np.random.default_rng(0).standard_normal((2, batch, SIZE), dtype=np.float32)
     return z / np.linalg.norm(z, axis=-1, keepdims=True)
 
 
-def imujax_step(net: str, norm: str, batch: int, dtype: str):
+def make_imujax_step(net: str, norm: str, batch: int, dtype: str):
     """A function of no arguments that runs one step and waits for it."""
     import jax
 
@@ -67,17 +67,17 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
     from imujax.pretrain import step as pretrain_step
     from imujax.runtime import sharding
 
-    made = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
-    config = common.encoder((), made, batch=batch, learning_rate=RATE, weight_decay=DECAY)
-    where = sharding.make_mesh("data", 1)
+    fields = getattr(resnet, net)(norm=norm) | {"dtype": dtype, "shared": False}
+    config = common.encoder((), fields, batch=batch, learning_rate=RATE, weight_decay=DECAY)
+    mesh = sharding.make_mesh("data", 1)
     scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
-    data = windows(batch)
+    data = draw_windows(batch)
     count = len(data["acc"])
     data |= {"length": np.full(count, SAMPLES, np.int32), "window": np.arange(count, dtype="i4")}
-    data, rows = sharding.place((data, rows_of(batch)), sharding.replicated(where))
-    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(where))
+    data, rows = sharding.place((data, draw_rows(batch)), sharding.replicated(mesh))
+    state = sharding.place(pretrain_step.init_state(config, 0), sharding.replicated(mesh))
     step, _ = pretrain_step.compile_step(
-        pretrain_step.make_step(config, scale, 0, True, where), where
+        pretrain_step.make_step(config, scale, 0, True, mesh), mesh
     )
     step = step.lower(state, data, rows).compile()
 
@@ -90,11 +90,13 @@ def imujax_step(net: str, norm: str, batch: int, dtype: str):
     return run
 
 
-def rows_of(batch: int) -> np.ndarray:
+def draw_rows(batch: int) -> np.ndarray:
     return np.random.default_rng(1).permutation(WINDOWS * batch)[:batch].astype(np.int32)
 
 
-def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last=False):
+def make_torch_step(
+    net: str, norm: str, batch: int, dtype: str, compiled=False, channels_last=False
+):
     """The same step in PyTorch, on the accelerator where there is one."""
     import torch
     from helpers import torch_nets
@@ -105,13 +107,13 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_float32_matmul_precision("high")
-    made = getattr(resnet, net)(norm=norm)
+    fields = getattr(resnet, net)(norm=norm)
 
     class Tower(nn.Module):
         def __init__(self):
             super().__init__()
-            self.encoder = torch_nets.build(made)
-            size = networks.make_encoder(made).embedding
+            self.encoder = torch_nets.build_net(fields)
+            size = networks.make_encoder(fields).embedding
             middle = [nn.BatchNorm1d(SIZE)] if norm == "batch" else []
             self.head = nn.Sequential(
                 nn.Linear(size, SIZE), *middle, nn.ReLU(), nn.Linear(SIZE, SIZE)
@@ -121,22 +123,22 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
             return F.normalize(self.head(self.encoder(x).flatten(1)).float(), dim=-1)
 
     towers = nn.ModuleDict({name: Tower() for name in ("acc", "gyr")})
-    if last:
+    if channels_last:
         for tower in towers.values():
-            torch_nets.two_dimensional(tower.encoder).to(memory_format=torch.channels_last)
+            torch_nets.to_two_dimensions(tower.encoder).to(memory_format=torch.channels_last)
     towers = towers.to(device).train()
     optimiser = torch.optim.AdamW(towers.parameters(), RATE, weight_decay=DECAY, fused=True)
     data = {
         name: torch.from_numpy(x.transpose(0, 2, 1).copy()).to(device)
-        for name, x in windows(batch).items()
+        for name, x in draw_windows(batch).items()
     }
-    rows, label = torch.from_numpy(rows_of(batch)).long(), torch.arange(batch)
+    rows, label = torch.from_numpy(draw_rows(batch)).long(), torch.arange(batch)
     rows, label = rows.to(device), label.to(device)
 
     def forward(data):
         with torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16"):
             x = {name: x[rows] for name, x in data.items()}
-            if last:
+            if channels_last:
                 x = {
                     name: x[:, :, None].contiguous(memory_format=torch.channels_last)
                     for name, x in x.items()
@@ -157,34 +159,33 @@ def torch_step(net: str, norm: str, batch: int, dtype: str, compiled=False, last
     return run
 
 
-def imujax_loss(batch: int, form: str):
+def make_imujax_loss(batch: int, form: str):
     """Loss and slopes by both embeddings, dense or tiled."""
     import jax
 
-    from imujax.objectives import log_sums
+    from imujax.objectives import log_sums, relations
 
-    how = log_sums.SumSpec(
-        positive=True, columns=True, related=log_sums.relations.items({"window": 1})
-    )
+    related = relations.resolve({"window": 1})
+    spec = log_sums.SumSpec(positive=True, columns=True, related=related)
 
     @jax.jit
     @functools.partial(jax.value_and_grad, argnums=(0, 1))
     def loss(z_acc, z_gyr):
-        rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, {}, TEMPERATURE, how, None, form)
+        rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, {}, TEMPERATURE, spec, None, form)
         positive = (z_acc * z_gyr).sum(-1) / TEMPERATURE
         return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
-    z = jax.device_put(embeddings(batch))
+    z = jax.device_put(draw_embeddings(batch))
     return lambda: jax.block_until_ready(loss(*z))
 
 
-def torch_loss(batch: int, compiled: bool):
+def make_torch_loss(batch: int, compiled: bool):
     """The loss of OpenCLIP on one device: the matrix of logits and two cross-entropies."""
     import torch
     from torch.nn import functional as F
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    z = [torch.from_numpy(x).to(device).requires_grad_() for x in embeddings(batch)]
+    z = [torch.from_numpy(x).to(device).requires_grad_() for x in draw_embeddings(batch)]
     label = torch.arange(batch, device=device)
 
     def loss(z_acc, z_gyr):
@@ -203,7 +204,7 @@ def torch_loss(batch: int, compiled: bool):
     return run
 
 
-def ceiling(name: str, dtype: str):
+def make_ceiling(name: str, dtype: str):
     """A large matrix product, or a copy: what the machine does at best."""
     import jax
     import torch
@@ -228,20 +229,20 @@ def ceiling(name: str, dtype: str):
     return run
 
 
-def program(name: str, what: str, shape: tuple):
+def make_program(name: str, what: str, shape: tuple):
     """The function that runs one step of a program."""
     if what == "ceiling":
-        return ceiling(name, *shape)
+        return make_ceiling(name, *shape)
     if what == "step":
-        compiled, last = "compile" in name, "last" in name
-        made = functools.partial(torch_step, compiled=compiled, last=last)
-        return (imujax_step if name == "imujax" else made)(*shape)
+        if name == "imujax":
+            return make_imujax_step(*shape)
+        return make_torch_step(*shape, "compile" in name, "last" in name)
     if name.startswith("imujax"):
-        return imujax_loss(*shape, name.removeprefix("imujax "))
-    return torch_loss(*shape, "compile" in name)
+        return make_imujax_loss(*shape, name.removeprefix("imujax "))
+    return make_torch_loss(*shape, "compile" in name)
 
 
-def memory(before: int) -> float:
+def memory_used(before: int) -> float:
     """GiB that this process has taken since: of an accelerator's memory, else of the machine's."""
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_available():
         return sys.modules["torch"].cuda.max_memory_allocated() / 2**30
@@ -249,15 +250,15 @@ def memory(before: int) -> float:
         stats = sys.modules["jax"].devices()[0].memory_stats() or {}
         if "peak_bytes_in_use" in stats:
             return stats["peak_bytes_in_use"] / 2**30
-    return (peak() - before) / 2**30
+    return (peak_bytes() - before) / 2**30
 
 
-def peak() -> int:
+def peak_bytes() -> int:
     """Bytes of the machine's memory that this process has had at most, on Linux."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def work(pipe, name: str, what: str, shape: tuple):
+def serve_program(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
     host.keep_freed_memory()
@@ -265,12 +266,12 @@ def work(pipe, name: str, what: str, shape: tuple):
         host.run_on_calling_thread()
     try:
         if what == "loss":  # what the program itself takes is not the loss's
-            program(name, what, (8,))()
+            make_program(name, what, (8,))()
             gc.collect()
-        before = peak()
-        step = program(name, what, shape)
+        before = peak_bytes()
+        step = make_program(name, what, shape)
         step()
-        taken = memory(before)  # later steps find what the first has freed, whole or in pieces
+        gib = memory_used(before)  # later steps find what the first has freed, whole or in pieces
         for _ in range(WARM_UP - 1):
             step()
     except Exception as error:  # torch.compile needs a C++ compiler, and fails in many ways
@@ -283,10 +284,10 @@ def work(pipe, name: str, what: str, shape: tuple):
             step()
             steps, spent = steps + 1, time.perf_counter() - start
         pipe.send(spent / steps)
-    pipe.send((taken, getattr(step, "bytes", 0.0)))
+    pipe.send((gib, getattr(step, "bytes", 0.0)))
 
 
-def ask(pipes: dict, name: str, again: bool | None = None):
+def ask_process(pipes: dict, name: str, again: bool | None = None):
     """What a program's process says (to `again`), None if no more than that it is ready.
 
     A program that does not work, or whose process is no more (a system that is short of memory
@@ -295,13 +296,13 @@ def ask(pipes: dict, name: str, again: bool | None = None):
     try:
         if again is not None:
             pipes[name].send(again)
-        said = pipes[name].recv()
+        answer = pipes[name].recv()
     except (EOFError, OSError):
-        said = "its process died"
-    if isinstance(said, str):
-        print(f"{name} does not work here: {said}")
+        answer = "its process died"
+    if isinstance(answer, str):
+        print(f"{name} does not work here: {answer}")
         del pipes[name]
-    return said
+    return answer
 
 
 def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
@@ -310,22 +311,22 @@ def measure(names, what: str, shape: tuple, repeats: int) -> dict[str, tuple]:
     for name in names:  # they compile side by side
         pipes[name], end = context.Pipe()
         args = (end, name, what, shape)
-        processes.append(context.Process(target=work, args=args, daemon=True))
+        processes.append(context.Process(target=serve_program, args=args, daemon=True))
         processes[-1].start()
         end.close()
     for name in names:
-        ask(pipes, name)
+        ask_process(pipes, name)
     times = {name: [] for name in names}
     for _ in range(repeats):
         for name in list(pipes):
-            times[name].append(ask(pipes, name, True))
-    taken = {name: ask(pipes, name, False) for name in list(pipes)}
+            times[name].append(ask_process(pipes, name, True))
+    costs = {name: ask_process(pipes, name, False) for name in list(pipes)}
     for process in processes:
         process.join()
-    return {name: (statistics.median(times[name]), *taken[name]) for name in pipes}
+    return {name: (statistics.median(times[name]), *costs[name]) for name in pipes}
 
 
-def hardware() -> str:
+def describe_hardware() -> str:
     """Date, processor or accelerator, versions."""
     import bench
     import jax
@@ -333,61 +334,61 @@ def hardware() -> str:
 
     chip = f"  {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     versions = f"jax {jax.__version__} on {jax.default_backend()}, torch {torch.__version__}"
-    return f"{bench.machine()}{chip}  {versions}"
+    return f"{bench.describe_machine()}{chip}  {versions}"
 
 
-def ceilings(dtype: str) -> tuple[float, float]:
+def measure_ceilings(dtype: str) -> tuple[float, float]:
     """FLOP/s of the fastest matrix product, bytes/s of a copy; printed."""
     import torch
 
     n = PRODUCT["cuda" if torch.cuda.is_available() else "cpu"]
-    found = measure(CEILINGS, "ceiling", (dtype,), 5)
-    if len(found) < len(CEILINGS):
+    times = measure(CEILINGS, "ceiling", (dtype,), 5)
+    if len(times) < len(CEILINGS):
         raise SystemExit("without products and copy there is nothing to take shares of")
-    copy = 2 * 4 * COPIED / found.pop("copy")[0]
-    product = 2 * n**3 / min(seconds for seconds, *_ in found.values())
+    copy = 2 * 4 * COPIED / times.pop("copy")[0]
+    product = 2 * n**3 / min(seconds for seconds, *_ in times.values())
     print(f"at best {product / 1e12:.2f} TFLOP/s, {copy / 1e9:.0f} GB/s", flush=True)
     return product, copy
 
 
-def steps(options):
+def report_steps(options):
     """Print pairs/s of every program, its shares of the ceilings, and how much faster we are."""
     import torch
 
     from imujax.nets import arithmetic, resnet
 
     goal = GOALS["gpu" if torch.cuda.is_available() else "cpu"]
-    product, copy = ceilings(options.dtype)
+    product, copy = measure_ceilings(options.dtype)
     names = [name for name in STEPS if options.norm == "batch" or "last" not in name]
     for net in options.nets.split(","):
-        work_of_pair = arithmetic.training_flops(getattr(resnet, net)(norm=options.norm), SAMPLES)
+        flops_of_pair = arithmetic.training_flops(getattr(resnet, net)(norm=options.norm), SAMPLES)
         for batch in map(int, options.batches.split(",")):
             shape = (net, options.norm, batch, options.dtype)
-            found = measure(names, "step", shape, options.repeats)
-            for name, (seconds, _, moved) in found.items():
-                share = batch / seconds * work_of_pair / product
+            times = measure(names, "step", shape, options.repeats)
+            for name, (seconds, _, moved) in times.items():
+                share = batch / seconds * flops_of_pair / product
                 print(
                     f"{net} {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {batch / seconds:10.0f}"
                     f" pairs/s {100 * share:4.0f} % of the arithmetic"
                     + (f" {100 * moved / seconds / copy:4.0f} % of the memory" if moved else ""),
                     flush=True,
                 )
-            others = [seconds for name, (seconds, *_) in found.items() if name != "imujax"]
-            if "imujax" in found and others:
+            others = [seconds for name, (seconds, *_) in times.items() if name != "imujax"]
+            if "imujax" in times and others:
                 print(
-                    f"{net} {batch:6d} imujax is {min(others) / found['imujax'][0]:.2f} times as "
+                    f"{net} {batch:6d} imujax is {min(others) / times['imujax'][0]:.2f} times as "
                     f"fast as the fastest PyTorch; goal {goal}",
                     flush=True,
                 )
 
 
-def losses(options):
+def report_losses(options):
     """Print time and memory of loss and slopes; one after the other, for the sake of memory."""
     for batch in map(int, options.batches.split(",")):
         for name in LOSSES:
-            for seconds, taken, _ in measure([name], "loss", (batch,), options.repeats).values():
+            for seconds, gib, _ in measure([name], "loss", (batch,), options.repeats).values():
                 print(
-                    f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {taken:7.2f} GiB",
+                    f"loss {batch:6d} {name:28s} {1e3 * seconds:9.1f} ms {gib:7.2f} GiB",
                     flush=True,
                 )
 
@@ -402,8 +403,8 @@ def main():
     parser.add_argument("--repeats", type=int, default=7, help="rounds of which to take the median")
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
-    print(hardware(), flush=True)
-    (steps if options.what == "step" else losses)(options)
+    print(describe_hardware(), flush=True)
+    (report_steps if options.what == "step" else report_losses)(options)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ os.environ.setdefault(
     " --xla_cpu_collective_call_terminate_timeout_seconds=600",
 )
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")  # [T] + [B, T] is a mistake until shown
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 

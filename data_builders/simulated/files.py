@@ -1,13 +1,13 @@
 """The files of simulated trials, as `imujax simulate` writes them.  No tfds or jax here."""
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from imujax.data import builders, labels, windows
 from imujax.data.recordings import Recording
 from imujax.errors import UserError
+from imujax.runtime.files import NPZ_ERRORS, read_npz
 
 WINDOW_OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
 # task: sensors, rate [Hz], window, target
@@ -89,8 +89,7 @@ def list_items(raw: Path, options: dict) -> list[Path]:
 def read_trial(path: Path, sensors: tuple[str, ...]) -> tuple[Recording, dict[str, np.ndarray]]:
     """One trial: the recording of these sensors, and all arrays of the file."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
+        arrays = read_npz(path)
         names = [str(name) for name in arrays["sensors"]]
         columns = [names.index(name) for name in sensors]
         recording = Recording(
@@ -107,7 +106,7 @@ def read_trial(path: Path, sensors: tuple[str, ...]) -> tuple[Recording, dict[st
         )
     except UserError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (KeyError, *NPZ_ERRORS) as error:
         raise UserError(
             f"{path} is no simulated trial with the sensors {', '.join(sensors)} ({error}): "
             "simulate the set again"

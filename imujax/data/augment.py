@@ -53,7 +53,7 @@ def cut_batch(
         batch = {name: x[rows] for name, x in batch.items()}
     slack = jnp.maximum(batch["length"] - config.window, 0)
     starts = jax.random.randint(cut_key, slack.shape, 0, slack + 1)
-    times = starts[:, None] + jnp.arange(config.window)  # [B, T]
+    times = starts[:, None] + jnp.arange(config.window)[None, :]  # [B, T]
     acc, gyr = (_cut_signal(data[name], rows, times) for name in ("acc", "gyr"))
     acc, gyr = rotate_randomly(rotation_key, acc, gyr, config.rotation)
     if config.gain:

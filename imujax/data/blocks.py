@@ -25,7 +25,7 @@ from array_record.python import array_record_module
 
 from imujax.data import builders, datasets, sensor_windows, windows
 from imujax.data.sensor_windows import SensorWindows
-from imujax.runtime import log
+from imujax.runtime import files, log
 
 BLOCK_SIZE = 256  # sensor-windows in a block: 0.8 MB at 128 samples
 SHUFFLE_BLOCKS = 256  # blocks in a shuffle window
@@ -234,11 +234,8 @@ def read_table(folder: pathlib.Path) -> BlockTable:
     UserError
         Where it cannot be read.
     """
-    with (
-        datasets.explain_damage(folder, "run"),
-        np.load(folder / TABLE_FILE, allow_pickle=False) as file,
-    ):
-        return BlockTable(**{name: file[name] for name in file.files})
+    with datasets.explain_damage(folder, "run"):
+        return BlockTable(**files.read_npz(folder / TABLE_FILE))
 
 
 class BlockOrder:
@@ -388,7 +385,8 @@ class BatchReader:
 
     def __init__(self, reader: BlockReader, order: BlockOrder, local_rows: np.ndarray, steps: int):
         self.reader, self.order, self.local_rows, self.steps = reader, order, local_rows, steps
-        self.next_step, self.batches = None, iter(())
+        self.next_step = -1  # none yet
+        self.batches = iter(())
 
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of batch `step` -> the fields of SensorWindows."""

@@ -4,6 +4,9 @@ Counted are the products of the model, as in Chowdhery et al. 2022 (arXiv 2204.0
 what is computed twice to save memory counts once.
 """
 
+from collections.abc import Callable, Mapping
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,39 +28,76 @@ PEAKS = {
 }
 
 
-def product_flops(function, *arguments) -> int:
-    """Floating-point operations of the matrix products and convolutions of a function."""
+def product_flops(function: Callable, *arguments) -> int:
+    """Count the arithmetic of the matrix products and convolutions of a function.
 
-    def count(jaxpr) -> int:
+    Parameters
+    ----------
+    function : callable
+        Of arrays; it is traced, not run.
+    *arguments
+        What it would be called with, or their shapes.
+
+    Returns
+    -------
+    int
+        Floating-point operations: two for each multiplication and addition.
+    """
+
+    def count_flops(jaxpr) -> int:
         total = 0
         for eqn in jaxpr.eqns:
             if eqn.primitive.name == "dot_general":
-                (left, _), _ = eqn.params["dimension_numbers"]
-                shared = np.prod([eqn.invars[0].aval.shape[axis] for axis in left])
-                total += 2 * int(shared) * eqn.outvars[0].aval.size
+                (axes, _), _ = eqn.params["dimension_numbers"]
+                summed = np.prod([eqn.invars[0].aval.shape[axis] for axis in axes])
+                total += 2 * int(summed) * eqn.outvars[0].aval.size
             elif eqn.primitive.name == "conv_general_dilated":
                 kernel = eqn.invars[1].aval  # [k, C, F]
                 total += 2 * kernel.size // kernel.shape[-1] * eqn.outvars[0].aval.size
-            total += sum(count(inner) for inner in jaxprs_in_params(eqn.params))
+            total += sum(count_flops(inner) for inner in jaxprs_in_params(eqn.params))
         return total
 
-    return count(jax.make_jaxpr(function)(*arguments).jaxpr)
+    return count_flops(jax.make_jaxpr(function)(*arguments).jaxpr)
 
 
-def training_flops(net, samples: int) -> int:
-    """FLOP of a training step for one pair of windows through both towers and heads.
+def training_flops(net: Mapping[str, Any], samples: int) -> int:
+    """Count the arithmetic of a training step for one pair of windows.
 
-    Thrice those of the forward pass: the backward pass multiplies by weights and by activations.
+    Parameters
+    ----------
+    net : dict or ConfigDict
+        A net configuration, see `networks.resolve_net`.
+    samples : int
+        T, samples of a window.
+
+    Returns
+    -------
+    int
+        FLOP through both towers and heads: thrice those of the forward pass, since the backward
+        pass multiplies by weights and by activations.
     """
     tower = towers.DualTower(net)
     window = jnp.zeros((1, samples, 3))
-    made = jax.eval_shape(lambda: tower.init(jax.random.key(0), window, window))
-    return 3 * product_flops(lambda made: tower.apply(made, window, window), made)
+    variables = jax.eval_shape(lambda: tower.init(jax.random.key(0), window, window))
+    return 3 * product_flops(lambda variables: tower.apply(variables, window, window), variables)
 
 
-def achieved_rate(rate: float, mesh) -> dict:
-    """{"tflop_per_s"} of a rate in FLOP/s and, where the peak is known, {"utilisation"}."""
+def achieved_rate(rate: float, mesh: jax.sharding.Mesh) -> dict[str, float]:
+    """A rate of arithmetic as it is logged.
+
+    Parameters
+    ----------
+    rate : float
+        FLOP/s of all devices together.
+    mesh : jax.sharding.Mesh
+        The devices.
+
+    Returns
+    -------
+    dict
+        "tflop_per_s" and, where the peak of the devices is known, "utilisation": the share of it.
+    """
     kind = mesh.devices.flat[0].device_kind
-    known = max((name for name in PEAKS if kind.startswith(name)), key=len, default=None)
-    share = {"utilisation": rate / (PEAKS[known] * mesh.size)} if known else {}
+    chip = max((name for name in PEAKS if kind.startswith(name)), key=len, default=None)
+    share = {"utilisation": rate / (PEAKS[chip] * mesh.size)} if chip else {}
     return {"tflop_per_s": rate / 1e12, **share}

@@ -5,29 +5,69 @@ convolution are whole slices, and the products, those of the gradients too, find
 they lie, for which XLA has its fastest routine on a CPU.
 
 Where products are large, sums take the place of some of them, in exact arithmetic the same: three
-for four where short windows are convolved whole (`_toeplitz`), four for six by Winograd's minimal
-filter (`_convolve_in_pairs`). In float32 the rounding stays as it was; bfloat16 has no digits for
-sums. Only a CPU does it: an accelerator multiplies float32 itself in fewer digits by default, and
-small products leave most of it idle.
+for four where short windows are convolved whole (`_multiply_toeplitz`), four for six by Winograd's
+minimal filter (`_convolve_in_pairs`). In float32 the rounding stays as it was; bfloat16 has no
+digits for sums. Only a CPU does it: an accelerator multiplies float32 itself in fewer digits by
+default, and small products leave most of it idle.
 """
+
+from typing import overload
 
 import jax
 import jax.numpy as jnp
 
-MULTIPLICATIONS = 2**23  # of a product, below which more and smaller ones are no faster; measured
-COLUMNS = 1024  # of a product, from which sums of kernels are few beside it; measured
+# Of a product: below so many multiplications, more and smaller products are no faster; from so many
+# columns on, sums of kernels are few beside it. Both measured.
+MIN_MULTIPLICATIONS = 2**23
+MIN_COLUMNS = 1024
 
 
-def out_length(length, kernel: int, stride: int = 1, padding: int = 0):
-    """Samples left by a convolution or a pooling; of ints, of arrays, or None for full windows."""
+@overload
+def out_length(length: int, kernel: int, stride: int = 1, padding: int = 0) -> int: ...
+@overload
+def out_length(
+    length: jax.Array | None, kernel: int, stride: int = 1, padding: int = 0
+) -> jax.Array | None: ...
+def out_length(length, kernel, stride=1, padding=0):
+    """Samples left by a convolution or a pooling.
+
+    Parameters
+    ----------
+    length : int, array or None
+        Samples that go in; None for full windows.
+    kernel, stride, padding : int
+        Samples; `padding` on both sides.
+
+    Returns
+    -------
+    int, array or None
+        Like `length`.
+    """
     if length is None:
         return None
     return (length + 2 * padding - kernel) // stride + 1
 
 
-def taps(x, kernel: int, stride: int, padding: int, fill: float = 0.0):
-    """The `kernel` shifted and strided copies [C, T_out, B] that a window of samples meets.
+def taps(
+    x: jax.Array, kernel: int, stride: int, padding: int, fill: float = 0.0
+) -> list[jax.Array]:
+    """The `kernel` shifted and strided copies that a window of samples meets.
 
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    kernel, stride, padding : int
+        Samples; `padding` on both sides.
+    fill : float
+        Value of the padding.
+
+    Returns
+    -------
+    list of jax.Array, [C, T_out, B]
+        One for each sample of the kernel.
+
+    Notes
+    -----
     Stride is taken out by a reshape to [C, T/stride, stride, B], so that every tap is a dense
     slice: the gradient of a strided slice is a scatter with holes and costs several times more.
     """
@@ -37,48 +77,62 @@ def taps(x, kernel: int, stride: int, padding: int, fill: float = 0.0):
     right = rows * stride - samples - padding  # negative: samples no tap reaches
     x = jax.lax.pad(x, jnp.asarray(fill, x.dtype), ((0, 0, 0), (padding, right, 0), (0, 0, 0)))
     x = x.reshape(channels, rows, stride, batch)
-    found = []
+    slices = []
     for tap in range(kernel):
         row, phase = divmod(tap, stride)
-        found.append(x[:, row : row + out, phase])
-    return found
+        slices.append(x[:, row : row + out, phase])
+    return slices
 
 
-def _dot(a, b, over: tuple):
+def _contract(a, b, axes: tuple):
     """Sum of products over axes of a and axes of b, which the result has no more."""
-    return jax.lax.dot_general(a, b, (over, ((), ())))
+    return jax.lax.dot_general(a, b, (axes, ((), ())))
 
 
 @jax.custom_vjp
-def _product(matrix, x):
+def _multiply(matrix, x):
     """matrix [K, F], x [K, T, B] to [F, T, B].
 
     On a CPU XLA multiplies fast where the left side is summed over its last axis: else it takes a
     slower routine, and to sum over two axes it turns an operand first. So the matrix, the smallest
     of the three, is turned here, and the gradients are written out below, each in the fast form.
     """
-    return _dot(jax.lax.optimization_barrier(matrix.T), x, ((1,), (0,)))
+    return _contract(jax.lax.optimization_barrier(matrix.T), x, ((1,), (0,)))
 
 
-def _product_forward(matrix, x):
-    return _product(matrix, x), (matrix, x)
+def _multiply_forward(matrix, x):
+    return _multiply(matrix, x), (matrix, x)
 
 
-def _product_backward(saved, slope):
+def _multiply_backward(saved, slope):
     matrix, x = saved
     if jax.device_count() == 1:  # else the windows may be spread over devices: T and B stay apart
-        by_matrix = _dot(x.reshape(len(x), -1), slope.reshape(len(slope), -1), ((1,), (1,)))
+        columns = x.reshape(len(x), -1), slope.reshape(len(slope), -1)
+        matrix_slope = _contract(*columns, ((1,), (1,)))
     else:
-        by_matrix = _dot(x, slope, ((1, 2), (1, 2)))
-    return by_matrix, _dot(matrix, slope, ((1,), (0,)))
+        matrix_slope = _contract(x, slope, ((1, 2), (1, 2)))
+    return matrix_slope, _contract(matrix, slope, ((1,), (0,)))
 
 
-_product.defvjp(_product_forward, _product_backward)
+_multiply.defvjp(_multiply_forward, _multiply_backward)
 
 
-def convolve_dot(x, kernel, stride: int, padding: int):
-    """Convolution of x [C, T, B] with kernel [k, C, F] as matrix products; [F, T_out, B].
+def convolve_dot(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """Convolution along time as matrix products; cross-correlation as in PyTorch.
 
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    kernel : jax.Array, [k, C, F]
+    stride, padding : int
+        Samples; `padding` zeros on both sides.
+
+    Returns
+    -------
+    jax.Array, [F, T_out, B]
+
+    Notes
+    -----
     Under `vmap` over kernels these stay (batched) products, where `lax.conv` becomes a grouped
     convolution with a slow gradient, and within loops on a CPU they keep their speed.
     """
@@ -88,14 +142,15 @@ def convolve_dot(x, kernel, stride: int, padding: int):
     matrix = samples * channels * out * features  # numbers in the matrix of _convolve_whole
     if samples <= width and matrix <= max(kernel.size, batch * out * width * channels):
         return _convolve_whole(x, kernel, stride, padding)
-    if stride == 1 and width % 3 == 0 and out % 2 == 0 and out // 2 * batch >= COLUMNS and _sums(x):
+    is_paired = stride == 1 and width % 3 == 0 and out % 2 == 0
+    if is_paired and out // 2 * batch >= MIN_COLUMNS and _is_fit_for_sums(x):
         return _convolve_in_pairs(x, kernel, padding)
-    found = taps(x, width, stride, padding)
-    patches = found[0] if width == 1 else jnp.concatenate(found)  # [k * C, T_out, B]
-    return _product(kernel.reshape(width * channels, features), patches)
+    slices = taps(x, width, stride, padding)
+    patches = slices[0] if width == 1 else jnp.concatenate(slices)  # [k * C, T_out, B]
+    return _multiply(kernel.reshape(width * channels, features), patches)
 
 
-def _sums(x) -> bool:
+def _is_fit_for_sums(x) -> bool:
     """Whether sums may take the place of products."""
     return x.dtype.itemsize >= 4 and jax.default_backend() == "cpu"
 
@@ -109,18 +164,18 @@ def _convolve_whole(x, kernel, stride: int, padding: int):
     """
     samples, width = x.shape[1], len(kernel)
     out = out_length(samples, width, stride, padding)
-    beyond = max((out - 1) * stride - padding, 0), max(samples + padding - width, 0)
-    reach = jnp.pad(kernel, (beyond, (0, 0), (0, 0)))
-    last = beyond[0] + padding  # row of `reach` that sample 0 meets for the first sample out
-    reach = reach[last - stride * (out - 1) : last + samples]
-    return _toeplitz(reach, x, stride)
+    margins = max((out - 1) * stride - padding, 0), max(samples + padding - width, 0)
+    diagonals = jnp.pad(kernel, (margins, (0, 0), (0, 0)))
+    origin = margins[0] + padding  # the diagonal on which sample 0 meets the first sample out
+    diagonals = diagonals[origin - stride * (out - 1) : origin + samples]
+    return _multiply_toeplitz(diagonals, x, stride)
 
 
-def _toeplitz(reach, x, stride: int = 1):
-    """Sample t out is the sum over s of reach[stride * (T_out - 1 - t) + s] times x[:, s].
+def _multiply_toeplitz(diagonals, x, stride: int = 1):
+    """Sample t out is the sum over s of diagonals[stride * (T_out - 1 - t) + s] times x[:, s].
 
-    reach [stride * (T_out - 1) + T, C, F], x [C, T, B]; [F, T_out, B]. In halves of the windows, A
-    to D being the quarters of the matrix, and A = D as its diagonals are constant,
+    diagonals [stride * (T_out - 1) + T, C, F], x [C, T, B]; [F, T_out, B]. In halves of the
+    windows, A to D being the quarters of the matrix, and A = D as its diagonals are constant,
 
         A e + B l = A (e + l) + (B - A) l,      C e + D l = A (e + l) + (C - A) e
 
@@ -128,20 +183,20 @@ def _toeplitz(reach, x, stride: int = 1):
     Computers 56).
     """
     channels, samples, batch = x.shape
-    features = reach.shape[2]
-    out = (len(reach) - samples) // stride + 1
+    features = diagonals.shape[2]
+    out = (len(diagonals) - samples) // stride + 1
     half, odd = divmod(samples, 2)
-    many = half * channels * half * features * batch >= MULTIPLICATIONS
-    if stride == 1 and out == samples and not odd and many and _sums(x):
+    is_large = half * channels * half * features * batch >= MIN_MULTIPLICATIONS
+    if stride == 1 and out == samples and not odd and is_large and _is_fit_for_sums(x):
         early, late = x[:, :half], x[:, half:]
-        below, same, above = (reach[first : first + 2 * half - 1] for first in (0, half, 2 * half))
-        both = _toeplitz(same, early + late)
-        first = both + _toeplitz(above - same, late)
-        return jnp.concatenate([first, both + _toeplitz(below - same, early)], 1)
+        lower, main, upper = (diagonals[i : i + 2 * half - 1] for i in (0, half, 2 * half))
+        shared = _multiply_toeplitz(main, early + late)
+        early_out = shared + _multiply_toeplitz(upper - main, late)
+        return jnp.concatenate([early_out, shared + _multiply_toeplitz(lower - main, early)], 1)
     rows = (stride * (out - 1 - t) for t in range(out))
-    matrix = jnp.stack([reach[row : row + samples] for row in rows], axis=3)  # [T, C, F, T_out]
+    matrix = jnp.stack([diagonals[row : row + samples] for row in rows], axis=3)
     matrix = matrix.swapaxes(0, 1).reshape(channels * samples, features * out)
-    return _product(matrix, x.reshape(-1, 1, batch)).reshape(features, out, batch)
+    return _multiply(matrix, x.reshape(-1, 1, batch)).reshape(features, out, batch)
 
 
 def _convolve_in_pairs(x, kernel, padding: int):
@@ -151,24 +206,36 @@ def _convolve_in_pairs(x, kernel, padding: int):
     products for six in each three taps; threes of taps are summed over as channels are.
     """
     width, _, features = kernel.shape
-    found = taps(x, width + 1, 2, padding)  # each [C, T_out / 2, B]
-    threes = []  # of each three taps the factors of the four products
+    slices = taps(x, width + 1, 2, padding)  # each [C, T_out / 2, B]
+    factors = []  # of each three taps those of the four products: (kernel, samples)
     for tap in range(0, width, 3):
-        d0, d1, d2, d3 = found[tap : tap + 4]
+        d0, d1, d2, d3 = slices[tap : tap + 4]
         g0, g1, g2 = kernel[tap : tap + 3]
         even, odd = (g0 + g2) / 2, g1 / 2
-        threes.append(((g0, d0 - d2), (even + odd, d1 + d2), (even - odd, d2 - d1), (g2, d1 - d3)))
+        factors.append(((g0, d0 - d2), (even + odd, d1 + d2), (even - odd, d2 - d1), (g2, d1 - d3)))
     products = []
-    for factors in zip(*threes, strict=True):
-        kernels, samples = zip(*factors, strict=True)
-        products.append(_product(jnp.concatenate(kernels), jnp.concatenate(samples)))
+    for factors_of_product in zip(*factors, strict=True):
+        kernels, samples = zip(*factors_of_product, strict=True)
+        products.append(_multiply(jnp.concatenate(kernels), jnp.concatenate(samples)))
     m1, m2, m3, m4 = products
     pairs = jnp.stack([m1 + m2 + m3, m2 - m3 - m4], axis=2)  # [F, T_out / 2, 2, B]
     return pairs.reshape(features, -1, x.shape[2])
 
 
-def convolve_lax(x, kernel, stride: int, padding: int):
-    """The same by XLA's convolution, zero padding on both sides as in PyTorch."""
+def convolve_lax(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """The same as `convolve_dot` by XLA's convolution.
+
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    kernel : jax.Array, [k, C, F]
+    stride, padding : int
+        Samples; `padding` zeros on both sides, as in PyTorch.
+
+    Returns
+    -------
+    jax.Array, [F, T_out, B]
+    """
     return jax.lax.conv_general_dilated(
         x, kernel, (stride,), [(padding, padding)], dimension_numbers=("CWN", "WIO", "CWN")
     )

@@ -17,11 +17,24 @@ from imujax.nets import convolution
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls the same value momentum 0.1
 EPSILON = 1e-5
-GROUP = 16  # channels a group of the group norm, at most (Wu & He 2018)
+GROUP_SIZE = 16  # channels a group of the group norm, at most (Wu & He 2018)
 
 
-def mask(length, samples: int):
-    """[1, samples, B] bool, true within the first `length` [B] samples; None stays None."""
+def mask(length: jax.Array | None, samples: int) -> jax.Array | None:
+    """Which samples of an array belong to their window.
+
+    Parameters
+    ----------
+    length : jax.Array, [B], or None
+        True samples of each window; None where all are full.
+    samples : int
+        T, samples of the array.
+
+    Returns
+    -------
+    jax.Array, [1, T, B] bool, or None
+        True within the first `length` samples; None for None.
+    """
     if length is None:
         return None
     return (jnp.arange(samples)[:, None] < jnp.asarray(length)[None, :])[None]
@@ -29,9 +42,10 @@ def mask(length, samples: int):
 
 def fill_beyond(x, length, value: float = 0.0):
     """x [C, T, B] with `value` beyond each window's true length."""
-    if length is None:
+    valid = mask(length, x.shape[1])
+    if valid is None:
         return x
-    return jnp.where(mask(length, x.shape[1]), x, jnp.asarray(value, x.dtype))
+    return jnp.where(valid, x, jnp.asarray(value, x.dtype))
 
 
 def standardise_weights(kernel, gain):
@@ -48,11 +62,28 @@ def standardise_weights(kernel, gain):
 
 
 class Conv1D(nn.Module):
-    """Convolution along time, x [C, T, B] to [features, T_out, B]; cross-correlation as in PyTorch.
+    """Convolution along time; cross-correlation as in PyTorch.
 
-    Parameters: kernel [k, C, features], bias [features] where `bias`, gain [features] where
-    `standardise` (`standardise_weights`). `padding` zeros on both sides, k // 2 unless given.
-    With `length` the samples beyond it count as zeros.
+    Called as (x [C, T, B], length [B] or None) -> [features, T_out, B]; with `length` the samples
+    beyond it count as zeros. Its parameters are `kernel` [k, C, features], `bias` [features] where
+    `bias`, and `gain` [features] where `standardise`.
+
+    Attributes
+    ----------
+    features : int
+        Channels out.
+    kernel, stride : int
+        Samples.
+    padding : int, optional
+        Zeros on both sides, k // 2 unless given.
+    bias : bool
+        Whether a number is added to each channel.
+    impl : str
+        A form of convolution: a name in `convolution.FORMS`.
+    standardise : bool
+        Whether the kernel goes through `standardise_weights`.
+    dtype : str
+        Of the products; the parameters are float32.
     """
 
     features: int
@@ -65,7 +96,7 @@ class Conv1D(nn.Module):
     dtype: str = "float32"
 
     @nn.compact
-    def __call__(self, x, length=None):
+    def __call__(self, x: jax.Array, length: jax.Array | None = None) -> jax.Array:
         shape = (self.kernel, x.shape[0], self.features)
         kernel = self.param("kernel", nn.initializers.he_normal(), shape)
         if self.standardise:
@@ -83,45 +114,83 @@ class Conv1D(nn.Module):
         return y
 
 
-def norm(kind: str, x, length, train: bool, dtype: str, name: str):
-    """Normalise x [C, T, B], or [B, C], inside a compact module; statistics in float32.
+def norm(
+    kind: str, x: jax.Array, length: jax.Array | None, train: bool, dtype: str, name: str
+) -> jax.Array:
+    """Normalise inside a compact module; statistics in float32.
 
-    "batch": over batch and true samples; in evaluation by the running statistics, so the net is
-    true to amplitude. "group" and "layer" are there for comparison only. WARNING: they divide
-    every window by its own size, which makes the net blind to amplitude: doubling the input
-    changes its embedding by less than a few per cent, and the targets (peak forces, loading
-    rates) are amplitudes. "none": x as it is, for the normaliser-free layout.
+    Parameters
+    ----------
+    kind : {"batch", "group", "layer", "none"}
+        "batch": over batch and true samples; in evaluation by the running statistics, so the net
+        is true to amplitude. "group" and "layer" are there for comparison only. WARNING: they
+        divide every window by its own size, which makes the net blind to amplitude: doubling the
+        input changes its embedding by less than a few per cent, and the targets (peak forces,
+        loading rates) are amplitudes. "none": x as it is, for the normaliser-free layout.
+    x : jax.Array, [C, T, B] or [B, C]
+    length : jax.Array, [B], or None
+        True samples of each window; None where all are full.
+    train : bool
+        Whether "batch" takes the statistics of x, and moves the running ones towards them.
+    dtype : str
+        Of the result.
+    name : str
+        Of the flax module.
+
+    Returns
+    -------
+    jax.Array
+        Of the shape of x.
     """
-    where = None if length is None or x.ndim == 2 else mask(length, x.shape[1])
-    channels = 1 if x.ndim == 2 else 0  # their axis
+    valid = None if length is None or x.ndim == 2 else mask(length, x.shape[1])
+    channel_axis = 1 if x.ndim == 2 else 0
     if kind == "batch":
         layer = nn.BatchNorm(
             use_running_average=not train,
             momentum=MOMENTUM,
             epsilon=EPSILON,
-            axis=channels,
+            axis=channel_axis,
             dtype=dtype,
             name=name,
         )
-        return layer(x, mask=where)
+        return layer(x, mask=valid)
     if kind == "group":
-        size = math.gcd(GROUP, x.shape[channels])
+        size = math.gcd(GROUP_SIZE, x.shape[channel_axis])
         layer = nn.GroupNorm(
             num_groups=None, group_size=size, epsilon=EPSILON, dtype=dtype, name=name
         )
         if x.ndim == 2:
             return layer(x)
-        return layer(x.T, mask=None if where is None else jnp.broadcast_to(where, x.shape).T).T
+        return layer(x.T, mask=None if valid is None else jnp.broadcast_to(valid, x.shape).T).T
     if kind == "layer":  # over the channels of each sample: needs no mask
-        axes = {"reduction_axes": channels, "feature_axes": channels}
-        return nn.LayerNorm(epsilon=EPSILON, dtype=dtype, name=name, **axes)(x)
+        layer = nn.LayerNorm(
+            reduction_axes=channel_axis,
+            feature_axes=channel_axis,
+            epsilon=EPSILON,
+            dtype=dtype,
+            name=name,
+        )
+        return layer(x)
     return x
 
 
-def max_pool(x, kernel: int, stride: int, padding: int, length=None):
-    """Maximum over `kernel` samples, [C, T, B] to [C, T_out, B]; padding never wins.
+def max_pool(
+    x: jax.Array, kernel: int, stride: int, padding: int, length: jax.Array | None = None
+) -> jax.Array:
+    """Maximum over `kernel` samples; padding never wins.
 
-    Zero beyond the true length, so that no later layer meets the fill value.
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    kernel, stride, padding : int
+        Samples; `padding` on both sides.
+    length : jax.Array, [B], optional
+        True samples of each window; every window is full unless given.
+
+    Returns
+    -------
+    jax.Array, [C, T_out, B]
+        Zero beyond the true length, so that no later layer meets the fill value.
     """
     lowest = float(jnp.finfo(x.dtype).min)
     taps = convolution.taps(fill_beyond(x, length, lowest), kernel, stride, padding, lowest)
@@ -131,18 +200,42 @@ def max_pool(x, kernel: int, stride: int, padding: int, length=None):
     return fill_beyond(y, convolution.out_length(length, kernel, stride, padding))
 
 
-def mean_over_time(x, length=None):
-    """Mean of x [C, T, B] over the true samples, in float32; [B, C]. No sample at all gives 0."""
+def mean_over_time(x: jax.Array, length: jax.Array | None = None) -> jax.Array:
+    """Mean over the true samples, in float32.
+
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    length : jax.Array, [B], optional
+        True samples of each window; every window is full unless given.
+
+    Returns
+    -------
+    jax.Array, [B, C]
+        0 where a window has no sample at all.
+    """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if length is None:
         return x.mean(1).T
     return (fill_beyond(x, length).sum(1) / jnp.maximum(jnp.asarray(length), 1)[None]).T
 
 
-def max_over_time(x, length=None):
-    """Maximum of x [C, T, B] over the true samples, in float32; [B, C]. No sample gives 0."""
+def max_over_time(x: jax.Array, length: jax.Array | None = None) -> jax.Array:
+    """Maximum over the true samples, in float32.
+
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    length : jax.Array, [B], optional
+        True samples of each window; every window is full unless given.
+
+    Returns
+    -------
+    jax.Array, [B, C]
+        0 where a window has no sample at all.
+    """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if length is None:
         return x.max(1).T
-    most = fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)).max(1)
-    return jnp.where(jnp.asarray(length)[None] > 0, most, 0.0).T
+    largest = fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)).max(1)
+    return jnp.where(jnp.asarray(length)[None] > 0, largest, 0.0).T

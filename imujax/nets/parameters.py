@@ -6,7 +6,7 @@ that gives no name its value is an error, because a misspelt one would load noth
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -17,40 +17,83 @@ from imujax.errors import UserError
 Patterns = Sequence[tuple[str, Any]]
 
 
-def flatten(tree) -> dict[str, Any]:
-    """A nested dict as {"a/b/kernel": leaf}, in the tree's order."""
+def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """A nested dict as a flat one.
+
+    Parameters
+    ----------
+    tree : dict
+        Nested dicts of arrays.
+
+    Returns
+    -------
+    dict
+        {"a/b/kernel": leaf}, in the tree's order.
+    """
     return traverse_util.flatten_dict(tree, sep="/")
 
 
-def unflatten(flat: dict[str, Any]) -> dict:
-    """The nested dict of `flatten`."""
+def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The nested dict of `flatten`.
+
+    Parameters
+    ----------
+    flat : dict
+        {"a/b/kernel": leaf}.
+
+    Returns
+    -------
+    dict
+        Nested dicts of arrays.
+    """
     return traverse_util.unflatten_dict(flat, sep="/")
 
 
-def graft(params, source, patterns: Patterns) -> tuple[dict, list[str]]:
-    """`params` with the leaves that the patterns choose taken from `source`; and their names.
+def graft(
+    params: Mapping[str, Any], source: Mapping[str, Any], patterns: Patterns
+) -> tuple[dict[str, Any], list[str]]:
+    """A tree with the leaves that the patterns choose taken from another one.
 
-    The values of the patterns are True (take) and False (keep the fresh one). UserError where a
-    chosen name is only in one of the two trees, or its shape differs: half a net is never loaded.
+    Parameters
+    ----------
+    params : dict
+        The tree to load into: nested dicts of arrays.  It is not changed.
+    source : dict
+        The tree to load from.
+    patterns : sequence of (str, bool)
+        Regular expressions of names, True to load what they match, False to leave it as it is.
+
+    Returns
+    -------
+    params : dict
+        With the leaves loaded, in its own types.
+    names : list of str
+        Of the leaves that were loaded.
+
+    Raises
+    ------
+    UserError
+        Where a chosen name is only in one of the two trees, or its shape differs: half a net is
+        never loaded.  Where a pattern gives no name its value.
     """
-    fresh, given = flatten(params), flatten(source)
-    names = list(dict.fromkeys([*fresh, *given]))
-    copied = [name for name, take in _match(names, patterns, False).items() if take]
-    for name in copied:
-        if name not in given:
-            raise UserError(f"the checkpoint has no parameter {name!r}{_example(given)}")
-        if name not in fresh:
-            raise UserError(f"the model has no place for parameter {name!r}{_example(fresh)}")
-        if jnp.shape(fresh[name]) != jnp.shape(given[name]):
+    model, checkpoint = flatten(params), flatten(source)
+    names = list(dict.fromkeys([*model, *checkpoint]))
+    chosen = [name for name, is_loaded in _match_names(names, patterns, False).items() if is_loaded]
+    for name in chosen:
+        if name not in checkpoint:
+            raise UserError(f"the checkpoint has no parameter {name!r}{_examples(checkpoint)}")
+        if name not in model:
+            raise UserError(f"the model has no place for parameter {name!r}{_examples(model)}")
+        if jnp.shape(model[name]) != jnp.shape(checkpoint[name]):
             raise UserError(
-                f"parameter {name!r} has shape {jnp.shape(given[name])} in the checkpoint, "
-                f"but {jnp.shape(fresh[name])} in the model: use the checkpoint's net configuration"
+                f"parameter {name!r} has shape {jnp.shape(checkpoint[name])} in the checkpoint, "
+                f"but {jnp.shape(model[name])} in the model: use the checkpoint's net configuration"
             )
-    taken = {name: jnp.asarray(given[name], fresh[name].dtype) for name in copied}
-    return unflatten(fresh | taken), copied
+    loaded = {name: jnp.asarray(checkpoint[name], model[name].dtype) for name in chosen}
+    return unflatten(model | loaded), chosen
 
 
-def _match(names: list[str], patterns: Patterns, default) -> dict[str, Any]:
+def _match_names(names: list[str], patterns: Patterns, default) -> dict[str, Any]:
     """{name: value of the first pattern that matches it, else the default}."""
     values, winners = {}, set()
     for name in names:
@@ -62,12 +105,12 @@ def _match(names: list[str], patterns: Patterns, default) -> dict[str, Any]:
                 break
     for i, (pattern, _) in enumerate(patterns):
         if i not in winners:
-            known = any(re.fullmatch(pattern, name) for name in names)
-            why = "only names that an earlier pattern has taken" if known else "no parameter"
-            raise UserError(f"the pattern {pattern!r} matches {why}{_example(names)}")
+            shadowed = any(re.fullmatch(pattern, name) for name in names)
+            matches = "only names that an earlier pattern has taken" if shadowed else "no parameter"
+            raise UserError(f"the pattern {pattern!r} matches {matches}{_examples(names)}")
     return values
 
 
-def _example(names) -> str:
+def _examples(names) -> str:
     """The first few names, to compare a misspelt one with."""
     return f" (the names are like {', '.join(list(names)[:3])})" if names else " (there are none)"

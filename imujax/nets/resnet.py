@@ -32,8 +32,21 @@ CHOICES = {
 }
 
 
-def resnet50(width: int = 64, norm: str = "batch") -> dict:
-    """ResNet-50 along time: [3, 4, 6, 3] bottlenecks of expansion 4, embedding 32 * width."""
+def resnet50(width: int = 64, norm: str = "batch") -> dict[str, Any]:
+    """ResNet-50 along time: [3, 4, 6, 3] bottlenecks of expansion 4, embedding 32 * width.
+
+    Parameters
+    ----------
+    width : int
+        Channels of the first stage.
+    norm : str
+        See `layers.norm`; "none" is the normaliser-free layout.
+
+    Returns
+    -------
+    dict
+        A net configuration, see `networks.resolve_net`.
+    """
     return {
         "block": "bottleneck",
         "stages": (3, 4, 6, 3),
@@ -50,11 +63,21 @@ def resnet50(width: int = 64, norm: str = "batch") -> dict:
     }
 
 
-def tan2023(norm: str = "batch") -> dict:
+def tan2023(norm: str = "batch") -> dict[str, Any]:
     """The net of Tan, Shull & Chaudhari's code: [3, 4, 6, 3] two-convolution blocks, kernel 9.
 
     16 to 128 channels, embedding 128, 1,337,376 parameters with batch norm; one encoder for
     both modalities.
+
+    Parameters
+    ----------
+    norm : str
+        See `layers.norm`; "none" is the normaliser-free layout.
+
+    Returns
+    -------
+    dict
+        A net configuration, see `networks.resolve_net`.
     """
     return resnet50(16, norm) | {
         "block": "basic",
@@ -65,15 +88,27 @@ def tan2023(norm: str = "batch") -> dict:
     }
 
 
-def tiny(norm: str = "batch") -> dict:
-    """Two small stages, for tests and for runs of a minute: embedding 16."""
+def tiny(norm: str = "batch") -> dict[str, Any]:
+    """Two small stages, for tests and for runs of a minute: embedding 16.
+
+    Parameters
+    ----------
+    norm : str
+        See `layers.norm`; "none" is the normaliser-free layout.
+
+    Returns
+    -------
+    dict
+        A net configuration, see `networks.resolve_net`.
+    """
     return resnet50(8, norm) | {"block": "basic", "stages": (1, 1), "projection": (16, 16)}
 
 
+# What `networks` asks of every network: FIELDS, check_fields and make_encoder.
 FIELDS = {key: value for key, value in resnet50().items() if key not in ("shared", "projection")}
 
 
-def check_fields(fields: Mapping[str, Any]):
+def check_fields(fields: Mapping[str, Any]) -> None:
     """UserError for a value that none of these networks can have."""
     for key, choices in CHOICES.items():
         if fields[key] not in choices:
@@ -83,19 +118,42 @@ def check_fields(fields: Mapping[str, Any]):
 
 def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "ResNet1D":
     """The residual network of these FIELDS."""
-    return ResNet1D(**fields | {"stages": tuple(fields["stages"])}, name=name)
+    return ResNet1D(**{**fields, "stages": tuple(fields["stages"])}, name=name)
 
 
 def _scaled_relu(x):
+    """ReLU that leaves a unit normal its variance."""
     return jax.nn.relu(x) * GAMMA
 
 
 class ResNet1D(nn.Module):
     """Windows [B, T, C] to embeddings [B, D] in float32.
 
-    Stem of stride 2, max-pool of stride 2, then `stages` of blocks, each with twice the width of
-    the one before and, from the second on, half the samples. D is the last stage's channels, or
-    with pool "mean_max" the mean and the maximum of the last two stages.
+    Called as (x [B, T, C], length [B] or None, train) -> [B, D]. Stem of stride 2, max-pool of
+    stride 2, then `stages` of blocks, each with twice the width of the one before and, from the
+    second on, half the samples. D is the last stage's channels, or with pool "mean_max" the mean
+    and the maximum of the last two stages.
+
+    Attributes
+    ----------
+    block : {"bottleneck", "basic"}
+        Three convolutions, of kernels 1, `kernel` and 1, or two of `kernel`.
+    stages : tuple of int
+        Blocks in each stage.
+    width : int
+        Channels of the stem, and of the first stage before the expansion of a bottleneck.
+    stem_kernel, kernel : int
+        Samples.
+    bias : bool
+        Whether convolutions have a bias; the normaliser-free layout always has.
+    norm : {"batch", "none", "group", "layer"}
+        See `layers.norm`; "none" is the normaliser-free layout.
+    pool : {"mean", "mean_max"}
+        What becomes of the samples that the last stage leaves.
+    conv : {"dot", "lax"}
+        The form of convolution, see `convolution.FORMS`.
+    dtype : {"float32", "bfloat16"}
+        Of the activations; parameters and embeddings are float32.
     """
 
     block: str
@@ -118,75 +176,81 @@ class ResNet1D(nn.Module):
             return last
         return 2 * last + (last if len(self.stages) > 1 else 0)
 
+    @property
+    def is_normaliser_free(self) -> bool:
+        """Whether the layout is the one without norms."""
+        return self.norm == "none"
+
     @nn.compact
-    def __call__(self, x, length=None, train: bool = False):
-        free = self.norm == "none"
+    def __call__(
+        self, x: jax.Array, length: jax.Array | None = None, train: bool = False
+    ) -> jax.Array:
         x = x.T  # [C, T, B], as the layers have it
-        x = self._convolution("stem", self.width, self.stem_kernel, STEM_STRIDE)(x, length)
+        x = self._convolve("stem", self.width, self.stem_kernel, STEM_STRIDE, x, length)
         length = convolution.out_length(
             length, self.stem_kernel, STEM_STRIDE, self.stem_kernel // 2
         )
-        if not free:
-            x = jax.nn.relu(self._norm("stem_norm", x, length, train))
+        if not self.is_normaliser_free:
+            x = jax.nn.relu(self._normalise("stem_norm", x, length, train))
         x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
         length = convolution.out_length(length, **POOL)
-        variance, pooled = 1.0, []
+        variance, ends = 1.0, []
         for stage, blocks in enumerate(self.stages):
             for block in range(blocks):
                 name = f"stage{stage + 1}_block{block + 1}"
                 stride = 2 if stage and not block else 1
-                branch = self._branch(self.width * 2**stage, stride)
+                branch = self._branch_layout(self.width * 2**stage, stride)
                 project = stride > 1 or x.shape[0] != branch[-1][0]
-                if free:
-                    x = self._free_block(name, x, length, branch, project, variance)
+                if self.is_normaliser_free:
+                    x = self._apply_free_block(name, x, length, branch, project, variance)
                     variance = (1.0 if project else variance) + ALPHA**2
                 else:
-                    x = self._block(name, x, length, branch, project, train)
+                    x = self._apply_block(name, x, length, branch, project, train)
                 length = convolution.out_length(length, 1, stride)
-            pooled.append((_scaled_relu(x) if free else x, length))
+            ends.append((_scaled_relu(x) if self.is_normaliser_free else x, length))
         if self.pool == "mean":
-            return layers.mean_over_time(*pooled[-1])
+            return layers.mean_over_time(*ends[-1])
         poolings = (layers.mean_over_time, layers.max_over_time)
-        return jnp.concatenate([pool(*end) for end in pooled[-2:] for pool in poolings], -1)
+        return jnp.concatenate([pool(*end) for end in ends[-2:] for pool in poolings], -1)
 
-    def _branch(self, width, stride):
+    def _branch_layout(self, width, stride):
         """The convolutions of a residual branch: (channels out, kernel, stride) of each."""
         if self.block == "bottleneck":
             return (width, 1, 1), (width, self.kernel, stride), (EXPANSION * width, 1, 1)
         return (width, self.kernel, stride), (width, self.kernel, 1)
 
-    def _convolution(self, name, features, kernel, stride):
-        free = self.norm == "none"
-        return layers.Conv1D(
+    def _convolve(self, name, features, kernel, stride, x, length):
+        layer = layers.Conv1D(
             features,
             kernel,
             stride,
-            bias=self.bias or free,
+            bias=self.bias or self.is_normaliser_free,
             impl=self.conv,
-            standardise=free,
+            standardise=self.is_normaliser_free,
             dtype=self.dtype,
             name=name,
         )
+        return layer(x, length)
 
-    def _norm(self, name, x, length, train):
+    def _normalise(self, name, x, length, train):
         return layers.norm(self.norm, x, length, train, self.dtype, name)
 
-    def _block(self, name, x, length, branch, project, train):
+    def _apply_block(self, name, x, length, branch, project, train):
         """relu(branch(x) + shortcut(x)); a norm after every convolution (He et al. 2016)."""
-        shortcut, y, ends = x, x, length
+        shortcut, y, y_length = x, x, length
         for i, (features, kernel, stride) in enumerate(branch, 1):
-            y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, ends)
-            ends = convolution.out_length(ends, kernel, stride, kernel // 2)
-            y = self._norm(f"{name}_norm{i}", y, ends, train)
+            y = self._convolve(f"{name}_conv{i}", features, kernel, stride, y, y_length)
+            y_length = convolution.out_length(y_length, kernel, stride, kernel // 2)
+            y = self._normalise(f"{name}_norm{i}", y, y_length, train)
             if i < len(branch):
                 y = jax.nn.relu(y)
         if project:
             stride = math.prod(step for _, _, step in branch)
-            shortcut = self._convolution(f"{name}_shortcut", y.shape[0], 1, stride)(x, length)
-            shortcut = self._norm(f"{name}_shortcut_norm", shortcut, ends, train)
+            shortcut = self._convolve(f"{name}_shortcut", y.shape[0], 1, stride, x, length)
+            shortcut = self._normalise(f"{name}_shortcut_norm", shortcut, y_length, train)
         return jax.nn.relu(y + shortcut)
 
-    def _free_block(self, name, x, length, branch, project, variance):
+    def _apply_free_block(self, name, x, length, branch, project, variance):
         """shortcut(x) + alpha * branch(relu(x) / beta), beta the expected SD of x at the start.
 
         Where the shape changes, the shortcut takes the scaled pre-activation and the expected
@@ -196,10 +260,10 @@ class ResNet1D(nn.Module):
         shortcut = x
         if project:
             stride = math.prod(step for _, _, step in branch)
-            shortcut = self._convolution(f"{name}_shortcut", branch[-1][0], 1, stride)(y, length)
+            shortcut = self._convolve(f"{name}_shortcut", branch[-1][0], 1, stride, y, length)
         for i, (features, kernel, stride) in enumerate(branch, 1):
             if i > 1:
                 y = _scaled_relu(y)
-            y = self._convolution(f"{name}_conv{i}", features, kernel, stride)(y, length)
+            y = self._convolve(f"{name}_conv{i}", features, kernel, stride, y, length)
             length = convolution.out_length(length, kernel, stride, kernel // 2)
         return shortcut + ALPHA * y

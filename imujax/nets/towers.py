@@ -1,9 +1,11 @@
 """The two towers: DualTower for contrastive pre-training, Regressor for the labelled tasks.
 
 Both hold their encoders under the same names ("encoder", or "acc_encoder" and "gyr_encoder"),
-so that `names.graft` carries pre-trained weights over. `net` is a net configuration (networks.py).
+so that `parameters.graft` carries pre-trained weights over. `net` is a net configuration
+(networks.py).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -17,19 +19,26 @@ from imujax.nets import layers, networks
 class ProjectionHead(nn.Module):
     """Projection head, used in pre-training only: linear, norm, ReLU, ..., linear; unit length.
 
-    h [B, D] to z [B, P] in float32, ||z|| = 1.
+    Called as (h [B, D], train) -> z [B, P] in float32, ||z|| = 1.
+
+    Attributes
+    ----------
+    projection : tuple of int
+        Widths of the linear layers; the last is P.
+    norm : str
+        See `layers.norm`.
     """
 
     projection: tuple[int, ...]
     norm: str
 
     @nn.compact
-    def __call__(self, h, train: bool = False):
-        *hidden, out = self.projection
-        for i, features in enumerate(hidden, 1):
-            h = nn.Dense(features, name=f"hidden{i}")(h)
+    def __call__(self, h: jax.Array, train: bool = False) -> jax.Array:
+        *hidden_widths, out_width = self.projection
+        for i, width in enumerate(hidden_widths, 1):
+            h = nn.Dense(width, name=f"hidden{i}")(h)
             h = jax.nn.relu(layers.norm(self.norm, h, None, train, "float32", f"norm{i}"))
-        z = nn.Dense(out, name="output")(h)
+        z = nn.Dense(out_width, name="output")(h)
         # The floor stands inside the root, so that the gradient is finite at z = 0.
         return z * jax.lax.rsqrt(jnp.maximum((z * z).sum(-1, keepdims=True), 1e-12))
 
@@ -37,7 +46,7 @@ class ProjectionHead(nn.Module):
 class _Encoders(nn.Module):
     """What both towers share: the encoders, and how a pair of windows goes through them."""
 
-    net: Any
+    net: Mapping[str, Any]
 
     def __post_init__(self):
         self.net = FrozenDict(networks.resolve_net(self.net))  # hashable, so a module can be static
@@ -58,32 +67,76 @@ class _Encoders(nn.Module):
         """
         if not self.net["shared"]:
             return self.acc_encoder(acc, length, train), self.gyr_encoder(gyr, length, train)
-        both = None if length is None else jnp.concatenate([length, length])
-        h_acc, h_gyr = jnp.split(self.encoder(jnp.concatenate([acc, gyr]), both, train), 2)
+        lengths = None if length is None else jnp.concatenate([length, length])
+        h_acc, h_gyr = jnp.split(self.encoder(jnp.concatenate([acc, gyr]), lengths, train), 2)
         return h_acc, h_gyr
 
 
 class DualTower(_Encoders):
-    """acc [B, T, 3], gyr [B, T, 3], length [B] or None to (z_acc, z_gyr) [B, P], unit length."""
+    """Two encoders and their projection heads, for contrastive pre-training.
+
+    Called as (acc [B, T, 3], gyr [B, T, 3], length [B] or None, train) -> (z_acc, z_gyr), each
+    [B, P] float32, rows of unit length.
+
+    Attributes
+    ----------
+    net : dict or ConfigDict
+        A net configuration, see `networks.resolve_net`; with `shared` both modalities go through
+        one encoder.
+    """
 
     def setup(self):
         self._make_encoders()
         self.acc_head = ProjectionHead(self.net["projection"], self.net["norm"])
         self.gyr_head = ProjectionHead(self.net["projection"], self.net["norm"])
 
-    def __call__(self, acc, gyr, length=None, train: bool = False):
+    def __call__(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[jax.Array, jax.Array]:
         h_acc, h_gyr = self._encode(acc, gyr, length, train)
         return self.acc_head(h_acc, train), self.gyr_head(h_gyr, train)
 
-    def embed(self, acc, gyr, length=None, train: bool = False):
-        """The embeddings before the heads, two arrays [B, D] in float32."""
+    def embed(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[jax.Array, jax.Array]:
+        """The embeddings before the heads.
+
+        Parameters
+        ----------
+        acc, gyr : jax.Array, [B, T, 3]
+            In standardised units.
+        length : jax.Array, [B], optional
+            True samples of each window; every window is full unless given.
+        train : bool
+            See `layers.norm`.
+
+        Returns
+        -------
+        h_acc, h_gyr : jax.Array, [B, D] float32
+        """
         return self._encode(acc, gyr, length, train)
 
 
 class Regressor(_Encoders):
-    """acc, gyr [B, T, S, 3], length [B] or None to `outputs` numbers a window, [B, K] float32.
+    """Encoders and one linear layer on the embeddings of all sensors, for the labelled tasks.
 
-    Every sensor goes through the same encoder or encoders; one linear layer on all embeddings.
+    Called as (acc [B, T, S, 3], gyr [B, T, S, 3], length [B] or None, train) -> [B, K] float32.
+    Every sensor goes through the same encoder or encoders.
+
+    Attributes
+    ----------
+    net : dict or ConfigDict
+        A net configuration, see `networks.resolve_net`.
+    outputs : int
+        K, numbers a window.
     """
 
     outputs: int = 1
@@ -92,15 +145,42 @@ class Regressor(_Encoders):
         self._make_encoders()
         self.output = nn.Dense(self.outputs)
 
-    def __call__(self, acc, gyr, length=None, train: bool = False):
+    def __call__(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> jax.Array:
         return self.output(self.features(acc, gyr, length, train))
 
-    def features(self, acc, gyr, length=None, train: bool = False):
-        """[B, S * 2 * D]: for each sensor the embedding of acc, then that of gyr."""
+    def features(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> jax.Array:
+        """What the linear layer sees.
+
+        Parameters
+        ----------
+        acc, gyr : jax.Array, [B, T, S, 3]
+            In standardised units.
+        length : jax.Array, [B], optional
+            True samples of each window; every window is full unless given.
+        train : bool
+            See `layers.norm`.
+
+        Returns
+        -------
+        jax.Array, [B, S * 2 * D] float32
+            For each sensor the embedding of acc, then that of gyr.
+        """
         batch, samples, sensors, axes = acc.shape
-        folded = [
+        acc, gyr = (
             x.transpose(0, 2, 1, 3).reshape(batch * sensors, samples, axes) for x in (acc, gyr)
-        ]
+        )
         length = None if length is None else jnp.repeat(length, sensors)
-        pair = self._encode(*folded, length, train)  # 2 x [B * S, D]
+        pair = self._encode(acc, gyr, length, train)  # 2 x [B * S, D]
         return jnp.stack(pair, 1).reshape(batch, -1)

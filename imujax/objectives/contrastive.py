@@ -7,56 +7,153 @@ relations.py compares, arrays [B].  All products are taken in float32 (or the in
 at the highest precision.
 """
 
+from collections.abc import Mapping
+
+import jax
 import jax.numpy as jnp
 from jax import lax
 
 from imujax.objectives import log_sums
 
 
-def symmetric_loss(z_acc, z_gyr, ids, temperature, related=log_sums.DEFAULT_RELATIONS, where=None):
-    """InfoNCE in both directions, the positive in the denominator -> scalar.
+def symmetric_loss(
+    z_acc: jax.Array,
+    z_gyr: jax.Array,
+    ids: Mapping[str, jax.Array],
+    temperature: float | jax.Array,
+    related: tuple[tuple[str, float], ...] = log_sums.DEFAULT_RELATIONS,
+    mesh: jax.sharding.Mesh | None = None,
+) -> jax.Array:
+    """InfoNCE in both directions, the positive in the denominator.
 
     The mean of the two cross-entropies of retrieving j = i, once along rows (acc to gyr) and once
-    along columns (gyr to acc); the form of Alayrac et al. 2020 (arXiv 2006.16228, eq. 1) for two
-    modalities.  related: which pairs are no negatives, or count less (relations.resolve); by default
-    other sensors of the same window are none.  where: the mesh over which the batch is shared out,
-    None for one device.
+    along columns (gyr to acc).
+
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [B, D]
+        Embeddings of unit length.
+    ids : dict of jax.Array, [B]
+        What the relations compare, see `relations.required_ids`.
+    temperature : float or scalar
+    related : tuple
+        Which pairs are no negatives, or count less, of `relations.resolve`; by default other
+        sensors of the same window are none.
+    mesh : jax.sharding.Mesh, optional
+        The devices over which the batch is shared out, None for one device.
+
+    Returns
+    -------
+    jax.Array
+        A scalar.
+
+    References
+    ----------
+    The form of Alayrac et al. 2020 (arXiv 2006.16228, eq. 1) for two modalities.
     """
-    how = log_sums.SumSpec(positive=True, columns=True, related=related)
-    rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, how, where)
+    spec = log_sums.SumSpec(positive=True, columns=True, related=related)
+    rows, columns = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, spec, mesh)
+    assert columns is not None  # spec.columns
     positive = positive_similarities(z_acc, z_gyr, temperature)
     return 0.5 * ((rows - positive).mean() + (columns - positive).mean())
 
 
-def one_sided_loss(z_acc, z_gyr, ids, temperature, related=log_sums.DEFAULT_RELATIONS, where=None):
-    """The study's own form (STUDY: acc to gyr only, positive not in the denominator) -> scalar.
+def one_sided_loss(
+    z_acc: jax.Array,
+    z_gyr: jax.Array,
+    ids: Mapping[str, jax.Array],
+    temperature: float | jax.Array,
+    related: tuple[tuple[str, float], ...] = log_sums.DEFAULT_RELATIONS,
+    mesh: jax.sharding.Mesh | None = None,
+) -> jax.Array:
+    """The study's own form (STUDY: acc to gyr only, positive not in the denominator).
 
     L = mean_i log sum_{j: w(j) != w(i)} exp(s_ij) - mean_i s_ii.  With n negatives for every
     anchor and embeddings that know nothing, L = ln n.
+
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [B, D]
+        Embeddings of unit length.
+    ids : dict of jax.Array, [B]
+        What the relations compare, see `relations.required_ids`.
+    temperature : float or scalar
+    related : tuple
+        Which pairs are no negatives, or count less, of `relations.resolve`; by default other
+        sensors of the same window are none.
+    mesh : jax.sharding.Mesh, optional
+        The devices over which the batch is shared out, None for one device.
+
+    Returns
+    -------
+    jax.Array
+        A scalar.
     """
-    how = log_sums.SumSpec(positive=False, columns=False, related=related)
-    rows, _ = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, how, where)
+    spec = log_sums.SumSpec(positive=False, columns=False, related=related)
+    rows, _ = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, spec, mesh)
     return (rows - positive_similarities(z_acc, z_gyr, temperature)).mean()
 
 
-def positive_similarities(z_acc, z_gyr, temperature):
-    """s_ii -> [B]."""
+def positive_similarities(
+    z_acc: jax.Array, z_gyr: jax.Array, temperature: float | jax.Array
+) -> jax.Array:
+    """Similarities of partners.
+
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [B, D]
+        Embeddings of unit length.
+    temperature : float or scalar
+
+    Returns
+    -------
+    jax.Array, [B]
+        s_ii.
+    """
     return (z_acc * z_gyr).sum(-1) / temperature
 
 
-def different_windows(window):
-    """True where the pair (i, j) comes from two different windows; window [B] int -> [B, B]."""
+def different_windows(window: jax.Array) -> jax.Array:
+    """Which pairs come from two different windows.
+
+    Parameters
+    ----------
+    window : jax.Array, [B] int
+        Number of each row's window.
+
+    Returns
+    -------
+    jax.Array, [B, B] bool
+        True where rows i and j are of different windows.
+    """
     return window[:, None] != window[None, :]
 
 
-def embedding_metrics(z_acc, z_gyr, window):
-    """What tells a useful embedding from a collapsed one -> dict of scalars.
+def embedding_metrics(
+    z_acc: jax.Array, z_gyr: jax.Array, window: jax.Array
+) -> dict[str, jax.Array]:
+    """What tells a useful embedding from a collapsed one.
 
-    retrieval_acc, retrieval_gyr: share of anchors whose partner is the nearest among all other
-    windows' embeddings, acc to gyr and gyr to acc.  alignment: mean squared distance of partners;
-    uniformity: log of the mean Gaussian potential of all pairs of one modality, averaged over the
-    two (Wang and Isola 2020, arXiv 2005.10242).  effective_rank: exp of the entropy of the
-    normalised singular values of the centred accelerometer embeddings (Roy and Vetterli 2007).
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [B, D]
+        Embeddings of unit length.
+    window : jax.Array, [B] int
+        Number of each row's window.
+
+    Returns
+    -------
+    dict of scalars
+        retrieval_acc, retrieval_gyr: share of anchors whose partner is the nearest among all other
+        windows' embeddings, acc to gyr and gyr to acc.  alignment: mean squared distance of
+        partners.  uniformity: log of the mean Gaussian potential of all pairs of one modality,
+        averaged over the two.  effective_rank: exp of the entropy of the normalised singular
+        values of the centred accelerometer embeddings.
+
+    References
+    ----------
+    Alignment and uniformity: Wang and Isola 2020, arXiv 2005.10242.  Effective rank: Roy and
+    Vetterli 2007.
     """
     s = jnp.matmul(z_acc, z_gyr.T, precision=lax.Precision.HIGHEST)
     apart = different_windows(window)
@@ -69,7 +166,7 @@ def embedding_metrics(z_acc, z_gyr, window):
         return jnp.log(jnp.where(apart, jnp.exp(-2.0 * squared), 0.0).sum() / pairs)
 
     # The singular values of the centred [B, D] matrix through its D x D Gram matrix.
-    centred = z_acc - z_acc.mean(axis=0)
+    centred = z_acc - z_acc.mean(axis=0, keepdims=True)
     gram = jnp.matmul(centred.T, centred, precision=lax.Precision.HIGHEST)
     singular = jnp.sqrt(jnp.maximum(jnp.linalg.eigvalsh(gram), 0.0))
     share = singular / jnp.maximum(singular.sum(), 1e-30)

@@ -28,9 +28,16 @@ TILE = 1024  # rows and columns of a tile
 
 @dataclasses.dataclass(frozen=True)
 class SumSpec:
-    """Which sums: whether the pair (i, i) counts, whether columns are wanted, which pairs weigh.
+    """Which sums are taken.
 
-    related: of relations.resolve.
+    Attributes
+    ----------
+    positive : bool
+        Whether the pair (i, i) counts.
+    columns : bool
+        Whether the sums of columns are needed.
+    related : tuple
+        Which pairs weigh how much, of relations.resolve.
     """
 
     positive: bool
@@ -39,160 +46,222 @@ class SumSpec:
 
 
 def pair_log_sums(
-    z_acc, z_gyr, ids: Mapping, temperature, how: SumSpec, where=None, form=None, tile=TILE
-):
-    """rows [B] and columns [B] (None unless how.columns), differentiable in all but the ids.
+    z_acc: jax.Array,
+    z_gyr: jax.Array,
+    ids: Mapping[str, jax.Array],
+    temperature: float | jax.Array,
+    spec: SumSpec,
+    mesh: jax.sharding.Mesh | None = None,
+    form: str | None = None,
+    tile: int = TILE,
+) -> tuple[jax.Array, jax.Array | None]:
+    """Log-sums of rows and columns, differentiable in all but the ids.
 
-    ids: arrays [B] of relations.required_ids; where: the mesh over whose only axis the batch is split,
-    None for one device; form: "dense", "tiled" or "ring", by default chosen by size and mesh;
-    tile: rows and columns of a tile.
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [B, D]
+        Embeddings of unit length; sums are taken in float32, or their own type if it is wider.
+    ids : dict of jax.Array, [B]
+        Those of relations.required_ids.
+    temperature : float or scalar
+    spec : SumSpec
+    mesh : jax.sharding.Mesh, optional
+        The devices over whose only axis the batch is split, None for one device.
+    form : {"dense", "tiled", "ring"}, optional
+        By default chosen by size and mesh.
+    tile : int
+        Rows and columns of a tile.
+
+    Returns
+    -------
+    rows : jax.Array, [B]
+    columns : jax.Array, [B], or None
+        None unless spec.columns.
     """
-    shared = where is not None and where.size > 1
+    is_split = mesh is not None and mesh.size > 1
     if form is None:
-        form = "dense" if len(z_acc) <= DENSE_LIMIT else "ring" if shared else "tiled"
-    kind = jnp.promote_types(z_acc.dtype, jnp.float32)
-    z_acc, z_gyr, temperature = (jnp.asarray(x, kind) for x in (z_acc, z_gyr, temperature))
-    wanted = {name: ids[name] for name in relations.required_ids(how.related)}
-    ids = {"row": jnp.arange(len(z_acc)), **wanted}
+        form = "dense" if len(z_acc) <= DENSE_LIMIT else "ring" if is_split else "tiled"
+    dtype = jax.dtypes.canonicalize_dtype(jnp.promote_types(z_acc.dtype, jnp.float32))
+    z_acc, z_gyr, temperature = (jnp.asarray(x, dtype) for x in (z_acc, z_gyr, temperature))
+    compared = {name: ids[name] for name in relations.required_ids(spec.related)}
+    ids = {"row": jnp.arange(len(z_acc)), **compared}
     if form == "dense":
-        s = similarities(z_acc, z_gyr, ids, ids, temperature, how)
+        s = similarities(z_acc, z_gyr, ids, ids, temperature, spec)
         rows = jax.nn.logsumexp(s, axis=1)
-        return rows, jax.nn.logsumexp(s, axis=0) if how.columns else None
-    over = where if form == "ring" else None
-    rows, columns = _tiled(z_acc, z_gyr, temperature, ids, how, over, tile)
-    return rows, columns if how.columns else None
+        return rows, jax.nn.logsumexp(s, axis=0) if spec.columns else None
+    ring = mesh if form == "ring" else None
+    rows, columns = _tiled_log_sums(z_acc, z_gyr, temperature, ids, spec, ring, tile)
+    return rows, columns if spec.columns else None
 
 
-def similarities(z_acc, z_gyr, rows: Mapping, columns: Mapping, temperature, how: SumSpec):
-    """log w_ij + s_ij for embeddings [I, D], [J, D] with their ids -> [I, J]."""
-    s = _dot(z_acc, z_gyr.T) / temperature
-    weighed = s + relations.log_weights(how.related, rows, columns, s.dtype)
-    own = rows["row"][:, None] == columns["row"][None, :]
-    s = jnp.where(own, s if how.positive else -jnp.inf, weighed)
-    filled = (rows["row"] < 0)[:, None] | (columns["row"] < 0)[None, :]
-    return jnp.where(filled, -jnp.inf, s)
+def similarities(
+    z_acc: jax.Array,
+    z_gyr: jax.Array,
+    rows: Mapping[str, jax.Array],
+    columns: Mapping[str, jax.Array],
+    temperature: float | jax.Array,
+    spec: SumSpec,
+) -> jax.Array:
+    """The matrix whose rows and columns are summed, or a tile of it.
+
+    Parameters
+    ----------
+    z_acc, z_gyr : jax.Array, [I, D] and [J, D]
+        Embeddings of unit length.
+    rows, columns : dict of jax.Array, [I] and [J]
+        Their ids, `row` among them: the number in the batch, -1 for filling.
+    temperature : float or scalar
+    spec : SumSpec
+
+    Returns
+    -------
+    jax.Array, [I, J]
+        log w_ij + s_ij.
+    """
+    s = _matmul(z_acc, z_gyr.T) / temperature
+    weighted = s + relations.log_weights(spec.related, rows, columns, s.dtype)
+    on_diagonal = rows["row"][:, None] == columns["row"][None, :]
+    s = jnp.where(on_diagonal, s if spec.positive else -jnp.inf, weighted)
+    filling = (rows["row"] < 0)[:, None] | (columns["row"] < 0)[None, :]
+    return jnp.where(filling, -jnp.inf, s)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5, 6))
-def _tiled(z_acc, z_gyr, temperature, ids, how: SumSpec, where, tile: int):
-    """rows [B] and columns [B] by tiles, on one device (where None) or round the ring."""
-    return _forward(z_acc, z_gyr, temperature, ids, how, where, tile)[0]
+def _sum_tiles(
+    z_acc, z_gyr, temperature, ids, spec: SumSpec, mesh, tile: int
+) -> tuple[jax.Array, jax.Array]:
+    """rows [B] and columns [B] by tiles, on one device (mesh None) or round the ring."""
+    return _sum_forward(z_acc, z_gyr, temperature, ids, spec, mesh, tile)[0]
 
 
-def _forward(z_acc, z_gyr, temperature, ids, how, where, tile):
-    def local(z_acc, z_gyr, ids, temperature, axis=None):
+def _sum_forward(z_acc, z_gyr, temperature, ids, spec, mesh, tile):
+    def sum_on_device(z_acc, z_gyr, ids, temperature, axis=None):
         count = len(z_acc)
-        mine, theirs = (_cut({"z": z, **ids}, tile) for z in (z_acc, z_gyr))
-        empty = _vary(jnp.full(mine["row"].shape, -jnp.inf, z_acc.dtype), axis)
-        nothing = (empty, jnp.zeros_like(empty))  # maxima, sums
+        row_tiles, column_tiles = (_cut_into_tiles({"z": z, **ids}, tile) for z in (z_acc, z_gyr))
+        empty = _mark_varying(jnp.full(row_tiles["row"].shape, -jnp.inf, z_acc.dtype), axis)
+        initial = (empty, jnp.zeros_like(empty))  # maxima, sums
 
-        def block(turn, carry):
+        def take_turn(turn, carry):
             del turn
-            rows, theirs, columns = carry
-            rows, columns = _sums(mine, theirs, rows, columns, temperature, how)
-            return rows, *_pass((theirs, columns), axis, where)
+            rows, column_tiles, columns = carry
+            rows, columns = _add_sums(row_tiles, column_tiles, rows, columns, temperature, spec)
+            return rows, *_send_to_next((column_tiles, columns), axis, mesh)
 
-        rows, _, columns = _round(block, (nothing, theirs, nothing), axis, where)
+        rows, _, columns = _meet_every_device(
+            take_turn, (initial, column_tiles, initial), axis, mesh
+        )
         return tuple((m + jnp.log(x)).reshape(-1)[:count] for m, x in (rows, columns))
 
-    rows, columns = _over(local, where, (z_acc, z_gyr, ids), temperature)
+    rows, columns = _map_over_devices(sum_on_device, mesh, (z_acc, z_gyr, ids), temperature)
     return (rows, columns), (z_acc, z_gyr, temperature, ids, rows, columns)
 
 
-def _backward(how, where, tile, kept, given):
-    z_acc, z_gyr, temperature, ids, rows, columns = kept
+def _sum_backward(spec, mesh, tile, residuals, cotangents):
+    z_acc, z_gyr, temperature, ids, rows, columns = residuals
 
-    def local(z_acc, z_gyr, ids, rows, columns, by_rows, by_columns, temperature, axis=None):
+    def differentiate_on_device(
+        z_acc, z_gyr, ids, rows, columns, rows_cotangent, columns_cotangent, temperature, axis=None
+    ):
         count, size = z_acc.shape
-        mine = _cut({"z": z_acc, "log": rows, "by": by_rows, **ids}, tile)
-        theirs = _cut({"z": z_gyr, "log": columns, "by": by_columns, **ids}, tile)
+        row_tiles = {"z": z_acc, "log_sum": rows, "cotangent": rows_cotangent, **ids}
+        row_tiles = _cut_into_tiles(row_tiles, tile)
+        column_tiles = {"z": z_gyr, "log_sum": columns, "cotangent": columns_cotangent, **ids}
+        column_tiles = _cut_into_tiles(column_tiles, tile)
         # XLA would take the turning back into the products, as often as there are tiles.
-        mine["turned"] = lax.optimization_barrier(mine["z"].swapaxes(1, 2))
-        nothing = _vary(jnp.zeros(mine["z"].shape, z_acc.dtype), axis)
+        row_tiles["turned"] = lax.optimization_barrier(row_tiles["z"].swapaxes(1, 2))
+        zeros = _mark_varying(jnp.zeros(row_tiles["z"].shape, z_acc.dtype), axis)
 
-        def block(turn, carry):
+        def take_turn(turn, carry):
             del turn
-            ours, theirs, their = carry
-            ours, their = _slopes(mine, theirs, ours, their, temperature, how)
-            return ours, *_pass((theirs, their), axis, where)
+            by_acc, column_tiles, by_gyr = carry
+            by_acc, by_gyr = _add_slopes(row_tiles, column_tiles, by_acc, by_gyr, temperature, spec)
+            return by_acc, *_send_to_next((column_tiles, by_gyr), axis, mesh)
 
-        ours, _, their = _round(block, (nothing, theirs, nothing.swapaxes(1, 2)), axis, where)
-        return tuple(x.reshape(-1, size)[:count] for x in (ours, their.swapaxes(1, 2)))
+        carry = (zeros, column_tiles, zeros.swapaxes(1, 2))
+        by_acc, _, by_gyr = _meet_every_device(take_turn, carry, axis, mesh)
+        return tuple(x.reshape(-1, size)[:count] for x in (by_acc, by_gyr.swapaxes(1, 2)))
 
-    parts = (z_acc, z_gyr, ids, rows, columns, *given)
-    by_acc, by_gyr = _over(local, where, parts, temperature)
+    arrays = (z_acc, z_gyr, ids, rows, columns, *cotangents)
+    by_acc, by_gyr = _map_over_devices(differentiate_on_device, mesh, arrays, temperature)
     # s is linear in both embeddings and in 1 / temperature, so one product gives its derivative.
     by_temperature = -(z_acc * by_acc).sum() / temperature
     return by_acc, by_gyr, by_temperature, None
 
 
-_tiled.defvjp(_forward, _backward)
+_tiled_log_sums = jax.custom_vjp(_sum_tiles, nondiff_argnums=(4, 5, 6))
+_tiled_log_sums.defvjp(_sum_forward, _sum_backward)
 
 
-def _sums(mine, theirs, rows, columns, temperature, how):
+def _add_sums(row_tiles, column_tiles, rows, columns, temperature, spec):
     """Add a block's tiles to the running maxima and sums [n, t] of rows and columns."""
 
-    def meet(mine, theirs, rows, columns):
-        s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
-        return _add(rows, s, 1), _add(columns, s, 0) if how.columns else columns
+    def add_tile(row_tile, column_tile, rows, columns):
+        z_acc, z_gyr = row_tile["z"], column_tile["z"]
+        s = similarities(z_acc, z_gyr, row_tile, column_tile, temperature, spec)
+        return _add_exp(rows, s, 1), _add_exp(columns, s, 0) if spec.columns else columns
 
-    return _tiles(meet, mine, theirs, rows, columns)
+    return _scan_tiles(add_tile, row_tiles, column_tiles, rows, columns)
 
 
-def _add(kept, s, axis: int):
+def _add_exp(running, s, axis: int):
     """Running maximum and sum of exp, with those of s along an axis."""
-    before, total = kept
-    most = jnp.maximum(before, s.max(axis))
-    anchor = _finite(most)
-    grown = jnp.exp(s - jnp.expand_dims(anchor, axis)).sum(axis)
-    return most, total * jnp.exp(before - anchor) + grown
+    maximum, total = running
+    new_maximum = jnp.maximum(maximum, s.max(axis))
+    anchor = _finite_or_zero(new_maximum)
+    tile_sum = jnp.exp(s - jnp.expand_dims(anchor, axis)).sum(axis)
+    return new_maximum, total * jnp.exp(maximum - anchor) + tile_sum
 
 
-def _slopes(mine, theirs, ours, their, temperature, how):
+def _add_slopes(row_tiles, column_tiles, by_acc, by_gyr, temperature, spec):
     """Add a block's tiles to the derivatives by z_acc [n, t, D] and, turned, by z_gyr [n, D, t].
 
     Turned, because a product over the rows of a tile is twice as slow on a CPU as one over the
     columns, and so it is the narrow matrix that is written out the other way round.
     """
 
-    def meet(mine, theirs, ours, their):
-        s = similarities(mine["z"], theirs["z"], mine, theirs, temperature, how)
-        slope = mine["by"][:, None] * jnp.exp(s - _finite(mine["log"])[:, None])
-        if how.columns:
-            slope += theirs["by"][None, :] * jnp.exp(s - _finite(theirs["log"])[None, :])
+    def add_tile(row_tile, column_tile, by_acc, by_gyr):
+        z_acc, z_gyr = row_tile["z"], column_tile["z"]
+        s = similarities(z_acc, z_gyr, row_tile, column_tile, temperature, spec)
+        cotangent = row_tile["cotangent"][:, None]
+        slope = cotangent * jnp.exp(s - _finite_or_zero(row_tile["log_sum"])[:, None])
+        if spec.columns:
+            cotangent = column_tile["cotangent"][None, :]
+            slope += cotangent * jnp.exp(s - _finite_or_zero(column_tile["log_sum"])[None, :])
         slope /= temperature
-        return ours + _dot(slope, theirs["z"]), their + _dot(mine["turned"], slope)
+        return by_acc + _matmul(slope, z_gyr), by_gyr + _matmul(row_tile["turned"], slope)
 
-    return _tiles(meet, mine, theirs, ours, their)
+    return _scan_tiles(add_tile, row_tiles, column_tiles, by_acc, by_gyr)
 
 
-def _tiles(meet, mine, theirs, ours, their):
-    """Have every tile of rows meet every tile of columns -> what both have come to (ours, their).
+def _scan_tiles(add_tile, row_tiles, column_tiles, row_totals, column_totals):
+    """Add every tile, of rows by columns, to the totals of the rows and of the columns.
 
-    meet: a function (mine, theirs, ours, their) of one tile each -> (ours, their).
+    add_tile: a function (row_tile, column_tile, row_total, column_total) of one tile each
+    -> (row_total, column_total).
     """
 
-    def row_of_tiles(their, part):
-        mine, ours = part
-        ours, their = lax.scan(
-            lambda ours, part: meet(mine, part[0], ours, part[1]), ours, (theirs, their)
+    def add_row_of_tiles(column_totals, row):
+        row_tile, row_total = row
+        row_total, column_totals = lax.scan(
+            lambda row_total, column: add_tile(row_tile, column[0], row_total, column[1]),
+            row_total,
+            (column_tiles, column_totals),
         )
-        return their, ours
+        return column_totals, row_total
 
-    their, ours = lax.scan(row_of_tiles, their, (mine, ours))
-    return ours, their
+    column_totals, row_totals = lax.scan(add_row_of_tiles, column_totals, (row_tiles, row_totals))
+    return row_totals, column_totals
 
 
-def _dot(a, b):
+def _matmul(a, b):
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
 
 
-def _finite(x):
+def _finite_or_zero(x):
     """x with 0 for -inf, so that exp(-inf - x) is 0 and not the exponential of a NaN."""
     return jnp.where(jnp.isfinite(x), x, 0)
 
 
-def _cut(tree: dict, tile: int) -> dict:
+def _cut_into_tiles(tree: dict, tile: int) -> dict:
     """Arrays [b, ...] as tiles [n, t, ...], filled up with zeros and rows numbered -1."""
     count = len(tree["row"])
     tile = min(tile, count)
@@ -205,32 +274,32 @@ def _cut(tree: dict, tile: int) -> dict:
     return {name: cut(name, x) for name, x in tree.items()}
 
 
-def _over(local, where, parts, temperature):
-    """Call local(*parts, temperature): as it is, or on every device with its share of `parts`."""
-    if where is None:
-        return local(*parts, temperature)
-    (axis,) = where.axis_names
+def _map_over_devices(function, mesh, arrays, temperature):
+    """Call function(*arrays, temperature): as it is, or on every device with its share of them."""
+    if mesh is None:
+        return function(*arrays, temperature)
+    (axis,) = mesh.axis_names
     return jax.shard_map(
-        functools.partial(local, axis=axis),
-        mesh=where,
-        in_specs=(*(jax.P(axis) for _ in parts), jax.P()),
+        functools.partial(function, axis=axis),
+        mesh=mesh,
+        in_specs=(*(jax.P(axis) for _ in arrays), jax.P()),
         out_specs=jax.P(axis),
-    )(*parts, temperature)
+    )(*arrays, temperature)
 
 
-def _round(block, carry, axis, where):
-    """Meet every device's block once."""
-    return block(0, carry) if axis is None else lax.fori_loop(0, where.size, block, carry)
+def _meet_every_device(take_turn, carry, axis, mesh):
+    """Meet every device's columns once."""
+    return take_turn(0, carry) if axis is None else lax.fori_loop(0, mesh.size, take_turn, carry)
 
 
-def _pass(tree, axis, where):
+def _send_to_next(tree, axis, mesh):
     """Give a tree to the next device of the ring."""
     if axis is None:
         return tree
-    ring = [(i, (i + 1) % where.size) for i in range(where.size)]
+    ring = [(i, (i + 1) % mesh.size) for i in range(mesh.size)]
     return jax.tree.map(lambda x: lax.ppermute(x, axis, ring), tree)
 
 
-def _vary(x, axis):
+def _mark_varying(x, axis):
     """Mark a constant as one that differs between the devices, as the loops' results will."""
     return x if axis is None else lax.pcast(x, (axis,), to="varying")

@@ -6,6 +6,7 @@ OBJECTIVES; `loss` in an encoder's section names it.
 
 from collections.abc import Callable
 
+import jax
 from ml_collections import ConfigDict
 
 from imujax.objectives import pairs
@@ -17,7 +18,7 @@ OBJECTIVES: dict[str, Callable[..., Objective]] = {
 }
 
 
-def make_objective(config: ConfigDict, mesh, full: bool) -> Objective:
+def make_objective(config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool) -> Objective:
     """The objective that an encoder's section names.
 
     Parameters

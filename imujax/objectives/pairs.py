@@ -5,9 +5,12 @@ with every gyroscope embedding.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from imujax.nets import towers
 from imujax.objectives import contrastive, relations
@@ -18,17 +21,37 @@ LOG_SCALE = "log_scale"  # the parameter of a learned temperature
 MAX_LOG_SCALE = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
 
 
-def symmetric(config, mesh, full: bool) -> Objective:
-    """InfoNCE in both directions: contrastive.symmetric_loss."""
-    return _of_pairs(config, mesh, full, contrastive.symmetric_loss)
+def symmetric(config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool) -> Objective:
+    """InfoNCE in both directions: contrastive.symmetric_loss.
+
+    Parameters
+    ----------
+    config, mesh, full
+        See objectives.make_objective.
+
+    Returns
+    -------
+    Objective
+    """
+    return _make_pair_objective(config, mesh, full, contrastive.symmetric_loss)
 
 
-def one_sided(config, mesh, full: bool) -> Objective:
-    """The study's own form: contrastive.one_sided_loss."""
-    return _of_pairs(config, mesh, full, contrastive.one_sided_loss)
+def one_sided(config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool) -> Objective:
+    """The study's own form: contrastive.one_sided_loss.
+
+    Parameters
+    ----------
+    config, mesh, full
+        See objectives.make_objective.
+
+    Returns
+    -------
+    Objective
+    """
+    return _make_pair_objective(config, mesh, full, contrastive.one_sided_loss)
 
 
-def _of_pairs(config, mesh, full, pair_loss) -> Objective:
+def _make_pair_objective(config, mesh, full, pair_loss) -> Objective:
     tower = towers.DualTower(config.net)
     encode = make_encode(config, mesh, full)
     related = relations.resolve(config.relations)
@@ -36,7 +59,7 @@ def _of_pairs(config, mesh, full, pair_loss) -> Objective:
     def init(key):
         """With config.learn_temperature, `log_scale` is the logarithm of 1 / temperature."""
         window = jnp.zeros((2, config.window, 3))
-        variables = tower.init(key, window, window, None, train=False)
+        variables: dict[str, Any] = dict(tower.init(key, window, window, None, train=False))
         params = variables["params"]
         if config.learn_temperature:
             params |= {LOG_SCALE: -jnp.log(jnp.float32(config.temperature))}
@@ -51,16 +74,19 @@ def _of_pairs(config, mesh, full, pair_loss) -> Objective:
         z, stats = encode(params, variables["stats"], batch)
         return pair_loss(*z, batch, temperature_of(params), related, mesh), ({}, stats)
 
-    def monitor(variables, batch, key):
-        del key
+    def encode_frozen(variables, batch) -> Any:
         length = None if full else batch["length"]
         frozen = {"params": variables["params"], "batch_stats": variables["stats"]}
-        z = tower.apply(frozen, batch["acc"], batch["gyr"], length, train=False)
+        return tower.apply(frozen, batch["acc"], batch["gyr"], length, train=False)
+
+    def monitor(variables, batch, key):
+        del key
+        z_acc, z_gyr = encode_frozen(variables, batch)
         temperature = temperature_of(variables["params"])
-        metrics = contrastive.embedding_metrics(*z, batch["window"])
+        metrics = contrastive.embedding_metrics(z_acc, z_gyr, batch["window"])
         if config.learn_temperature:
             metrics["temperature"] = temperature
-        return {"monitor_loss": pair_loss(*z, batch, temperature, related), **metrics}
+        return {"monitor_loss": pair_loss(z_acc, z_gyr, batch, temperature, related), **metrics}
 
     def constrain(params):
         if config.learn_temperature:
@@ -70,36 +96,54 @@ def _of_pairs(config, mesh, full, pair_loss) -> Objective:
     return Objective(init, loss, monitor, constrain, undecayed=(LOG_SCALE,))
 
 
-def make_encode(config, mesh, full: bool):
-    """The function (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats) of training.
+def make_encode(
+    config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool
+) -> Callable[..., tuple[tuple[jax.Array, jax.Array], dict]]:
+    """The encoding of training, at once or in microbatches.
 
     With config.microbatch each device encodes so many of its samples at a time and, in the backward
-    pass, once more, so that the activations of one microbatch are all that is kept (gradient
-    caching, Gao et al. 2021, arXiv 2101.06983).  Exact, since no sample sees another one: see
-    pretrain/settings.check_devices.
+    pass, once more, so that the activations of one microbatch are all that is kept.  Exact, since
+    no sample sees another one: see pretrain/settings.check_devices.
+
+    Parameters
+    ----------
+    config, mesh, full
+        See objectives.make_objective.
+
+    Returns
+    -------
+    callable
+        (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats).
+
+    References
+    ----------
+    Gradient caching: Gao et al. 2021, arXiv 2101.06983.
     """
     tower = towers.DualTower(config.net)
 
-    def forward(params, stats, batch):
+    def forward(params, stats, batch) -> tuple[Any, Any]:
         length = None if full else batch["length"]
         variables = {"params": params, "batch_stats": stats}
         windows = (batch["acc"], batch["gyr"], length)
         return tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
 
-    def at_once(params, stats, batch):
+    def encode_at_once(params, stats, batch):
         z, changed = forward(params, stats, batch)
         return z, changed.get("batch_stats", {})
 
-    def by_microbatches(params, stats, batch):
+    def encode_by_microbatches(params, stats, batch):
+        assert mesh is not None  # a step of training has one
+
         @jax.checkpoint
-        def encode(microbatch):
+        def encode_microbatch(microbatch):
             return forward(params, stats, microbatch)[0]
 
-        def cut(x):
-            return sharding.to_microbatches(x, config.microbatch, mesh)
+        microbatches = {
+            name: sharding.to_microbatches(batch[name], config.microbatch, mesh)
+            for name in ("acc", "gyr", "length")
+        }
+        z_acc, z_gyr = jax.lax.map(encode_microbatch, microbatches)
+        z = sharding.from_microbatches(z_acc, mesh), sharding.from_microbatches(z_gyr, mesh)
+        return z, stats
 
-        microbatches = {name: cut(batch[name]) for name in ("acc", "gyr", "length")}
-        z = jax.lax.map(encode, microbatches)
-        return jax.tree.map(lambda x: sharding.from_microbatches(x, mesh), z), stats
-
-    return by_microbatches if config.microbatch else at_once
+    return encode_by_microbatches if config.microbatch else encode_at_once

@@ -150,7 +150,7 @@ def conditions_table(task: TaskSummary) -> Table:
     for name in sorted({name for by_condition in by_arm.values() for name in by_condition}):
         of_arms = [by_condition.get(name) for by_condition in by_arm.values()]
         first = next(row for row in of_arms if row is not None)
-        cells = []
+        cells: list[object] = []
         for row in of_arms:
             if row is None:
                 cells += [DASH, DASH]

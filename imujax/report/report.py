@@ -37,10 +37,10 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
     UserError
         There is no task, a folder is not whole, or `out` cannot be written.
     """
-    workdirs = [Path(workdir) for workdir in workdirs]
-    folders = [folder for workdir in workdirs for folder in _task_folders(workdir)]
+    paths = [Path(workdir) for workdir in workdirs]
+    folders = [folder for workdir in paths for folder in _task_folders(workdir)]
     tasks = [summarise(tables.load_sweep(folder)) for folder in folders]
-    out = Path(out) if out is not None else workdirs[0] / "report"
+    out = Path(out) if out is not None else paths[0] / "report"
     curves = [row for task in tasks for row in task.curves]
     differences = [row for task in tasks for c in task.comparisons for row in c.differences]
     csv_rows = [(task.sweep.folder / "scores.csv", task.sweep.scores) for task in tasks]

@@ -6,8 +6,6 @@ summary.json what was asked for. scores.csv is always recomputed from the predic
 
 import csv
 import json
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ import numpy as np
 
 from imujax.errors import UserError
 from imujax.report import metrics
+from imujax.runtime import files
 
 RUN_COLUMNS = {
     "run": int,
@@ -165,17 +164,14 @@ def _parse(text: str | None, kind: type) -> object:
 
 
 def _read_predictions(path: Path) -> dict[str, np.ndarray]:
-    columns = {}
     try:
-        with np.load(path, allow_pickle=False) as file:
-            for name in PREDICTION_COLUMNS:
-                if name not in file:
-                    raise UserError(f"{path} has no array {name}: run the sweep again")
-                columns[name] = file[name]
-    except UserError:
-        raise
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = files.read_npz(path)
+    except files.NPZ_ERRORS as error:
         raise UserError(f"{path} cannot be read ({error}): it is cut short or damaged") from error
+    for name in PREDICTION_COLUMNS:
+        if name not in arrays:
+            raise UserError(f"{path} has no array {name}: run the sweep again")
+    columns = {name: arrays[name] for name in PREDICTION_COLUMNS}
     lengths = {len(values) if values.ndim == 1 else -1 for values in columns.values()}
     if len(lengths) > 1 or lengths == {-1}:
         raise UserError(f"{path}: the arrays do not have one common length: run the sweep again")

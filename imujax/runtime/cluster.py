@@ -36,7 +36,8 @@ def find_place(
     flags: those of PLACE_FIELDS that stand on the command line, None for those that do not.  Raises
     UserError for settings that are not whole or do not fit together.
     """
-    names, values = {}, {}
+    names: dict[str, str] = {}
+    values: dict[str, Any] = {}
     for field in PLACE_FIELDS:
         flag, variable = f"--{field}", f"IMUJAX_{field.upper()}"
         settings = {flag: flags.get(field), variable: environ.get(variable) or None}
@@ -67,7 +68,7 @@ def find_place(
             f"{names['process']} is {values['process']} but {names['processes']} is "
             f"{values['processes']}: processes are counted from 0"
         )
-    return Place(**values)
+    return Place(values["coordinator"], values["processes"], values["process"])
 
 
 def _parse_count(name: str, value: object) -> int:

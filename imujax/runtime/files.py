@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+# What damaged .npz files raise.
+NPZ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
+
 
 def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     """Write rows of equal keys as a CSV file, whole or not at all.
@@ -25,7 +28,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     Path
         That of the file.
     """
-    lines = [list(rows[0])] if rows else []
+    lines: list[list[object]] = [list(rows[0])] if rows else []
     lines += [[_format_field(value) for value in row.values()] for row in rows]
 
     def write_lines(part):
@@ -94,10 +97,18 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
         None where there is no file, or a damaged one.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
+        return read_npz(path)
+    except NPZ_ERRORS:
         return None
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an .npz file; raises one of NPZ_ERRORS where it is missing or damaged.
+
+    The file is opened here, since np.load leaves open one that is cut short.
+    """
+    with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+        return dict(file)
 
 
 def _format_field(value: object) -> object:

@@ -11,10 +11,10 @@ def test_products_are_counted_and_nothing_else():
     x, kernel = jnp.ones((3, 16, 2)), jnp.ones((5, 3, 7))
     by_hand = 2 * 2 * 8 * 5 * 3 * 7  # two per multiplication and addition; 8 samples are left
     for convolve in (convolution.convolve_dot, convolution.convolve_lax):
-        found = arithmetic.product_flops(
+        flops = arithmetic.product_flops(
             lambda x, k, f=convolve: jnp.tanh(f(x, k, 2, 2)).sum(), x, kernel
         )
-        assert found == by_hand
+        assert flops == by_hand
 
 
 def test_a_training_step_of_the_resnet50():
@@ -25,7 +25,7 @@ def test_a_training_step_of_the_resnet50():
 
 
 def test_the_share_of_a_machine_where_its_peak_is_known(monkeypatch):
-    where = sharding.make_mesh("data", 2)
-    assert arithmetic.achieved_rate(3e12, where) == {"tflop_per_s": 3.0}
+    mesh = sharding.make_mesh("data", 2)
+    assert arithmetic.achieved_rate(3e12, mesh) == {"tflop_per_s": 3.0}
     monkeypatch.setattr(arithmetic, "PEAKS", {"c": 1.0, "cpu": 1e12})
-    assert arithmetic.achieved_rate(1e12, where) == {"tflop_per_s": 1.0, "utilisation": 0.5}
+    assert arithmetic.achieved_rate(1e12, mesh) == {"tflop_per_s": 1.0, "utilisation": 0.5}

@@ -17,8 +17,8 @@ normal = draws.stream(7)
 def sums(request, monkeypatch):
     """Whether sums take the place of products wherever they can, not only where it pays."""
     if request.param:
-        monkeypatch.setattr(convolution, "MULTIPLICATIONS", 0)
-        monkeypatch.setattr(convolution, "COLUMNS", 0)
+        monkeypatch.setattr(convolution, "MIN_MULTIPLICATIONS", 0)
+        monkeypatch.setattr(convolution, "MIN_COLUMNS", 0)
     return request.param
 
 
@@ -126,8 +126,8 @@ def test_sums_take_the_place_of_products(width, samples, share, monkeypatch):
         )
 
     before = products(x)
-    monkeypatch.setattr(convolution, "MULTIPLICATIONS", 0)
-    monkeypatch.setattr(convolution, "COLUMNS", 0)
+    monkeypatch.setattr(convolution, "MIN_MULTIPLICATIONS", 0)
+    monkeypatch.setattr(convolution, "MIN_COLUMNS", 0)
     assert products(x) == share * before
     assert products(x.astype(jnp.bfloat16)) == before
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
@@ -135,15 +135,16 @@ def test_sums_take_the_place_of_products(width, samples, share, monkeypatch):
 
 
 def test_sums_are_for_large_products(monkeypatch):
-    monkeypatch.setattr(convolution, "MULTIPLICATIONS", 12 * 20 * 40)  # of the halves of 8 samples
-    monkeypatch.setattr(convolution, "COLUMNS", 320)  # of 40 windows of 16 samples, in pairs
+    halves_of_8, pairs_of_16 = 12 * 20 * 40, 8 * 40  # samples, in 40 windows
+    monkeypatch.setattr(convolution, "MIN_MULTIPLICATIONS", halves_of_8)
+    monkeypatch.setattr(convolution, "MIN_COLUMNS", pairs_of_16)
     for samples, batch, share in [(8, 40, 3 / 4), (8, 39, 1), (16, 40, 4 / 6), (16, 39, 1)]:
         x, kernel = normal(3, samples, batch), normal(9, 3, 5)
         taps = batch * samples * 3 * 5 * min(samples, 9)  # 8 samples are convolved whole
-        found = arithmetic.product_flops(
+        flops = arithmetic.product_flops(
             lambda x, k=kernel: convolution.convolve_dot(x, k, 1, 4), x
         )
-        assert found == 2 * taps * share
+        assert flops == 2 * taps * share
 
 
 @EITHER
@@ -152,8 +153,8 @@ def test_sums_cost_little_precision(channels, samples, sums):
     """Of float32, which rounds by 6e-8 at most, in the shapes of the authors' net."""
     x, kernel = normal(16, samples, channels), normal(9, channels, channels)
     truth = numpy_convolution(x, kernel, 1, 4)
-    off = convolution.convolve_dot(x.T, kernel, 1, 4).T - truth
-    assert 1e-8 < off.std() / truth.std() < 4e-7
+    error = convolution.convolve_dot(x.T, kernel, 1, 4).T - truth
+    assert 1e-8 < error.std() / truth.std() < 4e-7
 
 
 @EITHER

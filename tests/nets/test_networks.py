@@ -71,9 +71,9 @@ def test_a_toy_goes_through_both_towers(toy):
 
 
 def test_mistakes_name_the_network(toy):
-    with pytest.raises(UserError, match="net.network is 'resnte': there are resnet, toy"):
+    with pytest.raises(UserError, match=r"net\.network is 'resnte': there are resnet, toy"):
         networks.resolve_net({"network": "resnte"})
     with pytest.raises(UserError, match="no key 'stages': it knows features, shared"):
         networks.resolve_net({"network": "toy", "stages": (1, 1)})
-    with pytest.raises(UserError, match="net.features is 0"):
+    with pytest.raises(UserError, match=r"net\.features is 0"):
         networks.resolve_net({"network": "toy", "features": 0})

@@ -39,10 +39,11 @@ def channels_first(x):
     return np.ascontiguousarray(np.transpose(x, (0, 2, 1)))
 
 
-def assert_close(ours, theirs, tolerance=1e-5):
-    """Equal within `tolerance` of the largest value."""
-    theirs = theirs.detach().numpy()
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * max(1, np.abs(theirs).max()))
+def assert_close(actual, expected, tolerance=1e-5):
+    """Equal to PyTorch's within `tolerance` of the largest value."""
+    expected = expected.detach().numpy()
+    atol = tolerance * max(1, np.abs(expected).max())
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -65,7 +66,7 @@ def test_embedding_statistics_and_gradient_equal_pytorch(name):
         return encoder.apply(variables, x), trained, slope, new
 
     evaluated, trained, slope, new = program(x)
-    model = torch_nets.load(torch_nets.build(net), variables)
+    model = torch_nets.load_weights(torch_nets.build_net(net), variables)
     x = torch.from_numpy(channels_first(x)).requires_grad_()
     assert_close(evaluated, model.eval()(x))
     expected = model.train()(x)
@@ -87,7 +88,7 @@ def test_whole_net_equals_pytorch(name):
 
     net, x = DEEP[name], windows(2)
     encoder, variables = initial(net, perturb=False)
-    model = torch_nets.load(torch_nets.build(net), variables).eval()
+    model = torch_nets.load_weights(torch_nets.build_net(net), variables).eval()
     h = jax.jit(encoder.apply)(variables, x)
     assert h.shape == (2, encoder.embedding)
     with torch.no_grad():
@@ -107,7 +108,7 @@ def test_number_of_parameters(net, parameters):
     pytest.importorskip("torch")
     from helpers import torch_nets
 
-    assert torch_nets.count(torch_nets.build(net)) == parameters
+    assert torch_nets.count_parameters(torch_nets.build_net(net)) == parameters
 
 
 LENGTHS = np.array([64, 41, 5])
@@ -209,11 +210,11 @@ def test_lax_convolution_gives_the_same_net():
 
 def test_configuration_may_be_partial_and_a_configdict():
     config = ml_collections.ConfigDict({"stages": [1, 1], "width": 8})
-    known = {"network": "resnet"}
+    network = {"network": "resnet"}
     partial = {"stages": (1, 1), "width": 8}
-    assert networks.resolve_net(config) == resnet.resnet50() | known | partial
+    assert networks.resolve_net(config) == resnet.resnet50() | network | partial
     for make in (resnet.resnet50, resnet.tan2023, resnet.tiny):
-        assert networks.resolve_net(ml_collections.ConfigDict(make())) == make() | known
+        assert networks.resolve_net(ml_collections.ConfigDict(make())) == make() | network
 
 
 @pytest.mark.parametrize(

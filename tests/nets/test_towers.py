@@ -41,8 +41,8 @@ def test_towers_are_the_encoders_of_their_names(dual):
         embed(variables, ACC, GYR, LENGTH), (ACC, GYR), ("acc", "gyr"), strict=True
     ):
         key = "encoder" if model.net["shared"] else f"{name}_encoder"
-        own = {kind: tree[key] for kind, tree in variables.items()}
-        np.testing.assert_allclose(h, encoder(own, x, LENGTH), atol=1e-5)
+        part = {kind: tree[key] for kind, tree in variables.items()}
+        np.testing.assert_allclose(h, encoder(part, x, LENGTH), atol=1e-5)
 
 
 def test_projection_is_linear_norm_relu_linear():
@@ -79,7 +79,7 @@ def test_regressor_concatenates_every_sensor_and_modality():
     np.testing.assert_allclose(h, np.concatenate(parts, 1), atol=1e-5)
     output = variables["params"]["output"]
     y = jax.jit(model.apply)(variables, *SENSORS, LENGTH)
-    np.testing.assert_allclose(y, h @ output["kernel"] + output["bias"], atol=1e-5)
+    np.testing.assert_allclose(y, h @ output["kernel"] + output["bias"][None], atol=1e-5)
     assert y.shape == (4, 3)
 
 
@@ -93,10 +93,10 @@ def test_weights_graft_from_the_towers_to_the_regressor(dual):
     assert (
         len(copied) == len(parameters.flatten(params)) - 2
     )  # all but the output's kernel and bias
-    one = [x[:, :, 0] for x in SENSORS]
+    first_sensor = [x[:, :, 0] for x in SENSORS]
     embed = jax.jit(lambda v, *x: source.apply(v, *x, method="embed"))
     features = jax.jit(lambda v, *x: model.apply(v, *x, method="features"))
-    pair = embed(trained, *one)
+    pair = embed(trained, *first_sensor)
     h = features({"params": params, "batch_stats": stats}, *SENSORS)
     np.testing.assert_allclose(h[:, : h.shape[1] // 2], np.concatenate(pair, 1), atol=1e-5)
 
@@ -121,8 +121,8 @@ def test_many_runs_train_under_vmap_as_one_by_one():
     program = jax.jit(jax.vmap(step))
     together, alone = program(stacked, *batches), jax.jit(step)
     for run in range(2):
-        one = alone(*jax.tree.map(lambda leaf, run=run: leaf[run], (stacked, *batches)))
-        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(one), strict=True):
+        single = alone(*jax.tree.map(lambda leaf, run=run: leaf[run], (stacked, *batches)))
+        for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(single), strict=True):
             np.testing.assert_allclose(a[run], b, atol=2e-5, rtol=1e-4)
     assert "convolution" not in program.lower(stacked, *batches).as_text()
 

@@ -21,20 +21,20 @@ def brute_force_symmetric(a, g, window, temperature):
     for first, second in ((a, g), (g, a)):
         for i in range(len(a)):
             positive = np.exp(first[i] @ second[i] / temperature)
-            rest = sum(
+            negatives = sum(
                 np.exp(first[i] @ second[j] / temperature)
                 for j in range(len(a))
                 if window[j] != window[i]
             )
-            total += -np.log(positive / (positive + rest))
+            total += -np.log(positive / (positive + negatives))
     return total / (2 * len(a))
 
 
 def brute_force_one_sided(a, g, window, temperature):
     total = 0.0
     for i in range(len(a)):
-        rest = [a[i] @ g[j] / temperature for j in range(len(a)) if window[j] != window[i]]
-        total += np.log(np.sum(np.exp(rest))) - a[i] @ g[i] / temperature
+        negatives = [a[i] @ g[j] / temperature for j in range(len(a)) if window[j] != window[i]]
+        total += np.log(np.sum(np.exp(negatives))) - a[i] @ g[i] / temperature
     return total / len(a)
 
 
@@ -45,8 +45,8 @@ def test_loss_equals_brute_force(name, sensors):
     window = np.arange(len(a)) // sensors
     expected = globals()[f"brute_force_{name}"](a, g, window, 0.1)
     with jax.enable_x64(True):
-        found = LOSSES[name](jnp.asarray(a), jnp.asarray(g), {"window": window}, 0.1)
-        assert float(found) == pytest.approx(expected, rel=1e-12)
+        loss = LOSSES[name](jnp.asarray(a), jnp.asarray(g), {"window": window}, 0.1)
+        assert float(loss) == pytest.approx(expected, rel=1e-12)
     single = LOSSES[name](
         a.astype(np.float32), g.astype(np.float32), {"window": jnp.asarray(window)}, 0.1
     )
@@ -63,12 +63,12 @@ def test_chance_of_the_studys_batch():
 
 
 def test_symmetric_is_symmetric_and_one_sided_is_not():
-    a, g = embeddings(seed=1)
+    a, g = embeddings(seed=1).astype(np.float32)
     ids = {"window": jnp.arange(len(a))}
     both = [float(contrastive.symmetric_loss(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
     assert both[0] == pytest.approx(both[1], rel=1e-6)
-    one = [float(contrastive.one_sided_loss(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
-    assert abs(one[0] - one[1]) > 1e-3
+    swapped = [float(contrastive.one_sided_loss(x, y, ids, 0.1)) for x, y in ((a, g), (g, a))]
+    assert abs(swapped[0] - swapped[1]) > 1e-3
 
 
 def test_gradient_pulls_partners_together_and_skips_the_same_window():

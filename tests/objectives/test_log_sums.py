@@ -20,7 +20,7 @@ MIXED = {"window": 0.5, "near": 0.3, "seconds": 6.0, "subject": 0.7, "other_sens
 FORMS = [("dense", 1, 0), ("tiled", 1, 16), ("tiled", 1, 50), ("ring", 2, 16), ("ring", 4, 7)]
 
 
-def made_up(count=COUNT, seed=0):
+def draw_batch(count=COUNT, seed=0):
     """Embeddings of length one [2, B, D] and ids, all in float64."""
     rng = np.random.default_rng(seed)
     z = rng.normal(size=(2, count, SIZE))
@@ -35,20 +35,20 @@ def made_up(count=COUNT, seed=0):
     return z / np.linalg.norm(z, axis=-1, keepdims=True), ids
 
 
-def by_numpy(z, ids, how, by_rows, by_columns):
+def sums_by_numpy(z, ids, spec, by_rows, by_columns):
     """rows, columns and the slopes by z_acc, z_gyr and temperature, from the matrix itself."""
-    weights = {"window": 0.0} | dict(how.related)
+    weights = {"window": 0.0} | dict(spec.related)
     w = np.ones((len(z[0]), len(z[0])))
     for name in ("window", "recording", "subject"):
         w[ids[name][:, None] == ids[name][None]] *= weights[name]
     near = np.abs(ids["start"][:, None] - ids["start"][None]) < weights["seconds"]
     w[near & (ids["recording"][:, None] == ids["recording"][None])] *= weights["near"]
     w[ids["sensor"][:, None] != ids["sensor"][None]] *= weights["other_sensor"]
-    np.fill_diagonal(w, float(how.positive))
+    np.fill_diagonal(w, float(spec.positive))
     s = z[0] @ z[1].T / TEMPERATURE
     rows, columns = (logsumexp(s, axis=axis, b=w) for axis in (1, 0))
     slope = by_rows[:, None] * w * np.exp(s - rows[:, None])
-    if how.columns:
+    if spec.columns:
         slope = slope + by_columns[None, :] * w * np.exp(s - columns[None, :])
     slopes = (
         slope @ z[1] / TEMPERATURE,
@@ -62,14 +62,14 @@ def by_numpy(z, ids, how, by_rows, by_columns):
 @pytest.mark.parametrize("both", [True, False])
 @pytest.mark.parametrize("related", [{}, MIXED])
 def test_every_form_equals_numpy(form, devices, tile, both, related):
-    z, ids = made_up()
-    how = log_sums.SumSpec(positive=both, columns=both, related=relations.resolve(related))
+    z, ids = draw_batch()
+    spec = log_sums.SumSpec(positive=both, columns=both, related=relations.resolve(related))
     by_rows, by_columns = np.random.default_rng(1).normal(size=(2, COUNT))
-    where = sharding.make_mesh("data", devices) if form == "ring" else None
+    mesh = sharding.make_mesh("data", devices) if form == "ring" else None
 
     def total(z_acc, z_gyr, temperature):
         rows, columns = log_sums.pair_log_sums(
-            z_acc, z_gyr, ids, temperature, how, where, form, tile
+            z_acc, z_gyr, ids, temperature, spec, mesh, form, tile
         )
         value = (by_rows * rows).sum() + ((by_columns * columns).sum() if both else 0)
         return value, (rows, columns)
@@ -78,12 +78,12 @@ def test_every_form_equals_numpy(form, devices, tile, both, related):
         compiled = jax.jit(jax.value_and_grad(total, argnums=(0, 1, 2), has_aux=True))
         (_, sums), slopes = compiled(*z, TEMPERATURE)
         assert slopes[0].dtype == np.float64
-    rows, columns, expected = by_numpy(z, ids, how, by_rows, by_columns)
+    rows, columns, expected = sums_by_numpy(z, ids, spec, by_rows, by_columns)
     np.testing.assert_allclose(sums[0], rows, rtol=1e-12)
     if both:
         np.testing.assert_allclose(sums[1], columns, rtol=1e-12)
-    for found, wanted in zip(slopes, expected, strict=True):
-        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-10)
+    for slope, exact in zip(slopes, expected, strict=True):
+        np.testing.assert_allclose(slope, exact, rtol=1e-10, atol=1e-10)
 
 
 def test_the_ring_on_eight_devices():
@@ -106,38 +106,39 @@ print("equal on", len(jax.devices()))
 
 def test_single_precision_at_a_sharp_temperature():
     """Similarities reach 100 and their exponentials overflow: running maxima keep them apart."""
-    z, ids = made_up()
+    z, ids = draw_batch()
     z[1] = z[0]
-    how = log_sums.SumSpec(positive=True, columns=True)
-    rows, columns, _ = by_numpy(z * np.sqrt(10), ids, how, *np.zeros((2, COUNT)))
+    spec = log_sums.SumSpec(positive=True, columns=True)
+    rows, columns, _ = sums_by_numpy(z * np.sqrt(10), ids, spec, *np.zeros((2, COUNT)))
     single = z.astype(np.float32)
     for form in ("dense", "tiled"):
-        found = log_sums.pair_log_sums(*single, ids, 0.01, how, None, form, 16)
-        np.testing.assert_allclose(found[0], rows, rtol=2e-6)
-        np.testing.assert_allclose(found[1], columns, rtol=2e-6)
+        sums = log_sums.pair_log_sums(*single, ids, 0.01, spec, None, form, 16)
+        np.testing.assert_allclose(sums[0], rows, rtol=2e-6)
+        np.testing.assert_allclose(sums[1], columns, rtol=2e-6)
 
 
 def test_an_anchor_without_negatives_has_no_slope():
-    z, ids = made_up()
+    z, ids = draw_batch()
+    z = z.astype(np.float32)
     ids["window"] = np.zeros(COUNT, int)
-    how = log_sums.SumSpec(positive=False, columns=False)
+    spec = log_sums.SumSpec(positive=False, columns=False)
     for form in ("dense", "tiled"):
-        total = lambda z_acc: log_sums.pair_log_sums(z_acc, z[1], ids, 0.1, how, None, form, 16)[0]  # noqa: B023,E731
+        total = lambda z_acc: log_sums.pair_log_sums(z_acc, z[1], ids, 0.1, spec, None, form, 16)[0]  # noqa: B023,E731
         assert (np.asarray(total(z[0])) == -np.inf).all()
     slope = jax.grad(lambda z_acc: jnp.where(jnp.isfinite(x := total(z_acc)), x, 0).sum())(z[0])
     np.testing.assert_array_equal(slope, 0)
 
 
 def test_the_form_follows_the_size_of_the_batch():
-    how = log_sums.SumSpec(positive=True, columns=True)
+    spec = log_sums.SumSpec(positive=True, columns=True)
 
-    def text(count, where):
+    def text(count, mesh):
         z = jax.ShapeDtypeStruct((count, 4), jnp.float32)
         ids = jax.ShapeDtypeStruct((count,), jnp.int32)
-        found = jax.jit(
-            lambda a, g, w: log_sums.pair_log_sums(a, g, {"window": w}, 0.1, how, where)
+        program = jax.jit(
+            lambda a, g, w: log_sums.pair_log_sums(a, g, {"window": w}, 0.1, spec, mesh)
         )
-        return found.lower(z, z, ids).as_text()
+        return program.lower(z, z, ids).as_text()
 
     large, four = 2 * log_sums.DENSE_LIMIT, sharding.make_mesh("data", 4)
     assert "while" not in text(log_sums.DENSE_LIMIT, four)
@@ -147,32 +148,32 @@ def test_the_form_follows_the_size_of_the_batch():
 
 def memory(count: int, devices: int):
     """Bytes of temporaries of loss and slopes on each device, and the compiled text."""
-    where = sharding.make_mesh("data", devices)
-    how = log_sums.SumSpec(positive=True, columns=True)
+    mesh = sharding.make_mesh("data", devices)
+    spec = log_sums.SumSpec(positive=True, columns=True)
 
     def total(z_acc, z_gyr, window):
-        sums = log_sums.pair_log_sums(z_acc, z_gyr, {"window": window}, 0.1, how, where)
+        sums = log_sums.pair_log_sums(z_acc, z_gyr, {"window": window}, 0.1, spec, mesh)
         return sum(x.sum() for x in sums)
 
-    def described(shape, kind):
-        return jax.ShapeDtypeStruct(shape, kind, sharding=sharding.sharded(where))
+    def abstract_array(shape, kind):
+        return jax.ShapeDtypeStruct(shape, kind, sharding=sharding.sharded(mesh))
 
-    z = described((count, 128), jnp.float32)
+    z = abstract_array((count, 128), jnp.float32)
     compiled = jax.jit(jax.grad(total, argnums=(0, 1)))
-    compiled = compiled.lower(z, z, described((count,), jnp.int32)).compile()
+    compiled = compiled.lower(z, z, abstract_array((count,), jnp.int32)).compile()
     return compiled.memory_analysis().temp_size_in_bytes, compiled.as_text()
 
 
 @pytest.mark.parametrize("devices", [1, 4])
 def test_memory_is_linear_in_the_batch_up_to_a_million(devices):
     counts = [2**17, 2**19, 2**20]
-    found = [memory(count, devices) for count in counts]
+    programs = [memory(count, devices) for count in counts]
     least = 128 * 4 * 2**20 / devices  # one array of embeddings, bytes
-    for count, (taken, text) in zip(counts, found, strict=True):
+    for count, (temporaries, text) in zip(counts, programs, strict=True):
         largest = max(
             math.prod(map(int, shape.split(","))) for shape in re.findall(r"f32\[([\d,]+)\]", text)
         )
         assert largest <= count * 128, "an array larger than the embeddings: is it B x B?"
-        assert taken < 6 * least * count / 2**20 + 2**26
-    slopes = np.diff([taken for taken, _ in found]) / np.diff(counts)
+        assert temporaries < 6 * least * count / 2**20 + 2**26
+    slopes = np.diff([temporaries for temporaries, _ in programs]) / np.diff(counts)
     assert slopes[1] == pytest.approx(slopes[0], rel=0.1)

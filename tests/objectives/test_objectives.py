@@ -29,7 +29,8 @@ def toy(config, mesh, full):
     def loss(variables, batch, key):
         mean = batch["acc"].mean(1)
         noise = jax.random.normal(key, mean.shape)
-        guess = (mean + noise) @ variables["params"]["encoder"]["w"] + variables["params"]["bias"]
+        weight, bias = variables["params"]["encoder"]["w"], variables["params"]["bias"]
+        guess = (mean + noise) @ weight + bias[None]
         error = ((guess - mean) ** 2).mean()
         return error, ({"noise": noise.mean()}, {})
 
@@ -87,8 +88,8 @@ def test_pairs_are_the_contrastive_loss_of_the_towers(name):
     batch = batch_of()
     tower = towers.DualTower(config.net)
     variables = draws.variables(tower, batch["acc"], batch["gyr"])
-    ours = {"params": variables["params"], "stats": variables["batch_stats"]}
-    loss, (metrics, stats) = objective.loss(ours, batch, jax.random.key(0))
+    renamed = {"params": variables["params"], "stats": variables["batch_stats"]}
+    loss, (metrics, stats) = objective.loss(renamed, batch, jax.random.key(0))
     z, changed = tower.apply(
         variables, batch["acc"], batch["gyr"], None, train=True, mutable=["batch_stats"]
     )
@@ -116,7 +117,5 @@ def test_a_toy_is_trained_by_the_step_that_trains_all(table):
 
 
 def test_an_objective_that_is_not_there_is_named(table):
-    with pytest.raises(
-        UserError, match="is 'simclr': there are symmetric, one_sided, toy"
-    ):
+    with pytest.raises(UserError, match="is 'simclr': there are symmetric, one_sided, toy"):
         settings.check_encoder("shank", section(loss="simclr"), ["moves"])

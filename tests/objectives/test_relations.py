@@ -7,7 +7,7 @@ from imujax import UserError
 from imujax.objectives import relations
 
 
-def made_up(count=40, seed=0) -> dict:
+def draw_ids(count=40, seed=0) -> dict:
     rng = np.random.default_rng(seed)
     ids = {"window": rng.integers(0, 20, count), "sensor": rng.integers(0, 3, count)}
     ids["recording"] = ids["window"] // 4
@@ -18,15 +18,16 @@ def made_up(count=40, seed=0) -> dict:
 
 def brute_force(ids, changes, i, j) -> float:
     """The product of the weights of all relations that hold for one pair."""
-    given = {"window": 0.0} | changes
+    weights = {"window": 0.0} | changes
     same = {name: ids[name][i] == ids[name][j] for name in ("window", "recording", "subject")}
     weight = 1.0
     for name, holds in same.items():
-        weight *= given.get(name, 1.0) if holds else 1.0
-    if "near" in given and same["recording"]:
-        weight *= given["near"] if abs(ids["start"][i] - ids["start"][j]) < given["seconds"] else 1
-    if "other_sensor" in given and ids["sensor"][i] != ids["sensor"][j]:
-        weight *= given["other_sensor"]
+        weight *= weights.get(name, 1.0) if holds else 1.0
+    if "near" in weights and same["recording"]:
+        is_near = abs(ids["start"][i] - ids["start"][j]) < weights["seconds"]
+        weight *= weights["near"] if is_near else 1
+    if "other_sensor" in weights and ids["sensor"][i] != ids["sensor"][j]:
+        weight *= weights["other_sensor"]
     return weight
 
 
@@ -43,10 +44,10 @@ CHANGES = [
 
 @pytest.mark.parametrize("changes", CHANGES)
 def test_weights_are_products_over_the_relations_that_hold(changes):
-    ids = made_up()
-    found = np.exp(relations.log_weights(relations.resolve(changes), ids, ids, np.float32))
+    ids = draw_ids()
+    weights = np.exp(relations.log_weights(relations.resolve(changes), ids, ids, np.float32))
     expected = [[brute_force(ids, changes, i, j) for j in range(40)] for i in range(40)]
-    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)
     assert not changes or (np.asarray(expected) != np.asarray(brute_table(ids))).any()
 
 
@@ -64,7 +65,7 @@ def test_only_the_ids_that_are_looked_at_are_needed():
 
 
 @pytest.mark.parametrize(
-    ("given", "says"),
+    ("settings", "sentence"),
     [
         ({"person": 0.0}, "no 'person': they have window, near"),
         ({"subject": -1.0}, "relations.subject is -1: it must be 0 or more"),
@@ -72,6 +73,6 @@ def test_only_the_ids_that_are_looked_at_are_needed():
         ({"seconds": 4.0}, "near needs relations.seconds"),
     ],
 )
-def test_mistakes_are_one_sentence(given, says):
-    with pytest.raises(UserError, match=says):
-        relations.resolve(given)
+def test_mistakes_are_one_sentence(settings, sentence):
+    with pytest.raises(UserError, match=sentence):
+        relations.resolve(settings)
