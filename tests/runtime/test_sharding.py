@@ -14,4 +14,4 @@ def test_split_and_replicated():
     copies = sharding.place(x, sharding.replicated(mesh))
     assert {shard.data.shape for shard in copies.addressable_shards} == {(8, 3)}
     np.testing.assert_array_equal(sharding.to_host({"x": shards})["x"], x)
-    np.testing.assert_array_equal(sharding.to_host(shards + jnp.ones(3)), x + 1)
+    np.testing.assert_array_equal(sharding.to_host(shards + jnp.ones((1, 3))), x + 1)

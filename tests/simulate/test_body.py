@@ -69,14 +69,14 @@ CROWD = 20_000
 
 def crowd(seed, people=body.PEOPLE):
     """[CROWD] people: one compilation a precision serves all tests."""
-    return as_numpy(body.draw(jax.random.key(seed), CROWD, people))
+    return as_numpy(body.random_people(jax.random.key(seed), CROWD, people))
 
 
 def as_numpy(people):
     return body.Body(*(np.asarray(value, np.float64) for value in people))
 
 
-def one(people, i):
+def member(people, i):
     return body.Body(*(value[i] for value in people))
 
 
@@ -118,12 +118,18 @@ def test_names_and_parents_belong_together():
         "foot_l": "LeftFoot",
     }
     for name, movi in names.items():
-        assert body.MOVI[body.SEGMENTS.index(name)] == movi
+        assert body.MOVI_SEGMENTS[body.SEGMENTS.index(name)] == movi
     parents = {"trunk": "pelvis", "foot_l": "shank_l", "hand_r": "forearm_r", "shank_r": "thigh_r"}
     parents |= {"shoulder_l": "trunk", "upper_arm_r": "shoulder_r", "thigh_l": "pelvis"}
     for name, parent in parents.items():
         assert body.PARENT[body.SEGMENTS.index(name)] == body.SEGMENTS.index(parent)
-    assert len(body.SEGMENTS) == len(body.MOVI) == len(body.PARENT) == len(set(body.MOVI)) == 17
+    assert (
+        len(body.SEGMENTS)
+        == len(body.MOVI_SEGMENTS)
+        == len(body.PARENT)
+        == len(set(body.MOVI_SEGMENTS))
+        == 17
+    )
 
 
 @pytest.mark.parametrize("sex", SEXES)
@@ -131,8 +137,8 @@ def test_segments_sum_to_the_body_and_have_the_published_masses(sex, eps):
     who = person(sex, MASS[sex], STATURE[sex])
     assert abs(who.segment_mass.sum() / MASS[sex] - 1) < eps
     for name, published in MEASURED.items():
-        own = who.segment_mass[[n.startswith(name) for n in body.SEGMENTS]]
-        np.testing.assert_allclose(own, published[sex][0], rtol=0.02, atol=0.085, err_msg=name)
+        masses = who.segment_mass[[n.startswith(name) for n in body.SEGMENTS]]
+        np.testing.assert_allclose(masses, published[sex][0], rtol=0.02, atol=0.085, err_msg=name)
     trunk = sum(who.segment_mass[body.INDEX[n]] for n in ("pelvis", "trunk"))
     trunk += 2 * who.segment_mass[body.INDEX["shoulder_r"]]
     np.testing.assert_allclose(trunk / MASS[sex], WHOLE_TRUNK[sex][1] / 100, rtol=3e-4)
@@ -148,10 +154,10 @@ def test_the_inertias_are_the_measured_ones(sex):
     scale["foot"] = 0.152 * STATURE[sex] * 1000 / PRINTED_FOOT[sex]
     for name, published in MEASURED.items():
         mass, *moments = published[sex]
-        own = body.SEGMENTS.index(name if name in body.SEGMENTS else f"{name}_l")
+        segment = body.SEGMENTS.index(name if name in body.SEGMENTS else f"{name}_l")
         truth = np.array(moments)[AXES.get(name, [0, 1, 2])] * 1e-4 * scale[name] ** 2
-        truth *= who.segment_mass[own] / mass  # the printed masses have two digits
-        np.testing.assert_allclose(who.inertia[own], truth, rtol=0.035, err_msg=name)
+        truth *= who.segment_mass[segment] / mass  # the printed masses have two digits
+        np.testing.assert_allclose(who.inertia[segment], truth, rtol=0.035, err_msg=name)
 
 
 @pytest.mark.parametrize("sex", SEXES)
@@ -165,8 +171,8 @@ def test_pelvis_trunk_and_shoulders_are_the_whole_trunk_of_the_table(sex):
     # The men's three parts as printed have their centre 3 mm below that of the printed whole.
     np.testing.assert_allclose(above_hips, (1 - centre / 100) * length, atol=0.0035)
     np.testing.assert_allclose(tensor, np.diag(np.diag(tensor)), atol=1e-6)
-    found = np.sqrt(np.diag(tensor) / mass) / length * 100
-    np.testing.assert_allclose(found, radii, rtol=0.01)
+    estimates = np.sqrt(np.diag(tensor) / mass) / length * 100
+    np.testing.assert_allclose(estimates, radii, rtol=0.01)
 
 
 @pytest.mark.parametrize("sex", SEXES)
@@ -180,8 +186,8 @@ def test_taking_the_shoulders_out_leaves_the_trunk_as_it_was(sex):
     centre = parts[:, 1] @ heights / mass
     moments = parts[:, 1] @ (parts[:, 3:] * parts[:, :1]) ** 2
     moments[:2] += parts[:, 1] @ (heights - centre) ** 2
-    own, com, tensor = point_masses(who, ("trunk", "shoulder_r", "shoulder_l"))
-    np.testing.assert_allclose(own, mass, rtol=2e-4)
+    mass_of_parts, com, tensor = point_masses(who, ("trunk", "shoulder_r", "shoulder_l"))
+    np.testing.assert_allclose(mass_of_parts, mass, rtol=2e-4)
     np.testing.assert_allclose(com[2] - origins(who)[1, 2], centre, atol=1e-4)
     np.testing.assert_allclose(np.diag(tensor), moments, rtol=0.005)
 
@@ -192,14 +198,14 @@ def test_sole_to_vertex_is_the_stature(sex, eps):
         assert abs(vertex(person(sex, height=height)) - height) < 3 * eps
     people = crowd(2)
     for i in range(50):
-        assert abs(vertex(one(people, i)) - people.height[i]) < 3 * eps
+        assert abs(vertex(member(people, i)) - people.height[i]) < 3 * eps
 
 
 def test_a_man_and_a_woman_of_the_table():
     """Lengths of the scanned sample's mean people, after the fit of the column to the stature."""
-    thigh, shank = body.leg(person(1, 73.0, 1.741))
+    thigh, shank = body.leg_lengths(person(1, 73.0, 1.741))
     np.testing.assert_allclose((thigh, shank), (0.4137, 0.4315), atol=5e-5)  # .9800 of the printed
-    thigh, shank = body.leg(person(0, 61.9, 1.735))
+    thigh, shank = body.leg_lengths(person(0, 61.9, 1.735))
     np.testing.assert_allclose((thigh, shank), (0.3689, 0.4390), atol=5e-5)  # 1.0010 of the printed
     man, index = person(1, 73.0, 1.741), body.INDEX
     lengths = -man.joint[[index["forearm_r"], index["hand_l"]], 2]
@@ -213,8 +219,8 @@ def test_a_man_and_a_woman_of_the_table():
     np.testing.assert_allclose(man.joint[index["thigh_l"]], (0, 0.08705, 0), rtol=1e-5)
     # Winter 2009: heights of hip, knee and shoulder are .530, .285 and .818 of the stature.
     place = origins(man)[:, 2] / 1.741
-    found = place[[index["thigh_r"], index["shank_r"], index["upper_arm_r"]]]
-    np.testing.assert_allclose(found, (0.530, 0.285, 0.818), atol=0.012)
+    shares = place[[index["thigh_r"], index["shank_r"], index["upper_arm_r"]]]
+    np.testing.assert_allclose(shares, (0.530, 0.285, 0.818), atol=0.012)
 
 
 @pytest.mark.parametrize(("inches", "pounds", "below", "moments"), STANDING)
@@ -222,10 +228,10 @@ def test_standing_men_have_measured_centres_and_moments(inches, pounds, below, m
     man = person(1, pounds * 0.45359237, inches * 0.0254)
     _, centre, tensor = point_masses(man, body.SEGMENTS)
     assert abs(centre[2] / man.height - (1 - below / inches)) < 0.012
-    found = np.diag(tensor) / (np.array(moments) * 0.112985)
-    np.testing.assert_allclose(found[:2], 1, atol=0.13)
+    ratios = np.diag(tensor) / (np.array(moments) * 0.112985)
+    np.testing.assert_allclose(ratios[:2], 1, atol=0.13)
     # About the long axis the arms count most, and how far from the body the men held them.
-    np.testing.assert_allclose(found[2], 1, atol=0.3)
+    np.testing.assert_allclose(ratios[2], 1, atol=0.3)
 
 
 @pytest.mark.parametrize("sex", SEXES)
@@ -278,7 +284,7 @@ def test_draws_have_the_stated_distributions():
     check(people.height[people.male == 0], 1.63, 0.064)
     check(people.height[people.male == 1], 1.76, 0.069)
     check(people.mass / people.height**2, 23.0, 2.2)
-    thigh, shank = body.leg(people)
+    thigh, shank = body.leg_lengths(people)
     leg = thigh + shank - people.heel[:, 0, 2]
     check(people.speed / np.sqrt(leg / 0.9), 1.40, 0.15)
     check(np.log(people.asymmetry[:, 0]), 0, 0.02)
@@ -303,7 +309,7 @@ def test_a_long_segment_shortens_the_rest_of_the_column():
     change = np.eye(6) - column
     covariance = change @ change.T
     expected = covariance[1, 2] / np.sqrt(covariance[1, 1] * covariance[2, 2])  # -.38
-    thigh, shank = (length / people.height for length in body.leg(people))
+    thigh, shank = (length / people.height for length in body.leg_lengths(people))
     assert abs(np.corrcoef(thigh, shank)[0, 1] - expected) < 0.03
     sd = 0.03 * stats.truncnorm(-2.5, 2.5).std() * np.sqrt(covariance[2, 2])
     np.testing.assert_allclose(thigh.std() / thigh.mean(), sd, rtol=0.03)
@@ -319,7 +325,7 @@ def test_every_body_drawn_is_possible(eps):
         assert (drawn.segment_mass > 0).all()
         np.testing.assert_allclose(drawn.segment_mass.sum(1) / drawn.mass, 1, atol=eps)
         assert all(np.isfinite(value).all() for value in drawn)
-    who = one(drawn, 17)
+    who = member(drawn, 17)
     mass, com, _ = point_masses(who, ("trunk", "shoulder_r", "shoulder_l"))
     assert abs(com[1]) < 1e-6 and mass > who.segment_mass[1]
 
@@ -338,7 +344,8 @@ def test_the_key_and_the_population_say_who_comes():
 
 
 def test_shapes_and_transformations():
-    keys, draw = jax.random.split(jax.random.key(1), 2), jax.jit(body.draw, static_argnums=1)
+    keys = jax.random.split(jax.random.key(1), 2)
+    draw = jax.jit(body.random_people, static_argnums=1)
     people = draw(keys[1], 7)
     shapes = {"segment_mass": (17,), "com": (17, 3), "inertia": (17, 3), "joint": (17, 3)}
     shapes |= {"heel": (2, 3), "ball": (2, 3), "toe": (2, 3), "asymmetry": (2,)}
@@ -348,11 +355,11 @@ def test_shapes_and_transformations():
         assert value.dtype == default, name
     several = jax.vmap(draw, (0, None))(keys, 7)
     assert several.joint.shape == (2, 7, 17, 3)
-    for value, mine in zip(several, people, strict=True):
-        np.testing.assert_allclose(value[1], mine, rtol=1e-5, atol=1e-6)
-    thigh, shank = body.leg(several)
+    for value, expected in zip(several, people, strict=True):
+        np.testing.assert_allclose(value[1], expected, rtol=1e-5, atol=1e-6)
+    thigh, shank = body.leg_lengths(several)
     assert thigh.shape == shank.shape == (2, 7)
     table = jax.vmap(body.standard)(people.mass, people.height, people.male)
     for i in range(7):
-        mine = body.standard(people.mass[i], people.height[i], people.male[i])
-        np.testing.assert_allclose(table.inertia[i], mine.inertia, rtol=1e-5)
+        expected = body.standard(people.mass[i], people.height[i], people.male[i])
+        np.testing.assert_allclose(table.inertia[i], expected.inertia, rtol=1e-5)

@@ -37,11 +37,11 @@ def everything(body, kin, loads):
     return {
         "omega": dynamics.omega(kin),
         "alpha": dynamics.alpha(kin),
-        "com": dynamics.com(body, kin),
+        "com": dynamics.centre_of_mass(body, kin),
         "external_force": dynamics.external_force(body, kin),
         "momentum": dynamics.momentum(body, kin),
         "momentum_rate": dynamics.momentum_rate(body, kin),
-        "balance": dynamics.balance(body, kin, loads),
+        "balance": dynamics.moment_excess(body, kin, loads),
         "below": dynamics.joints_from_below(body, kin, loads),
         "upper": dynamics.joints_from_above(body, kin),
         "above": dynamics.legs_from_above(body, kin, loads),
@@ -102,7 +102,7 @@ def wave(rng, shape, t, size):
     )
 
 
-def about(axis, jet):
+def rotation_about(axis, jet):
     """The rotation about a fixed axis by an angle, as a jet [T, 3, 3]."""
     k = skew(np.eye(3)[axis])
     a, rate, acc = (x[:, None, None] for x in jet)
@@ -130,9 +130,9 @@ def movement(body, seed, t=TIMES):
     pelvis, angles = wave(rng, (3,), t, 0.2), wave(rng, (N, 3), t, 0.35)
     turns = []
     for i in range(N):
-        z, y, x = (about(2 - k, [a[:, i, k] for a in angles]) for k in range(3))
-        own = product(product(z, y), x)
-        turns.append(product(turns[PARENT[i]], own) if i else own)
+        z, y, x = (rotation_about(2 - k, [a[:, i, k] for a in angles]) for k in range(3))
+        turn = product(product(z, y), x)
+        turns.append(product(turns[PARENT[i]], turn) if i else turn)
     return kinematics(body, pelvis, turns), pelvis, angles
 
 
@@ -171,22 +171,24 @@ def recursion(body, pelvis, angles, loads):
 
     -> dict of force, moment (on each segment at its origin), omega, alpha: [17, 3, T] in the world.
     """
-    found = {name: np.zeros((N, 3, len(TIMES))) for name in ("force", "moment", "omega", "alpha")}
+    truth = {name: np.zeros((N, 3, len(TIMES))) for name in ("force", "moment", "omega", "alpha")}
     for t in range(len(TIMES)):
         turn, origin, shift, v, a, f = ([None] * N for _ in range(6))
         for i in range(N):
             euler = [x[t, i] for x in angles]
-            own = turn_of(*euler[0])
+            local_turn = turn_of(*euler[0])
             spin, spin_rate = turn_rates(*euler)
             joint_v, joint_a = np.r_[spin, np.zeros(3)], np.r_[spin_rate, np.zeros(3)]
             if i == 0:
-                turn[i], origin[i] = own, pelvis[0][t]
-                speed = own.T @ pelvis[1][t]
+                turn[i], origin[i] = local_turn, pelvis[0][t]
+                speed = local_turn.T @ pelvis[1][t]
                 v[i] = np.r_[spin, speed]
-                a[i] = np.r_[spin_rate, own.T @ (pelvis[2][t] + G * UP) - np.cross(spin, speed)]
+                a[i] = np.r_[
+                    spin_rate, local_turn.T @ (pelvis[2][t] + G * UP) - np.cross(spin, speed)
+                ]
             else:
-                p, e = PARENT[i], own.T
-                turn[i], origin[i] = turn[p] @ own, origin[p] + turn[p] @ body.joint[i]
+                p, e = PARENT[i], local_turn.T
+                turn[i], origin[i] = turn[p] @ local_turn, origin[p] + turn[p] @ body.joint[i]
                 shift[i] = np.block([[e, np.zeros((3, 3))], [-e @ skew(body.joint[i]), e]])
                 v[i] = shift[i] @ v[p] + joint_v
                 a[i] = shift[i] @ a[p] + joint_a + motion_cross(v[i]) @ joint_v
@@ -200,15 +202,15 @@ def recursion(body, pelvis, angles, loads):
                 moment = np.cross(cop - origin[i], force) + free * UP
                 f[i] = f[i] - np.r_[turn[i].T @ moment, turn[i].T @ force]
         for i in reversed(range(N)):
-            found["force"][i, :, t], found["moment"][i, :, t] = (
+            truth["force"][i, :, t], truth["moment"][i, :, t] = (
                 turn[i] @ f[i][3:],
                 turn[i] @ f[i][:3],
             )
-            found["omega"][i, :, t] = turn[i] @ v[i][:3]
-            found["alpha"][i, :, t] = turn[i] @ a[i][:3]
+            truth["omega"][i, :, t] = turn[i] @ v[i][:3]
+            truth["alpha"][i, :, t] = turn[i] @ a[i][:3]
             if i:
                 f[PARENT[i]] = f[PARENT[i]] + shift[i].T @ f[i]
-    return found
+    return truth
 
 
 def some_loads(seed):
@@ -223,53 +225,53 @@ NO_LOADS = Loads(np.zeros((2, 3, 8)), np.zeros((2, 3, 8)), np.zeros((2, 8)))
 
 def fitting_loads(body, kin, pelvis, angles, seed):
     """Loads that just make the movement: the right foot's by chance, the left foot's to fit."""
-    whole = recursion(body, pelvis, angles, NO_LOADS)
+    unloaded = recursion(body, pelvis, angles, NO_LOADS)
     force, cop, free = some_loads(seed)
-    force[1] = whole["force"][0] - force[0]
+    force[1] = unloaded["force"][0] - force[0]
     origin = kin.position[0]
-    left = whole["moment"][0] - np.cross(cop[0] - origin, force[0], axis=0)
-    left[2] -= free[0]
-    free[1] = (left * force[1]).sum(0) / force[1, 2]
-    left[2] -= free[1]
-    cop[1] = origin + np.cross(force[1], left, axis=0) / (force[1] ** 2).sum(0)
+    missing = unloaded["moment"][0] - np.cross(cop[0] - origin, force[0], axis=0)
+    missing[2] -= free[0]
+    free[1] = (missing * force[1]).sum(0) / force[1, 2]
+    missing[2] -= free[1]
+    cop[1] = origin + np.cross(force[1], missing, axis=0) / (force[1] ** 2).sum(0)
     return Loads(force, cop, free)
 
 
 def test_every_joint_agrees_with_the_spatial_recursion():
     body, loads = someone(0), some_loads(1)
     kin, pelvis, angles = movement(body, 2)
-    truth, found = recursion(body, pelvis, angles, loads), outcome(body, kin, loads)
-    np.testing.assert_allclose(found.omega, truth["omega"], atol=1e-11)
-    np.testing.assert_allclose(found.alpha, truth["alpha"], atol=1e-9)
+    truth, results = recursion(body, pelvis, angles, loads), outcome(body, kin, loads)
+    np.testing.assert_allclose(results.omega, truth["omega"], atol=1e-11)
+    np.testing.assert_allclose(results.alpha, truth["alpha"], atol=1e-9)
     for name in ("force", "moment"):
-        for wrench, where in (
-            (found.below, LEGS),
-            (found.upper.arms, ARMS),
-            (found.upper.neck, HEAD),
-            (found.upper.waist, TRUNK),
+        for wrench, segments in (
+            (results.below, LEGS),
+            (results.upper.arms, ARMS),
+            (results.upper.neck, HEAD),
+            (results.upper.waist, TRUNK),
         ):
-            np.testing.assert_allclose(getattr(wrench, name), truth[name][where], atol=1e-8)
-    np.testing.assert_allclose(found.below.point, kin.position[LEGS])
-    lever = kin.position[0] - found.com[0]
+            np.testing.assert_allclose(getattr(wrench, name), truth[name][segments], atol=1e-8)
+    np.testing.assert_allclose(results.below.point, kin.position[LEGS])
+    lever = kin.position[0] - results.com[0]
     moment = truth["moment"][0] + np.cross(lever, truth["force"][0], axis=0)
-    np.testing.assert_allclose(found.residual.force, -truth["force"][0], atol=1e-8)
-    np.testing.assert_allclose(found.residual.moment, -moment, atol=1e-8)
-    np.testing.assert_allclose(found.balance, -moment, atol=1e-8)
+    np.testing.assert_allclose(results.residual.force, -truth["force"][0], atol=1e-8)
+    np.testing.assert_allclose(results.residual.moment, -moment, atol=1e-8)
+    np.testing.assert_allclose(results.balance, -moment, atol=1e-8)
     needed = truth["force"][0] + loads.force.sum(0)
-    np.testing.assert_allclose(found.external_force, needed, atol=1e-8)
+    np.testing.assert_allclose(results.external_force, needed, atol=1e-8)
 
 
 def test_flexion_moments_are_components_of_the_joint_moments():
     body, loads = someone(0), some_loads(1)
     kin, pelvis, angles = movement(body, 2)
-    moment, found = recursion(body, pelvis, angles, loads)["moment"], outcome(body, kin, loads)
+    moment, results = recursion(body, pelvis, angles, loads)["moment"], outcome(body, kin, loads)
     unit = 70 * 9.80665 * 1.75 / 100
     for side, (foot, shank, thigh) in enumerate(LEGS):
         for t in range(8):
             knee = -np.dot(kin.rotation[thigh, :, 1, t], moment[shank, :, t]) / unit
             ankle = np.dot(kin.rotation[shank, :, 1, t], moment[foot, :, t]) / unit
-            assert found.knee[side, t] == pytest.approx(knee, abs=1e-9)
-            assert found.ankle[side, t] == pytest.approx(ankle, abs=1e-9)
+            assert results.knee[side, t] == pytest.approx(knee, abs=1e-9)
+            assert results.ankle[side, t] == pytest.approx(ankle, abs=1e-9)
 
 
 def test_momentum_and_centre_of_mass_have_the_stated_derivatives():
@@ -290,35 +292,35 @@ def test_momentum_and_centre_of_mass_have_the_stated_derivatives():
 def test_from_above_and_from_below_agree_where_loads_fit(seed):
     body = someone(seed)
     kin, pelvis, angles = movement(body, seed + 1)
-    found = outcome(body, kin, fitting_loads(body, kin, pelvis, angles, seed + 2))
-    assert abs(found.below.moment).max() > 100
-    np.testing.assert_allclose(found.residual.force, 0, atol=1e-9)
-    np.testing.assert_allclose(found.residual.moment, 0, atol=1e-9)
-    np.testing.assert_allclose(found.balance, 0, atol=1e-9)
+    results = outcome(body, kin, fitting_loads(body, kin, pelvis, angles, seed + 2))
+    assert abs(results.below.moment).max() > 100
+    np.testing.assert_allclose(results.residual.force, 0, atol=1e-9)
+    np.testing.assert_allclose(results.residual.moment, 0, atol=1e-9)
+    np.testing.assert_allclose(results.balance, 0, atol=1e-9)
     for name in ("point", "force", "moment"):
-        above, below = getattr(found.above, name), getattr(found.below, name)
+        above, below = getattr(results.above, name), getattr(results.below, name)
         np.testing.assert_allclose(above, below, atol=1e-9)
 
 
 def test_from_above_and_from_below_differ_by_the_residual():
     body, loads = someone(0), some_loads(1)
     kin = movement(body, 2)[0]
-    found = outcome(body, kin, loads)
+    results = outcome(body, kin, loads)
     np.testing.assert_allclose(
-        found.above.force - found.below.force,
-        np.broadcast_to(found.residual.force, (2, 3, 3, 8)),
+        results.above.force - results.below.force,
+        np.broadcast_to(results.residual.force, (2, 3, 3, 8)),
         atol=1e-9,
     )
-    lever = found.com[0] - found.below.point
-    moved = found.residual.moment + np.cross(lever, found.residual.force, axis=-2)
-    np.testing.assert_allclose(found.above.moment - found.below.moment, moved, atol=1e-9)
+    lever = results.com[0] - results.below.point
+    expected = results.residual.moment + np.cross(lever, results.residual.force, axis=-2)
+    np.testing.assert_allclose(results.above.moment - results.below.moment, expected, atol=1e-9)
 
 
 def test_a_foots_own_loads_do_not_enter_its_leg_from_above():
     body, kin = someone(0), movement(someone(0), 2)[0]
-    one, other = some_loads(1), some_loads(9)
-    mixed = Loads(*(np.stack([b[0], a[1]]) for a, b in zip(one, other, strict=True)))
-    before, after = (outcome(body, kin, loads).above for loads in (one, mixed))
+    first, second = some_loads(1), some_loads(9)
+    mixed = Loads(*(np.stack([b[0], a[1]]) for a, b in zip(first, second, strict=True)))
+    before, after = (outcome(body, kin, loads).above for loads in (first, mixed))
     np.testing.assert_allclose(after.moment[0], before.moment[0], atol=1e-9)
     assert abs(after.moment[1] - before.moment[1]).max() > 1
 
@@ -369,15 +371,15 @@ def passive(body, links, spin, t):
     still = np.zeros((len(t), 3, 3))
     turns = [(still + np.eye(3), still, still) for _ in range(N)]
     pelvis = [path.y[:3].T, path.y[3:6].T, np.zeros((len(t), 3))]
-    found = [np.zeros((3, len(t), 3, 3)) for _ in links]
+    jets = [np.zeros((3, len(t), 3, 3)) for _ in links]
     for s, state in enumerate(path.y.T):
         _, w, turn = unpack(state)
         turn = turn.reshape(n, 3, 3)
         pelvis[2][s], alpha = accelerations(turn, w)
         for i in range(n):
             k = skew(w[i])
-            found[i][:, s] = turn[i], k @ turn[i], (skew(alpha[i]) + k @ k) @ turn[i]
-    for link, jet in zip(links, found, strict=True):
+            jets[i][:, s] = turn[i], k @ turn[i], (skew(alpha[i]) + k @ k) @ turn[i]
+    for link, jet in zip(links, jets, strict=True):
         turns[link] = tuple(jet)
     return kinematics(body, pelvis, turns)
 
@@ -399,35 +401,35 @@ def test_passive_legs_hanging_from_the_hips_need_no_moment_and_keep_their_energy
     body = jax.tree.map(np.asarray, standard(70.0, 1.75, 1.0))
     links = sorted(LEGS[0] + LEGS[1])
     kin = passive(body, links, np.random.default_rng(0).normal(0, 3, (6, 3)), TIMES)
-    found = outcome(body, kin, NO_LOADS)
-    stored = energy(body, kin, links, found.omega)
-    turning = energy(body._replace(segment_mass=0 * body.segment_mass), kin, links, found.omega)
+    results = outcome(body, kin, NO_LOADS)
+    stored = energy(body, kin, links, results.omega)
+    turning = energy(body._replace(segment_mass=0 * body.segment_mass), kin, links, results.omega)
     assert np.ptp(turning) > 0.5  # energy goes to and fro
     np.testing.assert_allclose(stored, stored[0], atol=1e-6)
-    np.testing.assert_allclose(found.below.moment, 0, atol=1e-7)
-    assert abs(found.below.force).max() > 10
+    np.testing.assert_allclose(results.below.moment, 0, atol=1e-7)
+    assert abs(results.below.force).max() > 10
 
 
 def test_a_limp_body_in_flight_keeps_momentum_and_energy_and_needs_no_moment_or_load():
     body = someone(11)
     kin = passive(body, list(range(N)), np.random.default_rng(1).normal(0, 2, (N, 3)), TIMES)
-    found = outcome(body, kin, NO_LOADS)
-    stored = energy(body, kin, range(N), found.omega)
+    results = outcome(body, kin, NO_LOADS)
+    stored = energy(body, kin, range(N), results.omega)
     np.testing.assert_allclose(stored, stored[0], atol=1e-6)
-    np.testing.assert_allclose(found.momentum, found.momentum[:, :1] * np.ones(8), atol=1e-6)
-    assert np.linalg.norm(found.momentum[:, 0]) > 1
-    assert abs(found.alpha).max() > 10
+    np.testing.assert_allclose(results.momentum, results.momentum[:, :1] * np.ones(8), atol=1e-6)
+    assert np.linalg.norm(results.momentum[:, 0]) > 1
+    assert abs(results.alpha).max() > 10
     for zero in (
-        found.external_force,
-        found.momentum_rate,
-        found.balance,
-        found.below.moment,
-        found.above.moment,
-        found.upper.arms.moment,
-        found.upper.neck.moment,
-        found.upper.waist.moment,
-        found.residual.force,
-        found.residual.moment,
+        results.external_force,
+        results.momentum_rate,
+        results.balance,
+        results.below.moment,
+        results.above.moment,
+        results.upper.arms.moment,
+        results.upper.neck.moment,
+        results.upper.waist.moment,
+        results.residual.force,
+        results.residual.moment,
     ):
         np.testing.assert_allclose(zero, 0, atol=1e-7)
 
@@ -460,12 +462,12 @@ def test_a_stiff_tumbling_body_follows_euler():
     fall = (-G / 2 * TIMES[:, None] ** 2 * UP, -G * TIMES[:, None] * UP, -G * UP)
     pelvis = [x - r @ centre for x, r in zip(fall, jet, strict=True)]
     kin = kinematics(body, pelvis, [jet] * N)
-    found = outcome(body, kin, NO_LOADS)
-    np.testing.assert_allclose(found.external_force, 0, atol=1e-9)
-    np.testing.assert_allclose(found.momentum_rate, 0, atol=1e-9)
-    held = np.repeat((inertia @ start[:3])[:, None], 8, 1)
-    np.testing.assert_allclose(found.momentum, held, atol=1e-7)
-    assert abs(found.below.moment).max() > 0.1  # a stiff body is not a limp one
+    results = outcome(body, kin, NO_LOADS)
+    np.testing.assert_allclose(results.external_force, 0, atol=1e-9)
+    np.testing.assert_allclose(results.momentum_rate, 0, atol=1e-9)
+    constant = np.repeat((inertia @ start[:3])[:, None], 8, 1)
+    np.testing.assert_allclose(results.momentum, constant, atol=1e-7)
+    assert abs(results.below.moment).max() > 0.1  # a stiff body is not a limp one
 
 
 def standing():
@@ -488,25 +490,25 @@ def test_standing_by_hand():
     body, kin = standing()
     cop = np.array([[2.04, 2.9, 0.0], [2.04, 3.1, 0.0]])[..., None] * np.ones(8)
     force = np.array([0, 0, 35 * G])[:, None] * np.ones((2, 1, 8))
-    found = outcome(body, kin, Loads(force, cop, np.zeros((2, 8))))
-    np.testing.assert_allclose(found.external_force[2], 70 * G)
+    results = outcome(body, kin, Loads(force, cop, np.zeros((2, 8))))
+    np.testing.assert_allclose(results.external_force[2], 70 * G)
     for joint, carried in enumerate((34, 31, 23)):  # kg above ankle, knee, hip of one leg
-        np.testing.assert_allclose(found.below.force[:, joint, 2], -carried * G)
-        np.testing.assert_allclose(found.below.force[:, joint, :2], 0, atol=1e-9)
-    np.testing.assert_allclose(found.upper.waist.force[2], 10 * 46 / 11 * G)
-    np.testing.assert_allclose(found.upper.neck.force[2], 46 / 11 * G)
+        np.testing.assert_allclose(results.below.force[:, joint, 2], -carried * G)
+        np.testing.assert_allclose(results.below.force[:, joint, :2], 0, atol=1e-9)
+    np.testing.assert_allclose(results.upper.waist.force[2], 10 * 46 / 11 * G)
+    np.testing.assert_allclose(results.upper.neck.force[2], 46 / 11 * G)
     # About y a force up at a lever x forwards turns by -x F. Ankle: ground 35 kg at 4 cm, foot 1 kg
     # at 5 cm in front. Knee 10 cm further forwards: ground at -6, foot at -5, shank at -5 cm.
     ankle, knee = G * (35 * 0.04 - 1 * 0.05), G * (35 * 0.06 - 1 * 0.05 - 3 * 0.05)
     hip = -G * (35 * 0.04 - 1 * 0.05 - 3 * 0.05 - 8 * 0.05)
-    np.testing.assert_allclose(found.below.moment[:, 0, 1], ankle)
-    np.testing.assert_allclose(found.below.moment[:, 1, 1], -knee)
-    np.testing.assert_allclose(found.below.moment[:, 2, 1], -hip)
-    np.testing.assert_allclose(found.below.moment[:, :, [0, 2]], 0, atol=1e-9)
+    np.testing.assert_allclose(results.below.moment[:, 0, 1], ankle)
+    np.testing.assert_allclose(results.below.moment[:, 1, 1], -knee)
+    np.testing.assert_allclose(results.below.moment[:, 2, 1], -hip)
+    np.testing.assert_allclose(results.below.moment[:, :, [0, 2]], 0, atol=1e-9)
     unit = 70 * G * 1.75 / 100
-    np.testing.assert_allclose(found.ankle, ankle / unit)  # weight on the forefoot: dorsiflexes
-    np.testing.assert_allclose(found.knee, knee / unit)  # ground force behind the knee: flexes
-    np.testing.assert_allclose(found.cross, 35 * G * 0.06 / unit)
+    np.testing.assert_allclose(results.ankle, ankle / unit)  # weight on the forefoot: dorsiflexes
+    np.testing.assert_allclose(results.knee, knee / unit)  # ground force behind the knee: flexes
+    np.testing.assert_allclose(results.cross, 35 * G * 0.06 / unit)
 
 
 def test_free_moment_and_friction_reach_the_joints():
@@ -516,14 +518,14 @@ def test_free_moment_and_friction_reach_the_joints():
     cop = np.stack([kin.position[LEGS[0][1]], np.ones((3, 8))])
     cop[0, 2] = 0
     free = np.stack([np.full(8, 7.0), np.zeros(8)])
-    found, unloaded = (outcome(body, kin, x) for x in (Loads(force, cop, free), NO_LOADS))
+    results, unloaded = (outcome(body, kin, x) for x in (Loads(force, cop, free), NO_LOADS))
     unit = 70 * G * 1.75 / 100
-    np.testing.assert_allclose((found.knee - unloaded.knee)[0], 50 * 0.48 / unit)
-    np.testing.assert_allclose(found.cross, [[50 * 0.48 / unit] * 8, [0] * 8])
-    change = found.below.moment - unloaded.below.moment
+    np.testing.assert_allclose((results.knee - unloaded.knee)[0], 50 * 0.48 / unit)
+    np.testing.assert_allclose(results.cross, [[50 * 0.48 / unit] * 8, [0] * 8])
+    change = results.below.moment - unloaded.below.moment
     np.testing.assert_allclose(change[0, 1:, 2], -7, atol=1e-9)
     np.testing.assert_allclose(change[1], 0, atol=1e-9)
-    np.testing.assert_allclose(found.balance[2] - unloaded.balance[2], 7 - 50 * 0.1, atol=1e-9)
+    np.testing.assert_allclose(results.balance[2] - unloaded.balance[2], 7 - 50 * 0.1, atol=1e-9)
 
 
 def test_the_cross_product_rule_gives_the_published_knee_moments(shared_data):
@@ -549,12 +551,12 @@ def test_the_cross_product_rule_gives_the_published_knee_moments(shared_data):
             np.zeros((2, position.shape[-1])),
         )
         person = body._replace(mass=fields["body weight"][0], height=fields["body height"][0])
-        found = dynamics.knee_cross_product(person, still._replace(position=position), loads)
+        moments = dynamics.knee_cross_product(person, still._replace(position=position), loads)
         # At the ends of a contact the file's moments are not those of its forces and markers.
         stance = loads.force[0, 2] > 200
         truth = fields["EXT_KM_X"][stance]
         assert stance.sum() > 500 and truth.max() > 4
-        np.testing.assert_allclose(found[0][stance] * G / 9.81, truth, atol=1e-5)
+        np.testing.assert_allclose(moments[0][stance] * G / 9.81, truth, atol=1e-5)
 
 
 def test_single_precision_is_kept_and_enough_and_people_are_batched():
@@ -563,9 +565,11 @@ def test_single_precision_is_kept_and_enough_and_people_are_batched():
     loads = [fitting_loads(body, *move, 2) for body, move in zip(bodies, moves, strict=True)]
     cases = [(b, m[0], x) for b, m, x in zip(bodies, moves, loads, strict=True)]
     batch = jax.tree.map(lambda *x: np.stack(x).astype(np.float32), *cases)
-    found = jax.jit(jax.vmap(everything))(*batch)
-    assert {x.dtype for x in jax.tree.leaves(found)} == {np.dtype(np.float32)}
+    results = jax.jit(jax.vmap(everything))(*batch)
+    assert {x.dtype for x in jax.tree.leaves(results)} == {np.dtype(np.float32)}
     truth = jax.tree.map(lambda *x: np.stack(x), *[everything(*case) for case in cases])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-2), found, truth)
-    assert abs(found["residual"].force).max() < 1e-2  # N, of loads up to 1000 N
-    assert abs(found["residual"].moment).max() < 2e-2  # N m
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-2), results, truth
+    )
+    assert abs(results["residual"].force).max() < 1e-2  # N, of loads up to 1000 N
+    assert abs(results["residual"].moment).max() < 2e-2  # N m

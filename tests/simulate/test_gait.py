@@ -47,7 +47,7 @@ def test_no_force_in_flight_and_the_body_falls():
     up = np.asarray(c.loads.force)[:, 2].sum(0)
     flight = up == 0
     assert 0.05 < flight.mean() < 0.45
-    _, _, acc = dynamics.com(c.body, c.kin)
+    _, _, acc = dynamics.centre_of_mass(c.body, c.kin)
     assert np.allclose(np.asarray(acc)[:, flight].T, [0, 0, -G], atol=1e-6)
 
 
@@ -64,16 +64,16 @@ def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
 @KINDS
 def test_a_standing_foot_rolls_and_does_not_slip(kind):
     c = case(kind)
-    sole = [float(x) for x in curves.sole(c.body)]
+    sole = [float(x) for x in curves.sole_shape(c.body)]
     omega = np.asarray(dynamics.omega(c.kin))
-    put = np.asarray(gait.tracks(c.body, c.walk, jnp.asarray(c.t)).ankle)
+    prescribed = np.asarray(gait.tracks(c.body, c.walk, jnp.asarray(c.t)).ankle)
     for side, first, last in stances(c):
         pad = int(float(c.walk.style.pulse[2]) * RATE) + 2  # heel and shoe are pressed
         now = slice(first + pad, last - 1)
         i = skeleton.PAIR["foot"] + side
         ankle, speed = (np.asarray(x)[i][:, now] for x in (c.kin.position, c.kin.velocity))
         # A leg that would be too straight is drawn in: by millimetres, and hardly ever.
-        drawn = np.linalg.norm(ankle - put[side][:, now], axis=0)
+        drawn = np.linalg.norm(ankle - prescribed[side][:, now], axis=0)
         assert drawn.max() < 2.5e-3
         turn = omega[i][:, now]
         # Of a rolling body the velocity is omega x r, r from the contact to the ankle: r is
@@ -107,25 +107,22 @@ def test_walkers_do_not_crouch():
 def test_the_moments_nearly_balance(kind):
     """What is left over, in body weights times metres: stated in the README of the builder."""
     c = case(kind)
-    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))) / (70.0 * G)
-    plain = np.abs(
-        np.asarray(
-            dynamics.balance(c.body, c.kin, balance.nominal(c.body, c.walk, jnp.asarray(c.t)))
-        )
-    ) / (70.0 * G)
-    assert np.median(left) < {"walking": 0.5, "running": 0.9}[kind] * np.median(plain)
-    assert np.percentile(left, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
+    excess = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, c.loads))) / (70.0 * G)
+    nominal = balance.nominal_loads(c.body, c.walk, jnp.asarray(c.t))
+    nominal = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, nominal))) / (70.0 * G)
+    assert np.median(excess) < {"walking": 0.5, "running": 0.9}[kind] * np.median(nominal)
+    assert np.percentile(excess, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
 
 
 def test_from_above_is_from_below_where_the_moments_balance():
     c = case("walking")
-    left = np.abs(np.asarray(dynamics.balance(c.body, c.kin, c.loads))).max(0)
+    excess = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, c.loads))).max(0)
     below = dynamics.joints_from_below(c.body, c.kin, c.loads)
     above = dynamics.legs_from_above(c.body, c.kin, c.loads)
     force = np.asarray(below.force) - np.asarray(above.force)
     moment = np.asarray(below.moment) - np.asarray(above.moment)
     assert np.abs(force).max() < 1e-5  # N, of 700
-    assert (np.abs(moment).max((0, 1, 2)) <= 2 * left + 1e-6).all()
+    assert (np.abs(moment).max((0, 1, 2)) <= 2 * excess + 1e-6).all()
 
 
 def test_steps_differ_and_a_still_noise_makes_them_equal():
@@ -137,9 +134,9 @@ def test_steps_differ_and_a_still_noise_makes_them_equal():
 @pytest.mark.parametrize("ground", [(0.1, np.arctan(0.1)), (-0.1, -np.arctan(0.1)), (0.25, 0.0)])
 def test_feet_stand_on_slopes_and_stairs(ground):
     c = case("walking", 0.9, ground=ground)
-    foot = np.asarray(c.walk.foot)
+    foot = np.asarray(c.walk.foothold)
     assert np.allclose(foot[2], ground[0] * foot[0], atol=1e-9)
-    path = np.asarray(dynamics.com(c.body, c.kin)[0])
+    path = np.asarray(dynamics.centre_of_mass(c.body, c.kin)[0])
     assert np.polyfit(path[0], path[2], 1)[0] == pytest.approx(ground[0], abs=0.02)
 
 
@@ -149,8 +146,8 @@ def test_the_sole_is_rolled_over_without_slipping():
 
     sole = curves.Sole(*(jnp.asarray(x) for x in (-0.06, 0.13, 0.07)))
     for pitch in (-0.5, -0.02, 0.3, 1.2):
-        along, up = curves.rolled(sole, jnp.asarray(pitch))
-        area, _ = quad(lambda p: float(curves.rolled(sole, jnp.asarray(p))[1]), 0, pitch)
+        along, up = curves.roll_ankle(sole, jnp.asarray(pitch))
+        area, _ = quad(lambda p: float(curves.roll_ankle(sole, jnp.asarray(p))[1]), 0, pitch)
         assert float(along) == pytest.approx(area, abs=1e-9)
         corner = max(x * np.sin(pitch) + 0.07 * np.cos(pitch) for x in (-0.06, 0.13))
         assert corner < float(up) < corner + 0.007
@@ -179,16 +176,16 @@ def test_the_spline_is_scipys():
     rng = np.random.default_rng(0)
     coefficients = rng.normal(size=12)
     at = np.linspace(0, 5.999, 50)
-    theirs = BSpline(np.arange(-5, 13), coefficients, 5)(at)
-    ours = curves.spline(jnp.asarray(coefficients), jnp.asarray(at))
-    assert np.allclose(ours, theirs, atol=1e-12)
+    expected = BSpline(np.arange(-5, 13), coefficients, 5)(at)
+    values = curves.spline(jnp.asarray(coefficients), jnp.asarray(at))
+    assert np.allclose(values, expected, atol=1e-12)
 
 
 def test_two_styles_of_one_table_scale_with_the_leg():
     short, tall = (body.standard(70.0, h, 0.5) for h in (1.5, 1.8))
     ratio = 1.8 / 1.5
     slow, fast = (
-        style.style("walking", b, jnp.asarray(v), style.plain())
+        style.style("walking", b, jnp.asarray(v), style.average_manner())
         for b, v in ((short, 1.2), (tall, 1.2 * np.sqrt(ratio)))
     )
     assert float(fast.step / slow.step) == pytest.approx(np.sqrt(ratio))

@@ -5,7 +5,7 @@ import pyarrow.csv
 import pyarrow.parquet
 import pytest
 
-from imujax.data import datasets, labels
+from imujax.data import builders, datasets, labels
 from imujax.data.recordings import G
 from imujax.data_builders.camargo2021 import files
 from imujax.errors import UserError
@@ -18,25 +18,29 @@ FEET = ("Right", "Left")
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory, polished):
-    return camargo2021.write(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, repetitions=1)
+    return camargo2021.write_files(
+        1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, repetitions=1
+    )
 
 
 @pytest.fixture(scope="module")
 def built(study, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    return datasets.read_arrays(datasets.build("camargo2021", study, data))
+    return datasets.read_arrays(builders.build("camargo2021", study, data))
 
 
 def tables(study, name: str) -> dict[str, dict[str, np.ndarray]]:
     """Folder -> column -> [T] of one trial, cut to the span that all have."""
-    found = {p.parent.name: p for p in study.rglob("*.parquet") if p.stem.lower() == name.lower()}
-    read = {k: pyarrow.parquet.read_table(p) for k, p in found.items()}
-    out = {k: {n: t[n].to_numpy() for n in t.column_names} for k, t in read.items()}
-    begin, end = (pick(t["Header"][at] for t in out.values()) for pick, at in ((max, 0), (min, -1)))
-    for kind, table in out.items():
-        kept = (table["Header"] > begin - 1e-6) & (table["Header"] < end + 1e-6)
-        out[kind] = {n: v[kept] for n, v in table.items()}
-    return out
+    paths = {p.parent.name: p for p in study.rglob("*.parquet") if p.stem.lower() == name.lower()}
+    read = {k: pyarrow.parquet.read_table(p) for k, p in paths.items()}
+    columns = {k: {n: t[n].to_numpy() for n in t.column_names} for k, t in read.items()}
+    begin, end = (
+        pick(t["Header"][at] for t in columns.values()) for pick, at in ((max, 0), (min, -1))
+    )
+    for kind, table in columns.items():
+        in_span = (table["Header"] > begin - 1e-6) & (table["Header"] < end + 1e-6)
+        columns[kind] = {n: v[in_span] for n, v in table.items()}
+    return columns
 
 
 def vector(table, start: str, parts: str = "xyz") -> np.ndarray:
@@ -203,43 +207,44 @@ def test_conditions_say_where_the_person_goes(study):
 
 def test_few_trials_are_missing_and_names_are_in_either_case(study):
     stems = [p.stem for p in study.rglob("imu/*.parquet")]
-    names = [t["name"] for t in camargo2021.trials(1)]
+    names = [t["name"] for t in camargo2021.make_trials(1)]
     assert len(names) == 27 and set(map(str.lower, stems)) <= set(map(str.lower, names))
     assert 22 <= len(stems) <= 27 and not all(s.islower() for s in stems)
     assert any(s.islower() for s in stems)
-    assert len(camargo2021.trials(5)) == 5 * 26 + 1
+    assert len(camargo2021.make_trials(5)) == 5 * 26 + 1
 
 
 def test_subjects_are_the_originals_and_one_has_no_plates(tmp_path, monkeypatch):
     assert len(camargo2021.SUBJECTS) == 22 and camargo2021.SUBJECTS[14] == "AB20"
     monkeypatch.setattr(camargo2021, "SUBJECTS", ["AB20"])
-    few = camargo2021.trials(1)[:2]
-    monkeypatch.setattr(camargo2021, "trials", lambda repetitions: few)
-    folder = camargo2021.write(None, tmp_path, 3, seconds=SECONDS)
+    few = camargo2021.make_trials(1)[:2]
+    monkeypatch.setattr(camargo2021, "make_trials", lambda repetitions: few)
+    folder = camargo2021.write_files(None, tmp_path, 3, seconds=SECONDS)
     assert not list(folder.rglob("fp")) and len(list(folder.rglob("imu/*"))) == 2
-    items = files.files(folder, {})
-    assert [files.examples(i, {})[1] for i in items] == [{"trials without force plates": 1}] * 2
+    items = files.list_items(folder, {})
+    dropped = [files.read_examples(item, {})[1] for item in items]
+    assert dropped == [{"trials without force plates": 1}] * 2
 
 
 def test_the_same_seed_gives_the_same_files_and_another_seed_others(study, tmp_path, monkeypatch):
-    few = camargo2021.trials(1)[:1]
-    monkeypatch.setattr(camargo2021, "trials", lambda repetitions: few)
+    few = camargo2021.make_trials(1)[:1]
+    monkeypatch.setattr(camargo2021, "make_trials", lambda repetitions: few)
     for seed in (0, 1):
-        camargo2021.write(1, tmp_path / str(seed), seed, seconds=SECONDS)
+        camargo2021.write_files(1, tmp_path / str(seed), seed, seconds=SECONDS)
     for kind in ("imu", "fp", "gcLeft"):
-        one, again, other = (
+        first, again, other = (
             next(p for p in folder.rglob(f"{kind}/*") if "_cw_slow" in p.stem.lower()).read_bytes()
             for folder in (study, tmp_path / "0", tmp_path / "1")
         )
-        assert one == again and one != other
+        assert first == again and first != other
 
 
 def test_a_stand_in_is_written_whole_or_not_at_all(study, tmp_path, monkeypatch):
     with pytest.raises(UserError, match="is there already; take another --out"):
-        camargo2021.write(1, study.parent, 0)
+        camargo2021.write_files(1, study.parent, 0)
     with pytest.raises(UserError, match="camargo2021 has 22 subjects, not 23: take fewer"):
-        camargo2021.write(23, tmp_path, 0)
-    monkeypatch.setattr(people, "trial", lambda *_: 1 / 0)
+        camargo2021.write_files(23, tmp_path, 0)
+    monkeypatch.setattr(people, "simulate_trial", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        camargo2021.write(1, tmp_path, 0)
+        camargo2021.write_files(1, tmp_path, 0)
     assert not list(tmp_path.iterdir())

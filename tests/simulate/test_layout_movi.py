@@ -7,7 +7,7 @@ import pytest
 import scipy.io
 from scipy.spatial.transform import Rotation
 
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.data_builders.movi import files
 from imujax.simulate import scores
 from imujax.simulate.layouts import movi
@@ -29,9 +29,9 @@ STANDING = {
 
 def written(folder, subjects: int, rare: float, captured: float):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(movi, "RARE", rare)
-        patch.setattr(movi, "CAPTURED", captured)
-        return movi.write(subjects, folder, 0, seconds=SECONDS)
+        patch.setattr(movi, "QUIRK_SHARE", rare)
+        patch.setattr(movi, "CAPTURE_SHARE", captured)
+        return movi.write_files(subjects, folder, 0, seconds=SECONDS)
 
 
 @pytest.fixture(scope="module")
@@ -47,12 +47,12 @@ def odd(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def rounds(people):
-    found = scipy.io.loadmat(people / "imu_Subject_1.mat")["IMU"][0, 0]
-    return {name: found[name][0, 0] for name in found.dtype.names}
+    struct = scipy.io.loadmat(people / "imu_Subject_1.mat")["IMU"][0, 0]
+    return {name: struct[name][0, 0] for name in struct.dtype.names}
 
 
-def names(one) -> list[str]:
-    return [str(cell[0]) for cell in one["jointNames"][0]]
+def names(round_) -> list[str]:
+    return [str(cell[0]) for cell in round_["jointNames"][0]]
 
 
 def joint(data: np.ndarray, j: int):
@@ -71,24 +71,24 @@ def takes(rounds):
 
 def test_files_have_the_fields_of_the_real_ones(people, rounds):
     assert set(rounds) == {"I1", "I2", "S1", "S2", "S1_Synched", "S2_Synched"}
-    for one in rounds.values():
-        assert one["data"].dtype == float and one["data"].shape[1] == 336
-        assert np.isfinite(one["data"]).all()
-        assert one["jointNames"].shape == one["jointNumbers"].shape == (1, 21)
-        assert names(one) == list(movi.JOINTS)
-        assert [str(n[0]) for n in one["jointNumbers"][0]][::20] == ["01", "21"]
-        assert one["dataHeader"].shape == (1, 336)
-        assert str(one["dataHeader"][0, 16 + 10][0]) == "02-A-x"
+    for round_ in rounds.values():
+        assert round_["data"].dtype == float and round_["data"].shape[1] == 336
+        assert np.isfinite(round_["data"]).all()
+        assert round_["jointNames"].shape == round_["jointNumbers"].shape == (1, 21)
+        assert names(round_) == list(movi.JOINTS)
+        assert [str(n[0]) for n in round_["jointNumbers"][0]][::20] == ["01", "21"]
+        assert round_["dataHeader"].shape == (1, 336)
+        assert str(round_["dataHeader"][0, 16 + 10][0]) == "02-A-x"
     movements = [len(rounds[name]["data"]) / FRAMES for name in ("I1", "I2", "S1", "S2")]
     assert sorted(movements) == [5, 5, 5, 6]
     for name in ("S1", "S2"):
-        whole, cut = rounds[name]["data"], rounds[f"{name}_Synched"]["data"]
-        at = np.flatnonzero((whole == cut[0]).all(axis=1))
-        assert len(at) == 1 and np.array_equal(whole[at[0] :][: len(cut)], cut)
-        assert 120 <= len(whole) - len(cut) <= 360
+        full, cut = rounds[name]["data"], rounds[f"{name}_Synched"]["data"]
+        starts = np.flatnonzero((full == cut[0]).all(axis=1))
+        assert len(starts) == 1 and np.array_equal(full[starts[0] :][: len(cut)], cut)
+        assert 120 <= len(full) - len(cut) <= 360
         capture = scipy.io.loadmat(people / f"{name}_v3d_Subject_1.mat")[f"Subject_1_{name}"]
         move = capture["move"][0, 0][0, 0]
-        count = len(whole) // FRAMES
+        count = len(full) // FRAMES
         assert move["flags120"].shape == (count, 2) and move["motions_list"].shape == (count, 1)
         assert move["flags120"].min() >= 1 and move["flags120"].max() <= len(cut)
         assert (np.diff(move["flags120"].ravel()) > 0).all()
@@ -134,17 +134,17 @@ def test_joints_without_a_unit_lie_between_their_neighbours(rounds):
 
 
 def test_the_builder_reads_the_stand_in(people, tmp_path):
-    data = datasets.read_arrays(datasets.build("movi", people, tmp_path))
+    data = datasets.read_arrays(builders.build("movi", people, tmp_path))
     assert data.info["dropped"].keys() <= {
         "windows in which no sensor moves",
         "stretches shorter than a window",
     }
     assert set(data.recording) == {"I1", "I2", "S1_Synched", "S2_Synched"}
     for subject in data.info["subjects"]:
-        mine = data.subject == subject
-        told = set(data.activity[mine]) - {""}
-        assert told <= set(scores.NAMES) and 9 <= len(told) <= 11
-        assert {r[0] for r in data.recording[mine & (data.activity == "")]} == {"I"}
+        is_subject = data.subject == subject
+        activities = set(data.activity[is_subject]) - {""}
+        assert activities <= set(scores.NAMES) and 9 <= len(activities) <= 11
+        assert {r[0] for r in data.recording[is_subject & (data.activity == "")]} == {"I"}
     stand = np.isin(data.activity, list(STANDING))
     up = data.acc[stand].mean((0, 1))
     known = [
@@ -158,10 +158,9 @@ def test_the_builder_reads_the_stand_in(people, tmp_path):
 
 
 def test_shanks_turn_most_about_the_left_axis(people):
-    options = files.complete({"rate": 120.0, "window": 120, "motion": 3.0})
-    examples = [
-        e for item in files.files(people, options) for e in files.examples(item, options)[0]
-    ]
+    options = files.complete_options({"rate": 120.0, "window": 120, "motion": 3.0})
+    items = files.list_items(people, options)
+    examples = [e for item in items for e in files.read_examples(item, options)[0]]
     spread = np.concatenate([e["gyr"] for e in examples]).std(0)
     for side in "rl":
         shank = spread[list(files.MOVI_JOINTS).index(f"shank_{side}")]
@@ -169,15 +168,15 @@ def test_shanks_turn_most_about_the_left_axis(people):
 
 
 def test_quirks_are_written_and_read(odd):
-    found = scipy.io.loadmat(odd / "imu_Subject_1.mat")["IMU"][0, 0]
-    assert set(found.dtype.names) == {"I1", "S1", "S2", "S2_Synched"}
+    struct = scipy.io.loadmat(odd / "imu_Subject_1.mat")["IMU"][0, 0]
+    assert set(struct.dtype.names) == {"I1", "S1", "S2", "S2_Synched"}
     assert not list(odd.glob("*v3d*"))
-    lost = {n: np.isnan(found[n][0, 0]["data"]).any(axis=1) for n in found.dtype.names}
-    assert all(1 <= one.sum() <= 15 for one in (lost["I1"], lost["S1"], lost["S2"]))
-    assert sum(len(found[n][0, 0]["data"]) for n in ("I1", "S1", "S2")) == 21 * FRAMES
-    options = files.complete({})
-    (item,) = files.files(odd, options)
-    examples, dropped, _ = files.examples(item, options)
+    has_gap = {n: np.isnan(struct[n][0, 0]["data"]).any(axis=1) for n in struct.dtype.names}
+    assert all(1 <= one.sum() <= 15 for one in (has_gap["I1"], has_gap["S1"], has_gap["S2"]))
+    assert sum(len(struct[n][0, 0]["data"]) for n in ("I1", "S1", "S2")) == 21 * FRAMES
+    options = files.complete_options({})
+    (item,) = files.list_items(odd, options)
+    examples, dropped, _ = files.read_examples(item, options)
     assert {e["recording"] for e in examples} == {"I1", "S1", "S2_Synched"}
     assert dropped["rounds that the file does not have"] == 1
     assert dropped["samples filled in short gaps"] > 0

@@ -30,28 +30,28 @@ PARAMS = [
 
 @pytest.fixture(scope="module")
 def runner(tmp_path_factory, polished):
-    return tan2021.write(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, trials=2)
+    return tan2021.write_files(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, trials=2)
 
 
 def header(folder, name: str) -> list[str]:
     return (folder / "subject_01" / name).open().readline().strip().split(",")
 
 
-def columns(folder, name: str, *wanted: str) -> np.ndarray:
+def columns(folder, name: str, *names: str) -> np.ndarray:
     """[T, C] of a file of the first subject."""
-    table = readers.read(folder / "subject_01" / name, Layout(), wanted)
-    return np.stack([table[column] for column in wanted], 1)
+    table = readers.read_table(folder / "subject_01" / name, Layout(), names)
+    return np.stack([table[column] for column in names], 1)
 
 
 def vector(folder, name: str, what: str) -> np.ndarray:
     return columns(folder, name, *(f"{what}_{axis}" for axis in "xyz"))
 
 
-def examples(folder, **given) -> tuple[list[dict], dict]:
-    options = files.complete(given)
-    read = [files.examples(item, options) for item in files.files(folder, options)]
+def examples(folder, **changes) -> tuple[list[dict], dict]:
+    options = files.complete_options(changes)
+    read = [files.read_examples(item, options) for item in files.list_items(folder, options)]
     dropped = sum((d for _, d, _ in read), windows.Dropped())
-    return [e for some, _, _ in read for e in some], dropped
+    return [e for windows_of_file, _, _ in read for e in windows_of_file], dropped
 
 
 def test_files_names_and_rows_are_those_of_the_original(runner):
@@ -77,9 +77,12 @@ def test_files_names_and_rows_are_those_of_the_original(runner):
             assert len(fields) == 13 + (rate < 1000) * (32 * 3 + 45)
             assert header(runner, f"{rate}Hz/param_of_{trial}.csv") == PARAMS
             for start in ("", "param_of_"):
-                one = header(runner, f"{rate}Hz/{start}{trial}.csv")[0]
-                assert len(columns(runner, f"{rate}Hz/{start}{trial}.csv", one)) == rate * SECONDS
-    assert {run["name"] for run in people.RUNS} == set(files.TRIALS)
+                first_field = header(runner, f"{rate}Hz/{start}{trial}.csv")[0]
+                assert (
+                    len(columns(runner, f"{rate}Hz/{start}{trial}.csv", first_field))
+                    == rate * SECONDS
+                )
+    assert {run["name"] for run in people.RUNNING_TRIALS} == set(files.TRIALS)
 
 
 def test_the_builder_reads_it_and_both_labels_agree(runner):
@@ -100,7 +103,7 @@ def test_the_builder_reads_it_and_both_labels_agree(runner):
 
 @pytest.mark.parametrize("unit", tan2021.UNITS)
 def test_a_person_who_stands_reads_gravity_on_z(runner, unit):
-    frame = SLOPED_FOOT if unit == "l_foot" else files.matrix("left,up,forward")
+    frame = SLOPED_FOOT if unit == "l_foot" else files.axes_rotation("left,up,forward")
     up = frame @ vector(runner, "200Hz/static.csv", f"{unit}_acc").mean(0)
     assert np.linalg.norm(up) == pytest.approx(9.81, abs=0.3)
     assert up[2] > 0.94 * np.linalg.norm(up)
@@ -110,9 +113,9 @@ def test_a_person_who_stands_reads_gravity_on_z(runner, unit):
 def test_plates_bear_the_weight_over_a_stride_and_the_feet_take_turns(runner, trial):
     force = [vector(runner, f"1000Hz/{trial}.csv", f"f_{n}") for n in (1, 2)]
     strikes = np.flatnonzero(columns(runner, f"1000Hz/param_of_{trial}.csv", "l_strikes"))
-    whole = slice(strikes[1], strikes[-1])
+    strides = slice(strikes[1], strikes[-1])
     standing = sum(vector(runner, "1000Hz/static.csv", f"f_{n}")[:, 2].mean() for n in (1, 2))
-    mean = (force[0] + force[1])[whole].mean(0)
+    mean = (force[0] + force[1])[strides].mean(0)
     assert mean[2] == pytest.approx(standing, rel=0.02)
     assert np.abs(mean[:2]).max() < 0.03 * standing
     assert not ((force[0][:, 2] > 20) & (force[1][:, 2] > 20)).any()
@@ -149,13 +152,13 @@ def test_markers_turn_what_the_shank_reads_to_the_world(runner, trial):
     """There the mean specific force points up, the field stays, and the rates are the markers'."""
     turn = turns(runner, trial) @ NOMINAL
     strikes = np.flatnonzero(columns(runner, f"200Hz/param_of_{trial}.csv", "l_strikes"))
-    whole = slice(strikes[1], strikes[-1])
+    strides = slice(strikes[1], strikes[-1])
     acc, gyr, mag = (
         np.einsum("tij,tj->ti", turn, vector(runner, f"200Hz/{trial}.csv", f"l_shank_{kind}"))
         for kind in ("acc", "gyr", "mag")
     )
-    assert acc[whole].mean(0) == pytest.approx([0, 0, 9.81], abs=1.5)
-    assert np.linalg.norm(acc[whole].mean(0)) == pytest.approx(9.81, abs=0.6)
+    assert acc[strides].mean(0) == pytest.approx([0, 0, 9.81], abs=1.5)
+    assert np.linalg.norm(acc[strides].mean(0)) == pytest.approx(9.81, abs=0.6)
     assert mag.mean(0) == pytest.approx([0, 18, -36.5], abs=6) and (mag.std(0) < 4).all()
     rate = np.gradient(turn, 1 / 200, axis=0) @ turn.transpose(0, 2, 1)
     rate = np.stack([rate[:, 2, 1], rate[:, 0, 2], rate[:, 1, 0]], 1)
@@ -218,19 +221,19 @@ def test_slower_files_are_the_same_trial(runner):
 
 
 def test_a_trial_that_was_not_recorded_has_no_files(tmp_path):
-    spec = {"seed": 0, "trials": people.RUNS}
-    jobs = [(n, which) for n in range(15) for which in range(12)]
-    lost = [j for j in jobs if np.random.default_rng([0, *j]).random() < tan2021.LOST]
+    settings = {"seed": 0, "trials": people.RUNNING_TRIALS}
+    jobs = [(n, trial_number) for n in range(15) for trial_number in range(12)]
+    lost = [j for j in jobs if np.random.default_rng([0, *j]).random() < tan2021.LOST_SHARE]
     assert 1 <= len(lost) <= 12
     for job in lost:
-        tan2021._write(tmp_path, spec, job)
+        tan2021._write_trial(tmp_path, settings, job)
     assert not list(tmp_path.iterdir())
 
 
 def test_the_same_seed_gives_the_same_files_and_another_folder_is_kept(runner, tmp_path):
-    again = tan2021.write(1, tmp_path, 0, seconds=SECONDS, trials=1)
+    again = tan2021.write_files(1, tmp_path, 0, seconds=SECONDS, trials=1)
     for path in again.rglob("*.csv"):
         if "static" not in path.name:  # the second trial there, the third here
             assert path.read_bytes() == (runner / path.relative_to(again)).read_bytes(), path
     with pytest.raises(UserError, match="is there already; take another --out"):
-        tan2021.write(1, runner.parent, 0, seconds=SECONDS, trials=1)
+        tan2021.write_files(1, runner.parent, 0, seconds=SECONDS, trials=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from imujax import cli
-from imujax.data import datasets
+from imujax.data import builders, datasets
 from imujax.errors import UserError
 from imujax.simulate.layouts import tan2022_knee_moment as tan2022
 
@@ -16,22 +16,22 @@ SECONDS = 6.0
 
 @pytest.fixture(scope="module")
 def knees(tmp_path_factory, polished):
-    return tan2022.write(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS)
+    return tan2022.write_files(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS)
 
 
 def test_the_knee_moment_file_is_the_real_one_name_by_name_and_type_by_type(knees, shared_data):
     real = next((shared_data / "tan2022_knee_moment").glob("*.h5"))
-    with h5py.File(knees / tan2022.FILE) as ours, h5py.File(real) as theirs:
-        assert list(ours.attrs) == list(theirs.attrs)
-        assert ours.attrs["columns"] == theirs.attrs["columns"]
-        mine, one = ours["subject_01"], theirs["subject_01"]
-        assert mine.dtype == one.dtype and mine.shape[1:] == one.shape[1:]
-        assert mine.chunks == one.chunks and dict(mine.attrs) == dict(one.attrs)
-        size = [(np.asarray(x)[:, :, 0] > 0).sum(1) for x in (mine, one)]
+    with h5py.File(knees / tan2022.FILE) as written, h5py.File(real) as original:
+        assert list(written.attrs) == list(original.attrs)
+        assert written.attrs["columns"] == original.attrs["columns"]
+        steps, real_steps = written["subject_01"], original["subject_01"]
+        assert steps.dtype == real_steps.dtype and steps.shape[1:] == real_steps.shape[1:]
+        assert steps.chunks == real_steps.chunks and dict(steps.attrs) == dict(real_steps.attrs)
+        size = [(np.asarray(x)[:, :, 0] > 0).sum(1) for x in (steps, real_steps)]
         assert abs(np.median(size[0]) - np.median(size[1])) < 15
         # Of body, plate, markers and pixels: the same units and axes.
-        for i, name in enumerate(json.loads(theirs.attrs["columns"])):
-            a, b = (np.median(np.abs(x[:, 30:60, i]).max(1)) for x in (mine, one))
+        for i, name in enumerate(json.loads(original.attrs["columns"])):
+            a, b = (np.median(np.abs(x[:, 30:60, i]).max(1)) for x in (steps, real_steps))
             if not name.startswith(("Accel", "Gyro", "Mag", "Quat", "EXT")) and b > 60:
                 assert 0.4 < a / b < 2.5, name
 
@@ -61,7 +61,7 @@ def test_quaternions_turn_what_the_unit_reads_to_the_world(knees):
     """The mean specific force over whole steps points up, and the field north and down."""
     from scipy.spatial.transform import Rotation
 
-    names = tan2022.columns()
+    names = tan2022.file_columns()
     with h5py.File(knees / tan2022.FILE) as file:
         step = np.asarray(file["subject_01"][0], np.float64)
     step = step[step[:, 0] > 0]
@@ -78,7 +78,7 @@ def test_quaternions_turn_what_the_unit_reads_to_the_world(knees):
 
 
 def test_the_builder_reads_the_stand_in(knees, tmp_path):
-    data = datasets.read_arrays(datasets.build("tan2022_knee_moment", knees, tmp_path))
+    data = datasets.read_arrays(builders.build("tan2022_knee_moment", knees, tmp_path))
     assert len(data.acc) >= 18 and data.info["dropped"] == {} and data.info["simulated"]
     assert 1 < np.median(data.target) < 7
     up = data.acc[:, 35:50].mean((0, 1))
@@ -88,7 +88,7 @@ def test_the_builder_reads_the_stand_in(knees, tmp_path):
 
 def test_a_stand_in_that_is_there_is_not_taken_for_another(knees):
     with pytest.raises(UserError, match="is there already; take another --out"):
-        tan2022.write(2, knees.parent, 0)
+        tan2022.write_files(2, knees.parent, 0)
 
 
 def test_a_layout_that_is_none_is_refused(tmp_path):

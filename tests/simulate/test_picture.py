@@ -21,7 +21,7 @@ def body():
     return Body(*(np.asarray(x, float) for x in standard(70.0, 1.75, 1.0)))
 
 
-def moved(body, turns, pelvis):
+def turn_segments(body, turns, pelvis):
     """Kinematics of segments turned by `turns` [17, T, 3, 3] in the world, joint after joint."""
     origin = [pelvis]
     for i in range(1, len(SEGMENTS)):
@@ -36,7 +36,7 @@ def moved(body, turns, pelvis):
 def standing(body, samples=3):
     hip = -body.joint[[AT["shank_r"], AT["foot_r"]], 2].sum() - body.heel[0, 2]
     turns = np.tile(np.eye(3), (len(SEGMENTS), samples, 1, 1))
-    return moved(body, turns, np.tile([0.0, 0.0, hip], (samples, 1)))
+    return turn_segments(body, turns, np.tile([0.0, 0.0, hip], (samples, 1)))
 
 
 def walking(body, seconds=3.0, rate=100, rise=0.0):
@@ -52,7 +52,7 @@ def walking(body, seconds=3.0, rate=100, rise=0.0):
     turns = Rotation.from_euler("y", angles.reshape(-1, 1)).as_matrix()
     x = SPEED * t
     pelvis = np.stack([x, 0 * t, 0.9 + rise * x], 1)
-    kin = moved(body, turns.reshape(*angles.shape, 3, 3), pelvis)
+    kin = turn_segments(body, turns.reshape(*angles.shape, 3, 3), pelvis)
     force, cop = np.zeros((2, 3, len(t))), np.zeros((2, 3, len(t)))
     for side, start in ((0, 0.1), (1, 0.1 - STEP)):
         since = (t - start) % (2 * STEP)
@@ -78,7 +78,7 @@ def signals(t, loads):
 
 
 def test_joints_of_a_standing_person(body):
-    at = scene.joints(body, standing(body))
+    at = scene.body_points(body, standing(body))
     for name in ("heel", "ball", "toe"):
         np.testing.assert_allclose(at[name][:, 2], 0, atol=1e-6)
     np.testing.assert_allclose(at["head_top"][2], 1.75, atol=1e-6)
@@ -92,9 +92,9 @@ def test_joints_of_a_standing_person(body):
 
 def test_joints_move_with_their_segments(body):
     turns = Rotation.random(len(SEGMENTS) * 4, random_state=3).as_matrix().reshape(-1, 4, 3, 3)
-    kin = moved(body, turns, np.arange(12.0).reshape(4, 3))
-    at = scene.joints(body, kin)
-    rest = scene.joints(body, standing(body))
+    kin = turn_segments(body, turns, np.arange(12.0).reshape(4, 3))
+    at = scene.body_points(body, kin)
+    standing_points = scene.body_points(body, standing(body))
     owners = {
         ("hip", "knee"): "thigh",
         ("knee", "ankle"): "shank",
@@ -106,11 +106,13 @@ def test_joints_move_with_their_segments(body):
     }
     for (first, last), segment in owners.items():
         for side, letter in enumerate("rl"):
-            bone = rest[last][side, :, 0] - rest[first][side, :, 0]
-            found = at[last][side] - at[first][side]
-            np.testing.assert_allclose(found.T, turns[AT[f"{segment}_{letter}"]] @ bone, atol=1e-6)
+            bone = standing_points[last][side, :, 0] - standing_points[first][side, :, 0]
+            bone_now = at[last][side] - at[first][side]
+            np.testing.assert_allclose(
+                bone_now.T, turns[AT[f"{segment}_{letter}"]] @ bone, atol=1e-6
+            )
     for first, last, segment in (("waist", "neck", "trunk"), ("neck", "head_top", "head")):
-        bone = rest[last][:, 0] - rest[first][:, 0]
+        bone = standing_points[last][:, 0] - standing_points[first][:, 0]
         np.testing.assert_allclose((at[last] - at[first]).T, turns[AT[segment]] @ bone, atol=1e-6)
     np.testing.assert_array_equal(at["pelvis"], kin.position[0])
 
@@ -119,7 +121,7 @@ def test_arrows_are_as_long_as_the_forces(body):
     rng = np.random.default_rng(0)
     force = rng.uniform(50, 1500, (2, 3, 20))
     loads = Loads(force, rng.normal(size=(2, 3, 20)), np.zeros((2, 20)))
-    tail, tip = scene.arrows(body, loads)
+    tail, tip = scene.force_arrows(body, loads)
     np.testing.assert_array_equal(tail, loads.cop)
     per_newton = (tip - tail) / force
     np.testing.assert_allclose(per_newton, scene.ARROW * 1.75 / (70 * G), rtol=1e-6)
@@ -129,7 +131,7 @@ def test_no_arrow_where_a_foot_hardly_touches(body):
     force = np.zeros((2, 3, 2))
     force[:, :, 0] = (200.0, 0.0, 0.03 * 70 * G)
     force[1, 2, 1] = 70 * G
-    tail, tip = scene.arrows(body, Loads(force, np.ones((2, 3, 2)), np.zeros((2, 2))))
+    tail, tip = scene.force_arrows(body, Loads(force, np.ones((2, 3, 2)), np.zeros((2, 2))))
     lengths = np.linalg.norm(tip - tail, axis=1)
     np.testing.assert_allclose(lengths, [[0, 0], [0, scene.ARROW * 1.75]], rtol=1e-6)
 
@@ -170,8 +172,8 @@ def test_the_sagittal_plane_keeps_its_shape_and_the_right_side_is_near():
 
 
 def test_near_limbs_hide_far_ones(body):
-    stage = scene.staged(body, np.arange(3.0), standing(body), None)
-    colours = [colour for _, colour, _ in scene.person_at(stage, 0)]
+    stage = scene.make_stage(body, np.arange(3.0), standing(body), None)
+    colours = [colour for _, colour, _ in scene.person_shapes(stage, 0)]
     right, left = (
         np.flatnonzero([c == colour for c in colours]) for colour in scene.SIDES.values()
     )
@@ -180,15 +182,15 @@ def test_near_limbs_hide_far_ones(body):
 
 
 def test_without_forces_the_ground_is_below_the_feet(body):
-    stage = scene.staged(body, np.arange(3.0), standing(body), None)
+    stage = scene.make_stage(body, np.arange(3.0), standing(body), None)
     np.testing.assert_allclose(stage.ground[1], 0, atol=1e-6)
-    np.testing.assert_allclose(stage.way, 0, atol=1e-6)
+    np.testing.assert_allclose(stage.origin, 0, atol=1e-6)
 
 
 def test_png_shows_the_stride_from_a_strike_on(body, tmp_path, monkeypatch):
-    made = []
+    figures = []
     png = picture.drawing.png
-    monkeypatch.setattr(picture.figures, "png", lambda f, **o: made.append(f) or png(f, **o))
+    monkeypatch.setattr(picture.drawing, "png", lambda f, **o: figures.append(f) or png(f, **o))
     t, kin, loads = walking(body)
     path = picture.show(
         tmp_path / "new" / "walk.png", body, t, kin, loads, signals(t, loads), "walking"
@@ -203,7 +205,7 @@ def test_png_shows_the_stride_from_a_strike_on(body, tmp_path, monkeypatch):
     for colour in [*scene.SIDES.values(), scene.FLESH, picture.INK]:
         rgb = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
         assert (np.abs(pixels - rgb).sum(-1) < 6).sum() > 1500, colour
-    (figure,) = made
+    (figure,) = figures
     assert figure.texts[0].get_text() == "Simulated: walking"
     row, *traces = figure.axes
     assert len(row.collections) == picture.PERSONS + 1  # and the key
@@ -230,7 +232,7 @@ def test_gif_moves_in_real_time(body, tmp_path):
             image.seek(i)
             frames.append(np.asarray(image.convert("RGB")).astype(int))
     assert (frames[0][:3] == 255).all()
-    person = int(picture.MOVING[0] * picture.DPI * 0.38)
+    person = int(picture.GIF_SIZE[0] * picture.DPI * 0.38)
     for other in frames[1:]:
         changed = np.abs(frames[0] - other).sum(-1) > 60
         assert changed[:, :person].sum() > 3000
@@ -248,11 +250,11 @@ def test_without_forces_and_signals(body, tmp_path, kind):
 def test_same_bytes_for_the_same_movement(body, tmp_path):
     t, kin, loads = walking(body, seconds=0.6, rise=0.1)
     for kind in ("png", "gif"):
-        one, two = (
+        first, second = (
             picture.show(tmp_path / f"{n}.{kind}", body, t, kin, loads, signals(t, loads), "ramp")
             for n in range(2)
         )
-        assert one.read_bytes() == two.read_bytes()
+        assert first.read_bytes() == second.read_bytes()
 
 
 @pytest.mark.parametrize("name", ["walk.svg", "walk", "walk.png.txt"])

@@ -64,28 +64,28 @@ def curve(values: list) -> np.ndarray:
 def test_knees_and_ankles_bend_over_the_stride_as_published(kind, published):
     c = at_speed(kind, published)
     foot, shank = attitudes(c)
-    found = {"knee": over_stride(c, knees(c)[0]), "ankle": over_stride(c, foot - shank)}
-    want = {
+    simulated = {"knee": over_stride(c, knees(c)[0]), "ankle": over_stride(c, foot - shank)}
+    expected = {
         "knee": curve(published["knee"]),
         "ankle": curve(published["foot"]) - curve(published["shank"]),
     }
-    for joint in found:
-        off = found[joint] - want[joint]
-        assert np.corrcoef(found[joint], want[joint])[0, 1] > 0.93, joint
-        assert off.std() < 8, joint  # deg; markers on the skin have an offset
+    for joint in simulated:
+        difference = simulated[joint] - expected[joint]
+        assert np.corrcoef(simulated[joint], expected[joint])[0, 1] > 0.93, joint
+        assert difference.std() < 8, joint  # deg; markers on the skin have an offset
         # A simulated runner's ankle goes through a third more than the published one's.
         more = 20 if (kind, joint) == ("running", "ankle") else 12
-        assert abs(np.ptp(found[joint]) - np.ptp(want[joint])) < more, joint
+        assert abs(np.ptp(simulated[joint]) - np.ptp(expected[joint])) < more, joint
 
 
 @GAITS
 def test_shanks_turn_as_fast_as_published(kind, published):
     c = at_speed(kind, published)
     stride = 120 / published["cadence"]
-    theirs = np.gradient(np.deg2rad(curve(published["shank"])), stride / 100)
+    expected = np.gradient(np.deg2rad(curve(published["shank"])), stride / 100)
     forward = -np.asarray(dynamics.omega(c.kin))[skeleton.PAIR["shank"], 1]
-    assert forward.max() == pytest.approx(theirs.max(), rel=0.25)
-    assert forward.min() == pytest.approx(theirs.min(), rel=0.8)
+    assert forward.max() == pytest.approx(expected.max(), rel=0.25)
+    assert forward.min() == pytest.approx(expected.min(), rel=0.8)
 
 
 @GAITS
@@ -113,8 +113,8 @@ def test_walking_forces_are_those_published(speed, first, valley, second):
     for side, a, b in stances(c):
         up = np.asarray(c.loads.force)[side, 2, a:b] / WEIGHT
         n = len(up)
-        found = up[: n // 2].max(), up[n // 4 : 3 * n // 4].min(), up[n // 2 :].max()
-        assert found == pytest.approx((first, valley, second), abs=0.22)
+        peaks = up[: n // 2].max(), up[n // 4 : 3 * n // 4].min(), up[n // 2 :].max()
+        assert peaks == pytest.approx((first, valley, second), abs=0.22)
         ahead = np.asarray(c.loads.force)[side, 0, a:b] / WEIGHT
         assert -0.35 < ahead.min() < -0.06 and 0.06 < ahead.max() < 0.35
 
@@ -195,6 +195,6 @@ def test_ankle_moments_of_walking_are_those_published():
 def test_pressure_goes_from_heel_to_toes():
     """Nominally, walking: under the heel at contact, past the ball at the end, never backwards."""
     c = case("walking", 1.26, noise=0.0)
-    ahead = np.asarray(gait.pressure(c.body, c.walk, jnp.linspace(0, 1, 50)))
+    ahead = np.asarray(gait.pressure_ahead(c.body, c.walk, jnp.linspace(0, 1, 50)))
     heel, toe = float(c.body.heel[0, 0]), float(c.body.toe[0, 0])
     assert heel < ahead[0] < 0 < ahead[-1] < toe and (np.diff(ahead) > 0).all()

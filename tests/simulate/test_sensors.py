@@ -100,12 +100,12 @@ def single(tree):
     return jax.tree.map(lambda x: x.astype(jnp.float32) if x.dtype.kind == "f" else x, tree)
 
 
-def put_on(seed=0, segments=range(17), scatter=STILL):
+def mount_units(seed=0, segments=range(17), scatter=STILL):
     return mounts(jax.random.key(seed), body(), np.asarray(segments), scatter)
 
 
 def scattered(wobble=1.0):
-    return put_on(3, scatter={"place": 0.05, "turn": 60.0, "wobble": wobble, "strap": 0.0})
+    return mount_units(3, scatter={"place": 0.05, "turn": 60.0, "wobble": wobble, "strap": 0.0})
 
 
 mounts, ideal, wobbled = map(jax.jit, (sensors.mounts, sensors.ideal, sensors.wobbled))
@@ -141,7 +141,7 @@ def travel(acc, turn, velocity, rate):
 
 
 def test_at_rest_a_unit_feels_up(x64):
-    unit = put_on()
+    unit = mount_units()
     acc, gyr = ideal(upright(), unit)
     np.testing.assert_allclose(acc[:, 2], 9.80665, rtol=1e-12)
     assert not np.any(acc[:, :2]) and not np.any(gyr)
@@ -172,14 +172,14 @@ def test_on_a_turntable_by_hand(x64):
         )
         return jnp.zeros((17, 3, t.size)), turn * jnp.ones((17, 1, 1, 1))
 
-    unit = put_on(segments=[4, 11])
+    unit = mount_units(segments=[4, 11])
     quarter = jnp.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])  # the unit's x along the segment's y
     unit = unit._replace(
         place=jnp.array([[0.3, 0, 0], [0.3, 0, 0.2]]), rotation=jnp.stack([jnp.eye(3), quarter])
     )
     acc, gyr = ideal(derivatives(at, t), unit)
-    for found, expected in zip(acc, ([-7.5, 0, G], [0, 7.5, G]), strict=True):
-        np.testing.assert_allclose(found.T, np.tile(expected, (41, 1)), atol=1e-12)
+    for reading, expected in zip(acc, ([-7.5, 0, G], [0, 7.5, G]), strict=True):
+        np.testing.assert_allclose(reading.T, np.tile(expected, (41, 1)), atol=1e-12)
     np.testing.assert_allclose(gyr, np.broadcast_to([[0], [0], [5]], gyr.shape), atol=1e-12)
 
 
@@ -194,9 +194,9 @@ def test_readings_integrate_to_orientation_and_path(x64):
     path, velocity = np.asarray(moving.position) + lever[0], np.asarray(moving.velocity) + lever[1]
     for s in range(0, 17, 4):
         np.testing.assert_allclose(follow(gyr[s], turn[s, 0], rate), turn[s, ::2], atol=1e-7)
-        found = travel(acc[s], turn[s], velocity[s, :, 0], rate)
-        np.testing.assert_allclose(found, path[s] - path[s, :, :1], atol=1e-8)
-        assert np.ptp(found) > 0.1
+        travelled = travel(acc[s], turn[s], velocity[s, :, 0], rate)
+        np.testing.assert_allclose(travelled, path[s] - path[s, :, :1], atol=1e-8)
+        assert np.ptp(travelled) > 0.1
 
 
 def oscillator(drive, frequency, damping, rate):
@@ -231,15 +231,15 @@ def test_oscillator_against_solve_ivp(x64, rate, frequency, damping):
     )
     for dtype, error in ((jnp.float64, 1e-9), (jnp.float32, 2e-6)):
         cast = jax.tree.map(lambda x, dtype=dtype: x.astype(dtype), (drive, tissue))
-        found = jax.jit(sensors._oscillate)(*cast, rate)
+        motion = jax.jit(sensors._oscillate)(*cast, rate)
         w = 2 * np.pi * frequency
         for axis in range(3):
             u, du = oscillator(drive[0, axis], frequency, damping, rate)
             ddu = -drive[0, axis] - 2 * damping * w * du - w**2 * u
             for k, truth in enumerate((u, du, ddu)):
                 scale = w ** (k - 2) * np.abs(drive).max()
-                assert found[k].dtype == dtype
-                np.testing.assert_allclose(found[k][0, axis], truth, rtol=0, atol=error * scale)
+                assert motion[k].dtype == dtype
+                np.testing.assert_allclose(motion[k][0, axis], truth, rtol=0, atol=error * scale)
 
 
 def test_transmissibility_and_resonance(x64):
@@ -247,7 +247,7 @@ def test_transmissibility_and_resonance(x64):
     rate, ratios = 4000.0, np.array([0.05, 0.3, 0.7, 0.9, 1.0, 1.1, 1.5, 2.5])
     frequency, damping = 12.0, 0.3
     same = jnp.ones(17)
-    unit = put_on()._replace(
+    unit = mount_units()._replace(
         frequency=frequency * same, damping=damping * same, amplitude=same, tilt=0 * same
     )
     t = np.arange(LENGTH) / rate
@@ -284,12 +284,12 @@ def test_wobbling_readings_are_of_one_moving_body(x64):
     for s in (0, 3, 12):
         arm = np.asarray(unit.place[s])
 
-        def placed(p, r, s=s, arm=arm):
+        def place_of(p, r, s=s, arm=arm):
             return np.asarray(p[s]) + np.einsum("ijt,j->it", r[s], arm)
 
-        path = placed(moving.position, moving.rotation)
-        velocity = placed(moving.velocity, moving.rotation_rate)
-        drive = placed(moving.acceleration, moving.rotation_acc)
+        path = place_of(moving.position, moving.rotation)
+        velocity = place_of(moving.velocity, moving.rotation_rate)
+        drive = place_of(moving.acceleration, moving.rotation_acc)
         w, d = 2 * np.pi * float(unit.frequency[s]), float(unit.damping[s])
         push = CubicSpline(t, drive, axis=1)
         solved = solve_ivp(
@@ -308,9 +308,9 @@ def test_wobbling_readings_are_of_one_moving_body(x64):
         size = np.linalg.norm(q, axis=1, keepdims=True)
         lean = Rotation.from_rotvec(2 * np.arctan(size) * q / size).as_matrix()
         turn = bone[s] @ lean @ np.asarray(unit.rotation[s])
-        found = travel(acc[s], turn, velocity[:, 0] + du[:, 0], rate)
-        there = path + u
-        np.testing.assert_allclose(found, there - there[:, :1], atol=2e-6)
+        travelled = travel(acc[s], turn, velocity[:, 0] + du[:, 0], rate)
+        unit_path = path + u
+        np.testing.assert_allclose(travelled, unit_path - unit_path[:, :1], atol=2e-6)
         np.testing.assert_allclose(follow(gyr[s], turn[0], rate), turn[::2], atol=1e-6)
         shifts.append(np.abs(u).max())
         leans.append(2 * size.max())
@@ -330,8 +330,8 @@ def test_noise_density_does_not_depend_on_the_rate(x64, rate):
     np.testing.assert_allclose(density[5:-5], 0.003, rtol=0.1)
     assert density[5:-5].mean() == pytest.approx(0.003, rel=0.01)
     # Axes and units are independent of each other.
-    every = np.corrcoef(noise.reshape(900, -1)) - np.eye(900)
-    assert np.abs(every).max() < 0.3
+    correlation = np.corrcoef(noise.reshape(900, -1)) - np.eye(900)
+    assert np.abs(correlation).max() < 0.3
 
 
 @pytest.mark.parametrize("rate", [20.0, 100.0])
@@ -356,22 +356,24 @@ def test_scale_and_misalignment(x64):
     chip = {"scale": 0.01, "cross": 0.03}
     axes = 10 * np.eye(3)[:, np.arange(400) % 3]
     gain = reported(chip, axes)[..., :3] / 10
-    own, other = gain[:, np.arange(3), np.arange(3)], gain[:, ~np.eye(3, dtype=bool)]
-    assert own.mean() == pytest.approx(1, abs=1e-3) and own.std() == pytest.approx(0.01, rel=0.08)
-    assert abs(other.mean()) < 3e-3 and other.std() == pytest.approx(0.03, rel=0.06)
+    diagonal, off_diagonal = gain[:, np.arange(3), np.arange(3)], gain[:, ~np.eye(3, dtype=bool)]
+    assert diagonal.mean() == pytest.approx(1, abs=1e-3) and diagonal.std() == pytest.approx(
+        0.01, rel=0.08
+    )
+    assert abs(off_diagonal.mean()) < 3e-3 and off_diagonal.std() == pytest.approx(0.03, rel=0.06)
     # Linear: the same chip reads twice the signal as twice the value.
     np.testing.assert_allclose(reported(chip, 2 * axes)[..., :3] / 10, 2 * gain, atol=1e-8)
 
 
 def test_range_and_quantisation(x64):
     ramp = np.linspace(-30, 30, 360000).reshape(300, 3, 400)
-    found = reported({"range": 16.0, "bits": 8}, ramp)
+    readings = reported({"range": 16.0, "bits": 8}, ramp)
     step = 32 / 256
-    assert found.min() == -16.0 and found.max() == 16.0 - step
-    np.testing.assert_array_equal(found / step, np.round(found / step))
+    assert readings.min() == -16.0 and readings.max() == 16.0 - step
+    np.testing.assert_array_equal(readings / step, np.round(readings / step))
     inside = np.abs(ramp) < 15.8
-    assert np.abs(found - ramp)[inside].max() == pytest.approx(step / 2, rel=0.01)
-    assert len(np.unique(found)) == 256
+    assert np.abs(readings - ramp)[inside].max() == pytest.approx(step / 2, rel=0.01)
+    assert len(np.unique(readings)) == 256
 
 
 def test_reproducible_and_batched(x64):
@@ -382,7 +384,7 @@ def test_reproducible_and_batched(x64):
     def people(key, kinematics):
         where, chip = jax.random.split(key)
         unit = sensors.mounts(where, body(jnp.float32), jnp.arange(17), sensors.SCATTER)
-        return sensors.read(chip, kinematics, unit, sensors.UNIT, 100.0)
+        return sensors.simulate_readings(chip, kinematics, unit, sensors.UNIT, 100.0)
 
     def batch(keys, movements):
         stacked = jax.tree.map(lambda *x: jnp.stack(x), *[movement[m] for m in movements])
@@ -408,7 +410,7 @@ def test_reproducible_and_batched(x64):
 @pytest.mark.parametrize("rate", [100.0, 1000.0])
 def test_single_precision_agrees_with_double(x64, rate):
     moving = tumbling(jnp.arange(LENGTH) / rate, 0.5)
-    unit = put_on(1, scatter=sensors.SCATTER)
+    unit = mount_units(1, scatter=sensors.SCATTER)
     wide, narrow = wobbled(moving, unit, rate), wobbled(*single((moving, unit)), rate)
     for a, b, error in zip(wide, narrow, (1e-4, 1e-5), strict=True):
         assert b.dtype == np.float32 and np.isfinite(b).all()
@@ -416,7 +418,7 @@ def test_single_precision_agrees_with_double(x64, rate):
 
 
 def test_nominal_places(x64):
-    unit = put_on()
+    unit = mount_units()
     place, out = np.asarray(unit.place), np.asarray(unit.out)
     # Pairs: right, then left, mirrored; the middle ones in the middle.
     np.testing.assert_allclose(place[3::2], place[4::2] * [1, -1, 1], atol=1e-12)
@@ -433,8 +435,8 @@ def test_nominal_places(x64):
 def test_scatter_of_placement(x64):
     segments = np.tile(np.arange(17), 300)
     scatter = {"place": 0.02, "turn": 8.0, "wobble": 0.5, "strap": 0.3}
-    unit = put_on(2, segments, scatter)
-    nominal = put_on(2, segments, STILL)
+    unit = mount_units(2, segments, scatter)
+    nominal = mount_units(2, segments, STILL)
     slip = np.asarray(unit.place - nominal.place)
     np.testing.assert_allclose((slip * np.asarray(unit.out)).sum(1), 0, atol=1e-12)  # on the skin
     assert np.sqrt((slip**2).sum(1).mean() / 2) == pytest.approx(0.02, rel=0.04)
@@ -449,14 +451,16 @@ def test_scatter_of_placement(x64):
     np.testing.assert_allclose(
         np.asarray(unit.frequency / nominal.frequency) ** 2, np.exp(-loose), rtol=1e-9
     )
-    again = put_on(2, segments, scatter)
-    other = put_on(3, segments, scatter)
+    again = mount_units(2, segments, scatter)
+    other = mount_units(3, segments, scatter)
     np.testing.assert_array_equal(unit.place, again.place)
     assert np.abs(unit.place - other.place).max() > 0.01
 
 
 def test_the_reach_ends_at_the_next_joint():
-    end = {s: SEGMENTS[e] if e >= 0 else None for s, e in zip(SEGMENTS, sensors.END, strict=True)}
+    end = {
+        s: SEGMENTS[e] if e >= 0 else None for s, e in zip(SEGMENTS, sensors.REACH_END, strict=True)
+    }
     assert (end["pelvis"], end["trunk"], end["thigh_r"]) == ("trunk", "head", "shank_r")
     assert (end["shank_l"], end["shoulder_l"]) == ("foot_l", "upper_arm_l")
     assert (end["upper_arm_r"], end["forearm_l"]) == ("forearm_r", "hand_l")

@@ -14,7 +14,7 @@ from imujax.simulate import stream
 
 
 def settings(**changes):
-    made = common.encoder(
+    config = common.encoder(
         (),
         resnet.tiny("none"),
         window=48,
@@ -24,13 +24,13 @@ def settings(**changes):
         save_every=2,
         rotation=10.0,
     )
-    made.stream = {"gait": 0.5, "sensors": ("hand_r",), "windows": 2} | changes
-    return made
+    config.stream = {"gait": 0.5, "sensors": ("hand_r",), "windows": 2} | changes
+    return config
 
 
 @pytest.fixture(scope="module")
 def make():
-    return stream.maker(settings())
+    return stream.compile_batch(settings())
 
 
 def test_a_batch_is_a_function_of_its_key(make):
@@ -71,20 +71,20 @@ def test_the_windows_of_a_person_follow_each_other(make):
     assert np.median(jumps) < 2 * np.median(steps) < 0.5 * np.median(strange)
 
 
-def made_up(key, made, count, rate, length):
-    """In place of stream.windows, whose program takes a minute to compile."""
-    shape = (count, made["windows"], len(made["sensors"]), length, 3)
+def made_up(key, options, count, rate, length):
+    """In place of stream.simulate_windows, whose program takes a minute to compile."""
+    shape = (count, options["windows"], len(options["sensors"]), length, 3)
     return tuple(jax.random.normal(k, shape) for k in jax.random.split(key))
 
 
 def test_training_goes_on_with_the_batches_it_would_have_had(tmp_path, monkeypatch):
-    monkeypatch.setattr(stream, "windows", made_up)
-    whole, torn = tmp_path / "whole", tmp_path / "torn"
-    loop.train(settings(), [], whole, seed=5)
+    monkeypatch.setattr(stream, "simulate_windows", made_up)
+    uninterrupted, interrupted = tmp_path / "whole", tmp_path / "torn"
+    loop.train(settings(), [], uninterrupted, seed=5)
 
-    def stop(kept=loop.Checkpoints.save):
+    def stop(save_checkpoint=loop.Checkpoints.save):
         def save(self, step, *args):
-            kept(self, step, *args)
+            save_checkpoint(self, step, *args)
             if step == 2:
                 raise KeyboardInterrupt
 
@@ -93,19 +93,19 @@ def test_training_goes_on_with_the_batches_it_would_have_had(tmp_path, monkeypat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(loop.Checkpoints, "save", stop())
         with pytest.raises(KeyboardInterrupt):
-            loop.train(settings(), [], torn, seed=5)
-    loop.train(settings(), [], torn, seed=5)
+            loop.train(settings(), [], interrupted, seed=5)
+    loop.train(settings(), [], interrupted, seed=5)
     lines = [
         [json.loads(line) for line in (f / "metrics.jsonl").read_text().splitlines()]
-        for f in (whole, torn)
+        for f in (uninterrupted, interrupted)
     ]
     losses = [[line["loss"] for line in run] for run in lines]
     assert losses[0] == losses[1] and len(set(losses[0])) == 4
-    trained = encoder.load(torn)
+    trained = encoder.load(interrupted)
     assert trained.card["sensors"] == ["hand_r"] and trained.card["settings"]["data"] == []
     acc, gyr = (np.asarray(x)[0] for x in made_up(jax.random.key(9), settings().stream, 1, 100, 48))
-    found = trained.embed(*(np.moveaxis(x, 1, 2) for x in (acc, gyr)))
-    assert found.shape[0] == 2 and np.isfinite(found).all()
+    embedded = trained.embed(*(np.moveaxis(x, 1, 2) for x in (acc, gyr)))
+    assert embedded.shape[0] == 2 and np.isfinite(embedded).all()
 
 
 def test_mistakes_are_one_sentence(tmp_path):
@@ -115,7 +115,7 @@ def test_mistakes_are_one_sentence(tmp_path):
         ({"dogs": 3}, "a stream has no 'dogs'"),
     ):
         with pytest.raises(UserError, match=says):
-            stream.maker(settings(**changes))
+            stream.compile_batch(settings(**changes))
     config = pretrain_simulated.get_config("tiny")
     study.check_config(config)
     config.encoders.people.data = ("waist",)

@@ -121,7 +121,8 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
         "sd": y.std(),
     }
     head = lanes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
-    estimate = (features @ head["kernel"] + head["bias"])[:, 0] * y.std() + y.mean()
+    standardised = features @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
+    estimate = standardised[:, 0] * y.std() + y.mean()
     x = StandardScaler().fit_transform(features.astype(np.float64))
     ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
