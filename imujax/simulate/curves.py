@@ -10,10 +10,10 @@ import jax.numpy as jnp
 
 from imujax.simulate.body import Body
 
-ROUND = 0.03  # of the foot's length from heel to ball: radius by which its sole is rounded
+SOLE_ROUNDING = 0.03  # of the foot's length from heel to ball: radius by which its sole is rounded
 
 
-def series(coefficients: jax.Array, turns: jax.Array) -> jax.Array:
+def fourier_series(coefficients: jax.Array, turns: jax.Array) -> jax.Array:
     """Fourier series [..., 1 + 2H] (mean, cosines, sines) at `turns` [T] -> [..., T]."""
     count = (coefficients.shape[-1] - 1) // 2
     out = coefficients[..., 0, None]
@@ -26,15 +26,15 @@ def series(coefficients: jax.Array, turns: jax.Array) -> jax.Array:
     return out
 
 
-def smooth(u: jax.Array) -> jax.Array:
+def smooth_step(u: jax.Array) -> jax.Array:
     """0 to 1 for u from 0 to 1, first and second derivative zero at both ends."""
     return u**3 * (10 + u * (6 * u - 15))
 
 
-def spline(coefficients: jax.Array, at: jax.Array) -> jax.Array:
-    """Uniform quintic B-spline [..., K] at `at` [T], from 0 to K - 6 -> [..., T]; C4."""
-    first = jnp.clip(jnp.floor(at), 0, coefficients.shape[-1] - 6)
-    u = at - first
+def spline(coefficients: jax.Array, position: jax.Array) -> jax.Array:
+    """Uniform quintic B-spline [..., K] at `position` [T], 0 to K - 6 -> [..., T]; C4."""
+    knot = jnp.clip(jnp.floor(position), 0, coefficients.shape[-1] - 6)
+    u = position - knot
     weights = [jnp.ones_like(u)]
     for degree in range(1, 6):  # de Boor's recursion on uniform knots
         lower = [jnp.zeros_like(u), *weights, jnp.zeros_like(u)]
@@ -42,7 +42,7 @@ def spline(coefficients: jax.Array, at: jax.Array) -> jax.Array:
             ((u + degree - i) * lower[i] + (i + 1 - u) * lower[i + 1]) / degree
             for i in range(degree + 1)
         ]
-    rows = first.astype(int) + jnp.arange(6)[:, None]
+    rows = knot.astype(int) + jnp.arange(6)[:, None]
     return (coefficients[..., rows] * jnp.stack(weights)).sum(-2)
 
 
@@ -54,12 +54,12 @@ class Sole(NamedTuple):
     ankle: jax.Array
 
 
-def sole(body: Body) -> Sole:
+def sole_shape(body: Body) -> Sole:
     """Of the right foot; both are alike."""
     return Sole(body.heel[0, 0], body.ball[0, 0], -body.ball[0, 2])
 
 
-def rolled(sole: Sole, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
+def roll_ankle(sole: Sole, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
     """The ankle over a foot that rolls without slipping -> (forwards, up) [m], shape of `pitch`.
 
     pitch: to the ground, toes down positive; forwards is 0 when the foot is flat.  The sole's
@@ -67,32 +67,32 @@ def rolled(sole: Sole, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
     rounded; the ankle is h above the ground and goes forwards by the integral of h.
     """
     middle, half = (sole.heel + sole.ball) / 2, (sole.ball - sole.heel) / 2
-    soft = ROUND
+    rounding = SOLE_ROUNDING
     u = jnp.sin(pitch / 2)
-    root = jnp.sqrt(u * u + soft * soft)
+    root = jnp.sqrt(u * u + rounding * rounding)
     up = sole.ankle * jnp.cos(pitch) + middle * jnp.sin(pitch)
     up = up + half * 2 * jnp.cos(pitch / 2) * root
     along = sole.ankle * jnp.sin(pitch) + middle * (1 - jnp.cos(pitch))
-    along = along + half * 2 * (u * root + soft * soft * jnp.arcsinh(u / soft))
+    along = along + half * 2 * (u * root + rounding * rounding * jnp.arcsinh(u / rounding))
     return along, up
 
 
-def impulses(stance: jax.Array, count: int, t: jax.Array):
+def impulses(stance: jax.Array, count: int, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """First and second integral over time of sin(n pi t / stance), n = 1 .. count, from 0.
 
     stance, t of one shape [...] -> two arrays [count, ...]; t may lie past the stance's end.
     """
-    s = jnp.clip(t / stance, 0, 1)
+    share = jnp.clip(t / stance, 0, 1)
     past = jnp.maximum(t - stance, 0)
     n = jnp.arange(1, count + 1, dtype=t.dtype).reshape(-1, *([1] * t.ndim)) * jnp.pi
-    first = stance * (1 - jnp.cos(n * s)) / n
-    return first, stance**2 * (s / n - jnp.sin(n * s) / n**2) + first * past
+    first = stance * (1 - jnp.cos(n * share)) / n
+    return first, stance**2 * (share / n - jnp.sin(n * share) / n**2) + first * past
 
 
 def pulse_impulses(span: jax.Array, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """First and second integral of the raised cosine (1 - cos(2 pi t / span)) / 2 from 0."""
-    held = jnp.clip(t, 0, span)
+    elapsed = jnp.clip(t, 0, span)
     w = 2 * jnp.pi / span
-    first = held / 2 - jnp.sin(w * held) / (2 * w)
-    second = held**2 / 4 + (jnp.cos(w * held) - 1) / (2 * w**2)
+    first = elapsed / 2 - jnp.sin(w * elapsed) / (2 * w)
+    second = elapsed**2 / 4 + (jnp.cos(w * elapsed) - 1) / (2 * w**2)
     return first, second + first * jnp.maximum(t - span, 0)

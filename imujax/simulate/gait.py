@@ -9,7 +9,7 @@ Letters: N contacts, k one of them, right (even) and left (odd) in turn; J harmo
 its stance; H harmonics of an angle over the stride; T times.  Time is the last axis.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,26 +17,53 @@ import jax.numpy as jnp
 from imujax.data.recordings import G
 from imujax.simulate import skeleton
 from imujax.simulate.body import Body
-from imujax.simulate.curves import impulses, pulse_impulses, rolled, series, smooth, sole, spline
+from imujax.simulate.curves import (
+    fourier_series,
+    impulses,
+    pulse_impulses,
+    roll_ankle,
+    smooth_step,
+    sole_shape,
+    spline,
+)
 from imujax.simulate.skeleton import Kinematics, Tracks
 
-LOOSE = 0.25  # share of a stance or a swing that a leg takes to be held as such
-FIX = 0.04  # s between the coefficients of the trunk's correction
-PRESS = 0.05  # s between those of the centre of pressure
-SAG = 0.4  # s, SD of the bump by which the centre of mass goes lower about a contact
+LOOSE_SHARE = 0.25  # share of a stance or a swing that a leg takes to be held as such
+TRUNK_STEP = 0.04  # s between the coefficients of the trunk's correction
+PRESSURE_STEP = 0.05  # s between those of the centre of pressure
+SAG_SD = 0.4  # s, SD of the bump by which the centre of mass goes lower about a contact
 
 
 class Style(NamedTuple):
     """How one person goes at one speed; calibrated shapes in parts of body weight, m and rad.
 
-    step [] s, stance [] (share of the stride), force [3, J]: harmonics sin(n pi s) of the force in
-    parts of body weight, forwards, towards the body's middle, and up; pulse [3]: the lower limb's
-    share of the mass, its speed lost at contact [m/s] and the time that takes [s]; pitch [1 + 2H]:
-    the foot's pitch over its stride (mean, cosines, sines); swing [2, 8]: bumps of the ankle's
-    path forwards and up [m]; height [] m: of the centre of mass at heel strike; pressure [3]: where
-    the centre of pressure begins and ends (shares of heel to ball), and its bend; toes [] rad:
-    turned out; pelvis, trunk, head, arm [3, 1 + 2H], elbow [1 + 2H]: angles over the right stride
-    (the left arm half a stride later), each with harmonics of its own number.
+    Attributes
+    ----------
+    step : jax.Array, []
+        Step time, s.
+    stance : jax.Array, []
+        Share of the stride.
+    force : jax.Array, [3, J]
+        Harmonics sin(n pi s) of the force in parts of body weight, forwards, towards the body's
+        middle, and up.
+    pulse : jax.Array, [3]
+        The lower limb's share of the mass, its speed lost at contact, m/s, and the time that takes,
+        s.
+    pitch : jax.Array, [1 + 2H]
+        The foot's pitch over its stride (mean, cosines, sines), rad.
+    swing : jax.Array, [2, 8]
+        Bumps of the ankle's path forwards and up, m.
+    height : jax.Array, []
+        Of the centre of mass at heel strike, m.
+    pressure : jax.Array, [3]
+        Where the centre of pressure begins and ends (shares of heel to ball), and its bend.
+    toes : jax.Array, []
+        Turned out, rad.
+    pelvis, trunk, head, arm : jax.Array, [3, 1 + 2H]
+        Angles over the right stride (the left arm half a stride later), each with harmonics of its
+        own number, rad.
+    elbow : jax.Array, [1 + 2H]
+        The same of the elbow's flexion.
     """
 
     step: jax.Array
@@ -56,7 +83,15 @@ class Style(NamedTuple):
 
 
 class Ground(NamedTuple):
-    """rise []: height gained per metre forwards; tilt [] rad: of the surface (0 on stairs)."""
+    """The ground that is walked on.
+
+    Attributes
+    ----------
+    rise : jax.Array, []
+        Height gained per metre forwards.
+    tilt : jax.Array, []
+        Of the surface, rad (0 on stairs).
+    """
 
     rise: jax.Array
     tilt: jax.Array
@@ -79,21 +114,23 @@ class Noise(NamedTuple):
     speed: jax.Array
 
 
-def noise(key: jax.Array, contacts: int, harmonics: int, share: float | jax.Array = 1.0) -> Noise:
+def random_noise(
+    key: jax.Array, contacts: int, harmonics: int, share: float | jax.Array = 1.0
+) -> Noise:
     """Variation that carries over from contact to contact (autoregressive, .5); share scales it."""
-    shapes = Noise(*[(contacts,)] * 6, (3, harmonics, contacts), *[(3, contacts)] * 2)
+    shapes = (*[(contacts,)] * 6, (3, harmonics, contacts), *[(3, contacts)] * 2)  # of Noise
     keys = jax.random.split(key, len(shapes))
 
-    def draw(key, shape):
+    def correlated(key, shape):
         white = jax.random.normal(key, shape)
-        before = jnp.concatenate([white[..., :1], white[..., :-1]], -1)
-        return share * (0.894 * white + 0.447 * before)
+        previous = jnp.concatenate([white[..., :1], white[..., :-1]], -1)
+        return share * (0.894 * white + 0.447 * previous)
 
-    return Noise(*(draw(k, shape) for k, shape in zip(keys, shapes, strict=True)))
+    return Noise(*(correlated(k, shape) for k, shape in zip(keys, shapes, strict=True)))
 
 
 # Standard deviations from step to step.
-VARY = {
+STEP_SD: dict[str, Any] = {
     "step": 0.012,  # of the step time
     "stance": 0.012,  # of the stance time
     "pulse": 0.10,  # of the speed lost at contact
@@ -107,16 +144,40 @@ VARY = {
 
 
 class Walk(NamedTuple):
-    """A sequence of N contacts, everything that `tracks` and `loads` need.
+    """A sequence of N contacts, everything that `tracks` and `balance.loads` need.
 
-    strike, stance, next (strike of the same foot) s, pulse (speed lost) m/s, yaw rad, pitch
-    (scale), rate (of the stride's phase at the strike) 1/s [N]; force [3, J, N] and knock [N] in
-    parts of body weight; place, speed [3, N]: of the centre of mass at each strike;
-    foot [3, N]: the ankle over the flat foot, less its height; leave, land [3, 3, N]: the ankle's
-    place, speed and acceleration at toe-off and at the foot's next strike.  Spline coefficients
-    from `begin` [] s on: fix [3, K] of what is added to the trunk's angles, every FIX s; press
-    [3, K2] of what is added to the centre of pressure (along, across [m]) and of the free moment
-    (parts of weight times height), every PRESS s.
+    Attributes
+    ----------
+    style, ground
+        The walk's Style and Ground.
+    strike, stance, next_strike : jax.Array, [N]
+        Time of the strike, duration of the stance, time of the same foot's next strike, s.
+    pulse : jax.Array, [N]
+        Speed lost at contact, m/s.
+    yaw : jax.Array, [N]
+        Of the foot, rad.
+    pitch : jax.Array, [N]
+        Scale of the foot's pitch.
+    rate : jax.Array, [N]
+        Of the stride's phase at the strike, 1/s.
+    force : jax.Array, [3, J, N]
+        Harmonics, parts of body weight.
+    impact : jax.Array, [N]
+        Height of the pulse at contact, parts of body weight.
+    place, speed : jax.Array, [3, N]
+        Of the centre of mass at each strike, m and m/s.
+    foothold : jax.Array, [3, N]
+        The ankle over the flat foot, less its height, m.
+    ankle_at_toe_off, ankle_at_strike : jax.Array, [3, 3, N]
+        The ankle's place, speed and acceleration at toe-off and at the foot's next strike.
+    begin : jax.Array, []
+        From here on the walk may be looked at, s.
+    trunk_correction : jax.Array, [3, K]
+        Spline coefficients from `begin` on, every TRUNK_STEP s, of what is added to the trunk's
+        angles.
+    pressure_correction : jax.Array, [3, K2]
+        The same, every PRESSURE_STEP s, of what is added to the centre of pressure (along, across,
+        m) and of the free moment (parts of weight times height).
     """
 
     style: Style
@@ -127,224 +188,244 @@ class Walk(NamedTuple):
     yaw: jax.Array
     pitch: jax.Array
     rate: jax.Array
-    next: jax.Array
+    next_strike: jax.Array
     force: jax.Array
-    knock: jax.Array
+    impact: jax.Array
     place: jax.Array
     speed: jax.Array
-    foot: jax.Array
-    leave: jax.Array
-    land: jax.Array
+    foothold: jax.Array
+    ankle_at_toe_off: jax.Array
+    ankle_at_strike: jax.Array
     begin: jax.Array
-    fix: jax.Array
-    press: jax.Array
+    trunk_correction: jax.Array
+    pressure_correction: jax.Array
 
 
-def lay(
+def lay_contacts(
     body: Body,
     style: Style,
     ground: Ground,
     speed: jax.Array,
     noise: Noise,
     seconds: float,
-    low: jax.Array | None = None,
+    lowering: jax.Array | None = None,
 ) -> Walk:
-    """Lay out N contacts at `speed` [m/s]; the first and last three serve as neighbours only.
+    """Lay out N contacts; the first and last three serve as neighbours only.
 
-    seconds: of the walk from `begin` on that will be looked at; N contacts must last as long.
-    low [N] m: how much lower the centre of mass goes about each contact; what its neighbours ask
-    for adds to it (`sagging`).
+    Parameters
+    ----------
+    body : Body
+        One person.
+    style : Style
+        How this person goes at this speed.
+    ground : Ground
+        Rise and tilt.
+    speed : jax.Array, []
+        m/s.
+    noise : Noise
+        Variation of the N contacts.
+    seconds : float
+        Of the walk from `begin` on that will be looked at; N contacts must last as long.
+    lowering : jax.Array, [N], optional
+        How much lower the centre of mass goes about each contact, m; what its neighbours ask for
+        adds to it (`sag`).
+
+    Returns
+    -------
+    Walk
+        Its corrections of trunk and centre of pressure are zero.
     """
     count = noise.step.shape[0]
     side = jnp.where(jnp.arange(count) % 2 == 0, 1.0, -1.0)  # the middle is to the left of a right
-    uneven = jnp.where(side > 0, body.asymmetry[0], body.asymmetry[1])
-    step = style.step * uneven * (1 + VARY["step"] * noise.step)
+    asymmetry = jnp.where(side > 0, body.asymmetry[0], body.asymmetry[1])
+    step = style.step * asymmetry * (1 + STEP_SD["step"] * noise.step)
     strike = jnp.cumsum(step) - step
-    stance = 2 * style.step * style.stance * uneven * (1 + VARY["stance"] * noise.stance)
-    lost = style.pulse[1] * (1 + VARY["pulse"] * noise.pulse)
-    limb = style.pulse[0] * (1 + VARY["limb"] * noise.limb)
-    knock = limb * 2 * lost / (style.pulse[2] * G)  # BW
+    stance = 2 * style.step * style.stance * asymmetry * (1 + STEP_SD["stance"] * noise.stance)
+    speed_lost = style.pulse[1] * (1 + STEP_SD["pulse"] * noise.pulse)
+    limb_mass = style.pulse[0] * (1 + STEP_SD["limb"] * noise.limb)
+    impact = limb_mass * 2 * speed_lost / (style.pulse[2] * G)  # BW
     harmonics = style.force.shape[1]
-    fall = 1 / jnp.arange(1, harmonics + 1)
-    force = style.force[:, :, None] + VARY["force"] * fall[:, None] * noise.force
+    falloff = 1 / jnp.arange(1, harmonics + 1)
+    force = style.force[:, :, None] + STEP_SD["force"] * falloff[:, None] * noise.force
     force = jnp.stack([force[0], side * force[1], force[2]])
-    force = _balanced(force, knock, style.pulse[2], step, stance)
-    low = jnp.zeros(count) if low is None else low
-    sunk = skeleton.derivatives(lambda time: sagging(strike, low, time), strike)[:2]
-    place, velocity, force = _states(
-        style, ground, speed, force, knock, step, stance, side, noise, sunk
+    force = _balance_forces(force, impact, style.pulse[2], step, stance)
+    lowering = jnp.zeros(count) if lowering is None else lowering
+    lowered = skeleton.derivatives(lambda time: sag(strike, lowering, time), strike)[:2]
+    place, velocity, force = _strike_states(
+        style, ground, speed, force, impact, step, stance, side, noise, lowered
     )
-    same = jnp.concatenate([strike[2:], strike[-2:] + 2 * style.step])
-    stride = same - strike
+    next_strike = jnp.concatenate([strike[2:], strike[-2:] + 2 * style.step])
+    stride = next_strike - strike
     rate = 0.5 * (1 / stride + 1 / jnp.concatenate([stride[:2], stride[:-2]]))
     walk = Walk(
         style=style,
         ground=ground,
         strike=strike,
         stance=stance,
-        pulse=lost,
-        yaw=-side * (style.toes + VARY["toes"] * noise.toes),
-        pitch=1 + VARY["pitch"] * noise.pitch,
+        pulse=speed_lost,
+        yaw=-side * (style.toes + STEP_SD["toes"] * noise.toes),
+        pitch=1 + STEP_SD["pitch"] * noise.pitch,
         rate=rate,
-        next=same,
+        next_strike=next_strike,
         force=force,
-        knock=knock,
+        impact=impact,
         place=place,
         speed=velocity,
-        foot=jnp.zeros((3, count)),
-        leave=jnp.zeros((3, 3, count)),
-        land=jnp.zeros((3, 3, count)),
+        foothold=jnp.zeros((3, count)),
+        ankle_at_toe_off=jnp.zeros((3, 3, count)),
+        ankle_at_strike=jnp.zeros((3, 3, count)),
         begin=strike[3],
-        fix=jnp.zeros((3, int(seconds / FIX) + 6)),
-        press=jnp.zeros((3, int(seconds / PRESS) + 6)),
+        trunk_correction=jnp.zeros((3, int(seconds / TRUNK_STEP) + 6)),
+        pressure_correction=jnp.zeros((3, int(seconds / PRESSURE_STEP) + 6)),
     )
-    walk = walk._replace(foot=_footholds(body, walk))
-    here = jnp.arange(count)
-    later = jnp.minimum(here + 2, count - 1)
+    walk = walk._replace(foothold=_footholds(body, walk))
+    number = jnp.arange(count)
+    following = jnp.minimum(number + 2, count - 1)
     return walk._replace(
-        leave=_stance_state(body, walk, here, strike + stance),
-        land=_stance_state(body, walk, later, strike[later]),
+        ankle_at_toe_off=_stance_state(body, walk, number, strike + stance),
+        ankle_at_strike=_stance_state(body, walk, following, strike[following]),
     )
 
 
-def _balanced(force, knock, span, step, stance):
+def _balance_forces(force, impact, span, step, stance):
     """Scale the vertical force to one body weight over a step, shift fore-aft to nothing."""
-    first, _ = impulses(stance, force.shape[1], stance)  # [J, N]
-    up = (step - knock * span / 2) / (force[2] * first).sum(0)
-    ahead = -(force[0] * first).sum(0) / first[0]
-    return jnp.stack([force[0].at[0].add(ahead), force[1], force[2] * up])
+    impulse, _ = impulses(stance, force.shape[1], stance)  # [J, N]
+    up_scale = (step - impact * span / 2) / (force[2] * impulse).sum(0)
+    ahead_shift = -(force[0] * impulse).sum(0) / impulse[0]
+    return jnp.stack([force[0].at[0].add(ahead_shift), force[1], force[2] * up_scale])
 
 
-def sagging(strike: jax.Array, low: jax.Array, t: jax.Array) -> jax.Array:
-    """How much lower the centre of mass goes at t [T], m: a bump of SAG s for every contact."""
-    return (low * jnp.exp(-(((t[:, None] - strike) / SAG) ** 2) / 2)).sum(1)
+def sag(strike: jax.Array, lowering: jax.Array, t: jax.Array) -> jax.Array:
+    """How much lower the centre of mass goes at t [T], m: a bump of SAG_SD for every contact."""
+    return (lowering * jnp.exp(-(((t[:, None] - strike) / SAG_SD) ** 2) / 2)).sum(1)
 
 
-def _states(style, ground, speed, force, knock, step, stance, side, noise, sunk):
+def _strike_states(style, ground, speed, force, impact, step, stance, side, noise, lowered):
     """Centre of mass at each strike, and the force corrected so that it gets there.
 
     Of each contact's force the first two harmonics are changed so that the centre of mass has, at
     the next strike, the place and speed of the steady gait, varied by the noise and lower by
-    `sunk` (m, m/s).
+    `lowered` (m, m/s).
     -> place, speed [3, N], force [3, J, N].
     """
     harmonics = force.shape[1]
-    own1, own2 = impulses(stance, harmonics, step)  # [J, N]
-    later = jnp.concatenate([step[1:], step[-1:]])
-    whole1, whole2 = impulses(stance, harmonics, step + later)
-    tail1, tail2 = whole1 - own1, whole2 - own2 - own1 * later
-    hit1, hit2 = (knock * x for x in pulse_impulses(style.pulse[2], step))
+    in_step1, in_step2 = impulses(stance, harmonics, step)  # [J, N]
+    next_step = jnp.concatenate([step[1:], step[-1:]])
+    total1, total2 = impulses(stance, harmonics, step + next_step)
+    tail1, tail2 = total1 - in_step1, total2 - in_step2 - in_step1 * next_step
+    impact1, impact2 = (impact * x for x in pulse_impulses(style.pulse[2], step))
 
     # The steady gait: what one unvaried contact and the one before it do in a step.
     t, s = style.step, 2 * style.step * style.stance
-    plain = _balanced(
-        style.force[:, :, None], jnp.mean(knock)[None], style.pulse[2], t[None], s[None]
+    steady_force = _balance_forces(
+        style.force[:, :, None], jnp.mean(impact)[None], style.pulse[2], t[None], s[None]
     )[:, :, 0]
     (o1, o2), (w1, w2) = (impulses(s, harmonics, x) for x in (t, 2 * t))
     e1, e2 = w1 - o1, w2 - o2 - o1 * t
-    drop = G * (plain[2] @ (o2 + e2) + jnp.mean(hit2)) - 0.5 * G * t * t
-    ahead = G * plain[0] @ (o2 + e2)
-    push = G * plain[1] @ (o1 - e1)
-    over = G * plain[1] @ (o2 - e2)
+    drop = G * (steady_force[2] @ (o2 + e2) + jnp.mean(impact2)) - 0.5 * G * t * t
+    ahead = G * steady_force[0] @ (o2 + e2)
+    push = G * steady_force[1] @ (o1 - e1)
+    drift = G * steady_force[1] @ (o2 - e2)
     sway = -push / 2  # speed to the left at a right strike
-    lateral = -(sway * t + over) / 2
-    varied = [jnp.array(VARY[n])[:, None] * getattr(noise, n) for n in ("place", "speed")]
+    lateral = -(sway * t + drift) / 2
+    varied = [jnp.array(STEP_SD[n])[:, None] * getattr(noise, n) for n in ("place", "speed")]
     along = jnp.cumsum(jnp.concatenate([jnp.zeros(1), step[:-1] * speed]))
     steady_speed = jnp.stack(
         [speed - ahead / t + 0 * side, sway * side, speed * ground.rise - drop / t + 0 * side]
     )
     steady_place = jnp.stack([along, lateral * side, style.height + ground.rise * along])
-    place = (steady_place + varied[0]).at[2].add(-sunk[0])
-    velocity = (steady_speed + varied[1]).at[2].add(-sunk[1])
+    place = (steady_place + varied[0]).at[2].add(-lowered[0])
+    velocity = (steady_speed + varied[1]).at[2].add(-lowered[1])
 
-    def go(carry, now):
-        before, p, v = carry  # before: [2, 3] impulse and path of the last contact's tail
-        f, hit, target_p, target_v, o, tail, h = now
-        gained = G * (f @ o[0] + before[0]) + h[0]
-        moved = G * (f @ o[1] + before[1]) + h[1] + v * hit
-        short = jnp.stack([target_v - v - gained, target_p - p - moved])  # [2, 3]
+    def reach_next(carry, inputs):
+        carried, p, v = carry  # carried: [2, 3] impulse and path of the last contact's tail
+        f, span, target_p, target_v, o, tail, h = inputs
+        speed_gain = G * (f @ o[0] + carried[0]) + h[0]
+        path_gain = G * (f @ o[1] + carried[1]) + h[1] + v * span
+        shortfall = jnp.stack([target_v - v - speed_gain, target_p - p - path_gain])  # [2, 3]
         a, b, c, d = o[0, 0], o[0, 1], o[1, 0], o[1, 1]
         det = (a * d - b * c) * G
-        change = jnp.stack([d * short[0] - b * short[1], a * short[1] - c * short[0]]) / det
+        first, second = d * shortfall[0] - b * shortfall[1], a * shortfall[1] - c * shortfall[0]
+        change = jnp.stack([first, second]) / det
         f = f.at[:, :2].add(change.T)
         return (jnp.stack([f @ tail[0], f @ tail[1]]), target_p, target_v), (f, p, v)
 
-    down = jnp.array([0.0, 0.0, 1.0])
-    extra = jnp.stack([(hit1 - step) * G, (hit2 - 0.5 * step**2) * G])  # [2, N], upwards
-    mirrored = plain * jnp.array([1.0, -1.0, 1.0])[:, None]
+    up_axis = jnp.array([0.0, 0.0, 1.0])
+    extra = jnp.stack([(impact1 - step) * G, (impact2 - 0.5 * step**2) * G])  # [2, N], upwards
+    mirrored = steady_force * jnp.array([1.0, -1.0, 1.0])[:, None]
     start = (jnp.stack([mirrored @ e1, mirrored @ e2]), place[:, 0], velocity[:, 0])
 
-    def ahead_of(x):
+    def next_values(x):
         return jnp.concatenate([x[:, 1:], 2 * x[:, -1:] - x[:, -2:-1]], 1).T
 
-    now = (
+    inputs = (
         jnp.moveaxis(force, 2, 0),
         step,
-        ahead_of(place),
-        ahead_of(velocity),
-        jnp.moveaxis(jnp.stack([own1, own2]), 2, 0),
+        next_values(place),
+        next_values(velocity),
+        jnp.moveaxis(jnp.stack([in_step1, in_step2]), 2, 0),
         jnp.moveaxis(jnp.stack([tail1, tail2]), 2, 0),
-        extra.T[:, :, None] * down,
+        extra.T[:, :, None] * up_axis,
     )
-    _, (force, place, velocity) = jax.lax.scan(go, start, now)
+    _, (force, place, velocity) = jax.lax.scan(reach_next, start, inputs)
     return place.T, velocity.T, jnp.moveaxis(force, 0, 2)
 
 
-def contact(walk: Walk, t: jax.Array) -> jax.Array:
+def last_contact(walk: Walk, t: jax.Array) -> jax.Array:
     """Number of the last heel strike at or before t [T] -> int [T]."""
     return jnp.searchsorted(walk.strike, t, side="right") - 1
 
 
-def mass_centre(walk: Walk, t: jax.Array) -> jax.Array:
+def centre_of_mass(walk: Walk, t: jax.Array) -> jax.Array:
     """The centre of mass [3, T]: its second derivative is that of the contact forces."""
-    k = contact(walk, t)
+    k = last_contact(walk, t)
     harmonics = walk.force.shape[1]
     since = t - walk.strike[k]
-    _, own = impulses(walk.stance[k], harmonics, since)
+    _, in_progress = impulses(walk.stance[k], harmonics, since)
     gap = walk.strike[k] - walk.strike[k - 1]
     stance = walk.stance[k - 1]
-    held1, held2 = impulses(stance, harmonics, gap)
-    _, whole = impulses(stance, harmonics, gap + since)
-    path = (walk.force[:, :, k] * own).sum(1)
-    path = path + (walk.force[:, :, k - 1] * (whole - held2 - held1 * since)).sum(1)
-    _, hit = pulse_impulses(walk.style.pulse[2], since)
-    up = walk.knock[k] * hit - 0.5 * since**2
+    before1, before2 = impulses(stance, harmonics, gap)
+    _, total = impulses(stance, harmonics, gap + since)
+    path = (walk.force[:, :, k] * in_progress).sum(1)
+    path = path + (walk.force[:, :, k - 1] * (total - before2 - before1 * since)).sum(1)
+    _, knock = pulse_impulses(walk.style.pulse[2], since)
+    up = walk.impact[k] * knock - 0.5 * since**2
     path = jnp.stack([path[0], path[1], path[2] + up])
     return walk.place[:, k] + walk.speed[:, k] * since + G * path
 
 
-def foot_contact(walk: Walk, t: jax.Array) -> jax.Array:
+def foot_contacts(walk: Walk, t: jax.Array) -> jax.Array:
     """The last contact of each foot at or before t [T] -> int [2, T] (right, left)."""
-    k = contact(walk, t)
+    k = last_contact(walk, t)
     odd = k % 2
     return jnp.stack([k - odd, k - 1 + odd])
 
 
-def _force_of(walk: Walk, k: jax.Array, since: jax.Array) -> jax.Array:
+def _contact_force(walk: Walk, k: jax.Array, since: jax.Array) -> jax.Array:
     """Force [3, ...] of contact k, in parts of body weight, `since` [...] s after its strike."""
     share = jnp.clip(since / walk.stance[k], 0, 1)
     n = jnp.arange(1, walk.force.shape[1] + 1).reshape(-1, *([1] * since.ndim)) * jnp.pi
     force = (walk.force[:, :, k] * jnp.sin(n * share)).sum(1)
     force = jnp.where(share < 1, force, 0)  # sin(n pi) is not quite nothing
     span = walk.style.pulse[2]
-    hit = walk.knock[k] * (1 - jnp.cos(2 * jnp.pi * jnp.clip(since / span, 0, 1))) / 2
-    return force.at[2].add(jnp.where(since < span, hit, 0))
+    knock = walk.impact[k] * (1 - jnp.cos(2 * jnp.pi * jnp.clip(since / span, 0, 1))) / 2
+    return force.at[2].add(jnp.where(since < span, knock, 0))
 
 
 def ground_force(walk: Walk, t: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Force on each foot in parts of body weight [2, 3, T], share of its stance [2, T] (0 to 1)."""
-    k = foot_contact(walk, t)
+    k = foot_contacts(walk, t)
     since = t - walk.strike[k]
-    force = jnp.moveaxis(_force_of(walk, k, since), 0, 1)
+    force = jnp.moveaxis(_contact_force(walk, k, since), 0, 1)
     return force, jnp.clip(since / walk.stance[k], 0, 1)
 
 
-def pressure(body: Body, walk: Walk, share: jax.Array) -> jax.Array:
+def pressure_ahead(body: Body, walk: Walk, share: jax.Array) -> jax.Array:
     """Nominal centre of pressure [m] forwards of the ankle over the flat foot."""
     begin, end, bend = walk.style.pressure
-    shape = sole(body)
+    sole = sole_shape(body)
     progress = begin + (end - begin) * (share + bend * share * (1 - share) * (1 - 2 * share))
-    return shape.heel + progress * (shape.ball - shape.heel)
+    return sole.heel + progress * (sole.ball - sole.heel)
 
 
 def _footholds(body: Body, walk: Walk, points: int = 32) -> jax.Array:
@@ -355,11 +436,11 @@ def _footholds(body: Body, walk: Walk, points: int = 32) -> jax.Array:
     share = (jnp.arange(points) + 0.5) / points
     since = share[:, None] * walk.stance  # [P, N]
     times = walk.strike + since
-    centre = mass_centre(walk, times.reshape(-1)).reshape(3, points, -1)
-    every = jnp.broadcast_to(jnp.arange(since.shape[1]), since.shape)
-    force = _force_of(walk, every, since)
+    centre = centre_of_mass(walk, times.reshape(-1)).reshape(3, points, -1)
+    numbers = jnp.broadcast_to(jnp.arange(since.shape[1]), since.shape)
+    force = _contact_force(walk, numbers, since)
     weight = force[2] / force[2].sum(0)
-    ahead = pressure(body, walk, share)[:, None]
+    ahead = pressure_ahead(body, walk, share)[:, None]
     x = (weight * (centre[0] - ahead * jnp.cos(walk.yaw))).sum(0)
     y = (weight * (centre[1] - ahead * jnp.sin(walk.yaw))).sum(0)
     above = centre[2] - walk.ground.rise * x
@@ -368,29 +449,29 @@ def _footholds(body: Body, walk: Walk, points: int = 32) -> jax.Array:
     return jnp.stack([x, y, walk.ground.rise * x])
 
 
-def phase(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+def stride_phase(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """Phase of the stride that began with contact k, 0 to 1; smooth from stride to stride."""
-    span = walk.next[k] - walk.strike[k]
+    span = walk.next_strike[k] - walk.strike[k]
     u = (t - walk.strike[k]) / span
-    after = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
-    early, late = (walk.rate[i] * span - 1 for i in (k, after))
+    following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
+    early, late = (walk.rate[i] * span - 1 for i in (k, following))
     # Quintic: value 0 to 1, the rates at both ends, no second derivative there.
     bend = u * (1 - u) ** 3 * (1 + 3 * u) * early - u**3 * (1 - u) * (4 - 3 * u) * late
     return u + bend
 
 
-def _pitch(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+def _foot_pitch(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """Pitch of a foot to the ground during the stride that began with contact k."""
-    turns = phase(walk, k, t)
-    after = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
-    share = (t - walk.strike[k]) / (walk.next[k] - walk.strike[k])
-    scale = walk.pitch[k] + (walk.pitch[after] - walk.pitch[k]) * smooth(share)
-    return scale * series(walk.style.pitch, turns.reshape(-1)).reshape(turns.shape)
+    turns = stride_phase(walk, k, t)
+    following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
+    share = (t - walk.strike[k]) / (walk.next_strike[k] - walk.strike[k])
+    scale = walk.pitch[k] + (walk.pitch[following] - walk.pitch[k]) * smooth_step(share)
+    return scale * fourier_series(walk.style.pitch, turns.reshape(-1)).reshape(turns.shape)
 
 
-def _standing(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+def _stance_ankle(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """The ankle in the stance of contact k [3, ...]: rolled over the planted foot."""
-    along, up = rolled(sole(body), _pitch(walk, k, t))
+    along, up = roll_ankle(sole_shape(body), _foot_pitch(walk, k, t))
     since, span = t - walk.strike[k], walk.style.pulse[2]
     _, path = pulse_impulses(span, since)
     up = up + walk.pulse[k] * (span / 2 - since + 2 / span * path)
@@ -398,21 +479,20 @@ def _standing(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     east, north = jnp.cos(yaw), jnp.sin(yaw)
     ahead = along * jnp.cos(tilt) - up * jnp.sin(tilt)
     path = jnp.stack([ahead * east, ahead * north, along * jnp.sin(tilt) + up * jnp.cos(tilt)])
-    return walk.foot[:, k] + path
+    return walk.foothold[:, k] + path
 
 
 def _stance_state(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """Place, speed and acceleration [3, 3, N] of the ankle in the stance of contact k at t."""
+    return jnp.stack(skeleton.derivatives(lambda time: _stance_ankle(body, walk, k, time), t))
 
-    return jnp.stack(skeleton.derivatives(lambda time: _standing(body, walk, k, time), t))
 
-
-def _swinging(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+def _swing_ankle(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     """The ankle in the swing after contact k [3, ...]: a quintic and the style's bumps."""
-    off = walk.strike[k] + walk.stance[k]
-    span = walk.next[k] - off
-    w = (t - off) / span
-    (p, v, a), (q, u, b) = walk.leave[:, :, k], walk.land[:, :, k]
+    toe_off = walk.strike[k] + walk.stance[k]
+    span = walk.next_strike[k] - toe_off
+    w = (t - toe_off) / span
+    (p, v, a), (q, u, b) = walk.ankle_at_toe_off[:, :, k], walk.ankle_at_strike[:, :, k]
     v, u, a, b = v * span, u * span, a * span**2, b * span**2
     gap = q - p
     c3 = 10 * gap - 6 * v - 4 * u - 1.5 * a + 0.5 * b
@@ -428,38 +508,56 @@ def _swinging(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
 
 def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
     """What the gait prescribes at t [T], from `begin` on, up to the third contact from the end."""
-    k = foot_contact(walk, t)
+    k = foot_contacts(walk, t)
     stands = t < walk.strike[k] + walk.stance[k]
-    ankle = jnp.where(stands, _standing(body, walk, k, t), _swinging(walk, k, t))
-    off = walk.strike[k] + walk.stance[k]
-    after = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
-    w = jnp.clip((t - off) / (walk.next[k] - off), 0, 1)
+    ankle = jnp.where(stands, _stance_ankle(body, walk, k, t), _swing_ankle(walk, k, t))
+    toe_off = walk.strike[k] + walk.stance[k]
+    following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
+    w = jnp.clip((t - toe_off) / (walk.next_strike[k] - toe_off), 0, 1)
     share = (t - walk.strike[k]) / walk.stance[k]
-    freed = smooth(jnp.clip(w / LOOSE, 0, 1))
-    yaw = walk.yaw[k] + (walk.yaw[after] - walk.yaw[k]) * smooth(w)
-    pitch = _pitch(walk, k, t) - walk.ground.tilt
+    loosening = smooth_step(jnp.clip(w / LOOSE_SHARE, 0, 1))
+    yaw = walk.yaw[k] + (walk.yaw[following] - walk.yaw[k]) * smooth_step(w)
+    pitch = _foot_pitch(walk, k, t) - walk.ground.tilt
     foot = jnp.stack([jnp.zeros_like(pitch), pitch, yaw])
-    style, turns = walk.style, phase(walk, k[0], t)
-    arm = jnp.stack([series(style.arm, turns), series(style.arm, turns + 0.5)])
-    elbow = jnp.stack([series(style.elbow, turns), series(style.elbow, turns + 0.5)])
-    none = jnp.zeros_like(elbow)
+    style, turns = walk.style, stride_phase(walk, k[0], t)
+    arm = jnp.stack([fourier_series(style.arm, turns), fourier_series(style.arm, turns + 0.5)])
+    elbow = jnp.stack(
+        [fourier_series(style.elbow, turns), fourier_series(style.elbow, turns + 0.5)]
+    )
+    zero = jnp.zeros_like(elbow)
     return Tracks(
-        root=mass_centre(walk, t),
-        pelvis=series(style.pelvis, turns),
-        trunk=series(style.trunk, turns) + spline(walk.fix, (t - walk.begin) / FIX),
-        head=series(style.head, turns),
+        root=centre_of_mass(walk, t),
+        pelvis=fourier_series(style.pelvis, turns),
+        trunk=fourier_series(style.trunk, turns)
+        + spline(walk.trunk_correction, (t - walk.begin) / TRUNK_STEP),
+        head=fourier_series(style.head, turns),
         ankle=jnp.moveaxis(ankle, 1, 0),
         foot=jnp.moveaxis(foot, 1, 0),
         leg=yaw,
-        girdle=jnp.stack([none, none], 1),
+        girdle=jnp.stack([zero, zero], 1),
         arm=arm,
-        elbow=jnp.stack([elbow, none], 1),
-        hand=jnp.stack([none, none], 1),
-        loose=jnp.where(stands, 1 - smooth(jnp.clip(share / LOOSE, 0, 1)), freed),
+        elbow=jnp.stack([elbow, zero], 1),
+        hand=jnp.stack([zero, zero], 1),
+        loose=jnp.where(stands, 1 - smooth_step(jnp.clip(share / LOOSE_SHARE, 0, 1)), loosening),
     )
 
 
 @jax.jit
 def kinematics(body: Body, walk: Walk, t: jax.Array) -> Kinematics:
-    """Kinematics of the walk at t [T]."""
+    """Kinematics of a walk.
+
+    Parameters
+    ----------
+    body : Body
+        One person.
+    walk : Walk
+        Of this person.
+    t : jax.Array, [T]
+        Times from `walk.begin` on, up to the third contact from the end, s.
+
+    Returns
+    -------
+    Kinematics
+        Of the 17 segments; the centre of mass moves as the contacts' forces have it.
+    """
     return skeleton.kinematics(body, lambda time: tracks(body, walk, time), t, True)

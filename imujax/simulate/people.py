@@ -11,8 +11,9 @@ import json
 import multiprocessing
 import pathlib
 import zlib
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -34,27 +35,40 @@ from imujax.simulate import (
     style,
 )
 
-FINE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
-PLATE = 1000.0  # Hz of the force plates
+SENSOR_RATE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
+PLATE_RATE = 1000.0  # Hz of the force plates
 SECONDS = 10.0  # of a trial
-LEAST = 2.0  # s, the shortest trial: a few steps
-QUICKEST = 0.29  # s, the shortest step time that a trial has contacts for
+MIN_SECONDS = 2.0  # s, the shortest trial: a few steps
+MIN_STEP_TIME = 0.29  # s, the shortest step time that a trial has contacts for
 CHUNK = 500  # samples that are computed at once
-MANY = 200  # trials for which it pays to start processes
+MIN_POOL_TRIALS = 200  # trials for which it pays to start processes
 
 
-def bout(name: str, gait: str, speed: float, **more) -> dict:
-    """A trial of walking or running; speed in m/s (running) or in parts of the preferred one."""
-    return {"name": name, "gait": gait, "speed": speed, "rise": 0.0, "stairs": False} | more
+def gait_trial(name: str, gait: str, speed: float, **changes: Any) -> dict[str, Any]:
+    """A trial of walking or running, as an entry of a set's `trials`.
+
+    Parameters
+    ----------
+    name : str
+        Of the recording.
+    gait : str
+        "walking" or "running".
+    speed : float
+        m/s (running) or in parts of the preferred one (walking).
+    **changes
+        rise (height gained per metre), stairs (whether it is one of stairs), and manner: fields of
+        style.GaitManner with what is added to them.
+
+    Returns
+    -------
+    dict
+        The trial.
+    """
+    return {"name": name, "gait": gait, "speed": speed, "rise": 0.0, "stairs": False} | changes
 
 
-RUNS = [
-    bout(
-        f"{shoe} {rate} {speed}",
-        "running",
-        speed / 10,
-        manner={"cadence": change} | soles,
-    )
+RUNNING_TRIALS = [
+    gait_trial(f"{shoe} {rate} {speed}", "running", speed / 10, manner={"cadence": change} | soles)
     for shoe, soles in (
         ("nike", {"lost": -0.08, "span": 0.12}),
         ("mini", {"lost": 0.08, "span": -0.12, "strike": 0.06}),
@@ -62,39 +76,36 @@ RUNS = [
     for rate, change in (("baseline", 0.0), ("SI", 0.075), ("SR", -0.075))
     for speed in (24, 28)
 ]
-TERRAIN = [
-    *(
-        bout(f"levelground {n}", "walking", s)
-        for n, s in (("slow", 0.8), ("normal", 1.0), ("fast", 1.2))
-    ),
-    *(
-        bout(f"ramp {n}", "walking", 0.8, rise=r)
-        for n, r in (("up 5", 0.0875), ("up 10", 0.176), ("down 5", -0.0875), ("down 10", -0.176))
-    ),
-    *(
-        bout(f"stair {n}", "walking", 0.45, rise=r, stairs=True)
-        for n, r in (("up", 0.25), ("down", -0.25))
-    ),
+TERRAIN_TRIALS = [
+    gait_trial(name, "walking", speed, rise=rise, stairs=name.startswith("stair"))
+    for name, speed, rise in (
+        ("levelground slow", 0.8, 0.0),
+        ("levelground normal", 1.0, 0.0),
+        ("levelground fast", 1.2, 0.0),
+        ("ramp up 5", 0.8, 0.0875),
+        ("ramp up 10", 0.8, 0.176),
+        ("ramp down 5", 0.8, -0.0875),
+        ("ramp down 10", 0.8, -0.176),
+        ("stair up", 0.45, 0.25),
+        ("stair down", 0.45, -0.25),
+    )
 ]
-STEPS = [
-    *(bout(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)),
-    *(
-        bout(f"toes {n}", "walking", 1.0, manner={"toes": a})
-        for n, a in (("in", -0.2), ("out", 0.2))
-    ),
-    *(
-        bout(f"width {n}", "walking", 1.0, manner={"width": a})
-        for n, a in (("narrow", -0.35), ("wide", 0.35))
-    ),
-    *(
-        bout(f"sway {n}", "walking", 1.0, manner={"sway": a})
-        for n, a in (("small", 0.07), ("large", 0.14))
-    ),
+WALKING_TRIALS = [gait_trial(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)]
+WALKING_TRIALS += [
+    gait_trial(f"{what} {name}", "walking", 1.0, manner={what: change})
+    for what, name, change in (
+        ("toes", "in", -0.2),
+        ("toes", "out", 0.2),
+        ("width", "narrow", -0.35),
+        ("width", "wide", 0.35),
+        ("sway", "small", 0.07),
+        ("sway", "large", 0.14),
+    )
 ]
-MOVES = [{"name": name} for name in scores.MOVEMENTS]
-MOVES += [bout("walking", "walking", 0.95), bout("jogging", "running", 2.4)]
+MOVI_TRIALS = [{"name": name} for name in scores.MOVEMENTS]
+MOVI_TRIALS += [gait_trial("walking", "walking", 0.95), gait_trial("jogging", "running", 2.4)]
 
-COMMON = {
+COMMON: dict[str, Any] = {
     "seed": 0,
     "seconds": SECONDS,
     "people": body.PEOPLE,
@@ -103,73 +114,74 @@ COMMON = {
     "manner": 1.0,  # how much people differ in their gait
     "noise": 1.0,  # how much a step differs from the next
 }
-SETS = {
-    "movi": COMMON
-    | {
-        "subjects": 90,
-        "seconds": 12.6,
-        "rate": 100.0,
-        "sensors": list(body.SEGMENTS),
-        "trials": MOVES,
-    },
-    "loading_rate": COMMON
-    | {
-        "subjects": 15,
-        "rate": 200.0,
-        "sensors": ["shank_l"],
-        "trials": RUNS,
-    },
-    "peak_force": COMMON
-    | {
-        "subjects": 21,
-        "rate": 200.0,
-        "sensors": ["trunk", "shank_r"],
-        "trials": TERRAIN,
-    },
-    "knee_moment": COMMON
-    | {
-        "subjects": 17,
-        "rate": 100.0,
-        "trials": STEPS,
-        "sensors": [
-            "foot_l",
-            "foot_r",
-            "shank_r",
-            "thigh_r",
-            "pelvis",
-            "trunk",
-            "shank_l",
-            "thigh_l",
-        ],
-    },
+KNEE_SENSORS = ["foot_l", "foot_r", "shank_r", "thigh_r", "pelvis", "trunk", "shank_l", "thigh_l"]
+MOVI_SET = {"subjects": 90, "seconds": 12.6, "rate": 100.0, "sensors": list(body.SEGMENTS)}
+LOADING_RATE_SET = {"subjects": 15, "rate": 200.0, "sensors": ["shank_l"]}
+PEAK_FORCE_SET = {"subjects": 21, "rate": 200.0, "sensors": ["trunk", "shank_r"]}
+KNEE_MOMENT_SET = {"subjects": 17, "rate": 100.0}
+SETS: dict[str, dict[str, Any]] = {
+    "movi": COMMON | MOVI_SET | {"trials": MOVI_TRIALS},
+    "loading_rate": COMMON | LOADING_RATE_SET | {"trials": RUNNING_TRIALS},
+    "peak_force": COMMON | PEAK_FORCE_SET | {"trials": TERRAIN_TRIALS},
+    "knee_moment": COMMON | KNEE_MOMENT_SET | {"trials": WALKING_TRIALS, "sensors": KNEE_SENSORS},
 }
 
 
-def spec(name: str, changes: dict) -> dict:
-    """The set of that name with some of its entries changed; a mistake is a UserError."""
+def simulation_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a set with some of its entries changed.
+
+    Parameters
+    ----------
+    name : str
+        A set of SETS.
+    changes : mapping
+        Entries of the set with other values.
+
+    Returns
+    -------
+    dict
+        The settings: plain values.
+
+    Raises
+    ------
+    UserError
+        If there is no such set, entry or segment, or a number is too small.
+    """
     if name not in SETS:
         raise UserError(f"no simulated set {name!r}: there are {', '.join(SETS)}")
-    strange = sorted(changes.keys() - SETS[name].keys())
-    if strange:
-        raise UserError(f"a simulated set has no {strange[0]!r}: it has {', '.join(SETS[name])}")
-    made = SETS[name] | changes
-    for entry, least in (("subjects", 1), ("seconds", LEAST), ("rate", 1.0)):
-        if made[entry] < least:
-            raise UserError(f"{entry} of a simulated set must be {least:g} or more")
-    unknown = sorted(set(made["sensors"]) - set(body.SEGMENTS))
-    if unknown:
-        raise UserError(f"no segment {unknown[0]!r} to wear a sensor: {', '.join(body.SEGMENTS)}")
-    return made
+    unknown_entries = sorted(changes.keys() - SETS[name].keys())
+    if unknown_entries:
+        raise UserError(
+            f"a simulated set has no {unknown_entries[0]!r}: it has {', '.join(SETS[name])}"
+        )
+    settings = SETS[name] | dict(changes)
+    for entry, minimum in (("subjects", 1), ("seconds", MIN_SECONDS), ("rate", 1.0)):
+        if settings[entry] < minimum:
+            raise UserError(f"{entry} of a simulated set must be {minimum:g} or more")
+    unknown_segments = sorted(set(settings["sensors"]) - set(body.SEGMENTS))
+    if unknown_segments:
+        raise UserError(
+            f"no segment {unknown_segments[0]!r} to wear a sensor: {', '.join(body.SEGMENTS)}"
+        )
+    return settings
 
 
-def lay(person, shape, ground, speed, key, noise, seconds) -> gait.Walk:
+def balanced_walk(
+    person: body.Body,
+    person_style: gait.Style,
+    ground: gait.Ground,
+    speed: jax.Array,
+    key: jax.Array,
+    noise: float,
+    seconds: float,
+) -> gait.Walk:
     """A walk of `seconds` that is within reach and in balance."""
-    contacts = int(seconds / QUICKEST) + 8
-    drawn = vary(key, contacts, shape.force.shape[1], noise)
-    return balance.settle(person, shape, ground, speed, drawn, seconds, kinematics)
+    contacts = int(seconds / MIN_STEP_TIME) + 8
+    variation = random_noise(key, contacts, person_style.force.shape[1], noise)
+    return balance.make_walk(person, person_style, ground, speed, variation, seconds, kinematics)
 
 
-vary = jax.jit(gait.noise, static_argnames=("contacts", "harmonics"))
+random_noise = jax.jit(gait.random_noise, static_argnames=("contacts", "harmonics"))
 
 
 def kinematics(person: body.Body, walk: gait.Walk, t: jax.Array) -> skeleton.Kinematics:
@@ -182,43 +194,79 @@ def kinematics(person: body.Body, walk: gait.Walk, t: jax.Array) -> skeleton.Kin
     return jax.tree.map(lambda *x: jnp.concatenate(x, -1)[..., : len(t)], *parts)
 
 
-def measure(person: body.Body, walk: gait.Walk, t: jax.Array):
+def kinematics_and_loads(
+    person: body.Body, walk: gait.Walk, t: jax.Array
+) -> tuple[skeleton.Kinematics, dynamics.Loads]:
     """Kinematics and loads of a walk at t [T]."""
     kin = kinematics(person, walk, t)
-    return kin, loads_of(person, walk, t)
+    return kin, ground_loads(person, walk, t)
 
 
-loads_of = jax.jit(balance.loads)
+ground_loads = jax.jit(balance.loads)
 
 
 @jax.jit
-def perform(person: body.Body, movement, t: jax.Array):
+def movement_kinematics(
+    person: body.Body, movement: activities.Movement, t: jax.Array
+) -> skeleton.Kinematics:
     """Kinematics of one of the other movements at t [T]."""
     return skeleton.kinematics(
         person, lambda time: activities.tracks(person, movement, time), t, False
     )
 
 
-read = jax.jit(sensors.read, static_argnames=("rate",))
-mounts = jax.jit(sensors.mounts, static_argnames=("segments",))
-manner_of = jax.jit(style.own)
-style_of = jax.jit(style.style, static_argnames=("gait",))
-plates = jax.jit(gait.ground_force)
+simulate_readings = jax.jit(sensors.simulate_readings, static_argnames=("rate",))
+random_mounts = jax.jit(sensors.mounts, static_argnames=("segments",))
+random_manner = jax.jit(style.random_manner)
+gait_style = jax.jit(style.style, static_argnames=("gait",))
+plate_forces = jax.jit(gait.ground_force)
 
 
-def person_of(spec: dict, name: str, number: int) -> tuple[jax.Array, body.Body]:
-    """The key and the body of one subject of a set."""
-    key = jax.random.fold_in(jax.random.key(spec["seed"]), zlib.crc32(name.encode()))
-    key = jax.random.fold_in(key, number)
-    people = jax.tree.map(np.float32, spec["people"])
-    drawn = body.draw(jax.random.fold_in(key, 0), 1, people)
-    return key, jax.tree.map(lambda x: x[0], drawn)
+def make_subject(
+    settings: Mapping[str, Any], name: str, subject_number: int
+) -> tuple[jax.Array, body.Body]:
+    """The key and the body of one subject of a set.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the set.
+    name : str
+        Of the set; people of sets of other names are others.
+    subject_number : int
+        From 0.
+
+    Returns
+    -------
+    key : jax.Array
+        Of all that is random in this person's trials.
+    person : body.Body
+        One person.
+    """
+    key = jax.random.fold_in(jax.random.key(settings["seed"]), zlib.crc32(name.encode()))
+    key = jax.random.fold_in(key, subject_number)
+    people = jax.tree.map(np.float32, settings["people"])
+    population = body.random_people(jax.random.fold_in(key, 0), 1, people)
+    return key, jax.tree.map(lambda x: x[0], population)
 
 
 class Trial(NamedTuple):
-    """One trial, all at FINE; walk and loads are None for movements other than walking and running.
+    """One simulated trial, all at SENSOR_RATE.
 
-    acc, gyr [T, S, 3]: what the set's sensors read, m/s^2 and rad/s.
+    Attributes
+    ----------
+    person : body.Body
+        Who moves.
+    walk : gait.Walk or None
+        None for movements other than walking and running.
+    kin : skeleton.Kinematics
+        Of the 17 segments.
+    loads : dynamics.Loads or None
+        What the ground does to the feet; None where `walk` is.
+    mount : sensors.Mount
+        Where the set's S sensors sit.
+    acc, gyr : np.ndarray, [T, S, 3]
+        What they read, m/s^2 and rad/s.
     """
 
     person: body.Body
@@ -230,83 +278,133 @@ class Trial(NamedTuple):
     gyr: np.ndarray
 
 
-def trial(spec: dict, name: str, number: int, which: int) -> Trial:
-    """One trial of one subject of a set."""
-    what = spec["trials"][which]
-    key, person = person_of(spec, name, number)
-    segments = tuple(body.INDEX[s] for s in spec["sensors"])
-    mount = mounts(jax.random.fold_in(key, 1), person, segments, spec["scatter"])
-    t = jnp.arange(int(spec["seconds"] * FINE)) / FINE
-    chance = jax.random.fold_in(key, 100 + which)
+def simulate_trial(
+    settings: Mapping[str, Any], name: str, subject_number: int, trial_number: int
+) -> Trial:
+    """One trial of one subject of a set.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the set.
+    name : str
+        Of the set.
+    subject_number, trial_number : int
+        From 0.
+
+    Returns
+    -------
+    Trial
+        A function of the settings, the name and the two numbers alone.
+    """
+    trial = settings["trials"][trial_number]
+    key, person = make_subject(settings, name, subject_number)
+    segments = tuple(body.INDEX[s] for s in settings["sensors"])
+    mount = random_mounts(jax.random.fold_in(key, 1), person, segments, settings["scatter"])
+    t = jnp.arange(int(settings["seconds"] * SENSOR_RATE)) / SENSOR_RATE
+    trial_key = jax.random.fold_in(key, 100 + trial_number)
     walk = loads = None
-    if "gait" in what:
-        walk = walk_of(spec, what, key, person, chance)
-        kin, loads = measure(person, walk, walk.begin + t)
+    if "gait" in trial:
+        walk = simulate_walk(settings, trial, key, person, trial_key)
+        kin, loads = kinematics_and_loads(person, walk, walk.begin + t)
     else:
-        own = activities.own(jax.random.fold_in(key, 4), spec["manner"])
-        movement = activities.perform(chance, person, what["name"], spec["seconds"], own)
-        kin = perform(person, movement, t)
-    signals = read(jax.random.fold_in(key, 2), kin, mount, spec["unit"], FINE)
+        manner = activities.random_manner(jax.random.fold_in(key, 4), settings["manner"])
+        movement = activities.perform(trial_key, person, trial["name"], settings["seconds"], manner)
+        kin = movement_kinematics(person, movement, t)
+    error_key = jax.random.fold_in(key, 2)
+    signals = simulate_readings(error_key, kin, mount, settings["unit"], SENSOR_RATE)
     acc, gyr = (np.moveaxis(np.asarray(x), 2, 0) for x in signals)
     return Trial(person, walk, kin, loads, mount, acc, gyr)
 
 
-def recording(spec: dict, name: str, number: int, which: int) -> dict[str, np.ndarray]:
+def simulate_recording(
+    settings: Mapping[str, Any], name: str, subject_number: int, trial_number: int
+) -> dict[str, Any]:
     """One trial of one subject as the arrays of its file; see README of the builder."""
-    made = trial(spec, name, number, which)
-    out = {
-        "subject": f"{name}{number + 1:02d}",
-        "recording": spec["trials"][which]["name"],
-        "sensors": np.array(spec["sensors"]),
-        "rate": spec["rate"],
-        "mass": float(made.person.mass),
-        "height": float(made.person.height),
+    trial = simulate_trial(settings, name, subject_number, trial_number)
+    arrays = {
+        "subject": f"{name}{subject_number + 1:02d}",
+        "recording": settings["trials"][trial_number]["name"],
+        "sensors": np.array(settings["sensors"]),
+        "rate": settings["rate"],
+        "mass": float(trial.person.mass),
+        "height": float(trial.person.height),
     }
-    if made.walk is not None:
-        out |= forces(spec, made)
+    if trial.walk is not None:
+        arrays |= measure_forces(settings, trial)
     for signal in ("acc", "gyr"):
-        values = windows.resample(getattr(made, signal), FINE, spec["rate"])
-        out[signal] = values.astype(np.float32)
-    return out
+        values = windows.resample(getattr(trial, signal), SENSOR_RATE, settings["rate"])
+        arrays[signal] = values.astype(np.float32)
+    return arrays
 
 
-def walk_of(spec: dict, what: dict, key, person: body.Body, chance) -> gait.Walk:
-    """The walk of one trial of a person."""
-    manner = manner_of(jax.random.fold_in(key, 3), spec["manner"])
-    again = manner_of(jax.random.fold_in(chance, 1), style.AGAIN * spec["manner"])
-    manner = jax.tree.map(jnp.add, manner, again)
-    changes = {k: getattr(manner, k) + v for k, v in what.get("manner", {}).items()}
+def simulate_walk(
+    settings: Mapping[str, Any],
+    trial: Mapping[str, Any],
+    key: jax.Array,
+    person: body.Body,
+    trial_key: jax.Array,
+) -> gait.Walk:
+    """The walk of one trial of a person.
+
+    Parameters
+    ----------
+    settings : mapping
+        Of the set: manner, noise and seconds are used.
+    trial : mapping
+        As of `gait_trial`.
+    key : jax.Array
+        The person's.
+    person : body.Body
+        Who walks.
+    trial_key : jax.Array
+        The trial's.
+
+    Returns
+    -------
+    gait.Walk
+        Within reach of the legs and in balance.
+    """
+    manner = random_manner(jax.random.fold_in(key, 3), settings["manner"])
+    share = style.TRIAL_SHARE * settings["manner"]
+    trial_manner = random_manner(jax.random.fold_in(trial_key, 1), share)
+    manner = jax.tree.map(jnp.add, manner, trial_manner)
+    changes = {k: getattr(manner, k) + v for k, v in trial.get("manner", {}).items()}
     manner = manner._replace(**changes)
-    speed = jnp.asarray(what["speed"], person.mass.dtype)
-    speed = speed * person.speed if what["gait"] == "walking" else speed
-    shape = style_of(what["gait"], person, speed, manner)
-    tilt = 0.0 if what["stairs"] else np.arctan(what["rise"])
-    ground = gait.Ground(jnp.float32(what["rise"]), jnp.float32(tilt))
-    return lay(person, shape, ground, speed, chance, spec["noise"], spec["seconds"])
+    speed = jnp.asarray(trial["speed"], person.mass.dtype)
+    speed = speed * person.speed if trial["gait"] == "walking" else speed
+    person_style = gait_style(trial["gait"], person, speed, manner)
+    tilt = 0.0 if trial["stairs"] else np.arctan(trial["rise"])
+    ground = gait.Ground(jnp.float32(trial["rise"]), jnp.float32(tilt))
+    return balanced_walk(
+        person, person_style, ground, speed, trial_key, settings["noise"], settings["seconds"]
+    )
 
 
-def forces(spec: dict, made: Trial) -> dict[str, np.ndarray]:
+def measure_forces(settings: Mapping[str, Any], trial: Trial) -> dict[str, np.ndarray]:
     """What the plates and the markers say: force [T1, 2, 3] N, cop, knee [T2, 2, 3] m, events s.
 
-    force at 1000 Hz, cop, knee and free (moment [T2, 2] N m) at FINE; right, left.
+    force at PLATE_RATE, cop, knee and free (moment [T2, 2] N m) at SENSOR_RATE; right, left.
     """
-    person, walk, kin, loads = made.person, made.walk, made.kin, made.loads
-    t = np.arange(int(spec["seconds"] * PLATE)) / PLATE
-    force, _ = plates(walk, walk.begin + jnp.asarray(t, jnp.float32))
+    person, walk, kin, loads = trial.person, trial.walk, trial.kin, trial.loads
+    assert walk is not None and loads is not None  # a trial of walking or running
+    t = np.arange(int(settings["seconds"] * PLATE_RATE)) / PLATE_RATE
+    force, _ = plate_forces(walk, walk.begin + jnp.asarray(t, jnp.float32))
     knee = kin.position[skeleton.PAIR["shank"] : skeleton.PAIR["shank"] + 2]
-    out = {
+    arrays = {
         "force": np.moveaxis(np.asarray(force), 2, 0) * float(person.mass) * G,
         "cop": np.moveaxis(np.asarray(loads.cop), 2, 0),
-        "free": np.asarray(loads.free).T,
+        "free": np.asarray(loads.free_moment).T,
         "knee": np.moveaxis(np.asarray(knee), 2, 0),
-        "knee_moment": np.asarray(moment(person, kin, loads)).T,
+        "knee_moment": np.asarray(knee_moment(person, kin, loads)).T,
     }
     for side, name in enumerate(("right", "left")):
-        out[f"strike_{name}"], out[f"off_{name}"] = contacts(walk, spec["seconds"], side)
-    return {k: v.astype(np.float32) for k, v in out.items()}
+        strikes, offs = contact_times(walk, settings["seconds"], side)
+        arrays[f"strike_{name}"], arrays[f"off_{name}"] = strikes, offs
+    return {k: v.astype(np.float32) for k, v in arrays.items()}
 
 
-def contacts(walk: gait.Walk, seconds: float, side: int) -> tuple[np.ndarray, np.ndarray]:
+def contact_times(walk: gait.Walk, seconds: float, side: int) -> tuple[np.ndarray, np.ndarray]:
     """Strikes and toe-offs [E] s after `begin` of a foot's contacts that lie whole in `seconds`.
 
     side: 0 right, 1 left.
@@ -317,99 +415,148 @@ def contacts(walk: gait.Walk, seconds: float, side: int) -> tuple[np.ndarray, np
     return strike[inside], off[inside]
 
 
-moment = jax.jit(dynamics.knee_moment)
+knee_moment = jax.jit(dynamics.knee_moment)
 
 
-def write(
-    name: str, spec: dict, out: str | pathlib.Path, workers: int | None = None
+def write_set(
+    name: str, settings: dict[str, Any], out: pathlib.Path | str, workers: int | None = None
 ) -> pathlib.Path:
-    """Write the set into OUT/name; files that are there are kept, so a stopped run goes on.
+    """Write a set, one file a trial; files that are there are kept, so a stopped run goes on.
 
-    Where there are MANY, `workers` processes (default: all cores) make the others than the first
-    person's; see `over`.
+    Parameters
+    ----------
+    name : str
+        Of the set.
+    settings : dict
+        As of `simulation_settings`; they are written beside the files, into set.json.
+    out : path
+        The set goes into OUT/name.
+    workers : int, optional
+        Processes that make the others than the first person's trials, where there are
+        MIN_POOL_TRIALS of them; by default one a core.  See `run_jobs`.
+
+    Returns
+    -------
+    Path
+        The set's folder.
+
+    Raises
+    ------
+    UserError
+        If the folder holds a set that was simulated with other settings.
     """
     folder = pathlib.Path(out) / name
     folder.mkdir(parents=True, exist_ok=True)
-    card = folder / "set.json"
-    text = json.dumps({"simulated": True, "name": name} | spec, indent=1, sort_keys=True)
-    if card.is_file() and card.read_text() != text:
+    settings_file = folder / "set.json"
+    text = json.dumps({"simulated": True, "name": name} | settings, indent=1, sort_keys=True)
+    if settings_file.is_file() and settings_file.read_text() != text:
         raise UserError(
             f"{folder} holds a set simulated with other settings; take another --out or delete it"
         )
-    card.write_text(text)
+    settings_file.write_text(text)
     jobs = [
-        (number, trial)
-        for number in range(spec["subjects"])
-        for trial in range(len(spec["trials"]))
-        if not _file(folder, name, spec, number, trial).is_file()
+        (subject_number, trial_number)
+        for subject_number in range(settings["subjects"])
+        for trial_number in range(len(settings["trials"]))
+        if not _recording_path(folder, name, settings, subject_number, trial_number).is_file()
     ]
-    first = len(spec["trials"])
-    many = workers > 1 if workers else len(jobs) - first >= MANY
-    one = functools.partial(_record, folder, name, spec)
-    over(one, jobs, first, many, log.Progress(len(jobs), f"simulate {name}", "trial"), workers)
+    serial = len(settings["trials"])
+    in_pool = workers > 1 if workers else len(jobs) - serial >= MIN_POOL_TRIALS
+    write_one = functools.partial(_write_recording, folder, name, settings)
+    progress = log.Progress(len(jobs), f"simulate {name}", "trial")
+    run_jobs(write_one, jobs, serial, in_pool, progress, workers)
     return folder
 
 
-def over(one, jobs: list, first: int, many: bool, progress: log.Progress, workers=None):
-    """Call one(job) for every job.
+def run_jobs(
+    run_one: Callable[[Any], None],
+    jobs: list[Any],
+    serial: int,
+    in_pool: bool,
+    progress: log.Progress,
+    workers: int | None = None,
+) -> None:
+    """Call run_one(job) for every job.
 
-    The `first` ones are done here, which compiles every program, the others, where there are many,
+    The first `serial` ones are done here, which compiles every program, the others, if `in_pool`,
     by `workers` spawned processes (default: all cores): a script that calls this needs
     `if __name__ == "__main__"`.
     """
-    for job in jobs[:first] if many else jobs:
-        one(job)
+    for job in jobs[:serial] if in_pool else jobs:
+        run_one(job)
         progress.update()
-    if many:
+    if in_pool:
         with _processes(workers) as pool:
-            for _ in pool.map(one, jobs[first:]):
+            for _ in pool.map(run_one, jobs[serial:]):
                 progress.update()
     progress.close()
 
 
 def _processes(workers: int | None) -> ProcessPoolExecutor:
     """Spawned processes, by default one for each core."""
-    spawned, among = multiprocessing.get_context("spawn"), host.available_cores()
-    number = spawned.Value("i", 0)
-    return ProcessPoolExecutor(workers or len(among), spawned, _settle, (number, among))
+    context, cores = multiprocessing.get_context("spawn"), host.available_cores()
+    counter = context.Value("i", 0)
+    return ProcessPoolExecutor(workers or len(cores), context, _pin_worker, (counter, cores))
 
 
-def _settle(number, among: list[int]):
+def _pin_worker(counter, cores: list[int]) -> None:
     """Give this process, one of several, a core of its own."""
-    with number.get_lock():
-        mine, number.value = among[number.value % len(among)], number.value + 1
-    host.pin_to_core(mine)
+    with counter.get_lock():
+        core, counter.value = cores[counter.value % len(cores)], counter.value + 1
+    host.pin_to_core(core)
 
 
-def _record(folder: pathlib.Path, name: str, spec: dict, job: tuple[int, int]):
+def _write_recording(folder: pathlib.Path, name: str, settings: dict, job: tuple[int, int]):
     """Write the file of one (subject, trial)."""
-    path = _file(folder, name, spec, *job)
+    path = _recording_path(folder, name, settings, *job)
     path.parent.mkdir(exist_ok=True)
     part = path.with_suffix(".part")
     with part.open("wb") as file:
-        np.savez(file, **recording(spec, name, *job))
+        np.savez(file, **simulate_recording(settings, name, *job))
     part.replace(path)
 
 
-def _file(folder: pathlib.Path, name: str, spec: dict, number: int, trial: int) -> pathlib.Path:
-    what = spec["trials"][trial]["name"].replace("/", "_").replace(" ", "_")
-    return folder / f"{name}{number + 1:02d}" / f"{what}.npz"
+def _recording_path(
+    folder: pathlib.Path, name: str, settings: dict, subject_number: int, trial_number: int
+) -> pathlib.Path:
+    trial_name = settings["trials"][trial_number]["name"].replace("/", "_").replace(" ", "_")
+    return folder / f"{name}{subject_number + 1:02d}" / f"{trial_name}.npz"
 
 
-def draw(path: pathlib.Path, kind: str, seed: int) -> pathlib.Path:
-    """Draw one person walking or running, with forces and traces, to FILE.png or FILE.gif."""
+def draw_person(path: pathlib.Path | str, kind: str, seed: int) -> pathlib.Path:
+    """Draw one person walking or running, with forces and traces.
+
+    Parameters
+    ----------
+    path : path
+        FILE.png or FILE.gif.
+    kind : str
+        A gait: "walking" or "running".
+    seed : int
+        Another seed is another person.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    UserError
+        If there is no such gait, or as of `picture.show`.
+    """
     from imujax.simulate import picture
 
     if kind not in style.table():
         raise UserError(f"no gait {kind!r}: there are {', '.join(style.table())}")
-    made = spec("knee_moment", {"seed": seed, "sensors": ["shank_r"]})
-    what = bout(kind, kind, 1.0 if kind == "walking" else 3.0)
-    key, person = person_of(made, "shown", 0)
-    walk = walk_of(made, what, key, person, jax.random.fold_in(key, 100))
-    t = walk.begin + jnp.arange(int(3 * FINE)) / FINE
-    kin, loads = measure(person, walk, t)
-    mount = mounts(key, person, (body.INDEX["shank_r"],), made["scatter"])
-    acc, gyr = read(key, kin, mount, made["unit"], FINE)
+    settings = simulation_settings("knee_moment", {"seed": seed, "sensors": ["shank_r"]})
+    trial = gait_trial(kind, kind, 1.0 if kind == "walking" else 3.0)
+    key, person = make_subject(settings, "shown", 0)
+    walk = simulate_walk(settings, trial, key, person, jax.random.fold_in(key, 100))
+    t = walk.begin + jnp.arange(int(3 * SENSOR_RATE)) / SENSOR_RATE
+    kin, loads = kinematics_and_loads(person, walk, t)
+    mount = random_mounts(key, person, (body.INDEX["shank_r"],), settings["scatter"])
+    acc, gyr = simulate_readings(key, kin, mount, settings["unit"], SENSOR_RATE)
     knee = jnp.rad2deg(skeleton.knee_flexion(kin))
     weight = float(person.mass) * G
     time = np.asarray(t - t[0])
@@ -418,11 +565,11 @@ def draw(path: pathlib.Path, kind: str, seed: int) -> pathlib.Path:
         "vertical force": (time, np.asarray(loads.force[:, 2]).T / weight, sides, "BW"),
         "fore-aft force": (time, np.asarray(loads.force[:, 0]).T / weight, sides, "BW"),
         "knee flexion": (time, np.asarray(knee).T, sides, "deg"),
-        "knee moment": (time, np.asarray(moment(person, kin, loads)).T, sides, "%BW*BH"),
+        "knee moment": (time, np.asarray(knee_moment(person, kin, loads)).T, sides, "%BW*BH"),
         "shank accelerometer": (time, np.asarray(acc[0]).T, ("x", "y", "z"), "m/s^2"),
         "shank gyroscope": (time, np.asarray(gyr[0]).T, ("x", "y", "z"), "rad/s"),
     }
-    speed = what["speed"] * (float(person.speed) if kind == "walking" else 1.0)
+    speed = trial["speed"] * (float(person.speed) if kind == "walking" else 1.0)
     return picture.show(
         path, person, time, kin, loads, traces, f"a person {kind} at {speed:.1f} m/s"
     )

@@ -23,9 +23,10 @@ SIDES = {"right": "#D55E00", "left": "#0072B2"}
 FLESH, TOP, FRONT = "#bdb7ae", "#efece6", "#d3cec5"  # trunk and head; the ground's two faces
 OBLIQUE = (0.36, 0.18)  # how far to the right and up a metre to the left is drawn
 ARROW = 0.36  # of the stature: length of the arrow of one body weight
-CONTACT = 0.05  # of body weight: above this a foot is on the ground
+CONTACT_LOAD = 0.05  # of body weight: above this a foot is on the ground
 RISER, SLIVER = 0.03, 0.12  # m: lower steps are drawn as a bend, shorter ends of treads not at all
-PATH, SLAB, MARKS = 0.33, 0.05, 0.5  # m: half the ground's width, its thickness, marks in the GIF
+# m: half the ground's width, its thickness, the distance of its marks in the GIF.
+HALF_WIDTH, SLAB, MARKS = 0.33, 0.05, 0.5
 CIRCLE = np.exp(2j * np.pi * np.arange(24) / 24)
 
 
@@ -33,20 +34,20 @@ class Stage(NamedTuple):
     """What is drawn at T times.
 
     parts: (colour, balls: list of (centre [3, T] m, radius m)); tail, tip [2, 3, T] m: the arrows;
-    way [3, T] m: below the pelvis, on the ground; ground [2, K] m: x and height of its corners;
+    origin [3, T] m: below the pelvis, on the ground; ground [2, K] m: x and height of its corners;
     strikes: samples at which the right foot lands; stature m.
     """
 
     parts: list
     tail: np.ndarray
     tip: np.ndarray
-    way: np.ndarray
+    origin: np.ndarray
     ground: np.ndarray
     strikes: np.ndarray
     stature: float
 
 
-def joints(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
+def body_points(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
     """The points between which a person is drawn, in the world [m].
 
     pelvis, waist, neck, head_top [3, T]; hip, knee, ankle, heel, ball, toe, shoulder, elbow, wrist,
@@ -60,23 +61,23 @@ def joints(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
     for name, segment in pairs.items():
         points[name] = kin.position[INDEX[f"{segment}_r"] :][:2]
     for name in ("heel", "ball", "toe"):
-        points[name] = _pair(kin, "foot", getattr(body, name))
+        points[name] = _pair_points(kin, "foot", getattr(body, name))
     hand = INDEX["hand_r"]
     (_, _, women, *_), (_, _, men, *_) = DE_LEVA["hand"]
     share = (women + body.male * (men - women)) / 100
-    points["finger_tip"] = _pair(kin, "hand", body.com[hand : hand + 2] / share)
-    points["head_top"] = _fixed(kin, "head", (0, 0, _head(body)))
+    points["finger_tip"] = _pair_points(kin, "hand", body.com[hand : hand + 2] / share)
+    points["head_top"] = _segment_point(kin, "head", (0, 0, _head(body)))
     return points
 
 
-def arrows(body: Body, loads: Loads) -> tuple[np.ndarray, np.ndarray]:
+def force_arrows(body: Body, loads: Loads) -> tuple[np.ndarray, np.ndarray]:
     """Tail and tip [2, 3, T] m of the arrows of the ground's forces, ARROW statures a body weight.
 
     They begin at the centre of pressure; below CONTACT they have no length.
     """
     weight = body.mass * G
-    held = loads.force[:, 2:] > CONTACT * weight
-    length = np.where(held, loads.force * (ARROW * body.height / weight), 0)
+    is_loaded = loads.force[:, 2:] > CONTACT_LOAD * weight
+    length = np.where(is_loaded, loads.force * (ARROW * body.height / weight), 0)
     return loads.cop, loads.cop + length
 
 
@@ -86,23 +87,23 @@ def footholds(body: Body, loads: Loads) -> list[tuple[float, float, float]]:
     The path of the centre of pressure lies in the ground: a straight line is put through it,
     weighted with the force.  Paths shorter than 8 cm are given the middle slope of the others.
     """
-    found, slopes = [], []
+    holds, slopes = [], []
     for force, cop in zip(loads.force, loads.cop, strict=True):
         for first, last in _contacts(body, force):
             x, z, weight = cop[0, first:last], cop[2, first:last], force[2, first:last]
             centre, height = np.average(x, weights=weight), np.average(z, weights=weight)
-            long = np.ptp(x) > 0.08
-            slope = np.polyfit(x, z, 1, w=np.sqrt(weight))[0] if long else np.nan
-            slopes += [slope] if long else []
-            found.append((centre, height, slope))
+            is_long = np.ptp(x) > 0.08
+            slope = np.polyfit(x, z, 1, w=np.sqrt(weight))[0] if is_long else np.nan
+            slopes += [slope] if is_long else []
+            holds.append((centre, height, slope))
     usual = np.median(slopes) if slopes else 0.0
-    return sorted((x, z, usual if np.isnan(slope) else slope) for x, z, slope in found)
+    return sorted((x, z, usual if np.isnan(slope) else slope) for x, z, slope in holds)
 
 
 def _contacts(body: Body, force: np.ndarray) -> np.ndarray:
     """First and one past the last sample [n, 2] of the contacts of one foot's force [3, T]."""
-    held = np.concatenate([[False], force[2] > CONTACT * body.mass * G, [False]])
-    return np.flatnonzero(held[1:] != held[:-1]).reshape(-1, 2)
+    is_loaded = np.concatenate([[False], force[2] > CONTACT_LOAD * body.mass * G, [False]])
+    return np.flatnonzero(is_loaded[1:] != is_loaded[:-1]).reshape(-1, 2)
 
 
 def _surface(holds: list[tuple[float, float, float]]) -> np.ndarray:
@@ -122,12 +123,16 @@ def _surface(holds: list[tuple[float, float, float]]) -> np.ndarray:
     return np.array([x, z])
 
 
-def staged(body: Body, t: np.ndarray, kin: Kinematics, loads: Loads | None) -> Stage:
-    points = joints(body, kin)
-    pelvis, nowhere = points["pelvis"], np.zeros((2, 3, len(t)))
-    holds, strikes, tail, tip = [], np.zeros(0, int), nowhere, nowhere
+def make_stage(body: Body, t: np.ndarray, kin: Kinematics, loads: Loads | None) -> Stage:
+    """What is drawn of a movement at t [T] s; without loads there are neither arrows nor strikes.
+
+    The ground is then level, below the lowest point of the feet.
+    """
+    points = body_points(body, kin)
+    pelvis, no_arrows = points["pelvis"], np.zeros((2, 3, len(t)))
+    holds, strikes, tail, tip = [], np.zeros(0, int), no_arrows, no_arrows
     if loads is not None:
-        tail, tip = arrows(body, loads)
+        tail, tip = force_arrows(body, loads)
         holds = footholds(body, loads)
         strikes = np.array([first for first, _ in _contacts(body, loads.force[0]) if first > 0])
     if not holds:
@@ -137,9 +142,9 @@ def staged(body: Body, t: np.ndarray, kin: Kinematics, loads: Loads | None) -> S
     x, z, _ = np.array(holds).T
     rise = np.polyfit(x, z, 1) if np.ptp(x) > 0.3 else [z.mean()]
     middle = np.polyval(np.polyfit(t, pelvis[1], 1), t)
-    way = np.stack([pelvis[0], middle, np.polyval(rise, pelvis[0])])
+    origin = np.stack([pelvis[0], middle, np.polyval(rise, pelvis[0])])
     parts = _parts(body, kin, points)
-    return Stage(parts, tail, tip, way, _surface(holds), strikes, float(body.height))
+    return Stage(parts, tail, tip, origin, _surface(holds), strikes, float(body.height))
 
 
 def _parts(body: Body, kin: Kinematics, points: Mapping[str, np.ndarray]) -> list:
@@ -147,7 +152,7 @@ def _parts(body: Body, kin: Kinematics, points: Mapping[str, np.ndarray]) -> lis
     head, waist, neck = _head(body), points["waist"], points["neck"]
     chest = waist + 0.66 * (neck - waist)
     skull, chin = (
-        _fixed(kin, "head", np.array(at) * head) for at in ((0.04, 0, 0.6), (0.2, 0, 0.36))
+        _segment_point(kin, "head", np.array(at) * head) for at in ((0.04, 0, 0.6), (0.2, 0, 0.36))
     )
     parts = [
         (FLESH, [(neck, 0.031), (skull, 0.032)]),
@@ -162,7 +167,7 @@ def _parts(body: Body, kin: Kinematics, points: Mapping[str, np.ndarray]) -> lis
         foot = [(at["ankle"], 0.021)]
         for name, (radius, inwards) in sole.items():
             inside = getattr(body, name) + radius * body.height * np.array((inwards, 0, 1))
-            foot.append((_pair(kin, "foot", inside)[side], radius))
+            foot.append((_pair_points(kin, "foot", inside)[side], radius))
         parts += [
             (colour, [(at["hip"], 0.046), (at["knee"], 0.030)]),
             (colour, [(at["knee"], 0.029), (calf, 0.031), (at["ankle"], 0.019)]),
@@ -181,16 +186,16 @@ def _head(body: Body) -> float:
     return float(body.height - legs - body.joint[[INDEX["trunk"], INDEX["head"]], 2].sum())
 
 
-def _fixed(kin: Kinematics, segment: str, place) -> np.ndarray:
+def _segment_point(kin: Kinematics, segment: str, place) -> np.ndarray:
     """The point `place` [3] of a segment in the world [3, T]."""
     i = INDEX[segment]
     return kin.position[i] + np.einsum("ijt,j->it", kin.rotation[i], place)
 
 
-def _pair(kin: Kinematics, name: str, places: np.ndarray) -> np.ndarray:
+def _pair_points(kin: Kinematics, name: str, places: np.ndarray) -> np.ndarray:
     """The points `places` [2, 3] of a pair of segments in the world [2, 3, T]."""
     return np.stack(
-        [_fixed(kin, f"{name}_{side}", p) for side, p in zip("rl", places, strict=True)]
+        [_segment_point(kin, f"{name}_{side}", p) for side, p in zip("rl", places, strict=True)]
     )
 
 
@@ -201,16 +206,16 @@ def _project(point) -> np.ndarray:
     return np.stack([x + right * y, z + up * y, right * x - y + up * z])
 
 
-def person_at(stage: Stage, i: int) -> list:
+def person_shapes(stage: Stage, i: int) -> list:
     """The person and the arrows at sample i: (outline [n, 2], colour, edge) from far to near."""
-    origin, solid = stage.way[:, i], []
+    origin, shaded = stage.origin[:, i], []
     for colour, balls in stage.parts:
         across, up, near = _project(np.stack([p[:, i] - origin for p, _ in balls], 1))
         radius = np.array([r for _, r in balls])[:, None]
         rim = ((across + 1j * up)[:, None] + radius * CIRCLE).ravel()
         rim = np.stack([rim.real, rim.imag], 1)
-        solid.append((near.mean(), rim[ConvexHull(rim).vertices], colour, "white"))
-    shapes = [shape for _, *shape in sorted(solid, key=lambda shape: shape[0])]
+        shaded.append((near.mean(), rim[ConvexHull(rim).vertices], colour, "white"))
+    shapes = [shape for _, *shape in sorted(shaded, key=lambda shape: shape[0])]
     for tail, tip in zip(stage.tail[:, :, i], stage.tip[:, :, i], strict=True):
         ends = _project(np.stack([tail, tip], 1) - origin[:, None])[:2].T
         if np.ptp(ends, 0).any():
@@ -218,26 +223,26 @@ def person_at(stage: Stage, i: int) -> list:
     return shapes
 
 
-def ground_at(stage: Stage, i: int, reach: float, stripes: float | None = None) -> list:
+def ground_shapes(stage: Stage, i: int, reach: float, stripes: float | None = None) -> list:
     """The ground `reach` [m] back and ahead of the person at sample i, with marks every `stripes`.
 
-    Shapes like those of `_person`: the upper faces, marks, then the front.
+    Shapes like those of `person_shapes`: the upper faces, marks, then the front.
     """
-    (x, z), origin = stage.ground, stage.way[:, i]
+    (x, z), origin = stage.ground, stage.origin[:, i]
     back, ahead = origin[0] - reach, origin[0] + reach
     risers = x[1:][np.diff(x) == 0]
     back = max(risers[(risers > back) & (risers < back + SLIVER)], default=back) + 1e-6
     ahead = min(risers[(risers < ahead) & (risers > ahead - SLIVER)], default=ahead) - 1e-6
-    inner = (x > back) & (x < ahead)
+    is_inside = (x > back) & (x < ahead)
     ends = np.interp((back, ahead), x, z)
-    x = np.r_[back, x[inner], ahead] - origin[0]
-    z = np.r_[ends[0], z[inner], ends[1]] - origin[2]
+    x = np.r_[back, x[is_inside], ahead] - origin[0]
+    z = np.r_[ends[0], z[is_inside], ends[1]] - origin[2]
 
     def line(x, z, y):
         return _project(np.stack([x, np.full_like(x, y), z]))[:2].T
 
-    near, far = line(x, z, -PATH), line(x, z, PATH)
-    below = line(x, np.full_like(z, z.min() - SLAB), -PATH)
+    near, far = line(x, z, -HALF_WIDTH), line(x, z, HALF_WIDTH)
+    below = line(x, np.full_like(z, z.min() - SLAB), -HALF_WIDTH)
     shapes = [
         (np.array([near[k], near[k + 1], far[k + 1], far[k]]), TOP, TOP) for k in range(len(x) - 1)
     ]
@@ -245,7 +250,7 @@ def ground_at(stage: Stage, i: int, reach: float, stripes: float | None = None) 
         marks = np.arange(np.ceil(back / stripes), np.floor(ahead / stripes) + 1) * stripes
         marks -= origin[0]
         height = np.interp(marks, x, z)
-        ends = np.stack([line(marks, height, -PATH), line(marks, height, PATH)], 1)
+        ends = np.stack([line(marks, height, -HALF_WIDTH), line(marks, height, HALF_WIDTH)], 1)
         shapes += [(pair, FRONT, FRONT) for pair in ends]
     shapes.append((np.concatenate([near, below[::-1]]), FRONT, FRONT))
     return shapes

@@ -12,7 +12,7 @@ matters, take a multiple of the rate and `imujax.data.windows.resample` the read
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -88,28 +88,42 @@ PLACES = {  # share, depth, out, frequency, damping
 TILT = 5.0
 
 
-def _row(name: str) -> tuple:
+def _place_row(name: str) -> tuple:
     """A segment's row of PLACES, mirrored where it is a left one."""
     share, depth, (x, y, z), frequency, damping = PLACES[name.removesuffix("_r").removesuffix("_l")]
     return share, depth, (x, -y if name.endswith("_l") else y, z), frequency, damping
 
 
 SHARE, DEPTH, OUT, FREQUENCY, DAMPING = (
-    np.array(column) for column in zip(*map(_row, SEGMENTS), strict=True)
+    np.array(column) for column in zip(*map(_place_row, SEGMENTS), strict=True)
 )
 # The segment whose origin ends the reach: the first child; -1 where there is none.
-END = np.array([PARENT.index(i) if i in PARENT else -1 for i in range(len(SEGMENTS))], np.int32)
+CHILD = [PARENT.index(i) if i in PARENT else -1 for i in range(len(SEGMENTS))]
+REACH_END = np.array(CHILD, np.int32)
 
 
 class Mount(NamedTuple):
     """Where S units sit and how firmly.
 
-    segment [S] int: index in SEGMENTS.  place [S, 3] m: of the unit in the segment's frame.
-    rotation [S, 3, 3]: its columns are the unit's axes in segment axes, so that it takes unit axes
-    to segment axes, v_segment = rotation @ v_unit.  out [S, 3]: unit vector out of the skin, in
-    segment axes.  frequency [S] Hz (undamped), damping [S] (ratio, below 1), amplitude [S]: the
-    share of the spring-mass motion that the unit makes (0 is fixed to the bone, exactly), tilt [S]
-    rad/m.
+    Attributes
+    ----------
+    segment : jax.Array, [S] int
+        Index in SEGMENTS.
+    place : jax.Array, [S, 3]
+        Of the unit in the segment's frame, m.
+    rotation : jax.Array, [S, 3, 3]
+        Its columns are the unit's axes in segment axes, so that it takes unit axes to segment axes,
+        v_segment = rotation @ v_unit.
+    out : jax.Array, [S, 3]
+        Unit vector out of the skin, in segment axes.
+    frequency : jax.Array, [S]
+        Undamped, Hz.
+    damping : jax.Array, [S]
+        Ratio, below 1.
+    amplitude : jax.Array, [S]
+        The share of the spring-mass motion that the unit makes (0 is fixed to the bone, exactly).
+    tilt : jax.Array, [S]
+        Of a displaced unit, rad/m.
     """
 
     segment: jax.Array
@@ -123,13 +137,27 @@ class Mount(NamedTuple):
 
 
 def mounts(
-    key: jax.Array, body: "Body", segments: Sequence[int], scatter: Mapping = SCATTER
+    key: jax.Array, body: "Body", segments: Sequence[int], scatter: Mapping[str, float] = SCATTER
 ) -> Mount:
-    """Units on the segments (indices in SEGMENTS), put on as a person would: with scatter.
+    """Units on the segments, put on as a person would: with scatter.
 
-    The place moves along the skin by scatter["place"] m in each of two directions (SD), the unit
-    turns about a random axis by scatter["turn"] degrees (SD); a strap that is tighter than another
-    lets it swing less and faster (scatter["strap"]).  The same key gives the same mount.
+    Parameters
+    ----------
+    key : jax.Array
+        Random key; the same key gives the same mount.
+    body : Body
+        One person.
+    segments : sequence of int
+        Indices in SEGMENTS, one a unit.
+    scatter : mapping
+        Like SCATTER.  The place moves along the skin by scatter["place"] m in each of two
+        directions (SD), the unit turns about a random axis by scatter["turn"] degrees (SD); a strap
+        that is tighter than another lets it swing less and faster (scatter["strap"]).
+
+    Returns
+    -------
+    Mount
+        Of S units.
     """
     segment = jnp.asarray(segments)
     dtype = body.com.dtype
@@ -137,14 +165,14 @@ def mounts(
     def column(table):
         return jnp.asarray(table, dtype)[segment]
 
-    end = jnp.asarray(END)[segment]
+    end = jnp.asarray(REACH_END)[segment]
     reach = jnp.where(end[:, None] >= 0, body.joint[end], body.com[segment])  # [S, 3]
     out = column(OUT)
-    away = jnp.linalg.norm(reach, axis=-1, keepdims=True) * out
-    place = column(SHARE)[:, None] * reach + column(DEPTH)[:, None] * away
-    draws = jax.random.normal(key, (*segment.shape, 8), dtype)
-    slip, axis, angle, loose = jnp.split(draws, [3, 6, 7], axis=-1)
-    loose = jnp.exp(scatter["strap"] * loose[:, 0])
+    outward = jnp.linalg.norm(reach, axis=-1, keepdims=True) * out
+    place = column(SHARE)[:, None] * reach + column(DEPTH)[:, None] * outward
+    z = jax.random.normal(key, (*segment.shape, 8), dtype)
+    slip, axis, angle, looseness = jnp.split(z, [3, 6, 7], axis=-1)
+    looseness = jnp.exp(scatter["strap"] * looseness[:, 0])
     slip = scatter["place"] * (slip - (slip * out).sum(-1, keepdims=True) * out)
     axis = axis / jnp.linalg.norm(axis, axis=-1, keepdims=True)
     angle = scatter["turn"] * DEGREE * angle[:, 0]
@@ -154,9 +182,9 @@ def mounts(
         place=place + slip,
         rotation=_rotation(axis, angle),
         out=out,
-        frequency=column(FREQUENCY) / jnp.sqrt(loose),
+        frequency=column(FREQUENCY) / jnp.sqrt(looseness),
         damping=column(DAMPING),
-        amplitude=scatter["wobble"] * loose,
+        amplitude=scatter["wobble"] * looseness,
         tilt=TILT * ones,
     )
 
@@ -166,8 +194,9 @@ def ideal(kinematics: "Kinematics", mount: Mount) -> tuple[jax.Array, jax.Array]
 
     acc = (R rotation)^T (a + R'' r + g z), gyr = rotation^T vee(R^T R').
     """
-    acceleration, turn, rate = _riding(kinematics, mount)
-    return _read_off(mount, _back(turn, _with_gravity(acceleration)), _spin(turn, rate))
+    acceleration, turn, rate = _motion_of_places(kinematics, mount)
+    force = _transposed_matvec(turn, _with_gravity(acceleration))
+    return _in_unit_axes(mount, force, _spin(turn, rate))
 
 
 def wobbled(kinematics: "Kinematics", mount: Mount, rate: float) -> tuple[jax.Array, jax.Array]:
@@ -181,67 +210,106 @@ def wobbled(kinematics: "Kinematics", mount: Mount, rate: float) -> tuple[jax.Ar
     place is where the unit hangs.  A unit shifted along the skin leans over, about the axis
     out x u, with tan(half the angle) = tilt |out x u| / 2.  amplitude scales u.
     """
-    acceleration, turn, turn_rate = _riding(kinematics, mount)
+    acceleration, turn, turn_rate = _motion_of_places(kinematics, mount)
     u, du, ddu = _oscillate(acceleration, mount, rate)
-    force = _back(turn, _with_gravity(acceleration + ddu))
-    shift = _back(turn, u)  # in segment axes, from here on
-    shift_rate = _back(turn_rate, u) + _back(turn, du)
+    force = _transposed_matvec(turn, _with_gravity(acceleration + ddu))
+    shift = _transposed_matvec(turn, u)  # in segment axes, from here on
+    shift_rate = _transposed_matvec(turn_rate, u) + _transposed_matvec(turn, du)
     half = 0.5 * mount.tilt[:, None, None]
     out = mount.out[..., None]
     lean = half * jnp.cross(out, shift, axis=1)  # the rotation's Gibbs vector q
     lean_rate = half * jnp.cross(out, shift_rate, axis=1)
     # Rates of a Gibbs vector in the turned axes: 2 (q' - q x q') / (1 + q.q).
     scale = 2 / (1 + (lean * lean).sum(1, keepdims=True))
-    own = scale * (lean_rate - jnp.cross(lean, lean_rate, axis=1))
-    return _read_off(
-        mount, _unlean(lean, scale, force), _unlean(lean, scale, _spin(turn, turn_rate)) + own
-    )
+    lean_spin = scale * (lean_rate - jnp.cross(lean, lean_rate, axis=1))
+    force = _unlean(lean, scale, force)
+    return _in_unit_axes(mount, force, _unlean(lean, scale, _spin(turn, turn_rate)) + lean_spin)
 
 
-def measured(key: jax.Array, signal: jax.Array, errors: Mapping, rate: float) -> jax.Array:
-    """signal [S, 3, T] as a chip with these errors (UNIT["acc"], UNIT["gyr"]) reports it.
+def measured(
+    key: jax.Array, signal: jax.Array, errors: Mapping[str, float], rate: float
+) -> jax.Array:
+    """A signal as a chip with some errors reports it.
 
     Gain and misalignment, constant bias, drift (Ornstein-Uhlenbeck, stationary, exact at any rate),
     white noise of bandwidth rate / 2 (hence SD = density * sqrt(rate / 2)), two's-complement
     rounding to 2 range / 2^bits, clipping at the range.
+
+    Parameters
+    ----------
+    key : jax.Array
+        Random key.
+    signal : jax.Array, [S, 3, T]
+        What a perfect chip reads, m/s^2 or rad/s.
+    errors : mapping
+        Like UNIT["acc"] or UNIT["gyr"].
+    rate : float
+        Of the samples, Hz.
+
+    Returns
+    -------
+    jax.Array, [S, 3, T]
+        In the units of `signal`.
     """
     shape, dtype = signal.shape, signal.dtype
-    draws = jax.random.normal(key, (*shape[:2], 4 + 2 * shape[2]), dtype)
-    lasting, drift, noise = jnp.split(draws, [4, 4 + shape[2]], axis=-1)
+    z = jax.random.normal(key, (*shape[:2], 4 + 2 * shape[2]), dtype)
+    constant, drift, noise = jnp.split(z, [4, 4 + shape[2]], axis=-1)
     eye = jnp.eye(3, dtype=dtype)
-    gain = eye + (errors["scale"] * eye + errors["cross"] * (1 - eye)) * lasting[..., :3]
-    bias = errors["bias"] * lasting[..., 3:]
+    gain = eye + (errors["scale"] * eye + errors["cross"] * (1 - eye)) * constant[..., :3]
+    bias = errors["bias"] * constant[..., 3:]
     decay = jnp.asarray(-1 / (rate * errors["drift_time"]), dtype)
     # The first sample has the stationary SD, the others what keeps it.
-    fresh = jnp.where(jnp.arange(shape[-1]) == 0, 1, jnp.sqrt(-jnp.expm1(2 * decay)))
-    drift = errors["drift"] * _recur(jnp.exp(decay), fresh * drift)
+    innovation = jnp.where(jnp.arange(shape[-1]) == 0, 1, jnp.sqrt(-jnp.expm1(2 * decay)))
+    drift = errors["drift"] * _recur(jnp.exp(decay), innovation * drift)
     noise = errors["noise"] * jnp.sqrt(rate / 2) * noise
-    value = _apply(gain[..., None], signal) + bias + drift + noise
+    value = _matvec(gain[..., None], signal) + bias + drift + noise
     step = 2 * errors["range"] / 2.0 ** errors["bits"]
     count = jnp.clip(jnp.round(value / step), -errors["range"] / step, errors["range"] / step - 1)
     return (count * step).astype(dtype)
 
 
-def read(
-    key: jax.Array, kinematics: "Kinematics", mount: Mount, unit: Mapping, rate: float
+def simulate_readings(
+    key: jax.Array,
+    kinematics: "Kinematics",
+    mount: Mount,
+    unit: Mapping[str, Mapping[str, float]],
+    rate: float,
 ) -> tuple[jax.Array, jax.Array]:
-    """The whole chain: motion on the tissue, errors of the unit -> acc m/s^2, gyr rad/s [S, 3, T].
+    """The whole chain: motion on the tissue, errors of the unit.
 
-    kinematics at T times 1 / rate apart; unit like UNIT.
+    Parameters
+    ----------
+    key : jax.Array
+        Random key.
+    kinematics : Kinematics
+        At T times 1 / rate apart.
+    mount : Mount
+        Of S units.
+    unit : mapping
+        Errors of accelerometer and gyroscope, like UNIT.
+    rate : float
+        Of the samples, Hz.
+
+    Returns
+    -------
+    acc, gyr : jax.Array, [S, 3, T]
+        m/s^2 and rad/s, in the units' axes.
     """
     acc, gyr = wobbled(kinematics, mount, rate)
-    for_acc, for_gyr = jax.random.split(key)
-    return measured(for_acc, acc, unit["acc"], rate), measured(for_gyr, gyr, unit["gyr"], rate)
+    acc_key, gyr_key = jax.random.split(key)
+    return measured(acc_key, acc, unit["acc"], rate), measured(gyr_key, gyr, unit["gyr"], rate)
 
 
-def _apply(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+def _matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     """matrix [S, 3, 3, T or 1] on vector [S, 3, T]; written as sums, so that T stays innermost."""
-    return sum(matrix[:, :, j] * vector[:, None, j] for j in range(3))
+    total: Any = sum(matrix[:, :, j] * vector[:, None, j] for j in range(3))
+    return total
 
 
-def _back(matrix: jax.Array, vector: jax.Array) -> jax.Array:
+def _transposed_matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:
     """The transposed matrix [S, 3, 3, T or 1] on vector [S, 3, T]."""
-    return sum(matrix[:, j] * vector[:, j, None] for j in range(3))
+    total: Any = sum(matrix[:, j] * vector[:, j, None] for j in range(3))
+    return total
 
 
 def _rotation(axis: jax.Array, angle: jax.Array) -> jax.Array:
@@ -252,10 +320,12 @@ def _rotation(axis: jax.Array, angle: jax.Array) -> jax.Array:
     return cosine * eye + sine * across + (1 - cosine) * axis[:, :, None] * axis[:, None, :]
 
 
-def _riding(kinematics: "Kinematics", mount: Mount) -> tuple[jax.Array, jax.Array, jax.Array]:
+def _motion_of_places(
+    kinematics: "Kinematics", mount: Mount
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """-> acceleration of the places [S, 3, T] in the world, R and R' of their segments."""
     turning = kinematics.rotation_acc[mount.segment]
-    acceleration = kinematics.acceleration[mount.segment] + _apply(turning, mount.place[..., None])
+    acceleration = kinematics.acceleration[mount.segment] + _matvec(turning, mount.place[..., None])
     return (
         acceleration,
         kinematics.rotation[mount.segment],
@@ -277,10 +347,10 @@ def _spin(turn: jax.Array, rate: jax.Array) -> jax.Array:
     return 0.5 * jnp.stack([entry(2, 1), entry(0, 2), entry(1, 0)], axis=1)
 
 
-def _read_off(mount: Mount, force: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _in_unit_axes(mount: Mount, force: jax.Array, rate: jax.Array) -> tuple[jax.Array, jax.Array]:
     """From the axes of the segment (or of the case that has leant over) to those of the unit."""
     rotation = mount.rotation[..., None]
-    return _back(rotation, force), _back(rotation, rate)
+    return _transposed_matvec(rotation, force), _transposed_matvec(rotation, rate)
 
 
 def _unlean(lean: jax.Array, scale: jax.Array, vector: jax.Array) -> jax.Array:
@@ -302,19 +372,19 @@ def _oscillate(drive: jax.Array, mount: Mount, rate: float):
     d = mount.damping[:, None, None]
     pole = jax.lax.complex(-w * d, w * jnp.sqrt(1 - d**2))
     x = pole / rate
-    second = _second(x)
-    first = 1 + x * second
-    before = jnp.concatenate([drive[..., :1], drive[..., :-1]], axis=-1)
-    pushed = -((first - second) * before + second * drive) / rate
-    pushed = jnp.where(jnp.arange(drive.shape[-1]) == 0, drive / pole, pushed)
-    z = _recur(jnp.exp(x)[..., 0], pushed)
+    phi2 = _phi2(x)
+    phi1 = 1 + x * phi2
+    previous = jnp.concatenate([drive[..., :1], drive[..., :-1]], axis=-1)
+    forcing = -((phi1 - phi2) * previous + phi2 * drive) / rate
+    forcing = jnp.where(jnp.arange(drive.shape[-1]) == 0, drive / pole, forcing)
+    z = _recur(jnp.exp(x)[..., 0], forcing)
     u, du = z.imag / pole.imag, (pole * z).imag / pole.imag
     ddu = -drive - 2 * d * w * du - w**2 * u
     amplitude = mount.amplitude[:, None, None]
     return amplitude * u, amplitude * du, amplitude * ddu
 
 
-def _second(x: jax.Array) -> jax.Array:
+def _phi2(x: jax.Array) -> jax.Array:
     """(e^x - 1 - x) / x^2 of complex x, to rounding: by its series where the formula cancels."""
     series = jnp.ones_like(x)
     for n in range(19, 2, -1):
@@ -331,8 +401,8 @@ def _recur(factor: jax.Array, x: jax.Array) -> jax.Array:
     times over, and on an accelerator the batch of people fills the step.
     """
 
-    def step(y, fresh):
-        y = factor * y + fresh
+    def step(y, term):
+        y = factor * y + term
         return y, y
 
     along = jnp.moveaxis(x, -1, 0)

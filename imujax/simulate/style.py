@@ -8,25 +8,31 @@ leg; others go as it does at the same Froude number: lengths by the leg's length
 import functools
 import json
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imujax.simulate.body import Body, centre, leg
+from imujax.simulate.body import Body, leg_lengths, standing_centre
 from imujax.simulate.gait import Style
 
 
-class Manner(NamedTuple):
-    """Deviations from the table; zeros are the table itself.
+class GaitManner(NamedTuple):
+    """How a person's gait deviates from the table; zeros are the table itself.
 
-    cadence, stance, lost, span, limb, swing, arms, width: logarithms of factors on the step rate,
-    the stance's share, the speed lost at contact, the time that takes and the mass that is stopped,
-    the swing's bumps, the arms' swing, and the force towards the middle (which sets the step
-    width).  toes, strike, lean, sway
-    [] rad: toes turned out, toes down at contact, trunk forwards, trunk over the standing leg.
-    pitch [1 + 2H] rad; force [3, J] body weights.
+    Attributes
+    ----------
+    cadence, stance, lost, span, limb, swing, arms, width : jax.Array, []
+        Logarithms of factors on the step rate, the stance's share, the speed lost at contact, the
+        time that takes and the mass that is stopped, the swing's bumps, the arms' swing, and the
+        force towards the middle (which sets the step width).
+    toes, strike, lean, sway : jax.Array, []
+        rad: toes turned out, toes down at contact, trunk forwards, trunk over the standing leg.
+    pitch : jax.Array, [1 + 2H]
+        Added to the foot's pitch over its stride, rad.
+    force : jax.Array, [3, J]
+        Added to the harmonics of the force, body weights.
     """
 
     cadence: jax.Array
@@ -47,8 +53,8 @@ class Manner(NamedTuple):
 
 # Standard deviations from person to person, and a share of them from one trial of a person to the
 # next: shoes, fatigue, mood.
-AGAIN = 0.5
-PEOPLE = {
+TRIAL_SHARE = 0.5
+MANNER_SD = {
     "cadence": 0.04,
     "stance": 0.015,
     "lost": 0.15,
@@ -64,39 +70,56 @@ PEOPLE = {
     "pitch": 0.008,
     "force": 0.012,
 }
-GATHERED = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mises)
+BUMP_CONCENTRATION = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mises)
 
 
 @functools.cache
-def table() -> dict:
+def table() -> dict[str, Any]:
     """{gait: {leg, centre_of_mass m, centre, spread m/s, fields: {name: [3, ...]}}}."""
     return json.loads(resources.files("imujax.simulate").joinpath("gait.json").read_text())
 
 
-def own(key: jax.Array, share: float | jax.Array = 1.0) -> Manner:
-    """A person's manner, drawn; the higher harmonics vary less."""
+def random_manner(key: jax.Array, share: float | jax.Array = 1.0) -> GaitManner:
+    """A person's manner at random; `share` scales it, and the higher harmonics vary less."""
     fields = next(iter(table().values()))["fields"]
     shapes = {"pitch": np.shape(fields["pitch"])[1:], "force": np.shape(fields["force"])[1:]}
-    keys = jax.random.split(key, len(Manner._fields))
-    out = {}
-    for name, key in zip(Manner._fields, keys, strict=True):
-        out[name] = share * PEOPLE[name] * jax.random.normal(key, shapes.get(name, ()))
+    keys = jax.random.split(key, len(GaitManner._fields))
+    values = {}
+    for name, key in zip(GaitManner._fields, keys, strict=True):
+        values[name] = share * MANNER_SD[name] * jax.random.normal(key, shapes.get(name, ()))
     count = (shapes["pitch"][0] - 1) // 2
-    fall = jnp.arange(1, count + 1.0)
-    out["pitch"] = out["pitch"] / jnp.concatenate([jnp.ones(1), fall, fall])
-    out["force"] = out["force"] / jnp.arange(1.0, shapes["force"][1] + 1)
-    return Manner(**out)
+    falloff = jnp.arange(1, count + 1.0)
+    values["pitch"] = values["pitch"] / jnp.concatenate([jnp.ones(1), falloff, falloff])
+    values["force"] = values["force"] / jnp.arange(1.0, shapes["force"][1] + 1)
+    return GaitManner(**values)
 
 
-def plain() -> Manner:
-    """The table itself."""
-    return jax.tree.map(jnp.zeros_like, own(jax.random.key(0)))
+def average_manner() -> GaitManner:
+    """The manner of the table itself: no deviation."""
+    return jax.tree.map(jnp.zeros_like, random_manner(jax.random.key(0)))
 
 
-def style(gait: str, body: Body, speed: jax.Array, manner: Manner) -> Style:
-    """The style of `gait` ("walking", "running") of one person at `speed` [m/s]."""
+def style(gait: str, body: Body, speed: jax.Array, manner: GaitManner) -> Style:
+    """The style in which one person goes at one speed.
+
+    Parameters
+    ----------
+    gait : str
+        "walking" or "running", an entry of the table.
+    body : Body
+        One person.
+    speed : jax.Array, []
+        m/s.
+    manner : GaitManner
+        The person's deviations from the table.
+
+    Returns
+    -------
+    Style
+        Shapes for this body; the table's at the same Froude number, with the deviations.
+    """
     entry = table()[gait]
-    scale = (sum(leg(body)) - body.heel[0, 2]) / entry["leg"]  # lengths
+    scale = (sum(leg_lengths(body)) - body.heel[0, 2]) / entry["leg"]  # lengths
     x = (speed / jnp.sqrt(scale) - entry["centre"]) / entry["spread"]
 
     def at(name):
@@ -105,7 +128,7 @@ def style(gait: str, body: Body, speed: jax.Array, manner: Manner) -> Style:
 
     count = (at("pitch").shape[0] - 1) // 2
     # Toes down at contact: a bump of the pitch about the strike, as a Fourier series.
-    from_strike = jnp.exp(-0.5 * jnp.arange(1, count + 1) ** 2 / GATHERED)
+    from_strike = jnp.exp(-0.5 * jnp.arange(1, count + 1) ** 2 / BUMP_CONCENTRATION)
     bump = jnp.concatenate([jnp.zeros(1), from_strike / from_strike.sum(), jnp.zeros(count)])
     force = at("force") + manner.force
     force = force * jnp.stack([jnp.ones(()), jnp.exp(manner.width), jnp.ones(())])[:, None]
@@ -123,7 +146,7 @@ def style(gait: str, body: Body, speed: jax.Array, manner: Manner) -> Style:
         pulse=pulse * jnp.stack([jnp.ones(()), root, root]),
         pitch=at("pitch") + manner.pitch + manner.strike * bump,
         swing=at("swing") * scale * jnp.exp(manner.swing),
-        height=at("height") * scale + centre(body)[2] - entry["centre_of_mass"] * scale,
+        height=at("height") * scale + standing_centre(body)[2] - entry["centre_of_mass"] * scale,
         pressure=at("pressure"),
         toes=at("toes") + manner.toes,
         pelvis=at("pelvis"),

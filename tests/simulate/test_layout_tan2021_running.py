@@ -34,7 +34,8 @@ def runner(tmp_path_factory, polished):
 
 
 def header(folder, name: str) -> list[str]:
-    return (folder / "subject_01" / name).open().readline().strip().split(",")
+    with (folder / "subject_01" / name).open() as file:
+        return file.readline().strip().split(",")
 
 
 def columns(folder, name: str, *names: str) -> np.ndarray:
