@@ -22,6 +22,15 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests go first, so that no worker begins one when the others are done.
+
+    Each file is one worker's (--dist loadfile), since its fixtures may take a minute.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture
 def four_devices():
     """The batch is split over four devices, as it would be outside the tests."""
@@ -32,8 +41,8 @@ def four_devices():
 def one_device(request, monkeypatch):
     """Pre-training takes one device, unless a test asks for `four_devices` or for a number.
 
-    Programs with collectives between CPU devices are compiled anew each time (sharding.call_collective),
-    which only the tests that are about them shall wait for.
+    Programs with collectives between CPU devices are compiled anew each time
+    (sharding.call_collective), which only the tests that are about them shall wait for.
     """
     if "four_devices" in request.fixturenames:
         return
@@ -57,6 +66,17 @@ def polished():
     with pytest.MonkeyPatch.context() as patch:
         program = jax.jit(gait.kinematics.__wrapped__, compiler_options=options)
         patch.setattr(gait, "kinematics", program)
+        yield
+
+
+@pytest.fixture(scope="module")
+def any_rank():
+    """A lower rank is promoted, here and in child processes: the formulas of the simulated people
+    hold for one person and for many, for an instant and for a curve."""
+    import jax
+
+    with pytest.MonkeyPatch.context() as patch, jax.numpy_rank_promotion("allow"):
+        patch.setenv("JAX_NUMPY_RANK_PROMOTION", "allow")
         yield
 
 

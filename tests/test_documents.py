@@ -174,7 +174,7 @@ def miniature(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_quick_start_of_the_readme_is_run(miniature, polished):
+def test_the_quick_start_of_the_readme_is_run(miniature, polished, any_rank):
     (miniature / "calls").mkdir()
     words = next(w for w in commands(ROOT / "README.md", miniature / "calls") if "quickstart" in w)
     cli.run_command(words[1:])

@@ -227,6 +227,7 @@ def local(folder, *words, **environ):
     )
 
 
+@pytest.mark.slow
 def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_path, monkeypatch):
     # Or it would hold for the tests that follow.
     monkeypatch.setattr(host, "run_on_calling_thread", lambda: None)

@@ -44,6 +44,7 @@ def done(place):
     return work
 
 
+@pytest.mark.slow
 def test_from_raw_files_to_the_figure(done):
     for name in (
         "figure.png",

@@ -174,6 +174,7 @@ def run(paths, folder, **changes):
     return people.without_times(people.read_lines(done / "metrics.jsonl"))
 
 
+@pytest.mark.slow
 def test_streamed_training_is_that_from_memory_to_the_last_bit(
     sets, tmp_path, monkeypatch, four_devices
 ):

@@ -15,12 +15,13 @@ from imujax.errors import UserError
 from imujax.simulate import people
 from imujax.sweep import references, window_features
 
+pytestmark = pytest.mark.usefixtures("any_rank")
 TRIALS = [people.WALKING_TRIALS[1], {"name": "kicking"}]
 SMALL = {"subjects": 2, "seconds": 6.0, "trials": TRIALS[:1]}
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory, polished):
+def raw(tmp_path_factory, polished, any_rank):
     folder = tmp_path_factory.mktemp("raw")
     people.write_set("knee_moment", people.simulation_settings("knee_moment", SMALL), folder)
     moves = {"subjects": 1, "seconds": 6.0, "trials": TRIALS}
@@ -169,6 +170,7 @@ def labelled(tmp_path_factory, polished):
     return built
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["loading_rate", "peak_force", "knee_moment"])
 def test_labels_can_be_estimated_but_not_trivially(name, labelled):
     """A ridge on window statistics across people, the mean of r within each of them."""

@@ -56,6 +56,7 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
     assert (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch, four_devices):
     straight = run(moves, tmp_path / "straight", rotation=20.0, save_every=6)
     save = loop.Checkpoints.save
@@ -78,6 +79,7 @@ def test_resume_is_exact_to_the_last_bit(moves, tmp_path, monkeypatch, four_devi
     jax.tree.map(np.testing.assert_array_equal, ends[0].stats, ends[1].stats)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_one_two_and_four_devices_agree(moves, tmp_path, monkeypatch, norm):
     """The loss and the batch statistics are those of the whole batch, however it is shared out."""
@@ -126,6 +128,7 @@ def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
     assert max(np.abs(x).max() for x in jax.tree.leaves(of_whole_batch[1])) > 1e-3
 
 
+@pytest.mark.slow
 def test_many_pairs_fit_in_little_memory():
     """The dual ResNet-50 with 65,536 pairs: below 8 GiB by the compiled program's own account."""
     config = settings(norm="none", batch=65536, window=128, net=resnet.resnet50(64, "none"))

@@ -130,6 +130,7 @@ def killed(place, work, seed, start_takes) -> list[str]:
     return hit
 
 
+@pytest.mark.slow
 def test_twenty_kills_leave_no_trace(place, straight):
     with ThreadPoolExecutor() as both:
         runs = [place / "one", place / "two"]
@@ -140,6 +141,7 @@ def test_twenty_kills_leave_no_trace(place, straight):
         same(run, straight[0])
 
 
+@pytest.mark.slow
 def test_told_to_stop_it_saves_ends_and_goes_on_with_other_devices_and_processes(place, straight):
     """One device, two, two processes, four devices: the losses are those of one device."""
     work, log = place / "moved", place / "moved.log"

@@ -18,6 +18,7 @@ def double():
         yield
 
 
+@pytest.mark.slow
 @KINDS
 def test_the_forces_are_mass_times_acceleration_of_the_17_segments(kind):
     c = case(kind)
@@ -131,6 +132,7 @@ def test_steps_differ_and_a_still_noise_makes_them_equal():
     assert 0.003 < spread[0] < 0.02 and spread[1] < 1e-12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ground", [(0.1, np.arctan(0.1)), (-0.1, -np.arctan(0.1)), (0.25, 0.0)])
 def test_feet_stand_on_slopes_and_stairs(ground):
     c = case("walking", 0.9, ground=ground)

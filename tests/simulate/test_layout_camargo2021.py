@@ -12,6 +12,8 @@ from imujax.errors import UserError
 from imujax.simulate import people
 from imujax.simulate.layouts import camargo2021
 
+pytestmark = pytest.mark.slow  # a minute of simulating, for all of them
+
 SECONDS = 6.0
 FEET = ("Right", "Left")
 

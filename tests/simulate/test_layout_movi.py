@@ -12,6 +12,8 @@ from imujax.data_builders.movi import files
 from imujax.simulate import scores
 from imujax.simulate.layouts import movi
 
+pytestmark = pytest.mark.slow  # a minute of simulating, for all of them
+
 SECONDS = 6.0
 FRAMES = 720  # of a movement
 G = 9.80665

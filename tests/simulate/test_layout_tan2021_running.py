@@ -12,6 +12,8 @@ from imujax.errors import UserError
 from imujax.simulate import people
 from imujax.simulate.layouts import tan2021_running as tan2021
 
+pytestmark = pytest.mark.slow  # a minute of simulating, for all of them
+
 SECONDS, SPEEDS = 9.0, {"nike_baseline_24": 2.4, "nike_baseline_28": 2.8}
 LATER = slice(600, None)  # rows at 200 Hz after the first 3 s
 # Axes of a unit, x to the left, y up, z forwards, in those of the laboratory: right, forwards, up.

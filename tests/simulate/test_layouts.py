@@ -11,6 +11,8 @@ from imujax.data import builders, datasets
 from imujax.errors import UserError
 from imujax.simulate.layouts import tan2022_knee_moment as tan2022
 
+pytestmark = pytest.mark.slow  # a minute of simulating, for all of them
+
 SECONDS = 6.0
 
 

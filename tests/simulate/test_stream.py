@@ -33,6 +33,7 @@ def make():
     return stream.compile_batch(settings())
 
 
+@pytest.mark.slow
 def test_a_batch_is_a_function_of_its_key(make):
     first, again, other = (make(jax.random.key(k)) for k in (3, 3, 4))
     for name in ("acc", "gyr", "window"):
@@ -77,6 +78,7 @@ def made_up(key, options, count, rate, length):
     return tuple(jax.random.normal(k, shape) for k in jax.random.split(key))
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_batches_it_would_have_had(tmp_path, monkeypatch):
     monkeypatch.setattr(stream, "simulate_windows", made_up)
     uninterrupted, interrupted = tmp_path / "whole", tmp_path / "torn"
