@@ -1,8 +1,8 @@
 """The sections that every experiment is made of, with the defaults of this house.
 
-An experiment is a ConfigDict {seed, data_sets, encoders, tasks}; the words are explained where they
-are read: data sets in imujax/study.py, encoders in imujax/pretrain/loop.py and
-imujax/data/sensor_windows.py, tasks in imujax/sweep/grid.py, arms.py and lanes.py.
+An experiment is a ConfigDict {seed, data_sets, encoders, tasks}.  What a field does stands where it
+is read: data sets in imujax/study.py, encoders in imujax/data/ (sensor_windows, augment) and
+imujax/pretrain/ (sources, step, loop), tasks in imujax/sweep/ (grid, arms, lanes).
 """
 
 from ml_collections import ConfigDict

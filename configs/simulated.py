@@ -8,8 +8,8 @@
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
 study's network, with fewer fractions, steps and draws than `full`.
 
-The people who move without labels are others than those with force plates, their units are put on
-with more scatter and have less noise: `simulate` says how, over imujax/simulate/people.py.
+The people who move without labels are others than those with force plates, and their units are put
+on with more scatter: `simulate` says how, over imujax/simulate/people.py.
 """
 
 from ml_collections import ConfigDict
@@ -26,7 +26,7 @@ SIZES = {
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
 }
 # Labelled units are put on with care.
-GAP = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8, "strap": 0.2}}
+WITH_CARE = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8, "strap": 0.2}}
 
 
 def get_config(size: str = "quick") -> ConfigDict:
@@ -40,7 +40,7 @@ def get_config(size: str = "quick") -> ConfigDict:
         {"movi": {"subjects": subjects, "seconds": seconds, "rate": 200.0}}
     )
     for name in ("loading_rate", "peak_force", "knee_moment"):
-        config.simulate[name] = ConfigDict(GAP | {"seconds": chosen["labelled"][1]})
+        config.simulate[name] = ConfigDict(WITH_CARE | {"seconds": chosen["labelled"][1]})
         if chosen["labelled"][0]:
             config.simulate[name].subjects = chosen["labelled"][0]
     config.data_sets = ConfigDict(

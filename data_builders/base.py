@@ -200,11 +200,11 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 yield examples
 
     def _add_report(
-        self, kept: int, dropped: Dropped, subjects: Iterable[str], seconds: float
+        self, count: int, dropped: Dropped, subjects: Iterable[str], seconds: float
     ) -> None:
         """Add up what came of one item."""
         totals = self._totals
-        totals["kept"] += kept
+        totals["kept"] += count
         totals["dropped"].update(dropped)
         totals["subjects"].update(subjects)
         totals["seconds"] += seconds

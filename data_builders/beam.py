@@ -168,8 +168,8 @@ def parse_pipeline(words: Sequence[str]) -> tuple[Any, Any, Any]:
     is_named = bool(words) and not words[0].startswith("--")
     name, flags = (words[0], list(words[1:])) if is_named else ("DirectRunner", list(words))
     options = PipelineOptions(flags)
-    given = options.get_all_options(retain_unknown_options=True).keys()
-    unknown = sorted(given - options.get_all_options().keys())
+    option_names = options.get_all_options(retain_unknown_options=True).keys()
+    unknown = sorted(option_names - options.get_all_options().keys())
     if unknown:
         raise UserError(
             f"Beam has no pipeline option --{unknown[0]}; those of the builder stand before --beam"

@@ -22,12 +22,12 @@ CONFIGURATION_ERRORS = (
 Option = tuple[str, dict[str, Any]]
 
 
-def folder(flag: str, text: str, required: bool = False) -> Option:
+def folder_option(flag: str, text: str, required: bool = False) -> Option:
     """An option that takes a folder."""
     return flag, {"metavar": "DIR", "type": pathlib.Path, "help": text, "required": required}
 
 
-def value(flag: str, metavar: str, text: str, **more) -> Option:
+def option(flag: str, metavar: str, text: str, **more) -> Option:
     """An option that takes anything else."""
     return flag, {"metavar": metavar, "help": text, **more}
 
@@ -45,16 +45,18 @@ CONFIG = (
     "configuration, FILE.py[:ARGUMENT] or the name of one that comes with imujax; change a field "
     "by --config.FIELD=VALUE"
 )
-DATA = folder("--data", "folder of the data sets", required=True)
-RAW = folder("--raw", "folder of the raw files", required=True)
-WORKDIR = folder(
+DATA = folder_option("--data", "folder of the data sets", required=True)
+RAW = folder_option("--raw", "folder of the raw files", required=True)
+WORKDIR = folder_option(
     "--workdir", "folder of the results; a run that was stopped goes on there", required=True
 )
 EXPERIMENT = (
     DATA,
     WORKDIR,
-    folder("--raw", "folder of the raw files, to build the data sets that are not there yet"),
-    value("--config", "FILE", CONFIG, required=True),
+    folder_option(
+        "--raw", "folder of the raw files, to build the data sets that are not there yet"
+    ),
+    option("--config", "FILE", CONFIG, required=True),
 )
 BEAM = "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; last"
 VERBS = {
@@ -63,20 +65,20 @@ VERBS = {
         "imujax quickstart --workdir work/quick",
         (
             WORKDIR,
-            value("--config", "FILE", f"{CONFIG}; simulated by default", default="simulated"),
+            option("--config", "FILE", f"{CONFIG}; simulated by default", default="simulated"),
         ),
     ),
     "simulate": Verb(
         "simulated people to raw files",
         "imujax simulate --out raw/simulated --subjects 5 --sets loading_rate",
         (
-            folder("--out", "folder to write to"),
-            value("--subjects", "N", "people in each set", type=int),
-            value("--sets", "NAMES", "sets with commas between; all of them by default"),
-            value("--layout", "NAME", "instead of sets: a file as this builder reads it"),
-            value("--seed", "S", "0 by default", type=int, default=0),
-            value("--show", "FILE", "draw a person, FILE.png or FILE.gif", type=pathlib.Path),
-            value("--gait", "NAME", "of --show: walking or running", default="walking"),
+            folder_option("--out", "folder to write to"),
+            option("--subjects", "N", "people in each set", type=int),
+            option("--sets", "NAMES", "sets with commas between; all of them by default"),
+            option("--layout", "NAME", "instead of sets: a file as this builder reads it"),
+            option("--seed", "S", "0 by default", type=int, default=0),
+            option("--show", "FILE", "draw a person, FILE.png or FILE.gif", type=pathlib.Path),
+            option("--gait", "NAME", "of --show: walking or running", default="walking"),
         ),
     ),
     "build": Verb(
@@ -85,7 +87,7 @@ VERBS = {
         (
             RAW,
             DATA,
-            value("name", "NAME", "a builder, for instance sisfall"),
+            option("name", "NAME", "a builder, for instance sisfall"),
             ("--beam", {"nargs": argparse.REMAINDER, "help": BEAM}),
         ),
         extra="; further options are the builder's own, see its README",
@@ -95,9 +97,9 @@ VERBS = {
         "imujax pretrain --config configs/public.py --data data --workdir work",
         (
             *EXPERIMENT,
-            value("--coordinator", "HOST:PORT", "where process 0 is, if no launcher says it"),
-            value("--processes", "N", "how many there are; 1: alone"),
-            value("--process", "I", "which one this is, from 0 on"),
+            option("--coordinator", "HOST:PORT", "where process 0 is, if no launcher says it"),
+            option("--processes", "N", "how many there are; 1: alone"),
+            option("--process", "I", "which one this is, from 0 on"),
         ),
     ),
     "sweep": Verb(
@@ -105,8 +107,8 @@ VERBS = {
         "imujax sweep --config configs/public.py --data data --workdir work",
         (
             *EXPERIMENT,
-            folder("--checkpoint", "take the encoder of this folder for every arm"),
-            value("--task", "NAME", "this one alone, not all of them"),
+            folder_option("--checkpoint", "take the encoder of this folder for every arm"),
+            option("--task", "NAME", "this one alone, not all of them"),
         ),
     ),
     "study": Verb(
@@ -118,14 +120,14 @@ VERBS = {
         "figures, tables and page of finished sweeps",
         "imujax report work",
         (
-            folder("--out", "folder to write to, WORKDIR/report by default"),
-            value("workdirs", "WORKDIR", "folder of a study", nargs="+", type=pathlib.Path),
+            folder_option("--out", "folder to write to, WORKDIR/report by default"),
+            option("workdirs", "WORKDIR", "folder of a study", nargs="+", type=pathlib.Path),
         ),
     ),
 }
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The verbs and their options."""
     top = argparse.ArgumentParser(
         prog="imujax",
@@ -205,8 +207,8 @@ def refuse_words(words: Iterable[str]) -> None:
 
 def run_command(words: list[str]) -> None:
     """Run one command; mistakes a user can mend are raised as UserError."""
-    args, rest = parser().parse_known_args(words)
-    COMMANDS[args.verb](args, rest)
+    args, other_words = make_parser().parse_known_args(words)
+    COMMANDS[args.verb](args, other_words)
 
 
 def build(args, words: list[str]):
@@ -252,7 +254,7 @@ def simulate(args, words: list[str]):
 
 def quickstart(args, words: list[str]):
     """The whole study on simulated people."""
-    use_cache()  # and not kept memory: many small programs, whose compilers want arenas
+    use_cache()
     config = load_configuration(args.config, words)
     from imujax import study
 
@@ -261,7 +263,6 @@ def quickstart(args, words: list[str]):
 
 def pretrain(args, words: list[str]):
     """Pre-train, alone or as one of several processes."""
-    host.keep_freed_memory()
     host.run_on_calling_thread()
     config = checked_configuration(args, words)
     from imujax import study
@@ -275,7 +276,6 @@ def pretrain(args, words: list[str]):
 
 def sweep(args, words: list[str]):
     """Fine-tune the runs of all tasks, or of one."""
-    host.keep_freed_memory()
     config = checked_configuration(args, words)
     from imujax import study
 
@@ -286,7 +286,6 @@ def sweep(args, words: list[str]):
 
 def run_study(args, words: list[str]):
     """Data sets, encoders, sweeps and report."""
-    host.keep_freed_memory()
     config = checked_configuration(args, words)
     from imujax import study
 
@@ -302,6 +301,11 @@ COMMANDS = {
     "study": run_study,
     "report": report,
 }
+
+
+# Verbs that keep freed memory.  Not the quick start: many small programs, whose compilers want
+# arenas.
+LONG = {"pretrain", "sweep", "study"}
 
 
 def checked_configuration(args, words: list[str]) -> "ConfigDict":
@@ -329,6 +333,8 @@ def use_cache() -> None:
 
 def main() -> None:
     """Entry point: exit status 2 and one sentence for what a user can mend."""
+    if {*sys.argv[1:2]} & LONG:
+        host.keep_freed_memory()
     try:
         run_command(sys.argv[1:])
     except UserError as error:

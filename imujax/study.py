@@ -122,10 +122,12 @@ def sweep_all(
     Parameters
     ----------
     config : ConfigDict
-    data, workdir : Path
-        Folders of the data sets and of the results.
+    data : Path
+        Folder of the data sets.
     checkpoints : dict of str to Path
         See `checkpoint_folders`.
+    workdir : Path
+        Folder of the results.
     raw : Path, optional
         See `find_or_build`.
     only : str, optional
@@ -152,7 +154,7 @@ def sweep_all(
 def run_study(
     config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
 ) -> list[pathlib.Path]:
-    """All of it -> the files of the report; arguments as of `sweep_all`."""
+    """All of it -> the files of the report; arguments as of `pretrain_all`."""
     from imujax.report import report
 
     sweep_all(config, data, pretrain_all(config, data, workdir, raw), workdir, raw)

@@ -1,4 +1,4 @@
-"""Figures of the README that are times: a build, the tiny study, the import.  Each prints its own.
+"""Figures of launch/README.md: times, rates, memory.  Each command prints its own.
 
     python launch/bench.py build --raw raw/sisfall    data set hours a second of wall time
     python launch/bench.py movi --raw raw/movi        the same of MoVi, and the memory
@@ -7,7 +7,6 @@
     python launch/bench.py simulate                   simulated people against real time, and the
                                                       stream against the step that it feeds
     python launch/bench.py stream                     sensor-windows that are read from blocks
-
     python launch/bench.py memory                     what loss and step of large batches take, by
                                                       the compiled programs' own account
 
@@ -52,10 +51,10 @@ def time_build(raw: pathlib.Path):
             path = builders.build("sisfall", raw, data)
             times.append(time.perf_counter() - begin)
             hours = datasets.read_metadata(path)["hours"]
-    best = statistics.median(times)
+    seconds = statistics.median(times)
     print(
-        f"sisfall: {hours:.2f} h in {best:.1f} s (median of 3), {hours * 3600 / best:.0f} times "
-        f"real time; goal 1000"
+        f"sisfall: {hours:.2f} h in {seconds:.1f} s (median of 3), "
+        f"{hours * 3600 / seconds:.0f} times real time; goal 1000"
     )
 
 

@@ -261,7 +261,6 @@ def peak_bytes() -> int:
 def serve_program(pipe, name: str, what: str, shape: tuple):
     """A process of its own for each program: runs a step and sends its seconds when asked."""
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # both shall find memory
-    host.keep_freed_memory()
     if "torch" not in name:
         host.run_on_calling_thread()
     try:
@@ -404,6 +403,7 @@ def main():
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
     print(describe_hardware(), flush=True)
+    os.environ.setdefault("GLIBC_TUNABLES", host.KEPT_MEMORY)  # of the processes that run steps
     (report_steps if options.what == "step" else report_losses)(options)
 
 

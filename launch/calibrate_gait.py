@@ -28,7 +28,7 @@ FREE = {"force": 0.02, "pitch": 0.02, "swing": 0.02, "height": 0.01}  # steps
 FORE_AFT = (0.8, 1.1, 1.35)  # of the one runner's force, at the three speeds
 
 
-def steady(person, entry, fields, speed):
+def simulate_stride(person, entry, fields, speed):
     """One stride of the right foot without variation -> curves, each [POINTS]."""
     x = (speed / np.sqrt(LEG / entry["leg"]) - entry["centre"]) / entry["spread"]
     shape = gait.Style(**{k: f[0] + x * (f[1] + x * f[2]) for k, f in fields.items()})
@@ -57,7 +57,7 @@ def steady(person, entry, fields, speed):
     }
 
 
-def published(person, kind: str, curves: dict, scale: float) -> dict:
+def published_targets(person, kind: str, curves: dict, scale: float) -> dict:
     """The targets of one speed, each [POINTS]."""
     turns = np.arange(POINTS) / POINTS
 
@@ -117,7 +117,7 @@ def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
     steps = np.concatenate([np.full(free[k].size, FREE[k]) for k in sorted(FREE)])
     speeds = [c["speed"] * np.sqrt(LEG / c["leg"]) for c in curves]
     scales = FORE_AFT if kind == "running" else (1.0,) * len(curves)
-    by_speed = [published(person, kind, c, s) for c, s in zip(curves, scales, strict=True)]
+    by_speed = [published_targets(person, kind, c, s) for c, s in zip(curves, scales, strict=True)]
     targets = {k: jnp.stack([values[k] for values in by_speed]) for k in by_speed[0]}
 
     def shapes(flat):
@@ -125,7 +125,7 @@ def fit(kind: str, entry: dict, curves: list[dict], evaluations: int) -> dict:
         return tried | {"force": tried["force"].at[:, 1].set(fields["force"][:, 1])}
 
     def curves_of(flat):
-        return jax.vmap(lambda v: steady(person, entry, fields | shapes(flat), v))(
+        return jax.vmap(lambda v: simulate_stride(person, entry, fields | shapes(flat), v))(
             jnp.array(speeds)
         )
 

@@ -86,7 +86,7 @@ def test_every_command_can_be(document, tmp_path, monkeypatch):
 
 
 def check_imujax(words: list[str]):
-    args, rest = cli.parser().parse_known_args(words)
+    args, rest = cli.make_parser().parse_known_args(words)
     if args.verb == "build":
         options = cli.parse_builder_options(rest)
         if args.name != "tabular":
@@ -166,7 +166,6 @@ def miniature(tmp_path, monkeypatch):
     """A folder like the repository's root in which commands are run, in miniature."""
     load = cli.load_configuration
     monkeypatch.setattr(cli, "load_configuration", lambda *words: in_miniature(load(*words)))
-    monkeypatch.setattr(cli.host, "keep_freed_memory", lambda: None)
     monkeypatch.setattr(cli.host, "run_on_calling_thread", lambda: None)
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     monkeypatch.chdir(tmp_path)

@@ -102,7 +102,7 @@ def test_dry_runs_print_and_run_nothing(tmp_path):
     )
     first, second = (shlex.split(line) for line in done.stdout.splitlines())
     assert first[0] == "CUDA_VISIBLE_DEVICES=0,1" and second[0] == "CUDA_VISIBLE_DEVICES=2,3"
-    args = [cli.parser().parse_args(command[4:]) for command in (first, second)]
+    args = [cli.make_parser().parse_args(command[4:]) for command in (first, second)]
     given = [{name: getattr(arg, name) for name in cluster.PLACE_FIELDS} for arg in args]
     places = [cluster.find_place(one) for one in given]
     assert [(place.processes, place.process) for place in places] == [(2, 0), (2, 1)]
@@ -210,7 +210,7 @@ def test_jobset_field_by_field():
     )
     assert place == (coordinator, 2, 1, None)
     assert container["command"] == ["imujax", "pretrain"]
-    args, rest = cli.parser().parse_known_args(["pretrain", *container["args"]])
+    args, rest = cli.make_parser().parse_known_args(["pretrain", *container["args"]])
     assert not rest and cli.locate_configuration(args.config)
     mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
     assert str(args.workdir).startswith(mounts["shared"])

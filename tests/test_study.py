@@ -296,7 +296,8 @@ def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
         with pytest.raises(SystemExit):
             cli.run_command([name, "--help"])
         assert verb.example in " ".join(capsys.readouterr().out.split())
-    code = "import sys, imujax.cli; imujax.cli.parser(); print({'jax', 'numpy'} & set(sys.modules))"
+    code = "import sys, imujax.cli; imujax.cli.make_parser(); "
+    code += "print({'jax', 'numpy'} & set(sys.modules))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert said.stdout.strip() == "set()", said.stderr
 

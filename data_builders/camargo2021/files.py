@@ -203,9 +203,9 @@ def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropp
             f"in N, Weight in {item.info.name} in kg"
         )
     dropped += lost
-    starts, which, lost = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
+    starts, peak_numbers, lost = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
     examples = windows.labelled_examples(
-        recording, starts, [WINDOW] * len(starts), values[which], WINDOW, condition
+        recording, starts, [WINDOW] * len(starts), values[peak_numbers], WINDOW, condition
     )
     return examples, dropped + lost, len(force) / RATE
 

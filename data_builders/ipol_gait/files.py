@@ -109,10 +109,10 @@ def read_unit(path: Path) -> np.ndarray:
 
 
 def read_walk(paths: tuple[Path, ...]) -> tuple[list[Recording], dict, windows.Dropped]:
-    """One walk: its pieces between long gaps, its json, and the counts of what was mended.
+    """One walk: its recordings between long gaps, its json, and the counts of what was mended.
 
     The units are aligned on the packet counter, which is also what the json's events count (they
-    are not row numbers). All pieces carry the walk's id; their clock is counter / 100 Hz.
+    are not row numbers). All recordings carry the walk's id; their clock is counter / 100 Hz.
     """
     description = _read_description(paths[0])
     start, end = np.asarray(description["TrialBoundaries"]) / RATE
@@ -127,7 +127,7 @@ def read_walk(paths: tuple[Path, ...]) -> tuple[list[Recording], dict, windows.D
         tables.append(values[~is_repeated])
     clock, data, covered = _align_units(tables, counts)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], covered, [False]]).astype(int)))
-    pieces = [
+    recordings = [
         Recording(
             subject=f"S{description['Subject']:02d}",
             recording=paths[0].stem,
@@ -147,10 +147,10 @@ def read_walk(paths: tuple[Path, ...]) -> tuple[list[Recording], dict, windows.D
             start=float(clock[first]) / RATE,
         )
         for first, last in edges.reshape(-1, 2)
-        if last - first >= RATE  # a shorter piece holds no window, and no second to check it by
+        if last - first >= RATE  # a shorter one holds no window, and no second to check it by
     ]
-    counts["pieces between gaps shorter than 1 s"] += len(edges) // 2 - len(pieces)
-    return pieces, description, counts
+    counts["pieces between gaps shorter than 1 s"] += len(edges) // 2 - len(recordings)
+    return recordings, description, counts
 
 
 def _align_units(
@@ -203,16 +203,16 @@ def read_examples(
     item: tuple[Path, ...], options: dict
 ) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one walk, what was dropped or mended, and its seconds."""
-    pieces, description, counts = read_walk(item)
-    seconds = sum(len(piece.acc) for piece in pieces) / RATE
+    recordings, description, counts = read_walk(item)
+    seconds = sum(len(recording.acc) for recording in recordings) / RATE
     turn = np.asarray(description["UTurnBoundaries"]) / RATE
     if options["task"] == "stance_time":
-        examples, dropped = _step_examples(pieces, description, turn, options)
+        examples, dropped = _step_examples(recordings, description, turn, options)
         return examples, counts + dropped, seconds
     examples = []
-    for piece in pieces:
+    for recording in recordings:
         cut, dropped = windows.unlabelled_examples(
-            piece, options["rate"], options["window"], options["stride"], options["motion"]
+            recording, options["rate"], options["window"], options["stride"], options["motion"]
         )
         examples += cut
         counts.update(dropped)
@@ -225,7 +225,7 @@ def read_examples(
 
 
 def _step_examples(
-    pieces: list[Recording], description: dict, turn: np.ndarray, options: dict
+    recordings: list[Recording], description: dict, turn: np.ndarray, options: dict
 ) -> tuple[list[dict], windows.Dropped]:
     """One example for each stance: the lower back around foot strike -> the stance time [s].
 
@@ -250,17 +250,17 @@ def _step_examples(
     strike, off = strike[order], off[order]
     rate, before, after = options["rate"], options["before"], options["after"]
     examples = []
-    for piece in pieces:
-        acc = windows.resample(piece.acc, RATE, rate)
-        gyr = windows.resample(piece.gyr, RATE, rate)
-        events = np.round((strike - piece.start) * rate).astype(int)
+    for recording in recordings:
+        acc = windows.resample(recording.acc, RATE, rate)
+        gyr = windows.resample(recording.gyr, RATE, rate)
+        events = np.round((strike - recording.start) * rate).astype(int)
         starts, inside = windows.event_starts(events, before, after, len(acc))
         for s, strike_time, off_time in zip(starts, strike[inside], off[inside], strict=True):
             condition = "turn" if strike_time < turn[1] and off_time > turn[0] else "straight"
             window, target = slice(s, s + before + after), np.array([off_time - strike_time])
             examples.append(
                 windows.make_example(
-                    piece, acc[window], gyr[window], s / rate, "walking", condition, target
+                    recording, acc[window], gyr[window], s / rate, "walking", condition, target
                 )
             )
     dropped["steps whose window leaves the recording or meets a gap"] += len(strike) - len(examples)

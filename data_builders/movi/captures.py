@@ -25,11 +25,11 @@ SPELLINGS = {
 
 
 def read_movements(
-    path: Path, number: int, round_name: str, frames: int, rate: float, where: str
+    path: Path, number: int, round_name: str, frames: int, rate: float, source: str
 ) -> tuple[list[Interval], Dropped]:
     """The movements of round `round_name` of subject `number`, in seconds of its first frame.
 
-    `path` is the motion-capture file, `where` names the round, which has `frames` at `rate` [Hz].
+    `path` is the motion-capture file, `source` names the round, which has `frames` at `rate` [Hz].
     Movements that begin after its end are dropped. A round that is too short for them at 120 Hz,
     but fits them at 100, is a UserError.
     """
@@ -42,8 +42,8 @@ def read_movements(
         and _is_alike(frames / OTHER_RATE, end)
     ):
         raise UserError(
-            f"{where} has {frames} frames, but {path} goes on to {end:.1f} s: the round fits it at "
-            f"{OTHER_RATE:g} Hz, not at {MOVI_RATE:g}; build with source_rate={OTHER_RATE:g}"
+            f"{source} has {frames} frames, but {path} goes on to {end:.1f} s: the round fits it "
+            f"at {OTHER_RATE:g} Hz, not at {MOVI_RATE:g}; build with source_rate={OTHER_RATE:g}"
         )
     inside = (first - 1) / MOVI_RATE < frames / rate
     dropped = Dropped({"movements without a first or last frame": int((~known).sum())})

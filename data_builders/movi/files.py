@@ -137,16 +137,16 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, fl
         if field not in rounds:
             dropped["rounds that the file does not have"] += 1
             continue
-        where = f"{item.file} ({field})"
-        signals = _read_signals(rounds[field], where)
+        source = f"{item.file} ({field})"
+        signals = _read_signals(rounds[field], source)
         intervals = None
         if is_synched and name in dict(item.captures):
             path = dict(item.captures)[name]
             intervals, lost = captures.read_movements(
-                path, item.number, name, len(signals), options["source_rate"], where
+                path, item.number, name, len(signals), options["source_rate"], source
             )
             dropped += lost
-        parts, lost = split_round(signals, item.number, field, where, intervals, options)
+        parts, lost = split_round(signals, item.number, field, source, intervals, options)
         dropped += lost
         for part in parts:
             cut, lost = windows.unlabelled_examples(part, *(options[name] for name in CUTTING))
@@ -156,24 +156,24 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], Dropped, fl
     return examples, +dropped, seconds
 
 
-def _read_signals(array: mat.Array, where: str) -> np.ndarray:
+def _read_signals(array: mat.Array, source: str) -> np.ndarray:
     """acc [g] and gyr [rad/s] of a round, [T, 2, 17, 3]; NaN where a value is missing or damaged.
 
     Columns are found by the names of the joints, whose order differs from file to file.
     """
-    with mat.explain_faults(where):
+    with mat.explain_faults(source):
         fields = mat.struct_fields(array)
-        joints = mat.cell_texts(mat.get_field(fields, "jointNames", where))
-        data = mat.real_array(mat.get_field(fields, "data", where))
+        joints = mat.cell_texts(mat.get_field(fields, "jointNames", source))
+        data = mat.real_array(mat.get_field(fields, "data", source))
     if data.ndim != 2 or data.shape[1] != COLUMNS * len(joints):
         raise UserError(
-            f"{where}: data is {data.shape}: expected a row a frame, and in it {COLUMNS} columns "
+            f"{source}: data is {data.shape}: expected a row a frame, and in it {COLUMNS} columns "
             f"for each of the {len(joints)} names in jointNames"
         )
     for joint in MOVI_JOINTS.values():
         if joints.count(joint) != 1:
             raise UserError(
-                f"{where}: the joint {joint!r} must stand once in jointNames, which are "
+                f"{source}: the joint {joint!r} must stand once in jointNames, which are "
                 f"{kinds.printable_name(', '.join(joints))}"
             )
     first = COLUMNS * np.array([joints.index(joint) for joint in MOVI_JOINTS.values()])
@@ -184,8 +184,8 @@ def _read_signals(array: mat.Array, where: str) -> np.ndarray:
     norms = norms[~np.isnan(norms)]
     if len(norms) and not NORM_LIMITS[0] < np.median(norms) < NORM_LIMITS[1]:
         raise UserError(
-            f"{where}: the accelerometers read {np.median(norms):.3g} (median norm): the file must "
-            "hold g, with gravity"
+            f"{source}: the accelerometers read {np.median(norms):.3g} (median norm): the file "
+            "must hold g, with gravity"
         )
     return signals
 
@@ -194,7 +194,7 @@ def split_round(
     signals: np.ndarray,
     number: int,
     name: str,
-    where: str,
+    source: str,
     intervals: list[Interval] | None,
     options: dict,
 ) -> tuple[list[Recording], Dropped]:
@@ -218,7 +218,7 @@ def split_round(
             continue
         part, filled = signals[first:last], int(missing[first:last].sum())
         if filled:
-            part, _ = fill_gaps(part, rate, np.inf, where)
+            part, _ = fill_gaps(part, rate, np.inf, source)
             dropped["samples filled in short gaps"] += filled
         if (np.ptp(part, axis=0) == 0).all(axis=2).any():
             dropped["rounds, or parts of them, with a constant sensor"] += 1
@@ -231,7 +231,7 @@ def split_round(
                 rate=rate,
                 acc=turn(to_si(part[:, 0], "g")),
                 gyr=turn(to_si(part[:, 1], "rad/s")),
-                source=where,
+                source=source,
                 intervals=tuple(inside),
                 start=first / rate,
                 rest_error=REST_ERROR,

@@ -47,14 +47,14 @@ class Head(NamedTuple):
 
 
 @contextlib.contextmanager
-def explain_faults(where: Path | str) -> Iterator[None]:
+def explain_faults(source: Path | str) -> Iterator[None]:
     """Faults of a file as the sentence that names it."""
     try:
         yield
     except UserError:
         raise
     except (OSError, ValueError, MemoryError, zlib.error) as error:
-        raise readers.unreadable_file(where, error) from None
+        raise readers.unreadable_file(source, error) from None
 
 
 def read_variable(path: Path, name: str) -> Array:
@@ -76,10 +76,10 @@ def read_variable(path: Path, name: str) -> Array:
     raise UserError(f"{path}: there is no variable {name}: another file, or damaged?")
 
 
-def get_field(fields: dict[str, Array], name: str, where: Path | str) -> Array:
+def get_field(fields: dict[str, Array], name: str, source: Path | str) -> Array:
     """One of the fields from `struct_fields`; UserError where it is not among them."""
     if name not in fields:
-        raise UserError(f"{where}: there is no field {name!r}, or it is empty")
+        raise UserError(f"{source}: there is no field {name!r}, or it is empty")
     return fields[name]
 
 

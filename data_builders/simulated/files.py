@@ -77,6 +77,7 @@ MOVI_SENSORS = ("pelvis", "trunk", "head", *(f"{name}_{side}" for name in PAIRS 
 
 def list_items(raw: Path, options: dict) -> list[Path]:
     """The trials of one simulated set, <subject>/<trial>.npz."""
+    del options
     paths = sorted(raw.glob("*/*.npz"))
     if not paths or not (raw / "set.json").is_file():
         raise UserError(
@@ -149,8 +150,8 @@ def _label_peak_forces(recording: Recording, arrays: dict):
     peaks, values, dropped = labels.stance_peaks(
         force, strikes, offs, recording.mass, recording.source
     )
-    starts, which, lost = labels.peak_windows(len(recording.acc), peaks, values)
-    return starts, [128] * len(starts), values[which], dropped + lost
+    starts, peak_numbers, lost = labels.peak_windows(len(recording.acc), peaks, values)
+    return starts, [128] * len(starts), values[peak_numbers], dropped + lost
 
 
 def _label_knee_moments(recording: Recording, arrays: dict):

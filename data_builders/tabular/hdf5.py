@@ -50,24 +50,24 @@ def read_recordings(
     """
     with _open_file(path) as file:
         node = file[name]
-        where = f"{path} ({name})"
+        source = f"{path} ({name})"
         if isinstance(node, h5py.Group):
             columns = {}
             for key in node:
                 if isinstance(node.get(key, getlink=True), h5py.HardLink):
-                    columns |= _read_vectors(key, node[key], where)
+                    columns |= _read_vectors(key, node[key], source)
             yield (
                 "",
-                _trim_zeros(readers.select_columns(columns, numbers, (), where), columns, hdf5),
+                _trim_zeros(readers.select_columns(columns, numbers, (), source), columns, hdf5),
             )
             return
-        names = _field_names(file, node, hdf5, where)
+        names = _field_names(file, node, hdf5, source)
         is_compound = node.dtype.names is not None
         has_rows = node.ndim == (2 if is_compound else 3)
         for row in range(len(node)) if has_rows else (None,):
-            block = _read_values(node, row, where)
+            block = _read_values(node, row, source)
             columns = {n: block[n] if is_compound else block[:, i] for i, n in enumerate(names)}
-            table = _trim_zeros(readers.select_columns(columns, numbers, (), where), columns, hdf5)
+            table = _trim_zeros(readers.select_columns(columns, numbers, (), source), columns, hdf5)
             yield "" if row is None else f"/{row}", table
 
 
@@ -78,22 +78,22 @@ def _open_file(path: Path) -> h5py.File:
         raise readers.unreadable_file(path, error) from None
 
 
-def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, where: str) -> list[str]:
+def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, source: str) -> list[str]:
     """Names of the fields: of the compound type, else the attribute's JSON list."""
     if node.dtype.names:
         if node.ndim not in (1, 2):
-            raise UserError(f"{where}: has shape {node.shape}, wanted [T] or [recordings, T]")
+            raise UserError(f"{source}: has shape {node.shape}, wanted [T] or [recordings, T]")
         return list(node.dtype.names)
     if node.ndim not in (2, 3):
         raise UserError(
-            f"{where}: has shape {node.shape}, wanted [T, fields] or [recordings, T, fields]"
+            f"{source}: has shape {node.shape}, wanted [T, fields] or [recordings, T, fields]"
         )
     if hdf5.columns is None:
-        raise UserError(f'{where}: give the attribute with the column names, "hdf5.columns"')
+        raise UserError(f'{source}: give the attribute with the column names, "hdf5.columns"')
     owner = next((h for h in (node, file) if hdf5.columns in h.attrs), None)
     if owner is None:
         raise UserError(
-            f'{where}: neither the data set nor the file has the attribute "{hdf5.columns}"'
+            f'{source}: neither the data set nor the file has the attribute "{hdf5.columns}"'
             + kinds.suggest_names(hdf5.columns, [*node.attrs, *file.attrs])
         )
     names = owner.attrs[hdf5.columns]
@@ -104,30 +104,32 @@ def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, where: str) ->
     if not isinstance(names, list) or len(names) != node.shape[-1]:
         size = f"of {len(names)} " if isinstance(names, list) else ""
         raise UserError(
-            f'{where}: the attribute "{hdf5.columns}" must be a JSON list of the '
+            f'{source}: the attribute "{hdf5.columns}" must be a JSON list of the '
             f"{node.shape[-1]} column names, but is {'a list ' + size if size else 'none'}"
         )
     return [n.decode() if isinstance(n, bytes) else str(n) for n in names]
 
 
-def _read_values(node: h5py.Dataset, row: int | None, where: str) -> np.ndarray:
+def _read_values(node: h5py.Dataset, row: int | None, source: str) -> np.ndarray:
     """The data set, or one row of its first axis; none that keeps its values in another file."""
     if node.is_virtual or node.external:
-        raise UserError(f"{where}: its values lie in another file: copy them into this one")
+        raise UserError(f"{source}: its values lie in another file: copy them into this one")
     try:
         return node[...] if row is None else node[row]
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"{where}: the values cannot be read: {readers.first_line(error)}"
+            f"{source}: the values cannot be read: {readers.first_line(error)}"
         ) from None
 
 
-def _read_vectors(key: str, member: h5py.Dataset | h5py.Group, where: str) -> dict[str, np.ndarray]:
+def _read_vectors(
+    key: str, member: h5py.Dataset | h5py.Group, source: str
+) -> dict[str, np.ndarray]:
     """The columns of one member of a group; MATLAB stores a matrix [T, k] as [k, T]."""
     numeric = isinstance(member, h5py.Dataset) and member.dtype.kind in "fiub"
     if not numeric or member.ndim not in (1, 2):
         return {}
-    values = _read_values(member, None, where)
+    values = _read_values(member, None, source)
     if values.ndim == 2 and "MATLAB_class" in member.attrs:
         values = values.T
     return readers.flatten_variable(key, values if values.ndim == 2 else values[:, None])

@@ -1,6 +1,6 @@
-"""Checks of single values in a card, each a function (value, where) -> checked value.
+"""Checks of single values in a card, each a function (value, key) -> checked value.
 
-`where` names the key in the UserError that a wrong value raises.
+`key` is named in the UserError that a wrong value raises.
 """
 
 import difflib
@@ -32,130 +32,130 @@ def printable_name(text: str) -> str:
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-def text(value, where: str) -> str:
+def text(value, key: str) -> str:
     if not isinstance(value, str) or not value:
-        raise UserError(f"{where} must be a text that is not empty, but is {value!r}")
+        raise UserError(f"{key} must be a text that is not empty, but is {value!r}")
     return value
 
 
-def number(value, where: str) -> float:
+def number(value, key: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where} must be a finite number, but is {value!r}")
+        raise UserError(f"{key} must be a finite number, but is {value!r}")
     return float(value)
 
 
-def positive(value, where: str) -> float:
-    if number(value, where) <= 0:
-        raise UserError(f"{where} must be greater than 0, but is {value!r}")
+def positive(value, key: str) -> float:
+    if number(value, key) <= 0:
+        raise UserError(f"{key} must be greater than 0, but is {value!r}")
     return float(value)
 
 
-def not_negative(value, where: str) -> float:
-    if number(value, where) < 0:
-        raise UserError(f"{where} must not be negative, but is {value!r}")
+def not_negative(value, key: str) -> float:
+    if number(value, key) < 0:
+        raise UserError(f"{key} must not be negative, but is {value!r}")
     return float(value)
 
 
-def share(value, where: str) -> float:
-    if not 0 <= number(value, where) <= 1:
-        raise UserError(f"{where} must be a share from 0 to 1, but is {value!r}")
+def share(value, key: str) -> float:
+    if not 0 <= number(value, key) <= 1:
+        raise UserError(f"{key} must be a share from 0 to 1, but is {value!r}")
     return float(value)
 
 
-def count(value, where: str) -> int:
+def count(value, key: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise UserError(f"{where} must be a whole number that is not negative, but is {value!r}")
+        raise UserError(f"{key} must be a whole number that is not negative, but is {value!r}")
     return value
 
 
-def length(value, where: str) -> int:
-    if count(value, where) < 1:
-        raise UserError(f"{where} must be at least 1 sample, but is {value!r}")
+def length(value, key: str) -> int:
+    if count(value, key) < 1:
+        raise UserError(f"{key} must be at least 1 sample, but is {value!r}")
     return value
 
 
-def flag(value, where: str) -> bool:
+def flag(value, key: str) -> bool:
     if not isinstance(value, bool):
-        raise UserError(f"{where} must be true or false, but is {value!r}")
+        raise UserError(f"{key} must be true or false, but is {value!r}")
     return value
 
 
-def character(value, where: str) -> str:
+def character(value, key: str) -> str:
     if not isinstance(value, str) or len(value) != 1:
-        raise UserError(f"{where} must be one character, but is {value!r}")
+        raise UserError(f"{key} must be one character, but is {value!r}")
     return value
 
 
-def path(value, where: str) -> str:
+def path(value, key: str) -> str:
     """A path or glob that cannot leave the raw folder, whatever stands in its braces."""
-    parts = re.split(r"[/\\]", text(value, where))
+    parts = re.split(r"[/\\]", text(value, key))
     if ".." in parts or value[0] in "/\\~" or re.match(r"[A-Za-z]:", value):
-        raise UserError(f'{where} must stay inside the raw folder, but is "{value}"')
+        raise UserError(f'{key} must stay inside the raw folder, but is "{value}"')
     return value
 
 
-def regex(value, where: str) -> str:
+def regex(value, key: str) -> str:
     try:
-        re.compile(text(value, where))
+        re.compile(text(value, key))
     except re.error as error:
-        raise UserError(f'{where} is not a regular expression: {error} in "{value}"') from None
+        raise UserError(f'{key} is not a regular expression: {error} in "{value}"') from None
     return value
 
 
 def one_of(*known: str) -> Callable:
-    def check(value, where: str) -> str:
+    def check(value, key: str) -> str:
         if value not in known:
-            raise UserError(f"{where} is {value!r}{suggest_names(str(value), known)}")
+            raise UserError(f"{key} is {value!r}{suggest_names(str(value), known)}")
         return value
 
     return check
 
 
 def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable:
-    def check(value, where: str) -> tuple:
+    def check(value, key: str) -> tuple:
         is_valid = isinstance(value, list) and len(value) >= least
         if not is_valid or (size is not None and len(value) != size):
             expected = f"a list of {size}" if size else "a list that is not empty"
-            raise UserError(f"{where} must be {expected}, but is {value!r}")
-        return tuple(kind(v, f"{where}[{i}]") for i, v in enumerate(value))
+            raise UserError(f"{key} must be {expected}, but is {value!r}")
+        return tuple(kind(v, f"{key}[{i}]") for i, v in enumerate(value))
 
     return check
 
 
-def frame(value, where: str) -> tuple[tuple[float, ...], ...]:
+def frame(value, key: str) -> tuple[tuple[float, ...], ...]:
     """A rotation, made exact where its numbers were rounded."""
-    rows = np.array(list_of(list_of(number, 3), 3)(value, where))
+    rows = np.array(list_of(list_of(number, 3), 3)(value, key))
     if not np.allclose(rows @ rows.T, np.eye(3), atol=1e-2) or np.linalg.det(rows) < 0:
-        raise UserError(f"{where} must be a rotation (orthonormal rows, determinant +1)")
+        raise UserError(f"{key} must be a rotation (orthonormal rows, determinant +1)")
     left, _, right = np.linalg.svd(rows)
     return tuple(tuple(row) for row in (left @ right).tolist())
 
 
-def table(value, where: str) -> dict:
+def table(value, key: str) -> dict:
     if not isinstance(value, dict):
-        raise UserError(f"{where} must be a table, but is {value!r}")
+        raise UserError(f"{key} must be a table, but is {value!r}")
     return value
 
 
-def divisor(value, where: str) -> str | float:
+def divisor(value, key: str) -> str | float:
     if isinstance(value, str):
-        return one_of("mass", "height")(value, where)
-    if number(value, where) == 0:
-        raise UserError(f"{where} must not be 0")
+        return one_of("mass", "height")(value, key)
+    if number(value, key) == 0:
+        raise UserError(f"{key} must not be 0")
     return float(value)
 
 
-def complete_table(given: dict, where: str, fields: dict) -> dict:
-    """`given` with every key known, every value checked and every default filled in."""
-    given = table(given, f"[{where}]" if where else "the card")
-    prefix = where + "." if where else ""
-    for key in given:
+def complete_table(entries: dict, name: str, fields: dict) -> dict:
+    """`entries` with every key known, every value checked and every default filled in."""
+    entries = table(entries, f"[{name}]" if name else "the card")
+    prefix = name + "." if name else ""
+    for key in entries:
         if key not in fields:
             raise UserError(f'unknown key "{prefix}{key}"{suggest_names(key, fields)}')
     for key, (_, default) in fields.items():
-        if default is REQUIRED and key not in given:
+        if default is REQUIRED and key not in entries:
             raise UserError(f'the key "{prefix}{key}" is missing')
     return {
-        key: kind(given[key], f'"{prefix}{key}"') if key in given else default
+        key: kind(entries[key], f'"{prefix}{key}"') if key in entries else default
         for key, (kind, default) in fields.items()
     }

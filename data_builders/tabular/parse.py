@@ -195,8 +195,8 @@ def _named_groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
     expressions = [e for e in (top["match"], hdf5 and hdf5.dataset) if e]
     groups = {name for e in expressions for name in re.compile(e).groupindex}
     if "subject" not in groups:
-        where = '"match" or "hdf5.dataset"' if hdf5 else '"match"'
-        raise UserError(f"{where} must have a named group for the subject: (?P<subject>...)")
+        keys = '"match" or "hdf5.dataset"' if hdf5 else '"match"'
+        raise UserError(f"{keys} must have a named group for the subject: (?P<subject>...)")
     return groups
 
 
@@ -231,17 +231,17 @@ def _parse_activity(table: dict | None) -> Activity | None:
     return Activity(t["file"], _parse_layout(t), t["name"], t["start"], t["end"], t["unit"])
 
 
-def _parse_signal(table: dict, where: str) -> Signal:
+def _parse_signal(table: dict, name: str) -> Signal:
     """The signal of [events] or [target]: with `file` it needs a clock of its own."""
     if table["column"] is None:
-        raise UserError(f'the key "{where}.column" is missing')
+        raise UserError(f'the key "{name}.column" is missing')
     time = None
     if table["file"] is not None:
         time = Time(table["time"], table["time_unit"], table["rate"], table["max_gap"])
         if time.column is None and time.rate is None:
-            raise UserError(f'[{where}] reads another file and needs its "time" column or "rate"')
+            raise UserError(f'[{name}] reads another file and needs its "time" column or "rate"')
     elif table["time"] is not None or table["rate"] is not None:
-        raise UserError(f'[{where}] has "time" or "rate" without "file": its clock is [time]')
+        raise UserError(f'[{name}] has "time" or "rate" without "file": its clock is [time]')
     return Signal(
         table["column"], table["file"], _parse_layout(table), time, table["scale"], table["lowpass"]
     )
@@ -294,16 +294,16 @@ def _parse_target(table: dict | None) -> Target | None:
     )
 
 
-def _anything(value, where: str):
+def _anything(value, key: str):
     return value
 
 
 def _parse_quantity(name: str, value) -> Quantity | None:
-    where = f"body.{name}"
+    key = f"body.{name}"
     if value is None:
         return None
     if not isinstance(value, dict):
-        return Quantity(kinds.positive(value, f'"{where}"'), None, None, Layout(), None, 1.0)
+        return Quantity(kinds.positive(value, f'"{key}"'), None, None, Layout(), None, 1.0)
     units = BODY_UNITS[name]
     fields = {
         "column": (kinds.text, kinds.REQUIRED),
@@ -312,9 +312,9 @@ def _parse_quantity(name: str, value) -> Quantity | None:
         "subject": (kinds.text, None),
         "unit": (kinds.one_of(*units), next(iter(units))),
     }
-    t = kinds.complete_table(value, where, fields)
+    t = kinds.complete_table(value, key, fields)
     if (t["file"] is None) != (t["subject"] is None):
-        raise UserError(f'[{where}] needs "file" and "subject" (its column of subjects) together')
+        raise UserError(f'[{key}] needs "file" and "subject" (its column of subjects) together')
     return Quantity(None, t["column"], t["file"], _parse_layout(t), t["subject"], units[t["unit"]])
 
 
@@ -339,11 +339,11 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     if len(set(card.sides)) != len(card.sides):
         raise UserError('"sides" names one side twice')
     known = groups | ({"side"} if card.sides else set())
-    for where, template in _list_templates(card):
+    for key, template in _list_templates(card):
         for word in re.findall(r"\{(\w+)\}", template):
             if word not in known:
                 raise UserError(
-                    f"{where} has unknown braces {{{word}}}{kinds.suggest_names(word, known)}"
+                    f"{key} has unknown braces {{{word}}}{kinds.suggest_names(word, known)}"
                 )
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
@@ -366,11 +366,11 @@ def _list_templates(card: Card) -> list[tuple[str, str]]:
         "events": card.events and card.events.signal,
         "target": card.target and card.target.signal,
     }
-    for where, signal in signals.items():
+    for name, signal in signals.items():
         if signal:
-            templates += [(f"{where}.file", signal.file), (f"{where}.column", signal.column)]
-            templates += [(f"{where}.time", signal.time and signal.time.column)]
-    for where, quantity in (("body.mass", card.mass), ("body.height", card.height)):
+            templates += [(f"{name}.file", signal.file), (f"{name}.column", signal.column)]
+            templates += [(f"{name}.time", signal.time and signal.time.column)]
+    for key, quantity in (("body.mass", card.mass), ("body.height", card.height)):
         if quantity:
-            templates += [(where, quantity.file), (where, quantity.column)]
-    return [(where, text) for where, text in templates if text]
+            templates += [(key, quantity.file), (key, quantity.column)]
+    return [(key, text) for key, text in templates if text]

@@ -237,13 +237,13 @@ def select_columns(
     return selected
 
 
-def check_column_names(names: Sequence[str], required: Sequence[str], where: Path | str) -> None:
+def check_column_names(names: Sequence[str], required: Sequence[str], source: Path | str) -> None:
     """UserError for a required column that is missing, or that two columns are called like."""
     for name in required:
         if name not in names:
-            raise UserError(f'{where}: there is no column "{name}"{suggest_names(name, names)}')
+            raise UserError(f'{source}: there is no column "{name}"{suggest_names(name, names)}')
         if names.count(name) > 1:
-            raise UserError(f'{where}: two columns are called "{name}"')
+            raise UserError(f'{source}: two columns are called "{name}"')
 
 
 def unreadable_file(path: Path | str, error: Exception) -> UserError:

@@ -12,7 +12,7 @@ from imujax.errors import UserError
 
 @dataclass(frozen=True)
 class Item:
-    """What one call of `examples` reads: a file, or one data set of an HDF5 file.
+    """What one call of `read_examples` reads: a file, or one data set of an HDF5 file.
 
     `paths` are all files it needs, the recording's own first; `groups` the named groups of the
     card's expressions; `recording` the id, still without the row of a data set and the side.

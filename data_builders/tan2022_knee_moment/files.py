@@ -93,7 +93,7 @@ def list_items(raw: Path, options: dict) -> list[Subject]:
 def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one subject, what was dropped, and its seconds."""
     del options
-    where = f"{item.path} ({item.name})"
+    source = f"{item.path} ({item.name})"
     steps, columns = _read_steps(item)
     lengths = labels.step_lengths(np.nan_to_num(steps, nan=1.0))
     dropped = windows.Dropped({"steps without a sample": int((lengths == 0).sum())})
@@ -102,13 +102,13 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dro
     if not len(steps):
         return [], +dropped, 0.0
     mass, height = (
-        _constant_value(steps, lengths, columns, name, where) for name in (MASS, HEIGHT)
+        _constant_value(steps, lengths, columns, name, source) for name in (MASS, HEIGHT)
     )
     peaks, has_peak, lost = labels.knee_flexion_peaks(steps[:, :, columns[MOMENT]], lengths)
     dropped += lost
     if len(peaks) and not np.median(np.abs(peaks)) < MAX_PEAK:
         raise UserError(
-            f"{where}: the median peak of {MOMENT} is {np.median(peaks):.3g}, no percentage of "
+            f"{source}: the median peak of {MOMENT} is {np.median(peaks):.3g}, no percentage of "
             "body weight times height: divide N m by mass, gravity and height, times 100"
         )
     signals = {
@@ -133,7 +133,7 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dro
             rate=RATE,
             acc=acc,
             gyr=gyr,
-            source=f"{where}, step {numbers[row] + 1}",
+            source=f"{source}, step {numbers[row] + 1}",
             activity="walking",
             mass=mass,
             height=height,
@@ -175,12 +175,12 @@ def _open_file(path: Path) -> h5py.File:
 
 def _read_steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
     """Steps [N, T, fields] of one subject, and the number of each field that is read."""
-    where = f"{item.path} ({item.name})"
+    source = f"{item.path} ({item.name})"
     with _open_file(item.path) as file:
         try:
             if "columns" not in file.attrs:
                 raise UserError(
-                    f"{where}: the attribute `columns`, the names of the fields, is missing"
+                    f"{source}: the attribute `columns`, the names of the fields, is missing"
                 )
             names = json.loads(file.attrs["columns"])
             node = file[item.name]
@@ -194,21 +194,21 @@ def _read_steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
         except UserError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise readers.unreadable_file(where, error) from None
+            raise readers.unreadable_file(source, error) from None
     required = [MASS, HEIGHT, MOMENT]
     required += [n for k in ("Accel", "Gyro") for s in SENSORS.values() for n in _axis_fields(k, s)]
     missing = [name for name in required if names.count(name) != 1]
     if missing:
-        raise UserError(f"{where}: the field {missing[0]!r} must stand once in `columns`")
+        raise UserError(f"{source}: the field {missing[0]!r} must stand once in `columns`")
     if np.isinf(steps).any():
-        raise UserError(f"{where} holds infinite values: download the file again")
+        raise UserError(f"{source} holds infinite values: download the file again")
     return steps, {name: names.index(name) for name in required}
 
 
-def _constant_value(steps, lengths, columns, name: str, where: str) -> float:
+def _constant_value(steps, lengths, columns, name: str, source: str) -> float:
     """What a field holds in all samples of all steps; another value anywhere is a UserError."""
     is_valid = np.arange(steps.shape[1]) < lengths[:, None]
     values = np.unique(steps[:, :, columns[name]][is_valid])
     if len(values) != 1:
-        raise UserError(f"{where}: {name!r} must be one number throughout, not {len(values)}")
+        raise UserError(f"{source}: {name!r} must be one number throughout, not {len(values)}")
     return float(values[0])

@@ -329,7 +329,8 @@ class BlockReader:
         shapes = self._shapes(len(rows))
         out = {name: np.empty(shape, COLUMNS[name]) for name, shape in shapes.items()}
         ends = [*begin[1:], len(rows)]
-        for number, block, a, b in zip(numbers, self._read(numbers), begin, ends, strict=True):
+        blocks = self._read_blocks(numbers)
+        for number, block, a, b in zip(numbers, blocks, begin, ends, strict=True):
             inside = rows[a:b] - self.first[number]
             for name, values in block.items():
                 np.take(values, inside, axis=0, out=out[name][a:b], mode="clip")  # no copy between
@@ -340,7 +341,7 @@ class BlockReader:
             name: (count, self.span, 3) if name in ("acc", "gyr") else (count,) for name in COLUMNS
         }
 
-    def _read(self, numbers: np.ndarray) -> list[dict]:
+    def _read_blocks(self, numbers: np.ndarray) -> list[dict]:
         """The blocks of these numbers; what several threads need is read once."""
         with self.lock:
             missing = [number for number in numbers if number not in self.blocks]
@@ -391,11 +392,11 @@ class BatchReader:
     def __call__(self, step: int) -> dict[str, np.ndarray]:
         """This process's rows of batch `step` -> the fields of SensorWindows."""
         if step != self.next_step:
-            steps = grain.MapDataset.range(step, self.steps).map(self._read)
+            steps = grain.MapDataset.range(step, self.steps).map(self._read_batch)
             options = grain.ReadOptions(PREFETCH_THREADS, PREFETCH_BATCHES)
             self.batches = iter(steps.to_iter_dataset(options))
         self.next_step = step + 1
         return next(self.batches)
 
-    def _read(self, step: int) -> dict[str, np.ndarray]:
+    def _read_batch(self, step: int) -> dict[str, np.ndarray]:
         return self.reader.take(self.order.rows(int(step))[self.local_rows])

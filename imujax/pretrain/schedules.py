@@ -1,9 +1,10 @@
 """Optimiser and learning rate from the configuration, both optax's own."""
 
+import jax
 import optax
 
 
-def warmup_cosine(peak, steps: int, warmup: float) -> optax.Schedule:
+def warmup_cosine(peak: float | jax.Array, steps: int, warmup: float) -> optax.Schedule:
     """Learning rate: linear up over `warmup * steps`, then cosine to zero.
 
     Parameters

@@ -1,10 +1,13 @@
 """One step of pre-training as a pure function, its start, and the look at held-out subjects."""
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
+from ml_collections import ConfigDict
 
 from imujax.data import augment
 from imujax.objectives.objectives import make_objective
@@ -14,7 +17,7 @@ from imujax.runtime import sharding
 OBJECTIVE_KEY = 5  # keeps what is random in an objective apart from the cutting of the batch
 
 
-def init_state(config, seed: int) -> dict:
+def init_state(config: ConfigDict, seed: int) -> dict[str, Any]:
     """A fresh state {step, params, stats, opt} of an encoder's section."""
     objective = make_objective(config, None, full=True)
 
@@ -33,7 +36,9 @@ def make_optimiser(config, objective) -> optax.GradientTransformation:
     return schedules.adamw(rate, config.weight_decay, objective.undecayed)
 
 
-def make_step(config, scale, seed: int, full: bool, mesh):
+def make_step(
+    config: ConfigDict, scale: dict[str, Any], seed: int, full: bool, mesh: jax.sharding.Mesh
+) -> Callable[..., tuple[dict[str, Any], dict[str, jax.Array]]]:
     """The training step (state, data, rows [B]) -> (state, metrics), to be compiled.
 
     Parameters
@@ -94,13 +99,13 @@ def compile_step(step, mesh):
 def make_monitor(config, scale, full: bool):
     """The jitted look at held-out subjects (state, data, rows) -> dict of scalars."""
     objective = make_objective(config, None, full)
-    still = config.copy_and_resolve_references()
-    still.update(augment.NO_AUGMENTATION)
+    unaugmented = config.copy_and_resolve_references()
+    unaugmented.update(augment.NO_AUGMENTATION)
 
     @jax.jit
     def monitor(state, data, rows):
         key = jax.random.key(0)
-        batch = augment.cut_batch(data, rows, key, still, scale)
+        batch = augment.cut_batch(data, rows, key, unaugmented, scale)
         variables = {"params": state["params"], "stats": state["stats"]}
         return objective.monitor(variables, batch, jax.random.fold_in(key, OBJECTIVE_KEY))
 

@@ -23,7 +23,7 @@ from imujax.report.task_summary import TaskSummary, reference_sentence
 MIN_PANEL_PIXELS = 330  # narrower, and a panel of the curves cannot be read: it scrolls
 
 
-def page(
+def render_page(
     tasks: Sequence[TaskSummary], curves_svg: bytes, agreement_pngs: Sequence[bytes | None]
 ) -> str:
     """The whole document.

@@ -121,7 +121,7 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary]) -> dict[str, bytes]:
         "figure.png": drawing.png(curves),
         "figure.svg": svg,
         "report.json": (json.dumps(report_numbers(tasks), indent=1) + "\n").encode(),
-        "report.html": page.page(tasks, svg, agreement_pngs).encode(),
+        "report.html": page.render_page(tasks, svg, agreement_pngs).encode(),
     }
     for i, png in enumerate(agreement_pngs, start=1):
         if png:

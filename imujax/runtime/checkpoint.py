@@ -208,7 +208,7 @@ def read_newest(folder: pathlib.Path | str) -> tuple[dict[str, Any], dict[str, A
         )
     newest = folder / str(max(steps))
     try:
-        card, state = _read(newest)
+        card, state = _read_step(newest)
     except UNREADABLE as error:
         raise UserError(
             f"the checkpoint {newest} cannot be read ({' '.join(str(error).split())[:120]}); "
@@ -220,7 +220,7 @@ def read_newest(folder: pathlib.Path | str) -> tuple[dict[str, Any], dict[str, A
     return card | {"step": max(steps)}, state
 
 
-def _read(folder: pathlib.Path) -> tuple[dict, dict]:
+def _read_step(folder: pathlib.Path) -> tuple[dict, dict]:
     with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as reader:
         card = reader.restore(folder / "card")
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:

@@ -1,8 +1,19 @@
 """What this process takes of its machine: cores and memory."""
 
-import ctypes
-import mmap
 import os
+import sys
+
+# One heap, which grows by 256 MiB at a time in huge pages and gives nothing back.
+KEPT_MEMORY = ":".join(
+    f"glibc.malloc.{tunable}"
+    for tunable in (
+        "arena_max=1",
+        "mmap_max=0",
+        f"trim_threshold={2**64 - 1}",
+        f"top_pad={2**28}",
+        "hugetlb=1",
+    )
+)
 
 
 def available_cores() -> list[int]:
@@ -31,21 +42,22 @@ def pin_to_core(core: int):
 
 
 def keep_freed_memory():
-    """Let the process keep what its arrays have freed, for the next ones; only glibc can.
+    """Start this program again with KEPT_MEMORY, once; only glibc on Linux can.
 
     Else a step on a CPU takes gigabytes from the system anew, page by page, for a good part of its
-    time.  Where Linux gives huge pages to those who ask, half the machine's memory is asked for in
-    such pages; none is taken before it is used.  To be called before jax is imported: threads that
-    have begun with memory of their own go on with it.
+    time.  glibc reads its tunables when a process begins, so the interpreter is replaced by another
+    one with the same words; what it starts in turn does not inherit them.  Nothing is done where
+    the user has set GLIBC_TUNABLES, or where `sys.argv` is not what this process was started with.
+    To be called first of all.
     """
-    libc = ctypes.CDLL(None) if os.name == "posix" else None
-    if not hasattr(libc, "mallopt"):
+    tunables, words = os.environ.get("GLIBC_TUNABLES"), sys.argv[1:]
+    if tunables == KEPT_MEMORY:
+        del os.environ["GLIBC_TUNABLES"]  # this is the other one
         return
-    one_arena, no_maps, no_trim = (-8, 1), (-4, 0), (-1, -1)  # malloc.h
-    for option in (one_arena, no_maps, no_trim):
-        libc.mallopt(*option)
-    if hasattr(mmap, "MADV_HUGEPAGE"):
-        _ask_for_huge_pages(libc)
+    started_so = sys.orig_argv[len(sys.orig_argv) - len(words) :] == words
+    if tunables is None and started_so and sys.platform == "linux":
+        os.environ["GLIBC_TUNABLES"] = KEPT_MEMORY
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def run_on_calling_thread():
@@ -57,18 +69,3 @@ def run_on_calling_thread():
     import jax
 
     jax.config.update("jax_cpu_enable_async_dispatch", False)
-
-
-def _ask_for_huge_pages(libc):
-    """Mark half the machine's memory, as it lies ahead of the heap, for pages of 2 MiB."""
-    libc.malloc.restype = ctypes.c_void_p
-    libc.malloc.argtypes = [ctypes.c_size_t]
-    libc.free.argtypes = [ctypes.c_void_p]
-    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
-    size = mmap.PAGESIZE * os.sysconf("SC_PHYS_PAGES") // 2
-    block = libc.malloc(size)
-    if block is None:  # a limit on this process's memory
-        return
-    start = -(-block // mmap.PAGESIZE) * mmap.PAGESIZE
-    libc.madvise(start, block + size - start, mmap.MADV_HUGEPAGE)
-    libc.free(block)  # stays the heap's, as nothing is given back

@@ -333,10 +333,10 @@ def _pose_sequence(key, length, manner: MovementManner, movement, seconds: float
     duration = jnp.where(voluntary, slowing, 1) * duration
     times = begin + jnp.cumsum(jnp.where(i > 0, duration, 0))
 
-    done = jnp.clip(turn, 0, loops)
+    loops_done = jnp.clip(turn, 0, loops)
     half = jnp.where(row.both_sides, (loops + 1) // 2, loops)
     side = jnp.where(uniform[1] < 0.5, 1, -1)
-    is_mirrored = (side < 0) ^ (jnp.minimum(done, loops - 1) >= half)
+    is_mirrored = (side < 0) ^ (jnp.minimum(loops_done, loops - 1) >= half)
     size = _size_factor(z_pose[:, :D], MOVEMENT_SD["size"][2], SCALED_EACH_POSE)
     poses = STANDING + size * (poses[pose_number] - STANDING)
     poses = jnp.where(is_mirrored[:, None], MIRROR_SIGN * poses[:, MIRROR_INDEX], poses)
@@ -344,8 +344,8 @@ def _pose_sequence(key, length, manner: MovementManner, movement, seconds: float
     movable = 1 - HAND_PLACES * poses[:, CHANNELS["world"]]
     poses = poses + movable * (manner.posture + POSE_SD * z_pose[:, D : 2 * D])
     ahead, left = row.shift * place
-    net_loops = jnp.minimum(done, half) - jnp.maximum(done - half, 0)
-    return times, shift_poses(poses, ahead * done, left * side * net_loops), approach
+    net_loops = jnp.minimum(loops_done, half) - jnp.maximum(loops_done - half, 0)
+    return times, shift_poses(poses, ahead * loops_done, left * side * net_loops), approach
 
 
 def _scale_poses(poses, place, size):

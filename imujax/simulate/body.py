@@ -30,13 +30,6 @@ SEGMENTS = ("pelvis", "trunk", "head", *(f"{name}_{side}" for name in PAIRS for 
 INDEX = {name: i for i, name in enumerate(SEGMENTS)}
 PARENT = (-1, 0, 1, 0, 0, 3, 4, 5, 6, 1, 1, 9, 10, 11, 12, 13, 14)
 RIGHT_SIDE = ("pelvis", "trunk", "head", *PAIRS)  # the midline and the right side
-MOVI_PAIRS = ("UpLeg", "Leg", "Foot", "Shoulder", "Arm", "ForeArm", "Hand")
-MOVI_SEGMENTS = (
-    "Hip",
-    "Spine1",
-    "Head",
-    *(side + name for name in MOVI_PAIRS for side in ("Right", "Left")),
-)
 
 # de Leva 1996, table 4, (women, men) as printed: length [mm]; mass [% of the body]; centre of mass
 # from the first of the two landmarks, and radii of gyration about the sagittal (antero-posterior),

@@ -396,8 +396,8 @@ def _inertial_wrenches(body: Body, kin: Kinematics) -> Wrench:
     return Wrench(kin.position, force, spin + _cross(centre - kin.position, force))
 
 
-def _select(wrench: Wrench, which: int | slice) -> Wrench:
-    return jax.tree.map(lambda x: x[which], wrench)
+def _select(wrench: Wrench, index: int | slice) -> Wrench:
+    return jax.tree.map(lambda x: x[index], wrench)
 
 
 def _ground_wrench(loads: Loads) -> Wrench:

@@ -150,8 +150,8 @@ class Walk(NamedTuple):
     ----------
     style, ground
         The walk's Style and Ground.
-    strike, stance, next_strike : jax.Array, [N]
-        Time of the strike, duration of the stance, time of the same foot's next strike, s.
+    strike, stance : jax.Array, [N]
+        Time of the strike, duration of the stance, s.
     pulse : jax.Array, [N]
         Speed lost at contact, m/s.
     yaw : jax.Array, [N]
@@ -160,6 +160,8 @@ class Walk(NamedTuple):
         Scale of the foot's pitch.
     rate : jax.Array, [N]
         Of the stride's phase at the strike, 1/s.
+    next_strike : jax.Array, [N]
+        Time of the same foot's next strike, s.
     force : jax.Array, [3, J, N]
         Harmonics, parts of body weight.
     impact : jax.Array, [N]

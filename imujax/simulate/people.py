@@ -92,8 +92,8 @@ TERRAIN_TRIALS = [
 ]
 WALKING_TRIALS = [gait_trial(f"speed {s}", "walking", s) for s in (0.8, 1.0, 1.2)]
 WALKING_TRIALS += [
-    gait_trial(f"{what} {name}", "walking", 1.0, manner={what: change})
-    for what, name, change in (
+    gait_trial(f"{field} {name}", "walking", 1.0, manner={field: change})
+    for field, name, change in (
         ("toes", "in", -0.2),
         ("toes", "out", 0.2),
         ("width", "narrow", -0.35),
@@ -216,9 +216,9 @@ def movement_kinematics(
 
 
 simulate_readings = jax.jit(sensors.simulate_readings, static_argnames=("rate",))
-random_mounts = jax.jit(sensors.mounts, static_argnames=("segments",))
+random_mounts = jax.jit(sensors.random_mounts, static_argnames=("segments",))
 random_manner = jax.jit(style.random_manner)
-gait_style = jax.jit(style.style, static_argnames=("gait",))
+gait_style = jax.jit(style.make_style, static_argnames=("gait",))
 plate_forces = jax.jit(gait.ground_force)
 
 

@@ -73,7 +73,7 @@ def body_points(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
 def force_arrows(body: Body, loads: Loads) -> tuple[np.ndarray, np.ndarray]:
     """Tail and tip [2, 3, T] m of the arrows of the ground's forces, ARROW statures a body weight.
 
-    They begin at the centre of pressure; below CONTACT they have no length.
+    They begin at the centre of pressure; below CONTACT_LOAD they have no length.
     """
     weight = body.mass * G
     is_loaded = loads.force[:, 2:] > CONTACT_LOAD * weight

@@ -1,10 +1,10 @@
 """Inertial sensors on moving segments: where they sit, what they feel, what they report.
 
-A unit rides on skin, not on bone: its case moves against the segment (`wobbled`), and what is read
-is the specific force and the angular rate of the case, so that both belong to one real motion of a
-rigid body.  The chip then adds its errors (`measured`).  Arrays are [S, 3, T] for S sensors at T
-equally spaced times; everything is pure, works in the precision of its inputs, and takes a batch of
-people by `jax.vmap` over key, kinematics and mount.
+A unit rides on skin, not on bone: its case moves against the segment (`wobbling_readings`), and
+what is read is the specific force and the angular rate of the case, so that both belong to one real
+motion of a rigid body.  The chip then adds its errors (`add_chip_errors`).  Arrays are [S, 3, T]
+for S sensors at T equally spaced times; everything is pure, works in the precision of its inputs,
+and takes a batch of people by `jax.vmap` over key, kinematics and mount.
 
 The kinematics are evaluated at the sensor's own sample times and there is no anti-alias filter: the
 simulator gives them at any rate.  What moves faster than half the rate is aliased; where that
@@ -136,7 +136,7 @@ class Mount(NamedTuple):
     tilt: jax.Array
 
 
-def mounts(
+def random_mounts(
     key: jax.Array, body: "Body", segments: Sequence[int], scatter: Mapping[str, float] = SCATTER
 ) -> Mount:
     """Units on the segments, put on as a person would: with scatter.
@@ -189,7 +189,7 @@ def mounts(
     )
 
 
-def ideal(kinematics: "Kinematics", mount: Mount) -> tuple[jax.Array, jax.Array]:
+def ideal_readings(kinematics: "Kinematics", mount: Mount) -> tuple[jax.Array, jax.Array]:
     """What perfect units fixed to the bone read -> acc m/s^2, gyr rad/s [S, 3, T], unit axes.
 
     acc = (R rotation)^T (a + R'' r + g z), gyr = rotation^T vee(R^T R').
@@ -199,7 +199,9 @@ def ideal(kinematics: "Kinematics", mount: Mount) -> tuple[jax.Array, jax.Array]
     return _in_unit_axes(mount, force, _spin(turn, rate))
 
 
-def wobbled(kinematics: "Kinematics", mount: Mount, rate: float) -> tuple[jax.Array, jax.Array]:
+def wobbling_readings(
+    kinematics: "Kinematics", mount: Mount, rate: float
+) -> tuple[jax.Array, jax.Array]:
     """What perfect units read that ride on soft tissue -> acc, gyr [S, 3, T], unit axes.
 
     The unit is off its place by u, a spring-mass driven by the acceleration a of the place, which
@@ -226,7 +228,7 @@ def wobbled(kinematics: "Kinematics", mount: Mount, rate: float) -> tuple[jax.Ar
     return _in_unit_axes(mount, force, _unlean(lean, scale, _spin(turn, turn_rate)) + lean_spin)
 
 
-def measured(
+def add_chip_errors(
     key: jax.Array, signal: jax.Array, errors: Mapping[str, float], rate: float
 ) -> jax.Array:
     """A signal as a chip with some errors reports it.
@@ -295,9 +297,10 @@ def simulate_readings(
     acc, gyr : jax.Array, [S, 3, T]
         m/s^2 and rad/s, in the units' axes.
     """
-    acc, gyr = wobbled(kinematics, mount, rate)
+    acc, gyr = wobbling_readings(kinematics, mount, rate)
     acc_key, gyr_key = jax.random.split(key)
-    return measured(acc_key, acc, unit["acc"], rate), measured(gyr_key, gyr, unit["gyr"], rate)
+    acc = add_chip_errors(acc_key, acc, unit["acc"], rate)
+    return acc, add_chip_errors(gyr_key, gyr, unit["gyr"], rate)
 
 
 def _matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:

@@ -142,7 +142,7 @@ def simulate_windows(key: jax.Array, options: dict, count: int, rate: float, len
     segments = tuple(body.INDEX[name] for name in options["sensors"])
 
     def read_sensors(mount_key, error_key, person, kin):
-        mount = sensors.mounts(mount_key, person, segments, options["scatter"])
+        mount = sensors.random_mounts(mount_key, person, segments, options["scatter"])
         return sensors.simulate_readings(error_key, kin, mount, options["unit"], rate)
 
     mount_keys, error_keys = (jax.random.split(k, count) for k in (mount_key, error_key))
@@ -165,7 +165,7 @@ def _gait_kinematics(
     speed = jnp.where(is_running, running, walking * person.speed)
     person_style = jax.tree.map(
         partial(jnp.where, is_running),
-        *(style.style(name, person, speed, manner) for name in ("running", "walking")),
+        *(style.make_style(name, person, speed, manner) for name in ("running", "walking")),
     )
     rise = RISE_SD * jax.random.truncated_normal(slope_key, -2, 2) * (number % 4 == 0)
     seconds = float(t[-1]) + MAX_STRIDE

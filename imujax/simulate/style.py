@@ -99,7 +99,7 @@ def average_manner() -> GaitManner:
     return jax.tree.map(jnp.zeros_like, random_manner(jax.random.key(0)))
 
 
-def style(gait: str, body: Body, speed: jax.Array, manner: GaitManner) -> Style:
+def make_style(gait: str, body: Body, speed: jax.Array, manner: GaitManner) -> Style:
     """The style in which one person goes at one speed.
 
     Parameters

@@ -163,7 +163,7 @@ def inner_folds(
     return pairs
 
 
-def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: str) -> None:
+def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, name: str) -> None:
     """Check that no subject stands on both sides of a split, and no example twice on one.
 
     Parameters
@@ -172,8 +172,8 @@ def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: 
         The subject of every example.
     train, test : ndarray
         Indices into the whole data set.
-    what : str
-        The split's name, for the sentence.
+    name : str
+        The split's, for the sentence.
 
     Raises
     ------
@@ -184,14 +184,14 @@ def audit_split(subject: np.ndarray, train: np.ndarray, test: np.ndarray, what: 
     for side, indices in (("training", train), ("test", test)):
         indices = np.asarray(indices)
         if len(indices) == 0:
-            raise UserError(f"{what}: the {side} side is empty")
+            raise UserError(f"{name}: the {side} side is empty")
         values, counts = np.unique(indices, return_counts=True)
         if counts.max() > 1:
             twice = values[counts > 1][0]
-            raise UserError(f"{what}: example {twice} stands twice on the {side} side")
+            raise UserError(f"{name}: example {twice} stands twice on the {side} side")
     shared = np.intersect1d(subject[train], subject[test])
     if len(shared):
-        raise UserError(f"{what}: subject {shared[0]} stands on the training and on the test side")
+        raise UserError(f"{name}: subject {shared[0]} stands on the training and on the test side")
 
 
 def _named_folds(subjects: list[str], folds: Sequence[Sequence[str]]) -> list[list[str]]:
@@ -209,10 +209,10 @@ def _named_folds(subjects: list[str], folds: Sequence[Sequence[str]]) -> list[li
     return named
 
 
-def _require_unique(names: list[str], what: str) -> None:
+def _require_unique(names: list[str], place: str) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
-        raise UserError(f"subject {twice[0]} stands twice in {what}: name every subject once")
+        raise UserError(f"subject {twice[0]} stands twice in {place}: name every subject once")
 
 
 def _subset_size(fraction: float, n: int) -> int:

@@ -114,13 +114,14 @@ def require_usable(card: dict, key: str, data_path: pathlib.Path | str):
 
 def begin_folder(workdir: pathlib.Path, settings: dict):
     """Make the folder and note what runs there; other settings in it are a UserError."""
-    note = workdir / "settings.json"
+    settings_file = workdir / "settings.json"
     text = json.dumps(settings, indent=1, sort_keys=True)
-    if note.exists():
-        require_same_settings(json.loads(note.read_text(encoding="utf-8")), settings, workdir)
+    if settings_file.exists():
+        old = json.loads(settings_file.read_text(encoding="utf-8"))
+        require_same_settings(old, settings, workdir)
         return
     (workdir / "parts").mkdir(parents=True, exist_ok=True)
-    files.write_whole(note, lambda path: path.write_text(text, encoding="utf-8"))
+    files.write_whole(settings_file, lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:

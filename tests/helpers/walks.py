@@ -30,7 +30,7 @@ def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL
     """A person of 1.75 m and 70 kg, under jax.enable_x64."""
     person = body.standard(MASS, 1.75, 0.5)
     v = jnp.asarray(speed or SPEEDS[kind])
-    person_style = style.style(kind, person, v, style.average_manner())
+    person_style = style.make_style(kind, person, v, style.average_manner())
     variation = gait.random_noise(jax.random.key(3), CONTACTS, person_style.force.shape[1], noise)
     variation = jax.tree.map(lambda x: x.astype(jnp.float64), variation)
     terrain = gait.Ground(*(jnp.asarray(x) for x in ground))

@@ -1,20 +1,23 @@
 """Memory that a process keeps comes in large pages, and only once; who runs its programs."""
 
+import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from imujax import UserError, cli
+from imujax import cli
 from imujax.runtime import host
 
 AGAIN = """
-import resource, sys
+import os, resource, sys
 from imujax.runtime import host
 if sys.argv[1] == "keep":
     host.keep_freed_memory()
+assert "GLIBC_TUNABLES" not in os.environ  # what this process starts is as usual
 for _ in range(2):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     filled = bytearray(b"x") * 2**27
@@ -23,6 +26,7 @@ for _ in range(2):
 """
 
 
+BIN = str(pathlib.Path(sys.executable).parent)
 PAGES = 2**27 // 4096  # of the usual size, in what is filled
 GLIBC = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can keep memory")
 HUGE = pathlib.Path("/sys/kernel/mm/transparent_hugepage/enabled")
@@ -67,16 +71,47 @@ def test_a_program_has_run_when_its_call_returns(word, ready):
     assert done.stdout.strip() == ready, done.stderr
 
 
+@GLIBC
+def test_memory_is_left_alone_where_the_user_has_said_how(monkeypatch):
+    """No other process takes this one's place, and the words stay for those that it starts."""
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=2")
+    host.keep_freed_memory()
+    assert os.environ["GLIBC_TUNABLES"] == "glibc.malloc.arena_max=2"
+
+
+@GLIBC
+def test_who_was_started_otherwise_is_not_started_again(monkeypatch):
+    """A test, a notebook, a child of a server of processes: their words are not the command's."""
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    monkeypatch.setattr(os, "execv", lambda *words: pytest.fail(f"would become {words}"))
+    monkeypatch.setattr(sys, "argv", ["imujax", "study", "--config", "x"])
+    host.keep_freed_memory()
+    assert "GLIBC_TUNABLES" not in os.environ
+
+
+@GLIBC
+@pytest.mark.parametrize("words", [["-m", "imujax"], [shutil.which("imujax", path=BIN)]])
+def test_the_command_starts_again_with_the_same_words(words, tmp_path):
+    """As users start it, either way: what it says is of the words that it was given."""
+    clean = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    more = ["study", "--config", "no such", "--data", tmp_path, "--workdir", tmp_path]
+    command = [sys.executable, *words, *more]
+    done = subprocess.run(command, env=clean, capture_output=True, text=True)
+    assert done.returncode == 2 and "no configuration no such" in done.stderr
+
+
 SETTINGS = {"pretrain": ["keep", "caller"], "sweep": ["keep"], "study": ["keep"], "quickstart": []}
 
 
 @pytest.mark.parametrize("verb", SETTINGS)
-def test_a_verb_asks_for_what_makes_it_faster(verb, tmp_path, monkeypatch):
+def test_a_verb_asks_for_what_makes_it_faster(verb, tmp_path, monkeypatch, capsys):
     calls = []
     monkeypatch.setattr(host, "keep_freed_memory", lambda: calls.append("keep"))
     monkeypatch.setattr(host, "run_on_calling_thread", lambda: calls.append("caller"))
     words = [verb, "--config", str(tmp_path / "none.py"), "--workdir", str(tmp_path)]
     words += [] if verb == "quickstart" else ["--data", str(tmp_path)]
-    with pytest.raises(UserError, match=r"none\.py"):
-        cli.run_command(words)
+    monkeypatch.setattr(sys, "argv", ["imujax", *words])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "none.py" in capsys.readouterr().err
     assert calls == SETTINGS[verb]

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from imujax.data.raw_layouts import MOVI_JOINTS
 from imujax.errors import UserError
 from imujax.simulate import body
 
@@ -118,18 +119,13 @@ def test_names_and_parents_belong_together():
         "foot_l": "LeftFoot",
     }
     for name, movi in names.items():
-        assert body.MOVI_SEGMENTS[body.SEGMENTS.index(name)] == movi
+        assert MOVI_JOINTS[name] == movi
     parents = {"trunk": "pelvis", "foot_l": "shank_l", "hand_r": "forearm_r", "shank_r": "thigh_r"}
     parents |= {"shoulder_l": "trunk", "upper_arm_r": "shoulder_r", "thigh_l": "pelvis"}
     for name, parent in parents.items():
         assert body.PARENT[body.SEGMENTS.index(name)] == body.SEGMENTS.index(parent)
-    assert (
-        len(body.SEGMENTS)
-        == len(body.MOVI_SEGMENTS)
-        == len(body.PARENT)
-        == len(set(body.MOVI_SEGMENTS))
-        == 17
-    )
+    assert list(body.SEGMENTS) == list(MOVI_JOINTS)
+    assert len(body.SEGMENTS) == len(body.PARENT) == len(set(MOVI_JOINTS.values())) == 17
 
 
 @pytest.mark.parametrize("sex", SEXES)

@@ -187,7 +187,7 @@ def test_two_styles_of_one_table_scale_with_the_leg():
     short, tall = (body.standard(70.0, h, 0.5) for h in (1.5, 1.8))
     ratio = 1.8 / 1.5
     slow, fast = (
-        style.style("walking", b, jnp.asarray(v), style.average_manner())
+        style.make_style("walking", b, jnp.asarray(v), style.average_manner())
         for b, v in ((short, 1.2), (tall, 1.2 * np.sqrt(ratio)))
     )
     assert float(fast.step / slow.step) == pytest.approx(np.sqrt(ratio))

@@ -108,8 +108,9 @@ def scattered(wobble=1.0):
     return mount_units(3, scatter={"place": 0.05, "turn": 60.0, "wobble": wobble, "strap": 0.0})
 
 
-mounts, ideal, wobbled = map(jax.jit, (sensors.mounts, sensors.ideal, sensors.wobbled))
-measured = jax.jit(sensors.measured)
+mounts = jax.jit(sensors.random_mounts)
+ideal, wobbled = jax.jit(sensors.ideal_readings), jax.jit(sensors.wobbling_readings)
+measured = jax.jit(sensors.add_chip_errors)
 
 
 def frames(kinematics, mount):
@@ -383,7 +384,7 @@ def test_reproducible_and_batched(x64):
     @jax.vmap
     def people(key, kinematics):
         where, chip = jax.random.split(key)
-        unit = sensors.mounts(where, body(jnp.float32), jnp.arange(17), sensors.SCATTER)
+        unit = sensors.random_mounts(where, body(jnp.float32), jnp.arange(17), sensors.SCATTER)
         return sensors.simulate_readings(chip, kinematics, unit, sensors.UNIT, 100.0)
 
     def batch(keys, movements):

@@ -33,7 +33,6 @@ UNITS = {
 }
 STANDING = {"name": "checking watch"}  # the feet stay where they are: this is the static trial
 FEET = (1, 0)  # the left foot on plate 1, the right one on plate 2
-RATES = (100, 200, 1000)  # Hz
 LOST_SHARE = 1 / 40  # share of the trials that were not recorded
 NOISE = 1.0  # N, SD of a plate's forces
 AUTHORS_GRAVITY = 10.0  # m/s^2: the authors' body weight is ten times the mass
@@ -120,9 +119,9 @@ def trial_tables(
     for name, point in laboratory.place_markers(float(trial.person.height), place, turn).items():
         fields |= named_columns(f"{name}_{{}}", "xyz", lab(point.T, fine))
     fields |= _magnetometer_columns(trial, rng)
-    units = _unit_columns(trial, trial.acc, trial.gyr)
+    units = _unit_columns(trial.acc, trial.gyr)
     slow = (windows.resample(x, people.SENSOR_RATE, 100) for x in (trial.acc, trial.gyr))
-    slower = _unit_columns(trial, *slow) | {k: v[::2] for k, v in fields.items() if "mag" in k}
+    slower = _unit_columns(*slow) | {k: v[::2] for k, v in fields.items() if "mag" in k}
     markers = {k: v[::2] for k, v in fields.items() if "mag" not in k}
     events = _events(trial, force[:, :, 2])
     rows = {100: (10, markers | slower), 200: (5, fields | units), 1000: (1, {})}
@@ -185,7 +184,7 @@ def _unit_frame(segment: str) -> np.ndarray:
     return SLOPED_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
 
 
-def _unit_columns(trial: people.Trial, acc: np.ndarray, gyr: np.ndarray) -> dict[str, np.ndarray]:
+def _unit_columns(acc: np.ndarray, gyr: np.ndarray) -> dict[str, np.ndarray]:
     """acc, gyr [T, S, 3] in the axes of the files."""
     columns = {}
     for s, (unit, segment) in enumerate(UNITS.items()):
