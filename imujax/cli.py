@@ -58,7 +58,10 @@ EXPERIMENT = (
     ),
     option("--config", "FILE", CONFIG, required=True),
 )
-BEAM = "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; last"
+BEAM = (
+    "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; comes last"
+)
+SHOW = "draw one of the people, FILE.png or FILE.gif"
 VERBS = {
     "quickstart": Verb(
         "the whole study on simulated people, without any data",
@@ -74,10 +77,10 @@ VERBS = {
         (
             folder_option("--out", "folder to write to"),
             option("--subjects", "N", "people in each set", type=int),
-            option("--sets", "NAMES", "sets with commas between; all of them by default"),
+            option("--sets", "NAMES", "sets with commas between; all of them"),
             option("--layout", "NAME", "instead of sets: a file as this builder reads it"),
             option("--seed", "S", "0 by default", type=int, default=0),
-            option("--show", "FILE", "draw a person, FILE.png or FILE.gif", type=pathlib.Path),
+            option("--show", "FILE", SHOW, type=pathlib.Path),
             option("--gait", "NAME", "of --show: walking or running", default="walking"),
         ),
     ),
@@ -333,9 +336,9 @@ def use_cache() -> None:
 
 def main() -> None:
     """Entry point: exit status 2 and one sentence for what a user can mend."""
-    if {*sys.argv[1:2]} & LONG:
-        host.keep_freed_memory()
     try:
+        if {*sys.argv[1:2]} & LONG:
+            host.keep_freed_memory()
         run_command(sys.argv[1:])
     except UserError as error:
         print(f"imujax: {error}", file=sys.stderr)

@@ -103,13 +103,20 @@ def _builder_package(name: str) -> str:
 
 def _import_builder(package: str, name: str):
     """The class Builder in the module <name>_dataset_builder of a package."""
+    path = f"{package}.{name}_dataset_builder"
     try:
-        return importlib.import_module(f"{package}.{name}_dataset_builder").Builder
-    except (ImportError, AttributeError) as error:
+        module = importlib.import_module(path)
+    except ModuleNotFoundError as error:
+        if not error.name or not f"{path}.".startswith(f"{error.name}."):
+            raise  # something that the module needs
+        module = None
+    builder = getattr(module, "Builder", None)
+    if builder is None:
         raise UserError(
             f"the builder {name!r} of {package} cannot be imported: it needs a module "
-            f"{name}_dataset_builder with the class Builder ({error})"
-        ) from error
+            f"{name}_dataset_builder with the class Builder"
+        )
+    return builder
 
 
 def build(
@@ -212,10 +219,10 @@ def lock_folder(folder: Path, wait: bool = False) -> Iterator[None]:
     try:
         yield
     finally:
-        # While it is held: who waits for it notices, and makes another one.
-        with contextlib.suppress(OSError):
-            (folder / LOCK_FILE).unlink()
-        lock.release()
+        if lock.is_locked:  # else it is another's
+            with contextlib.suppress(OSError):  # while it is held: who waits makes another one
+                (folder / LOCK_FILE).unlink()
+            lock.release()
 
 
 @contextlib.contextmanager

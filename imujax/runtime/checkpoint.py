@@ -105,10 +105,21 @@ class Checkpoints:
         return self.manager.restore(step, args=items)["card"]
 
     def restore(self, step: int, like: Any) -> Any:
-        """The state of `step`, placed and typed as the tree `like`."""
+        """The state of `step`, placed and typed as the tree `like`; UserError where it is another.
+
+        An older imujax kept another state of the optimiser beside the same weights.
+        """
         abstract = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         items = ocp.args.Composite(state=ocp.args.StandardRestore(abstract))
-        return self.manager.restore(step, args=items)["state"]
+        try:
+            return self.manager.restore(step, args=items)["state"]
+        except ValueError as error:
+            if "structures do not match" not in str(error):
+                raise
+            raise UserError(
+                f"the run in {self.folder} was begun by another version of imujax and cannot go on "
+                f"from step {step}: finish it with that version, or delete the folder to begin anew"
+            ) from error
 
 
 @contextlib.contextmanager

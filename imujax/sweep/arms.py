@@ -139,14 +139,16 @@ class Arm:
             Kept for the next call.
         """
         key = (*self.weights_key(cell), train.tobytes() if self.config.rescale else b"")
-        if key not in self.embeddings:
+        placed = self.embeddings.get(key)
+        if placed is None:
             card = self.pretrained.card | {"scales": self.input_scales(train)}
             scaled = dataclasses.replace(self.initial_encoder(cell), card=card)
             features = scaled.embed(self.data.acc, self.data.gyr, self.length)
+            placed = sharding.place(features, sharding.replicated(self.trainer.mesh))
             # One for every training set would fill the memory: the last one is kept.
             self.embeddings = {} if self.config.rescale else self.embeddings
-            self.embeddings[key] = sharding.place(features, sharding.replicated(self.trainer.mesh))
-        return self.embeddings[key]
+            self.embeddings[key] = placed
+        return placed
 
     def group_size(self, cell: grid.Cell, with_finetune: bool) -> int:
         """Say how many runs go together.

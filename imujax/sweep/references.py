@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingRegressor, RandomForestRegressor
 
 from imujax.sweep import folds
 
@@ -24,15 +23,26 @@ PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)
 DEFAULT_PENALTY = 0.1
 RIDGE_FOLDS, TREE_FOLDS = 4, 2  # inner ones
 
-TREES = {  # seed, number of examples
-    "forest": lambda seed, n: RandomForestRegressor(
+
+def random_forest(seed: int, count: int):
+    """A forest for so many examples."""
+    from sklearn.ensemble import RandomForestRegressor
+
+    return RandomForestRegressor(
         60,
         max_features=0.15,
-        max_samples=max(int(0.6 * n), 1),
+        max_samples=max(int(0.6 * count), 1),
         min_samples_leaf=3,
         random_state=seed,
-    ),
-    "boosted": lambda seed, n: HistGradientBoostingRegressor(
+    )
+
+
+def boosted_trees(seed: int, count: int):
+    """Boosted trees, whatever the number of examples."""
+    del count
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    return HistGradientBoostingRegressor(
         max_iter=150,
         learning_rate=0.08,
         max_leaf_nodes=12,
@@ -41,8 +51,11 @@ TREES = {  # seed, number of examples
         max_features=0.3,
         early_stopping=False,
         random_state=seed,
-    ),
-}
+    )
+
+
+# Imported when they are made: pre-training reads this table too, and needs no scikit-learn.
+TREES = {"forest": random_forest, "boosted": boosted_trees}
 DEFAULT_TREES = "boosted"
 
 

@@ -118,3 +118,15 @@ def test_what_a_kill_has_left_half_written_is_swept(tmp_path):
     with checkpoint.Checkpoints(tmp_path) as saved:
         assert saved.latest() is None
     assert not list(tmp_path.glob("12*"))
+
+
+def test_a_state_of_another_kind_is_one_sentence(tmp_path):
+    """An older version kept the moments alone; this one also counts the steps of its schedule."""
+    older = state() | {"opt": optax.scale_by_adam().init(state()["params"])}
+    with checkpoint.Checkpoints(tmp_path / "run") as saved:
+        saved.save(5, older, CARD)
+    with (
+        checkpoint.Checkpoints(tmp_path / "run") as saved,
+        pytest.raises(UserError, match="begun by another version of imujax and cannot go on from"),
+    ):
+        saved.restore(5, state())
