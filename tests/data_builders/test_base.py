@@ -4,7 +4,6 @@ import importlib
 import os
 import pathlib
 import re
-import resource
 import signal
 import subprocess
 import sys
@@ -99,12 +98,10 @@ def _state(pid: str) -> str:
 def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
     raw = write_sisfall(tmp_path / "raw", seconds=200)
     data = tmp_path / "data"
-    code = "from imujax.data import builders; "
+    code = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000)); "
+    code += "from imujax.data import builders; "  # no file may have more bytes
     code += f"builders.build('sisfall', {str(raw)!r}, {str(data)!r}, 1)"
-    small = (200_000, 200_000)  # bytes of one file
-    process = child(
-        code, folder=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, small)
-    )
+    process = child(code, folder=tmp_path)
     _, says = process.communicate(timeout=60)
     assert b"UserError: the disk of" in says and b"is full" in says
     assert not data.exists()
