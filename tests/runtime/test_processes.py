@@ -1,4 +1,4 @@
-"""Finding the processes of a run in made-up environments; odd ones; one run in a folder."""
+"""Processes that do not agree, that are told to stop, and one run in a folder."""
 
 import errno
 import fcntl
@@ -11,31 +11,6 @@ from helpers import children, people
 
 from imujax import UserError
 from imujax.runtime import processes
-
-# What srun sets for task 9 of 16 on four nodes of four GPUs; names and forms are SLURM's.
-SRUN = {
-    "SLURM_JOB_ID": "4100",
-    "SLURM_STEP_ID": "0",
-    "SLURM_STEP_NODELIST": "gpu[03-06]",
-    "SLURM_STEP_NUM_TASKS": "16",
-    "SLURM_STEP_TASKS_PER_NODE": "4(x4)",
-    "SLURM_NTASKS": "16",
-    "SLURM_PROCID": "9",
-    "SLURM_LOCALID": "1",
-    "SLURM_GPUS_ON_NODE": "4",
-}
-PREFIXES = (
-    "SLURM_",
-    "IMUJAX_",
-    "OMPI_",
-    "KUBERNETES_",
-    "JOB_",
-    "CUDA_",
-    "TPU_",
-    "MEGASCALE_",
-    "JAX_COORDINATOR",
-    "JAX_LOCAL",
-)
 
 
 def test_a_notice_is_heard_once_and_the_old_handler_returns():
