@@ -103,10 +103,22 @@ def load_arrays(path: Path) -> dict[str, np.ndarray] | None:
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """All arrays of an .npz file; raises one of NPZ_ERRORS where it is missing or damaged.
+    """Read all arrays of an .npz file.
 
-    The file is opened here, since np.load leaves open one that is cut short.
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    dict of np.ndarray
+
+    Raises
+    ------
+    OSError, ValueError, EOFError, zipfile.BadZipFile or zlib.error
+        NPZ_ERRORS: the file is missing or damaged.
     """
+    # Opened here, since np.load leaves open a file that is cut short.
     with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
         return dict(file)
 
