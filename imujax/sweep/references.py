@@ -146,7 +146,7 @@ class Reference(NamedTuple):
     make : seed -> model
         With fit(features, target, groups) and predict(features), see the head of this file.
     inputs : tuple of str
-        Which of sweep.feature_sets it sees: "statistics", "samples".
+        Names in window_features.FEATURES, side by side.
     """
 
     make: Callable[[int], Any]
@@ -157,6 +157,12 @@ REFERENCES = {
     "ridge": Reference(SubjectRidge, ("statistics",)),
     "trees": Reference(SubjectTrees, ("statistics", "samples")),
 }
+
+
+def parse_name(name: str) -> tuple[str, str]:
+    """The name in REFERENCES and the arm, "" for none, of what a configuration names."""
+    kind, _, arm = name.partition("+")
+    return kind, arm
 
 
 def reference_names(arms: Iterable[str]) -> list[str]:

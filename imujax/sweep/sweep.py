@@ -20,8 +20,9 @@ from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, host, log, processes, sharding
 from imujax.runtime.settings import require_same_settings
-from imujax.sweep import arms, grid, window_features
-from imujax.sweep.references import REFERENCES
+from imujax.sweep import arms, grid
+from imujax.sweep.references import REFERENCES, parse_name
+from imujax.sweep.window_features import FEATURES
 
 
 def run_sweep(
@@ -141,7 +142,7 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
 
     def features(name, cell) -> np.ndarray:
         """[N, F], with the frozen embedding of the arm that stands behind a plus."""
-        kind, _, label = name.partition("+")
+        kind, label = parse_name(name)
         if not label:
             return features_of[kind]
         embedding = arm_by_label[label].embed(cell, cell.train)
@@ -156,7 +157,7 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
         arrays = {}
         for name in config.references:
             x = features(name, cell)
-            model = REFERENCES[name.partition("+")[0]].make(grid.lane_seed(seed, cell))
+            model = REFERENCES[parse_name(name)[0]].make(grid.lane_seed(seed, cell))
             model.fit(x[cell.train], target[cell.train], data.subject[cell.train])
             chosen = getattr(model, "chosen", {})
             note = ", ".join(f"{key} {value}" for key, value in chosen.items())
@@ -165,7 +166,7 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
         return arrays
 
     for name in config.references:
-        label = name.partition("+")[2]
+        _, label = parse_name(name)
         for cell in cells if label and not config.rescale else ():
             arm_by_label[label].embed(cell, cell.train)  # cached there for the threads
     rows = []
@@ -194,13 +195,11 @@ def reference_rows(config, arm_by_label, cells, data, seed, parts, progress) -> 
 
 def feature_sets(names, data: datasets.Dataset) -> dict[str, np.ndarray]:
     """What each kind of reference among `names` sees of all windows -> {kind: [N, F]}."""
-    signals = (data.acc, data.gyr, data.length)
-    sets = {"statistics": window_features.window_statistics(*signals)}
-    kinds = {name.partition("+")[0] for name in names}
-    if any("samples" in REFERENCES[kind].inputs for kind in kinds):
-        sets["samples"] = window_features.subsampled_signals(*signals)
+    kinds = {parse_name(name)[0] for name in names}
+    inputs = {key for kind in kinds for key in REFERENCES[kind].inputs}
+    features = {key: FEATURES[key](data.acc, data.gyr, data.length) for key in inputs}
     return {
-        kind: np.concatenate([sets[key] for key in REFERENCES[kind].inputs], axis=1)
+        kind: np.concatenate([features[key] for key in REFERENCES[kind].inputs], axis=1)
         for kind in kinds
     }
 

@@ -31,6 +31,10 @@ def subsampled_signals(
     return (signals * inside[:, :, None, None]).reshape(len(signals), -1)
 
 
+# What a reference may ask for; each is a function (acc, gyr, length) -> [N, F].
+FEATURES = {"statistics": window_statistics, "samples": subsampled_signals}
+
+
 def _statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
     acc, gyr = np.asarray(acc, np.float64), np.asarray(gyr, np.float64)
     norms = [np.linalg.norm(m, axis=-1, keepdims=True) for m in (acc, gyr)]
