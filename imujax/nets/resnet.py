@@ -118,7 +118,7 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "ResNet1D":
     """The residual network of these FIELDS."""
-    return ResNet1D(**{**fields, "stages": tuple(fields["stages"])}, name=name)
+    return ResNet1D(**fields, name=name)
 
 
 def _scaled_relu(x):

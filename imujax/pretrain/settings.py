@@ -64,7 +64,7 @@ def check_devices(config: ConfigDict, devices: int):
     UserError
         Network, relations, batch and microbatch do not go together.
     """
-    networks.resolve_net(config.net)
+    net = networks.resolve_net(config.net)
     relations.resolve(config.relations)
     if config.batch % devices:
         raise UserError(
@@ -73,7 +73,7 @@ def check_devices(config: ConfigDict, devices: int):
         )
     if not config.microbatch:
         return
-    if config.net.get("norm", "batch") == "batch":
+    if net["norm"] == "batch":
         raise UserError(
             f"microbatch={config.microbatch} with batch norm would train another network, since "
             "its statistics are those of the whole batch; take net.norm=none, or microbatch=0"
