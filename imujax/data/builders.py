@@ -108,7 +108,10 @@ def _import_builder(package: str, name: str):
         module = importlib.import_module(path)
     except ModuleNotFoundError as error:
         if not error.name or not f"{path}.".startswith(f"{error.name}."):
-            raise  # something that the module needs
+            raise UserError(
+                f"the builder {name!r} of {package} needs the module {error.name}, which cannot be "
+                "found: install it"
+            ) from error
         module = None
     builder = getattr(module, "Builder", None)
     if builder is None:
@@ -266,8 +269,7 @@ def _require_unchanged(path: Path, sources: dict[str, Path]) -> None:
         differing = sorted(set(built) ^ set(sources))
         raise UserError(
             f"{path} was built from other raw files ({len(differing)} differ, e.g. "
-            f"{differing[0]}): "
-            "remove that folder or build into another one"
+            f"{differing[0]}): remove that folder or build into another one"
         )
     for name, source in sources.items():
         if source.stat().st_mtime > finished and sha256(source) != built[name]:

@@ -157,13 +157,13 @@ def test_an_entry_point_that_leads_nowhere_is_named(tmp_path, monkeypatch, modul
     assert "'gait' of gone_imu cannot be imported" in str(error.value)
 
 
-def test_what_a_builder_lacks_itself_is_not_hidden(tmp_path, monkeypatch):
+def test_what_a_builder_lacks_itself_is_named(tmp_path, monkeypatch):
     site = tmp_path / "site"
     install(site, {"gait": "poor_imu"})
     (site / "poor_imu").mkdir()
     (site / "poor_imu" / "gait_dataset_builder.py").write_text("import no_such_library")
     monkeypatch.syspath_prepend(site)
-    with pytest.raises(ModuleNotFoundError, match="no_such_library"):
+    with pytest.raises(UserError, match="of poor_imu needs the module no_such_library"):
         builders.build("gait", tmp_path, tmp_path / "data")
 
 
