@@ -16,8 +16,13 @@ if TYPE_CHECKING:
 
 # What a wrong configuration file or override may raise while it is read.
 CONFIGURATION_ERRORS = (
-    *(ImportError, NameError, SyntaxError),
-    *(AttributeError, KeyError, TypeError, ValueError),
+    ImportError,
+    NameError,
+    SyntaxError,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
 )
 Option = tuple[str, dict[str, Any]]
 
@@ -304,8 +309,6 @@ COMMANDS = {
     "study": run_study,
     "report": report,
 }
-
-
 # Verbs that keep freed memory.  Not the quick start: many small programs, whose compilers want
 # arenas.
 LONG = {"pretrain", "sweep", "study"}
@@ -337,7 +340,7 @@ def use_cache() -> None:
 def main() -> None:
     """Entry point: exit status 2 and one sentence for what a user can mend."""
     try:
-        if {*sys.argv[1:2]} & LONG:
+        if len(sys.argv) > 1 and sys.argv[1] in LONG:
             host.keep_freed_memory()
         run_command(sys.argv[1:])
     except UserError as error:

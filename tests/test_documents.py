@@ -36,7 +36,7 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 # Commands that need a cluster.  Their scripts are tried in tests/test_launch.py, with stand-ins.
 CLUSTER = ("sbatch", "kubectl", "bash launch/tpu_vm.sh")
-# Commands that .ci/run runs, in README.md's own words, and what they are to a developer.
+# What .ci/run runs, in README.md's own words, and the same for one room or for Beam.
 INSTALL = ("python3 -m venv", ".venv/bin/pip", ".beam/bin/pip", "pip")
 CHECKS = (".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/pytest", ".beam/bin/pytest", "pytest")
 NAMES = ("imujax", "python", "python3", "pip", "pytest", "sbatch", "kubectl", "bash", "git")
@@ -102,7 +102,7 @@ def check_imujax(words: list[str]):
 
 
 def check_script(script: str, words: list[str]):
-    """Every option and choice is one that the script's own help names."""
+    """Every option and choice stands in the script."""
     if script == "launch/local.py":  # hands its words on
         check_imujax(["pretrain", *(w for w in words if w != "--dry-run" and not w.isdigit())])
         return
