@@ -7,7 +7,7 @@ import pytest
 
 from imujax.configs import common
 from imujax.data import datasets
-from imujax.sweep import grid, references, sweep
+from imujax.sweep import grid, reference_runs, references
 
 
 class Silent:
@@ -54,7 +54,7 @@ def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path):
 
     def estimate(examples, folder):
         folder.mkdir()
-        (row,) = sweep.reference_rows(config, {}, [cell], examples, 0, folder, Silent())
+        (row,) = reference_runs.reference_rows(config, {}, [cell], examples, 0, folder, Silent())
         assert row["arm"] == name and row["point"] == ("windows", 0.5)
         return row["estimate"]
 
