@@ -68,8 +68,9 @@ def one_sided_loss(
 ) -> jax.Array:
     """The study's own form (STUDY: acc to gyr only, positive not in the denominator).
 
-    L = mean_i log sum_{j: w(j) != w(i)} exp(s_ij) - mean_i s_ii.  With n negatives for every
-    anchor and embeddings that know nothing, L = ln n.
+    L = mean_i (log sum_{j: w(j) != w(i)} exp(s_ij) - s_ii).  With n negatives for every anchor and
+    embeddings that know nothing, L = ln n.  The mean is over the anchors that have a negative:
+    without one there is nothing to tell the partner from.  It is 0, with no slope, if none has any.
 
     Parameters
     ----------
@@ -91,7 +92,9 @@ def one_sided_loss(
     """
     spec = log_sums.SumSpec(positive=False, columns=False, related=related)
     rows, _ = log_sums.pair_log_sums(z_acc, z_gyr, ids, temperature, spec, mesh)
-    return (rows - positive_similarities(z_acc, z_gyr, temperature)).mean()
+    has_negative = rows != -jnp.inf
+    terms = jnp.where(has_negative, rows - positive_similarities(z_acc, z_gyr, temperature), 0)
+    return terms.sum() / jnp.maximum(has_negative.sum(), 1)
 
 
 def positive_similarities(
@@ -147,8 +150,8 @@ def embedding_metrics(
         retrieval_acc, retrieval_gyr: share of anchors whose partner is the nearest among all other
         windows' embeddings, acc to gyr and gyr to acc.  alignment: mean squared distance of
         partners.  uniformity: log of the mean Gaussian potential of all pairs of one modality,
-        averaged over the two.  effective_rank: exp of the entropy of the normalised singular
-        values of the centred accelerometer embeddings.
+        averaged over the two, 0 where there is no pair.  effective_rank: exp of the entropy of the
+        normalised singular values of the centred accelerometer embeddings.
 
     References
     ----------
@@ -162,8 +165,9 @@ def embedding_metrics(
 
     def uniformity(z):
         squared = 2.0 - 2.0 * jnp.matmul(z, z.T, precision=lax.Precision.HIGHEST)
-        pairs = jnp.maximum(apart.sum(), 1)
-        return jnp.log(jnp.where(apart, jnp.exp(-2.0 * squared), 0.0).sum() / pairs)
+        pairs = apart.sum()
+        potential = jnp.where(apart, jnp.exp(-2.0 * squared), 0.0).sum()
+        return jnp.log(jnp.where(pairs > 0, potential / jnp.maximum(pairs, 1), 1))
 
     # The singular values of the centred [B, D] matrix through its D x D Gram matrix.
     centred = z_acc - z_acc.mean(axis=0, keepdims=True)

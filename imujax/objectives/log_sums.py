@@ -75,8 +75,9 @@ def pair_log_sums(
     Returns
     -------
     rows : jax.Array, [B]
+        -inf, with no slope, where no pair of the row counts.
     columns : jax.Array, [B], or None
-        None unless spec.columns.
+        The same of the columns; None unless spec.columns.
     """
     is_split = mesh is not None and mesh.size > 1
     if form is None:
@@ -87,8 +88,7 @@ def pair_log_sums(
     ids = {"row": jnp.arange(len(z_acc)), **compared}
     if form == "dense":
         s = similarities(z_acc, z_gyr, ids, ids, temperature, spec)
-        rows = jax.nn.logsumexp(s, axis=1)
-        return rows, jax.nn.logsumexp(s, axis=0) if spec.columns else None
+        return _log_sum(s, axis=1), _log_sum(s, axis=0) if spec.columns else None
     ring = mesh if form == "ring" else None
     rows, columns = _tiled_log_sums(z_acc, z_gyr, temperature, ids, spec, ring, tile)
     return rows, columns if spec.columns else None
@@ -254,6 +254,15 @@ def _scan_tiles(add_tile, row_tiles, column_tiles, row_totals, column_totals):
 
 def _matmul(a, b):
     return jnp.matmul(a, b, precision=lax.Precision.HIGHEST)
+
+
+def _log_sum(s, axis):
+    """Log-sum-exp of a matrix; jax.nn.logsumexp has a slope of NaN where all of it is -inf."""
+    largest = lax.stop_gradient(_finite_or_zero(s.max(axis, keepdims=True)))
+    total = jnp.exp(s - largest).sum(axis)
+    is_empty = total == 0
+    log = jnp.log(jnp.where(is_empty, 1, total)) + largest.squeeze(axis)
+    return jnp.where(is_empty, -jnp.inf, log)
 
 
 def _finite_or_zero(x):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imujax.objectives import contrastive
+from imujax.objectives import contrastive, log_sums, relations
 
 LOSSES = {"symmetric": contrastive.symmetric_loss, "one_sided": contrastive.one_sided_loss}
 
@@ -84,6 +84,44 @@ def test_gradient_pulls_partners_together_and_skips_the_same_window():
     assert np.abs(alone[:2]).max() == 0 and np.abs(alone[2:]).min(axis=1).max() > 0
     step = contrastive.one_sided_loss(a, g - 1e-3 * pull, {"window": window}, 0.1)
     assert step < contrastive.one_sided_loss(a, g, {"window": window}, 0.1)
+
+
+@pytest.mark.parametrize("form", ["dense", "tiled"])
+def test_an_anchor_without_a_negative_is_left_out(form, monkeypatch):
+    """Of three windows 4 s apart the middle one is near to both others; slopes by differences."""
+    if form == "tiled":
+        monkeypatch.setattr(log_sums, "DENSE_LIMIT", 1)
+    a, g = embeddings(count=3)
+    ids = {"window": np.arange(3), "recording": np.zeros(3, int), "start": np.array([0.0, 4, 8])}
+    related = relations.resolve({"near": 0.0, "seconds": 5.0})
+
+    def loss(a):
+        return contrastive.one_sided_loss(a, jnp.asarray(g), ids, 0.1, related)
+
+    def of_the_ends(a):  # each has the other for its only negative
+        return np.mean([a[i] @ (g[j] - g[i]) / 0.1 for i, j in ((0, 2), (2, 0))])
+
+    with jax.enable_x64(True):
+        value, slope = jax.value_and_grad(loss)(jnp.asarray(a))
+    assert float(value) == pytest.approx(of_the_ends(a), rel=1e-12)
+    step = 1e-6 * np.eye(a.size).reshape(a.size, *a.shape)
+    expected = [(of_the_ends(a + h) - of_the_ends(a - h)) / 2e-6 for h in step]
+    np.testing.assert_allclose(slope, np.reshape(expected, a.shape), rtol=1e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_batch_of_one_window_has_finite_losses_and_monitors(name):
+    a, g = embeddings(count=4).astype(np.float32)
+    window = jnp.zeros(4, int)
+    value, slopes = jax.value_and_grad(LOSSES[name], argnums=(0, 1, 3))(
+        a, g, {"window": window}, 0.1
+    )
+    assert value == pytest.approx(0, abs=1e-6)
+    for slope in slopes:
+        np.testing.assert_allclose(slope, 0, atol=1e-5)
+    monitors = contrastive.embedding_metrics(a, g, window)
+    assert all(np.isfinite(value) for value in monitors.values())
+    assert monitors["uniformity"] == 0
 
 
 def test_monitors_of_perfect_and_collapsed_embeddings():
