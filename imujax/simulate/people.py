@@ -311,8 +311,8 @@ def simulate_trial(
         manner = activities.random_manner(jax.random.fold_in(key, 4), settings["manner"])
         movement = activities.perform(trial_key, person, trial["name"], settings["seconds"], manner)
         kin = movement_kinematics(person, movement, t)
-    error_key = jax.random.fold_in(key, 2)
-    signals = simulate_readings(error_key, kin, mount, settings["unit"], SENSOR_RATE)
+    unit_key = jax.random.fold_in(key, 2)  # a person wears the same units in all trials
+    signals = simulate_readings(unit_key, kin, mount, settings["unit"], SENSOR_RATE, trial_number)
     acc, gyr = (np.moveaxis(np.asarray(x), 2, 0) for x in signals)
     return Trial(person, walk, kin, loads, mount, acc, gyr)
 

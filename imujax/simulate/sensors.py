@@ -229,7 +229,11 @@ def wobbling_readings(
 
 
 def add_chip_errors(
-    key: jax.Array, signal: jax.Array, errors: Mapping[str, float], rate: float
+    key: jax.Array,
+    signal: jax.Array,
+    errors: Mapping[str, float],
+    rate: float,
+    trial: int | jax.Array = 0,
 ) -> jax.Array:
     """A signal as a chip with some errors reports it.
 
@@ -240,13 +244,16 @@ def add_chip_errors(
     Parameters
     ----------
     key : jax.Array
-        Random key.
+        Random key of the chips.
     signal : jax.Array, [S, 3, T]
         What a perfect chip reads, m/s^2 or rad/s.
     errors : mapping
         Like UNIT["acc"] or UNIT["gyr"].
     rate : float
         Of the samples, Hz.
+    trial : int
+        Number of the recording: gain, misalignment and bias are those of the chip in all of them,
+        drift and noise are others in each.
 
     Returns
     -------
@@ -254,8 +261,10 @@ def add_chip_errors(
         In the units of `signal`.
     """
     shape, dtype = signal.shape, signal.dtype
-    z = jax.random.normal(key, (*shape[:2], 4 + 2 * shape[2]), dtype)
-    constant, drift, noise = jnp.split(z, [4, 4 + shape[2]], axis=-1)
+    chip_key, trials_key = jax.random.split(key)
+    constant = jax.random.normal(chip_key, (*shape[:2], 4), dtype)
+    trial_key = jax.random.fold_in(trials_key, trial)
+    drift, noise = jax.random.normal(trial_key, (2, *shape), dtype)
     eye = jnp.eye(3, dtype=dtype)
     gain = eye + (errors["scale"] * eye + errors["cross"] * (1 - eye)) * constant[..., :3]
     bias = errors["bias"] * constant[..., 3:]
@@ -276,13 +285,14 @@ def simulate_readings(
     mount: Mount,
     unit: Mapping[str, Mapping[str, float]],
     rate: float,
+    trial: int | jax.Array = 0,
 ) -> tuple[jax.Array, jax.Array]:
     """The whole chain: motion on the tissue, errors of the unit.
 
     Parameters
     ----------
     key : jax.Array
-        Random key.
+        Random key of the units.
     kinematics : Kinematics
         At T times 1 / rate apart.
     mount : Mount
@@ -291,6 +301,8 @@ def simulate_readings(
         Errors of accelerometer and gyroscope, like UNIT.
     rate : float
         Of the samples, Hz.
+    trial : int
+        Number of the recording, as of `add_chip_errors`.
 
     Returns
     -------
@@ -299,8 +311,8 @@ def simulate_readings(
     """
     acc, gyr = wobbling_readings(kinematics, mount, rate)
     acc_key, gyr_key = jax.random.split(key)
-    acc = add_chip_errors(acc_key, acc, unit["acc"], rate)
-    return acc, add_chip_errors(gyr_key, gyr, unit["gyr"], rate)
+    acc = add_chip_errors(acc_key, acc, unit["acc"], rate, trial)
+    return acc, add_chip_errors(gyr_key, gyr, unit["gyr"], rate, trial)
 
 
 def _matvec(matrix: jax.Array, vector: jax.Array) -> jax.Array:

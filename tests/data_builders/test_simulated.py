@@ -114,6 +114,25 @@ def test_people_of_two_sets_differ(raw):
     assert len(masses) == 2
 
 
+def test_the_noise_of_a_person_is_another_in_every_trial():
+    """What a unit with nothing but noise reads, less what one without any reads."""
+    error_free = dict.fromkeys(("noise", "bias", "drift", "scale", "cross"), 0.0)
+    error_free |= {"drift_time": 1.0, "range": 1000.0, "bits": 40}
+
+    def read(noise, trial_number):
+        unit = dict.fromkeys(("acc", "gyr"), error_free | {"noise": noise})
+        changes = {"seconds": 2.0, "trials": [{"name": "pointing"}] * 2, "unit": unit}
+        settings = people.simulation_settings("movi", changes)
+        trial = people.simulate_trial(settings, "movi", 0, trial_number)
+        return np.stack([trial.acc, trial.gyr])
+
+    first, second, again = (read(0.01, n) - read(0.0, n) for n in (0, 1, 1))
+    np.testing.assert_array_equal(second, again)
+    for noise in (first, second):
+        assert noise.std() == pytest.approx(0.01 * np.sqrt(people.SENSOR_RATE / 2), rel=0.02)
+    assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
+
+
 @pytest.mark.parametrize(
     ("folder", "options", "says"),
     [

@@ -318,9 +318,9 @@ def test_wobbling_readings_are_of_one_moving_body(x64):
     assert min(shifts) > 5e-4 and min(leans) > 0.01  # it does wobble
 
 
-def reported(errors, signal=0.0, rate=100.0):
+def reported(errors, signal=0.0, rate=100.0, trial=0):
     signal = jnp.broadcast_to(signal, (300, 3, 400))
-    return np.asarray(measured(jax.random.key(0), signal, SILENT | errors, rate))
+    return np.asarray(measured(jax.random.key(0), signal, SILENT | errors, rate, trial))
 
 
 @pytest.mark.parametrize("rate", [50.0, 200.0, 1000.0])
@@ -364,6 +364,19 @@ def test_scale_and_misalignment(x64):
     assert abs(off_diagonal.mean()) < 3e-3 and off_diagonal.std() == pytest.approx(0.03, rel=0.06)
     # Linear: the same chip reads twice the signal as twice the value.
     np.testing.assert_allclose(reported(chip, 2 * axes)[..., :3] / 10, 2 * gain, atol=1e-8)
+
+
+def test_trials_share_the_chip_but_neither_noise_nor_drift(x64):
+    wave = 10 * np.sin(np.arange(400) / 20) * np.ones((3, 1))
+    for chip in ({"scale": 0.01}, {"cross": 0.03}, {"bias": 0.2}):
+        first, second = (reported(chip, wave, trial=number) for number in (0, 1))
+        np.testing.assert_array_equal(first, second)
+        assert (first != wave).any()
+    noise = [reported({"noise": 0.003}, trial=number) for number in (0, 1, 1)]
+    drift = [reported({"drift": 0.5}, trial=number)[..., 0] for number in (0, 1, 1)]
+    for first, second, again in (noise, drift):
+        np.testing.assert_array_equal(second, again)
+        assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 4 / np.sqrt(first.size)
 
 
 def test_range_and_quantisation(x64):
