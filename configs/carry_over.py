@@ -33,12 +33,14 @@ def get_config(part: str = "full") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
-    small = common.SMALL | {"axes": {"windows": (0.1, 1.0)}, "draws": 1, "finetune_steps": 100}
+    small = common.SMALL | {
+        "axes": {"windows": (0.1, 1.0)},
+    }
     changes = {"rotation": 30.0, "steps": 500, "save_every": 250}
     if part == "tiny":
         net = resnet.tiny("none")
-        small |= {"finetune_steps": 20}
-        changes |= {"steps": 30, "batch": 256, "log_every": 10}
+        small |= common.TINY
+        changes |= {"steps": 30, "batch": 256, "log_every": 10, "seeds": 1}
     config.encoders, config.tasks = ConfigDict(), ConfigDict()
     for task, labelled, title, window, real, folds in (
         ("stance_time", "steps", "Stance time, walking", 128, ("waist",), 5),

@@ -2,7 +2,7 @@
 
 An experiment is a ConfigDict {seed, data_sets, encoders, tasks}.  What a field does stands where it
 is read: data sets in imujax/study.py, encoders in imujax/data/ (sensor_windows, augment) and
-imujax/pretrain/ (sources, step, loop), tasks in imujax/sweep/ (grid, arms, lanes).
+imujax/pretrain/ (sources, step, loop), tasks in imujax/sweep/ (grid, choices, budget, lanes).
 """
 
 from ml_collections import ConfigDict
@@ -38,6 +38,7 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
             "grouped": False,
             "order": "windows",  # or "blocks", which the disk can follow
             "resident": True,  # on the device; if not, read batch by batch in the order "blocks"
+            "seeds": 3,  # pre-trainings, which differ in their seed and are spread over the runs
             "steps": 1000,
             "warmup": 0.2,
             "learning_rate": 1e-3,
@@ -52,8 +53,15 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
     )
 
 
-# For two cores and an hour: fewer rates, one inner split.  Both arms have the same.
-SMALL = {"rates": (1e-3, 3e-3), "select": {"folds": 4, "splits": 1, "draws": 1}, "draws": 2}
+# For two cores and an hour: fewer rates, one inner split.  All arms have the same.
+SMALL = {
+    "rates": (1e-3, 3e-3, 1e-2),
+    "select": {"folds": 4, "splits": 1, "draws": 1},
+    "draws": 2,
+    "batch": 32,
+}
+# To see the path in minutes: the report says in its first line that the budget is small.
+TINY = {"is_small": True, "passes": 5.0, "steps": (20, 50), "stops": (0.2, 0.6, 1.0), "draws": 1}
 
 
 def arms(name: str) -> ConfigDict:
@@ -79,16 +87,23 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             "folds": 5,
             "shuffle": True,
             "draws": 5,
-            # Chosen on inner subjects of each training subset: the probe's penalty and the
-            # learning rate of fine-tuning.  select: into so many inner folds, so many of which
-            # are validated on, for so many of the draws.
-            "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
-            "rates": (1e-4, 3e-4, 1e-3, 3e-3),
-            "select": {"folds": 4, "splits": 2, "draws": 1},
-            "finetune_steps": 300,
+            "stages": ("probe", "finetune"),
+            # The budget of fine-tuning: passes over a run's own training subset, with a least and a
+            # most number of steps, whatever the passes.
+            "passes": 40.0,
+            "steps": (200, 4000),
             "batch": 64,
-            "warmup": 0.2,
+            # Chosen on inner subjects of each training subset: the probe's penalty, then the
+            # learning rate of fine-tuning and the share of the budget at which it stops.  select:
+            # into so many inner folds, so many of which are validated on (of small subsets more),
+            # for so many of the draws.
+            "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
+            "rates": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
+            "stops": (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0),
+            "select": {"folds": 4, "splits": 2, "draws": 1},
+            "warmup": 0.05,  # share of the budget in which the rate rises
             "weight_decay": 1e-2,
+            "is_small": False,  # a budget that shows the path alone; the report says so
             "rotation": 20.0,  # degrees, at most
             "shift": 3,  # samples, at most
             "mask": True,  # do not look beyond the end of a window that is filled up with zeros

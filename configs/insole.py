@@ -54,8 +54,8 @@ def get_config(size: str = "full") -> ConfigDict:
         }
     )
     if size == "tiny":
-        tiny = {"steps": 60, "batch": 256, "log_every": 20}
+        tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         for name, norm in (("batch", "batch"), ("free", "none")):
             config.encoders[name].update(net=resnet.tiny(norm), **tiny)
-        config.tasks.peak_force.update(draws=1, finetune_steps=50)
+        config.tasks.peak_force.update(**common.TINY)
     return config

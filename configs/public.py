@@ -34,16 +34,12 @@ def get_config(size: str = "full") -> ConfigDict:
                 "Stance time, walking",
                 common.arms("waist"),
                 axes={"windows": (0.1, 0.25, 1.0)},
-                finetune_steps=100,
                 **common.SMALL,
             )
         }
     )
     if size == "tiny":
-        config.encoders.waist.update(net=resnet.tiny("none"), steps=60, batch=256, log_every=20)
-        config.tasks.stance_time.update(
-            draws=1,
-            folds=3,
-            finetune_steps=50,
-        )
+        tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
+        config.encoders.waist.update(net=resnet.tiny("none"), **tiny)
+        config.tasks.stance_time.update(folds=3, **common.TINY)
     return config

@@ -18,12 +18,12 @@ from imujax.configs import common
 from imujax.nets import resnet
 
 SIZES = {
-    # subjects and seconds of each trial without labels; with labels; pre-training; fine-tuning
-    "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000, "finetune": 300},
-    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000, "finetune": 100},
-    "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000, "finetune": 100},
-    "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200, "finetune": 40},
-    "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20, "finetune": 20},
+    # subjects and seconds of each trial without labels; with labels; pre-training
+    "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000},
+    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000},
+    "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000},
+    "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200},
+    "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20},
 }
 # Labelled units are put on with care.
 WITH_CARE = {"scatter": {"place": 0.01, "turn": 3.0, "wobble": 0.8, "strap": 0.2}}
@@ -58,23 +58,22 @@ def get_config(size: str = "quick") -> ConfigDict:
     net = net if is_large else resnet.tiny("none")
     train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": 500}
     train |= {} if is_large else {"batch": 256, "learning_rate": 3e-3}
+    train |= {"seeds": 1} if size in ("quick", "tiny") else {}
     config.encoders = ConfigDict(
         {
             "fast": common.encoder(("fast",), net, rate=200.0, **train),
             "slow": common.encoder(("slow",), net, rate=100.0, **train),
         }
     )
-    quick = common.SMALL | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "folds": 4}
-    cores = common.SMALL | {"axes": {"windows": (0.1, 0.25, 0.5, 1.0)}}
-    network = cores | {"axes": {"windows": (0.1, 0.3, 1.0)}, "draws": 1, "batch": 32}
-    grid = {"full": {}, "network": network, "cores": cores}.get(size, quick)
+    axes = {"windows": (0.1, 0.3, 1.0)}
+    quick = common.SMALL | common.TINY | {"axes": axes, "folds": 4}
+    cores = common.SMALL | {"axes": axes}
+    grid = {"full": {}, "network": cores, "cores": cores}.get(size, quick)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),
         ("peak_force", "Peak vertical ground reaction force, walking", "fast"),
         ("knee_moment", "Peak knee flexion moment, walking", "slow"),
     ):
-        config.tasks[name] = common.task(
-            name, title, common.arms(encoder), finetune_steps=chosen["finetune"], **grid
-        )
+        config.tasks[name] = common.task(name, title, common.arms(encoder), **grid)
     return config

@@ -13,9 +13,9 @@ from imujax.configs import common, published
 from imujax.nets import resnet
 
 SIZES = {
-    "full": {"steps": 5000, "finetune": 300},
-    "cores": {"steps": 600, "finetune": 60},
-    "tiny": {"steps": 10, "finetune": 10},
+    "full": {"steps": 5000},
+    "cores": {"steps": 600},
+    "tiny": {"steps": 10, "seeds": 1},
 }
 ENCODERS = {"loading_rate": "fast", "peak_force": "fast", "knee_moment": "slow"}
 
@@ -28,7 +28,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.data_sets = ConfigDict(published.labelled_data_sets(labels="force"))
     # 4: no norm, so that amplitude is kept.  16: mean and maximum of the last two stages.
     net = resnet.tan2023("none") | {"pool": "mean_max"} if size == "full" else resnet.tiny("none")
-    train = {"steps": chosen["steps"]}
+    train = dict(chosen)
     train |= {} if size == "full" else {"batch": 256, "learning_rate": 3e-3}
     # 10: one encoder for all tasks of a rate, resampled with an anti-alias filter.
     for name, rate in (("fast", 200.0), ("slow", 100.0)):
@@ -64,13 +64,12 @@ def get_config(size: str = "full") -> ConfigDict:
             name,
             task.title,
             compared,
-            finetune_steps=chosen["finetune"],
             references=("ridge", "trees", "ridge+pretrained", "ridge+random"),
             # 1: shares of windows and of subjects.  2: nested subsets, common to arms and stages.
             axes={"windows": common.FRACTIONS, "subjects": (0.25, 0.5, 0.75)},
             published=published.curve_config(name),
         )
         if size != "full":
-            config.tasks[name].update(common.SMALL | {"draws": 1, "batch": 32})
+            config.tasks[name].update(common.SMALL | (common.TINY if size == "tiny" else {}))
             config.tasks[name].axes = {"windows": (0.1, 0.4, 1.0), "subjects": (0.25, 0.5)}
     return config

@@ -14,6 +14,7 @@ from imujax.data import builders, datasets
 from imujax.errors import UserError, require_known
 
 Folder = pathlib.Path | str
+SEED_STEP = 1000  # between the pre-trainings of an encoder
 
 
 def check_config(config: ConfigDict) -> None:
@@ -67,8 +68,8 @@ def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) 
 
 def pretrain_all(
     config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
-) -> dict[str, pathlib.Path]:
-    """Pre-train the encoders of the configuration.
+) -> dict[str, list[pathlib.Path]]:
+    """Pre-train the encoders of the configuration, each as often as its `seeds` says.
 
     Of several processes number 0 builds the data sets, on a path that all of them see.
 
@@ -82,18 +83,22 @@ def pretrain_all(
 
     Returns
     -------
-    dict of str to Path
-        The folder of each encoder's checkpoints.
+    dict of str to list of Path
+        The folders of each encoder's pre-trainings.
     """
     from imujax.pretrain import loop
     from imujax.runtime import processes
 
     folders = checkpoint_folders(config, workdir)
-    for name, folder in folders.items():
-        encoder = config.encoders[name]
-        sections = [config.data_sets[key] for key in encoder.data]
+    for name, members in folders.items():
+        section = config.encoders[name]
+        sections = [config.data_sets[key] for key in section.data]
         paths = processes.on_main(functools.partial(_find_all, sections, data, raw))
-        loop.train(encoder, paths, folder, config.seed, f"pretrain {name}")
+        # Without their number, for more of them may be asked for later.
+        one = ConfigDict({key: value for key, value in section.items() if key != "seeds"})
+        for member, folder in enumerate(members):
+            title = f"pretrain {name}, {member + 1} of {len(members)}"
+            loop.train(one, paths, folder, config.seed + SEED_STEP * member, title)
     return folders
 
 
@@ -103,16 +108,29 @@ def _find_all(sections, data: Folder, raw: Folder | None) -> list[str]:
 
 def checkpoint_folders(
     config: ConfigDict, workdir: Folder, instead: Folder | None = None
-) -> dict[str, pathlib.Path]:
-    """The checkpoint folder of each encoder; `instead` takes the place of them all."""
-    usual = pathlib.Path(workdir) / "encoders"
-    return {name: pathlib.Path(instead or usual / name) for name in config.encoders}
+) -> dict[str, list[pathlib.Path]]:
+    """The folders of each encoder's pre-trainings, below `workdir`.
+
+    `instead`, the folder of an encoder or of one pre-training, stands for them all.
+    """
+    from imujax.pretrain import encoder
+
+    if instead is not None:
+        members = encoder.list_members(instead) or [pathlib.Path(instead)]
+        return dict.fromkeys(config.encoders, members)
+    return {
+        name: [
+            encoder.member_folder(pathlib.Path(workdir) / "encoders" / name, member)
+            for member in range(section.seeds)
+        ]
+        for name, section in config.encoders.items()
+    }
 
 
 def sweep_all(
     config: ConfigDict,
     data: Folder,
-    checkpoints: dict[str, pathlib.Path],
+    checkpoints: dict[str, list[pathlib.Path]],
     workdir: Folder,
     raw: Folder | None = None,
     only: str | None = None,
@@ -124,7 +142,7 @@ def sweep_all(
     config : ConfigDict
     data : Path
         Folder of the data sets.
-    checkpoints : dict of str to Path
+    checkpoints : dict of str to list of Path
         See `checkpoint_folders`.
     workdir : Path
         Folder of the results.

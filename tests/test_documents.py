@@ -146,10 +146,17 @@ TRIALS = {
     "peak_force": simulated.TERRAIN_TRIALS[:1],
     "knee_moment": simulated.WALKING_TRIALS[1:2],
 }
-ENCODER = {"steps": 2, "batch": 16, "log_every": 1, "monitor": 0.0}
+ENCODER = {"steps": 2, "batch": 16, "log_every": 1, "monitor": 0.0, "seeds": 1}
 # As the stand-ins of the other documents' data sets have it.
 RECORDED = {"rate": 100.0, "window": 64, "sensors": (), "motion": 0.0}
-TASK = {"folds": 2, "draws": 1, "finetune_steps": 2, "batch": 8, "references": ("ridge",)}
+TASK = {
+    "folds": 2,
+    "draws": 1,
+    "steps": (2, 2),
+    "batch": 8,
+    "stops": (0.5, 1.0),
+    "references": ("ridge",),
+}
 TASK |= {"penalties": (1.0,), "rates": (1e-3,), "axes": {"windows": (0.5, 1.0)}}
 
 

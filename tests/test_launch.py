@@ -241,6 +241,7 @@ def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_
         tmp_path / "data",
         "--raw",
         tmp_path / "raw",
+        "--config.encoders.small.seeds=1",
         *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
     ]
     cli.run_command(["pretrain", *map(str, words), "--workdir", str(tmp_path / "one")])
@@ -248,11 +249,11 @@ def test_two_local_processes_that_read_from_disk_agree_with_one_from_memory(tmp_
     disk = "--config.encoders.small.resident=False"
     done = local(tmp_path, "2", *words, disk, "--workdir", tmp_path / "two")
     assert done.returncode == 0, done.stderr
-    folder = tmp_path / "two" / "encoders" / "small"
+    folder = tmp_path / "two" / "encoders" / "small" / "seed0"
     # One speaks for both; gloo's own lines, which both print, may run into each other.
     assert done.stdout.count(str(folder)) == 1 and done.stderr.count("examples kept") == 1
     one, two = (
-        people.read_lines(tmp_path / name / "encoders" / "small" / "metrics.jsonl")
+        people.read_lines(tmp_path / name / "encoders" / "small" / "seed0" / "metrics.jsonl")
         for name in ("one", "two")
     )
     assert [line["step"] for line in two] == [1, 2, 3, 4, 5, 6]

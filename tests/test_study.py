@@ -13,8 +13,7 @@ from imujax import UserError, cli
 from imujax.data import builders
 from imujax.pretrain import encoder
 from imujax.report import tables
-from imujax.runtime import checkpoint, processes
-from imujax.sweep import arms
+from imujax.runtime import checkpoint, files, processes
 
 
 @pytest.fixture(scope="module")
@@ -60,8 +59,10 @@ def test_from_raw_files_to_the_figure(done):
     assert stages == {
         ("pretrained", "probe"),
         ("pretrained", "finetune"),
+        ("pretrained", "fifth"),
         ("random", "probe"),
         ("random", "finetune"),
+        ("random", "fifth"),
         ("ridge", "reference"),
         ("ridge+pretrained", "reference"),
     }
@@ -82,13 +83,13 @@ def test_every_arm_and_stage_is_tested_on_the_same_examples(done):
         cell = tuple(runs[k][at][0].item() for k in ("axis", "fraction", "draw", "fold", "n_train"))
         tested = tuple(index[found.predictions["run"] == number].tolist())
         by_cell.setdefault(cell, []).append(tested)
-    assert {len(tests) for tests in by_cell.values()} == {4}  # two arms, two stages
+    assert {len(tests) for tests in by_cell.values()} == {6}  # two arms, three stages
     assert all(len(set(tests)) == 1 for tests in by_cell.values())
 
 
 def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
     kept = (
-        "encoders/small/metrics.jsonl",
+        "encoders/small/seed0/metrics.jsonl",
         "tasks/force/runs.csv",
         "tasks/force/predictions.npz",
         "report/figure.png",
@@ -99,7 +100,7 @@ def test_a_finished_study_returns_at_once_and_changes_nothing(place, done):
     assert {name: (done / name).read_bytes() for name in kept} == before
 
 
-@pytest.mark.parametrize("part", ["encoders/small", "tasks/force"])
+@pytest.mark.parametrize("part", ["encoders/small/seed0", "tasks/force"])
 def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
     monkeypatch.setattr(processes, "CLAIM_TIMEOUT", 0)
     with (
@@ -110,7 +111,7 @@ def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
 
 
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
-    real, groups = arms.run_group, []
+    real, groups = files.save_arrays, []
 
     def stops(*args):
         groups.append(args)
@@ -118,7 +119,7 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
             raise KeyboardInterrupt
         return real(*args)
 
-    monkeypatch.setattr(arms, "run_group", stops)
+    monkeypatch.setattr(files, "save_arrays", stops)
     words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
     with pytest.raises(KeyboardInterrupt):
         cli.run_command(words)
@@ -283,8 +284,8 @@ def test_compiled_programs_are_kept_between_runs(place, done, tmp_path):
 def test_a_workdir_of_other_settings_is_refused(place, done, capsys):
     words = arguments(place, done, "--config.encoders.small.temperature=0.2")
     assert "temperature=0.1 but the configuration says 0.2" in says(capsys, ["study", *words])
-    words = arguments(place, done, "--config.tasks.force.finetune_steps=31")
-    assert "finetune_steps=30 but the configuration says 31" in says(capsys, ["study", *words])
+    words = arguments(place, done, "--config.tasks.force.passes=9.0")
+    assert "passes=8.0 but the configuration says 9.0" in says(capsys, ["study", *words])
 
 
 def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):

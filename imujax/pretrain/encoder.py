@@ -131,13 +131,51 @@ def _embed_batch(net, params, stats, acc, gyr, length):
     return net.apply({"params": params, "batch_stats": stats}, acc, gyr, length, method="features")
 
 
+def member_folder(folder: pathlib.Path | str, member: int) -> pathlib.Path:
+    """Name the folder of one of an encoder's pre-trainings, which differ in their seed.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the encoder, such as work/encoders/waist.
+    member : int
+        Counted from zero.
+
+    Returns
+    -------
+    Path
+        Such as work/encoders/waist/seed0.
+    """
+    return pathlib.Path(folder) / f"seed{member}"
+
+
+def list_members(folder: pathlib.Path | str) -> list[pathlib.Path]:
+    """List the folders of an encoder's pre-trainings.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the encoder.
+
+    Returns
+    -------
+    list of Path
+        In the order of their numbers; none where `folder` is that of one pre-training.
+    """
+    members: list[pathlib.Path] = []
+    while (member := member_folder(folder, len(members))).is_dir():
+        members.append(member)
+    return members
+
+
 def load(folder: pathlib.Path | str) -> Encoder:
     """Load the newest checkpoint of a pre-training folder, without its configuration.
 
     Parameters
     ----------
     folder : Path
-        Of one encoder, such as work/encoders/sisfall.
+        Of one encoder, such as work/encoders/sisfall, of which the first pre-training is taken; or
+        of one of its pre-trainings, such as work/encoders/sisfall/seed2.
 
     Returns
     -------
@@ -149,7 +187,7 @@ def load(folder: pathlib.Path | str) -> Encoder:
     UserError
         `folder` holds no checkpoint, or one that lacks a part of its network.
     """
-    card, state = checkpoint.read_newest(folder)
+    card, state = checkpoint.read_newest((list_members(folder) or [pathlib.Path(folder)])[0])
     shapes = jax.eval_shape(_make_init(card), jax.random.key(0))
     collections = []
     for name, saved in (("params", state["params"]), ("batch_stats", state["stats"])):

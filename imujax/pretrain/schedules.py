@@ -1,6 +1,7 @@
 """Optimiser and learning rate from the configuration, both optax's own."""
 
 import jax
+import jax.numpy as jnp
 import optax
 
 
@@ -27,6 +28,24 @@ def warmup_cosine(peak: float | jax.Array, steps: int, warmup: float) -> optax.S
     return lambda step: peak * shape(step + 1)
 
 
+def warmup_constant(peak: float | jax.Array, rise: int | jax.Array) -> optax.Schedule:
+    """Learning rate: linear up over `rise` steps, then constant.
+
+    Parameters
+    ----------
+    peak : float or scalar array
+        The highest rate.
+    rise : int or scalar array
+        Steps in which the rate rises, at least 1.
+
+    Returns
+    -------
+    optax.Schedule
+        A function of the step, counted from zero; positive at every step, the first included.
+    """
+    return lambda step: peak * jnp.minimum(1.0, (step + 1) / rise)
+
+
 def adamw(
     rate: optax.Schedule, weight_decay: float, undecayed: tuple[str, ...] = ()
 ) -> optax.GradientTransformation:
@@ -35,7 +54,7 @@ def adamw(
     Parameters
     ----------
     rate : optax.Schedule
-        See `warmup_cosine`.
+        Of `warmup_cosine` or `warmup_constant`.
     weight_decay : float
         Share of a parameter that a rate of one would take away in a step.
     undecayed : tuple of str

@@ -111,6 +111,26 @@ def lane_seed(seed: int, cell: Cell) -> int:
     return int(sequence.generate_state(1)[0])
 
 
+def start_seed(seed: int, random_set: int, cell: Cell) -> int:
+    """Seed the random weights of a run.
+
+    Parameters
+    ----------
+    seed : int
+        Of the task.
+    random_set : int
+        Which of several independent sets of random weights.
+    cell : Cell
+
+    Returns
+    -------
+    int
+        Its own for every fold and draw, the same for every fraction.
+    """
+    sequence = np.random.SeedSequence([seed, 6, random_set, cell.fold, cell.draw])
+    return int(sequence.generate_state(1)[0] >> 1)  # jax and CSV readers take it as it is
+
+
 def selection_key(cell: Cell) -> Hashable:
     """Say which cells are tuned with the same settings.
 

@@ -1,12 +1,18 @@
-"""Probe and full fine-tuning of many runs at once: one compiled step, the runs a stacked axis.
+"""Probe and full fine-tuning of many runs at once: one compiled loop, the runs a stacked axis.
 
-A lane is one run: its own training examples, test examples, learning rates and seed. All lanes of a
-call start from one encoder. The runs are shared out over the mesh axis "run" by shard_map and
-stacked on each device by vmap, so a lane never sees another one.
+A lane is one run: its own weights to start from, training examples, examples it is tried on,
+learning rate, number of steps and seed. The runs of a stack are shared out over the mesh axis "run"
+by shard_map and stacked on each device by vmap, so a lane never sees another one.
+
+Fine-tuning has a rate that is constant after a warm-up, and what is tried is an average of the
+weights along the run, the late ones counting most (Shamir and Zhang 2013). So a run can be looked
+at after any number of steps, as if that had been its end: the number of steps is chosen from points
+along one run.
 """
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -23,6 +29,7 @@ from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
 
 ESTIMATE_CHUNK = 256  # examples that are estimated at once
+AVERAGE_POWER = 8  # the weights after step t count in the average as t to this power
 MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
 
 
@@ -33,22 +40,28 @@ class Lane:
     Attributes
     ----------
     train, test : ndarray, [n] and [m]
-        Indices into the task's examples.
-    penalty : float
+        Indices into the task's examples; the test examples are those it is tried on.
+    penalties : tuple of float
         Of the probe's ridge, for each example on standardised features.
     rate : float
-        Peak learning rate of full fine-tuning.
+        Learning rate of full fine-tuning, after the warm-up.
+    rise : int
+        Steps of the warm-up.
     seed : int
         Of its batches.
+    start : Encoder
+        The weights that it starts from.
     scale : dict
         Means and SDs of the input, see data/scales.input_scales.
     """
 
     train: np.ndarray
     test: np.ndarray
-    penalty: float
+    penalties: tuple[float, ...]
     rate: float
+    rise: int
     seed: int
+    start: Encoder
     scale: dict[str, dict[str, float]]
 
 
@@ -72,32 +85,39 @@ class LabelledArrays:
     target: np.ndarray
 
 
-def stack_lanes(lanes: list[Lane], examples: LabelledArrays, runs: int, width: int) -> dict:
-    """Lanes as arrays with a leading axis R = `runs`; filling lanes repeat the last one.
+def stack_lanes(
+    lanes: Sequence[Lane], examples: LabelledArrays, size: int, width: int
+) -> dict[str, Any]:
+    """Lanes as arrays with a leading axis R = `size`; filling lanes repeat the last one.
 
-    train [R, width] indices padded with zeros, count [R] how many are true, penalty, rate [R],
-    mean and sd of the training labels [R], seed [R], scale of numbers [R]. Fixed shapes, one
-    compilation.
+    train [R, width] indices padded with zeros, count [R] how many are true, penalties [R, P], rate
+    and rise [R], mean and sd of the training labels [R], seed [R], scale of numbers [R].
     """
-    labels = [examples.target[lane.train].astype(np.float64) for lane in lanes]
-    sd = [y.std() or 1.0 for y in labels]  # equal labels: learn the mean
+    moments = [label_moments(lane, examples) for lane in lanes]
     columns = {
         "train": (pad_rows([lane.train for lane in lanes], width), np.int32),
         "count": ([len(lane.train) for lane in lanes], np.int32),
-        "penalty": ([lane.penalty for lane in lanes], np.float32),
+        "penalties": ([lane.penalties for lane in lanes], np.float32),
         "rate": ([lane.rate for lane in lanes], np.float32),
-        "mean": ([y.mean() for y in labels], np.float32),
-        "sd": (sd, np.float32),
+        "rise": ([lane.rise for lane in lanes], np.int32),
+        "mean": ([mean for mean, _ in moments], np.float32),
+        "sd": ([sd for _, sd in moments], np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
     stacked = {
-        name: repeat_last(np.asarray(values, dtype), runs)
+        name: repeat_last(np.asarray(values, dtype), size)
         for name, (values, dtype) in columns.items()
     }
     scale = jax.tree.map(
-        lambda *x: repeat_last(np.asarray(x, np.float32), runs), *(lane.scale for lane in lanes)
+        lambda *x: repeat_last(np.asarray(x, np.float32), size), *(lane.scale for lane in lanes)
     )
     return stacked | {"scale": scale}
+
+
+def label_moments(lane: Lane, examples: LabelledArrays) -> tuple[float, float]:
+    """Mean and SD of a lane's training labels, float64; the SD of equal labels counts as 1."""
+    labels = examples.target[lane.train].astype(np.float64)
+    return labels.mean(), labels.std() or 1.0
 
 
 def pad_rows(rows: list[np.ndarray], width: int) -> np.ndarray:
@@ -120,7 +140,7 @@ def sample_rows(lane, step, batch: int):
 
 
 def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
-    """Fit the linear probe of a lane on frozen features.
+    """Fit the linear probe of a lane on frozen features, once for each penalty.
 
     Features are standardised with mean and SD of the lane's training examples alone, and so is the
     label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in the space of
@@ -132,7 +152,7 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     Parameters
     ----------
     lane : dict
-        Of `stack_lanes`, without the leading axis: train, count, penalty, mean, sd.
+        Of `stack_lanes`, without the leading axis: train, count, penalties [P], mean, sd.
     features : jax.Array, [N, F]
         Embeddings of all examples.
     target : jax.Array, [N]
@@ -141,7 +161,7 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     Returns
     -------
     dict of jax.Array
-        "kernel" [F, 1] and "bias" [1]; the head acts on the features as they are given, and gives
+        "kernel" [P, F] and "bias" [P]; the head acts on the features as they are given, and gives
         the label in SDs of the training labels from their mean.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
@@ -158,18 +178,22 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     is_wide = x.shape[1] > x.shape[0]
     gram = dot(x, x.T) if is_wide else dot(x.T, x)
     gram = gram / count
-    penalty = jnp.maximum(lane["penalty"], MIN_PENALTY * jnp.trace(gram))
-    gram = gram + penalty * jnp.eye(gram.shape[0])
+    least = MIN_PENALTY * jnp.trace(gram)
     right = y if is_wide else dot(x.T, y) / count
-    w = jax.scipy.linalg.solve(gram, right, assume_a="pos")
-    kernel = (dot(x.T, w) / count if is_wide else w) / sd.T
-    return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
+
+    def solve(penalty):
+        penalised = gram + jnp.maximum(penalty, least) * jnp.eye(gram.shape[0])
+        w = jax.scipy.linalg.solve(penalised, right, assume_a="pos")
+        kernel = (dot(x.T, w) / count if is_wide else w)[:, 0] / sd[0]
+        return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
+
+    return jax.lax.map(solve, lane["penalties"])
 
 
-def estimate_probe(lane, head, features):
-    """The probe's estimates for all examples, in the task's unit -> [N]."""
-    y = jnp.matmul(features, head["kernel"], precision="highest")[:, 0]
-    return (y + head["bias"][0]) * lane["sd"] + lane["mean"]
+def estimate_probe(lane, heads, features):
+    """The probe's estimates for all examples, for each penalty, in the task's unit -> [P, N]."""
+    y = jnp.matmul(heads["kernel"], features.T, precision="highest")
+    return (y + heads["bias"][:, None]) * lane["sd"] + lane["mean"]
 
 
 def augment_batch(lane, data, rows, step, config):
@@ -193,15 +217,15 @@ def augment_batch(lane, data, rows, step, config):
     return scales.standardise(acc, gyr, lane["scale"])
 
 
-def make_optimiser(config, peak):
-    """AdamW of full fine-tuning; peak: a lane's own learning rate, a scalar array."""
-    rate = schedules.warmup_cosine(peak, config.finetune_steps, config.warmup)
+def make_optimiser(config, lane):
+    """AdamW of full fine-tuning, with a lane's own learning rate."""
+    rate = schedules.warmup_constant(lane["rate"], lane["rise"])
     return schedules.adamw(rate, config.weight_decay)
 
 
-def finetune_lane(lane, state, data, first, net, config, steps: int):
-    """`steps` steps of full fine-tuning of a lane from step `first` on -> (state, mean loss)."""
-    optimiser = make_optimiser(config, lane["rate"])
+def finetune_lane(lane, state, data, first, last, net, config):
+    """Full fine-tuning of a lane from step `first` to step `last` -> (state, mean loss)."""
+    optimiser = make_optimiser(config, lane)
 
     def loss_and_stats(params, stats, rows, acc, gyr):
         length = None if data["length"] is None else data["length"][rows]
@@ -216,25 +240,28 @@ def finetune_lane(lane, state, data, first, net, config, steps: int):
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
         return ((y[:, 0] - truth) ** 2).mean(), updated.get("batch_stats", {})
 
-    def take_step(state, step):
+    def take_step(step, carry):
+        state, total = carry
         rows = sample_rows(lane, step, config.batch)
         acc, gyr = augment_batch(lane, data, rows, step, config)
         (loss, stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
             state["params"], state["stats"], rows, acc, gyr
         )
         updates, opt = optimiser.update(grads, state["opt"], state["params"])
-        params = optax.apply_updates(state["params"], updates)
-        return {"params": params, "stats": stats, "opt": opt}, loss
+        weights = {"params": optax.apply_updates(state["params"], updates), "stats": stats}
+        share = (AVERAGE_POWER + 1) / (step + 1 + AVERAGE_POWER)  # 1 at step 0
+        average = optax.incremental_update(weights, state["average"], share)
+        return weights | {"opt": opt, "average": average}, total + loss
 
-    state, losses = jax.lax.scan(take_step, state, first + jnp.arange(steps))
-    return state, losses.mean()
+    state, total = jax.lax.fori_loop(first, last, take_step, (state, 0.0))
+    return state, total / (last - first)
 
 
-def estimate_network(lane, rows, state, data, net):
-    """The network's estimates for examples `rows` [m], statistics frozen, in the task's unit."""
+def estimate_network(lane, rows, average, data, net):
+    """The averaged network's estimates for examples `rows` [m], in the task's unit."""
     length = None if data["length"] is None else data["length"][rows]
     acc, gyr = scales.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
-    variables = {"params": state["params"], "batch_stats": state["stats"]}
+    variables = {"params": average["params"], "batch_stats": average["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
     return y[:, 0] * lane["sd"] + lane["mean"]
 
@@ -249,8 +276,27 @@ def map_lanes(function, mesh, n_stacked: int, n_shared: int, **static):
     )
 
 
+@dataclasses.dataclass
+class Stack:
+    """Lanes that take their steps together.
+
+    Attributes
+    ----------
+    lanes : list of Lane
+        The true ones; behind them the last one is repeated until the stack is full.
+    arrays : dict of jax.Array, [R, ..]
+        See `stack_lanes`.
+    state : dict
+        Parameters, statistics, optimiser and average of every lane, stacked.
+    """
+
+    lanes: list[Lane]
+    arrays: dict[str, Any]
+    state: dict[str, Any]
+
+
 class LaneTrainer:
-    """The compiled stages for one network, task and configuration, reused for group after group.
+    """The compiled stages for one network, task and configuration, reused for stack after stack.
 
     Parameters
     ----------
@@ -259,7 +305,7 @@ class LaneTrainer:
     examples : LabelledArrays
         All examples of the task.
     config : ConfigDict
-        finetune_steps, batch, warmup, weight_decay, rotation, shift.
+        batch, weight_decay, rotation, shift.
     width : int
         Size of the largest training subset.
     runs : int
@@ -270,9 +316,9 @@ class LaneTrainer:
     mesh : jax.sharding.Mesh
         Of all devices, over which the lanes are shared out.
     runs : int
-        How many lanes are trained at once, a multiple of the number of devices.
-    compiled_steps : function or None
-        The compiled steps of full fine-tuning, once `compile_for_memory` was called.
+        How many lanes are trained at once: the number of devices times a power of two.
+    programs : dict
+        The compiled loops of full fine-tuning, by the number of lanes in the stack.
     """
 
     def __init__(
@@ -286,118 +332,206 @@ class LaneTrainer:
         self.net, self.config = towers.Regressor(card["net"]), config
         self.examples, self.width = examples, width
         self.mesh = sharding.make_mesh("run")
-        self.steps_per_call = max(n for n in range(1, 26) if config.finetune_steps % n == 0)
         self.data = sharding.place(vars(examples), sharding.replicated(self.mesh))
         self.fit_heads = map_lanes(fit_probe, self.mesh, 1, 2)
         self.estimate_heads = map_lanes(estimate_probe, self.mesh, 2, 1)
         self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, net=self.net)
-        self.runs = self.mesh.size * -(-runs // self.mesh.size)
+        self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, net=self.net, config=config)
+        self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
-        self.compiled_steps: Any = None
+        self.programs: dict[int, Any] = {}
 
     def probe(
-        self, lanes: list[Lane], features: jax.Array | np.ndarray
-    ) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
-        """Fit the probes of any number of lanes.
+        self, lanes: Sequence[Lane], features: jax.Array | np.ndarray
+    ) -> tuple[list[dict[str, np.ndarray]], list[np.ndarray]]:
+        """Fit the probes of any number of lanes that start from the same weights.
 
         Parameters
         ----------
-        lanes : list of Lane
+        lanes : sequence of Lane
+            With equally many penalties P.
         features : array, [N, F]
             Embeddings of all examples, by the frozen encoder that the lanes share.
 
         Returns
         -------
-        heads : dict of ndarray
-            "kernel" [R, F, 1] and "bias" [R, 1], R the number of lanes.
+        heads : list of dict of ndarray
+            For each lane "kernel" [P, F] and "bias" [P].
         estimates : list of ndarray
-            Of each lane's test examples [m], in the task's unit.
+            Of each lane's test examples [P, m], in the task's unit.
         """
         heads, estimates = [], []
         for first in range(0, len(lanes), self.runs):
             group = lanes[first : first + self.runs]
-            stacked = self.place(group)
-            head = self.fit_heads(stacked, features, self.data["target"])
-            rows = sharding.to_host(self.estimate_heads(stacked, head, features))
-            estimates += [row[lane.test] for row, lane in zip(rows, group, strict=False)]
-            heads += zip(
-                *(x[: len(group)] for x in sharding.to_host((head["kernel"], head["bias"]))),
-                strict=True,
-            )
-        kernel, bias = (np.stack(parts) for parts in zip(*heads, strict=True))
-        return {"kernel": kernel, "bias": bias}, estimates
+            stacked = self.place(group, self.runs)
+            placed = self.fit_heads(stacked, features, self.data["target"])
+            rows = sharding.to_host(self.estimate_heads(stacked, placed, features))
+            estimates += [row[:, lane.test] for row, lane in zip(rows, group, strict=False)]
+            on_host = sharding.to_host(placed)
+            heads += [{name: x[i] for name, x in on_host.items()} for i in range(len(group))]
+        return heads, estimates
 
-    def finetune(
-        self, lanes: list[Lane], encoder: Encoder, heads: dict[str, np.ndarray]
-    ) -> list[np.ndarray]:
-        """Fine-tune the whole network in every lane, after `compile_for_memory`.
+    def begin(self, lanes: Sequence[Lane], heads: Sequence[dict[str, np.ndarray]]) -> Stack:
+        """Make a stack of lanes that have taken no step yet.
 
         Parameters
         ----------
-        lanes : list of Lane
+        lanes : sequence of Lane
             At most `runs`.
-        encoder : Encoder
-            Where all of them start.
-        heads : dict of ndarray
-            Where their output layers start, see `probe`.
+        heads : sequence of dict of ndarray
+            Where their output layers start: of `probe`, the first of the penalties counts.
+
+        Returns
+        -------
+        Stack
+        """
+        size = self.stack_size(len(lanes))
+        arrays = self.place(lanes, size)
+        starts = [
+            {
+                "params": lane.start.params
+                | {"output": {"kernel": head["kernel"][0, :, None], "bias": head["bias"][:1]}},
+                "stats": lane.start.stats,
+            }
+            for lane, head in zip(lanes, heads, strict=True)
+        ]
+        weights = jax.tree.map(lambda *x: repeat_last(np.stack(x), size), *starts)
+        weights = sharding.place(weights, sharding.sharded(self.mesh))
+        return Stack(list(lanes), arrays, self.init_state(weights))
+
+    def advance(self, stack: Stack, first: int, last: int) -> np.ndarray:
+        """Take the steps from `first` to `last` in every lane of a stack.
+
+        Parameters
+        ----------
+        stack : Stack
+            Its state is changed.
+        first, last : int
+            Steps taken before and after; last > first.
+
+        Returns
+        -------
+        ndarray, [lanes]
+            Mean training loss of these steps, in units of the variance of the training labels.
+        """
+        size = len(stack.arrays["rate"])
+        if size not in self.programs:
+            self.programs[size] = self._compile(stack.arrays, stack.state)
+        bounds = jnp.int32(first), jnp.int32(last)
+        stack.state, losses = self.programs[size](stack.arrays, stack.state, self.data, *bounds)
+        return sharding.to_host(losses)[: len(stack.lanes)]
+
+    def estimate(self, stack: Stack) -> list[np.ndarray]:
+        """Estimate the test examples of every lane of a stack by its averaged weights.
+
+        Parameters
+        ----------
+        stack : Stack
 
         Returns
         -------
         list of ndarray
-            Estimates of each lane's test examples [m], in the task's unit.
+            For each lane [m], in the task's unit.
         """
-        stacked = self.place(lanes)
-        heads = jax.tree.map(lambda x: repeat_last(x, self.runs), heads)
-        state = self.init_state(encoder.params, encoder.stats, heads)
-        for first in range(0, self.config.finetune_steps, self.steps_per_call):
-            state, _ = self.compiled_steps(stacked, state, self.data, jnp.int32(first))
-        chunks = []
-        for first in range(0, max(len(lane.test) for lane in lanes), ESTIMATE_CHUNK):
-            rows = pad_rows(
-                [lane.test[first : first + ESTIMATE_CHUNK] for lane in lanes], ESTIMATE_CHUNK
-            )
-            rows = sharding.place(repeat_last(rows, self.runs), sharding.sharded(self.mesh))
-            chunks.append(sharding.to_host(self.estimate_examples(stacked, rows, state, self.data)))
+        size, chunks = len(stack.arrays["rate"]), []
+        for first in range(0, max(len(lane.test) for lane in stack.lanes), ESTIMATE_CHUNK):
+            rows = [lane.test[first : first + ESTIMATE_CHUNK] for lane in stack.lanes]
+            rows = repeat_last(pad_rows(rows, ESTIMATE_CHUNK), size)
+            rows = sharding.place(rows, sharding.sharded(self.mesh))
+            average = stack.state["average"]
+            chunk = self.estimate_examples(stack.arrays, rows, average, self.data)
+            chunks.append(sharding.to_host(chunk))
         estimates = np.concatenate(chunks, axis=1)
-        return [row[: len(lane.test)] for row, lane in zip(estimates, lanes, strict=False)]
+        return [row[: len(lane.test)] for row, lane in zip(estimates, stack.lanes, strict=False)]
 
-    def place(self, lanes: list[Lane]) -> dict[str, Any]:
+    def regroup(self, stacks: Sequence[Stack], keeps: Sequence[np.ndarray]) -> list[Stack]:
+        """Put those lanes that go on into fewer stacks.
+
+        Parameters
+        ----------
+        stacks : sequence of Stack
+            All after the same number of steps.
+        keeps : sequence of ndarray of bool, each [lanes]
+            Which lanes of each stack go on.
+
+        Returns
+        -------
+        list of Stack
+            In the order of the lanes.
+        """
+        sources = [
+            (stack, i)
+            for stack, keep in zip(stacks, keeps, strict=True)
+            for i in np.flatnonzero(keep)
+        ]
+        regrouped = []
+        for first in range(0, len(sources), self.runs):
+            members = sources[first : first + self.runs]
+            size = self.stack_size(len(members))
+            lanes = [stack.lanes[i] for stack, i in members]
+            states = [jax.tree.map(lambda x, i=i: x[i], stack.state) for stack, i in members]
+            states += [states[-1]] * (size - len(states))
+            state = jax.tree.map(lambda *x: jnp.stack(x), *states)
+            state = sharding.place(state, sharding.sharded(self.mesh))
+            regrouped.append(Stack(lanes, self.place(lanes, size), state))
+        return regrouped
+
+    def stack_size(self, count: int) -> int:
+        """Say how many lanes a stack of `count` true ones has.
+
+        Parameters
+        ----------
+        count : int
+            At most `runs`.
+
+        Returns
+        -------
+        int
+            `runs` halved as often as `count` allows, so that few sizes are ever compiled.
+        """
+        size = self.runs
+        while size // 2 >= max(count, self.mesh.size):
+            size //= 2
+        return size
+
+    def place(self, lanes: Sequence[Lane], size: int) -> dict[str, Any]:
         """Stack lanes and share them out over the devices.
 
         Parameters
         ----------
-        lanes : list of Lane
-            At most `runs`.
+        lanes : sequence of Lane
+            At most `size`.
+        size : int
+            Of the stack.
 
         Returns
         -------
         dict of jax.Array, [R, ..]
             See `stack_lanes`.
         """
-        return sharding.place(
-            stack_lanes(lanes, self.examples, self.runs, self.width), sharding.sharded(self.mesh)
-        )
+        stacked = stack_lanes(lanes, self.examples, size, self.width)
+        return sharding.place(stacked, sharding.sharded(self.mesh))
 
-    def _init_state(self, params, stats, heads) -> dict:
-        """The stacked state of lanes that begin with one encoder and heads [R, ..] of their own."""
-        runs = len(heads["bias"])
-        params, stats = jax.tree.map(
-            lambda x: jnp.broadcast_to(x[None], (runs, *x.shape)), (params, stats)
-        )
-        params = params | {"output": heads}
-        opt = jax.vmap(make_optimiser(self.config, 0.0).init)(params)
-        return {"params": params, "stats": stats, "opt": opt}
+    def _init_state(self, weights) -> dict:
+        """The state of lanes that begin with stacked weights: params, stats."""
+        unit = {"rate": 0.0, "rise": 1}
+        opt = jax.vmap(make_optimiser(self.config, unit).init)(weights["params"])
+        return weights | {"opt": opt, "average": weights}
 
-    def compile_for_memory(self, encoder: Encoder, features: int, memory: float) -> int:
-        """Compile the fine-tuning steps for as many lanes as the memory allows.
+    def _compile(self, arrays, state):
+        bounds = jnp.int32(0), jnp.int32(1)
+        return self.advance_lanes.lower(arrays, state, self.data, *bounds).compile()
+
+    def compile_for_memory(self, start: Encoder, features: int, memory: float) -> int:
+        """Compile the fine-tuning loop for as many lanes as the memory allows.
 
         The compiled program's own account counts: temporaries, and the state before and after;
         nothing is placed on a device to find out.
 
         Parameters
         ----------
-        encoder : Encoder
-            Where the lanes will start.
+        start : Encoder
+            Of the shapes that the lanes' weights have.
         features : int
             F, the numbers that the output layer sees.
         memory : float
@@ -415,30 +549,32 @@ class LaneTrainer:
         """
         unit = {"mean": 0.0, "sd": 1.0}
         index, scale = np.zeros(1, int), {"acc": unit, "gyr": unit}
-        lane = Lane(index, index, penalty=1.0, rate=0.0, seed=0, scale=scale)
-        static = {"net": self.net, "config": self.config, "steps": self.steps_per_call}
-        finetune = map_lanes(finetune_lane, self.mesh, 2, 2, **static)
+        lane = Lane(index, index, (1.0,), 0.0, rise=1, seed=0, start=start, scale=scale)
         while True:
-            state = self._state_shapes(encoder, features)
-            arguments = (self.place([lane]), state, self.data, jnp.int32(0))
-            self.compiled_steps = finetune.lower(*arguments).compile()
+            state = self._state_shapes(start, features)
+            program = self._compile(self.place([lane], self.runs), state)
             leaves = jax.tree.leaves(state)
             state_bytes = sum(x.size * x.dtype.itemsize for x in leaves) / self.mesh.size
-            needed = self.compiled_steps.memory_analysis().temp_size_in_bytes + 2 * state_bytes
+            needed = program.memory_analysis().temp_size_in_bytes + 2 * state_bytes
             if needed <= memory:
+                self.programs[self.runs] = program
                 return self.runs
             if self.runs == self.mesh.size:
                 raise UserError(
                     f"one run of fine-tuning takes {needed / 2**30:.1f} GiB and the device has "
                     f"{memory / 2**30:.1f}; lower batch"
                 )
-            runs_per_device = self.runs // self.mesh.size
-            fitting = min(runs_per_device - 1, int(runs_per_device * memory // needed))
-            self.runs = self.mesh.size * max(1, fitting)
+            self.runs //= 2
 
-    def _state_shapes(self, encoder, features: int) -> dict:
+    def _state_shapes(self, start, features: int) -> dict:
         """The shapes of the state of `runs` lanes."""
-        shapes = {"kernel": (self.runs, features, 1), "bias": (self.runs, 1)}
-        heads = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
-        state = jax.eval_shape(self.init_state, encoder.params, encoder.stats, heads)
+        output = {
+            "kernel": np.broadcast_to(np.float32(0), (features, 1)),
+            "bias": np.zeros(1, np.float32),
+        }
+        weights = {"params": start.params | {"output": output}, "stats": start.stats}
+        shapes = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct((self.runs, *x.shape), x.dtype), weights
+        )
+        state = jax.eval_shape(self.init_state, shapes)
         return sharding.as_shapes(state, sharding.sharded(self.mesh))

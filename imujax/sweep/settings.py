@@ -4,10 +4,11 @@ from collections.abc import Iterable
 
 from ml_collections import ConfigDict
 
-from imujax.errors import require_known
+from imujax.errors import UserError, require_known
 from imujax.sweep.references import reference_names
 
 WEIGHTS = ("pretrained", "random")
+STAGES = ("probe", "finetune")
 
 
 def check_task(
@@ -27,7 +28,8 @@ def check_task(
     Raises
     ------
     UserError
-        A data set, encoder, kind of weights or reference that does not exist.
+        A data set, encoder, kind of weights, stage or reference that does not exist, or a budget
+        that cannot be.
     """
     field = f"tasks.{name}"
     require_known(f"{field}.data", config.data, data_sets)
@@ -36,3 +38,23 @@ def check_task(
         require_known(f"{field}.arms.{label}.weights", arm.weights, WEIGHTS)
     for reference in config.references:
         require_known(f"{field}.references", reference, reference_names(config.arms))
+    if tuple(config.stages) not in (STAGES, STAGES[:1]):
+        raise UserError(f"{field}.stages is {config.stages}, but must be {STAGES[:1]} or {STAGES}")
+    _check_budget(field, config)
+
+
+def _check_budget(field: str, config: ConfigDict) -> None:
+    least, most = config.steps
+    if not 1 <= least <= most:
+        raise UserError(f"{field}.steps is {config.steps}, but must be the least number, the most")
+    if config.passes <= 0:
+        raise UserError(f"{field}.passes is {config.passes}, but must be above 0")
+    stops = list(config.stops)
+    if not stops or stops != sorted(set(stops)) or stops[0] <= 0 or stops[-1] != 1:
+        raise UserError(
+            f"{field}.stops is {config.stops}: give ascending shares of the budget, the last one 1"
+        )
+    for name in ("rates", "penalties"):
+        values = list(config[name])
+        if not values or min(values) <= 0 or len(set(values)) < len(values):
+            raise UserError(f"{field}.{name} is {config[name]}: give different numbers above 0")

@@ -1,15 +1,13 @@
 """The sweep of one labelled task: every cell of the grid in every arm and stage, and tables out.
 
 Test subjects are seen once, by the final runs.  A row of runs.csv is one cell of the grid in one
-arm and stage, at one point of an axis.
+arm and stage, at one point of an axis; a row of training.csv is one stop on the way of a run.
 """
 
 import json
 import pathlib
-import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 from ml_collections import ConfigDict
 
 from imujax.data import datasets, sensor_windows
@@ -17,13 +15,13 @@ from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, log, processes
 from imujax.runtime.settings import require_same_settings
-from imujax.sweep import arms, grid, reference_runs
+from imujax.sweep import arms, choices, finals, grid, reference_runs, results
 
 
 def run_sweep(
     config: ConfigDict,
     data_path: pathlib.Path | str,
-    encoder_paths: Mapping[str, pathlib.Path | str],
+    encoder_paths: Mapping[str, Sequence[pathlib.Path | str]],
     workdir: pathlib.Path | str,
     seed: int,
     name: str,
@@ -36,8 +34,8 @@ def run_sweep(
         A task's section of a configuration, see configs/common.py.
     data_path : Path
         Folder of the labelled data set.
-    encoder_paths : mapping of str to Path
-        Folder of the checkpoints of each encoder.
+    encoder_paths : mapping of str to sequence of Path
+        Folders of each encoder's pre-trainings.
     workdir : Path
         Folder of the results.
     seed : int
@@ -48,7 +46,7 @@ def run_sweep(
     Returns
     -------
     Path
-        `workdir`, with runs.csv, predictions.npz and summary.json.
+        `workdir`, with runs.csv, training.csv, predictions.npz and summary.json.
 
     Raises
     ------
@@ -62,16 +60,17 @@ def run_sweep(
     if data.target is None:
         raise UserError(f"{data_path} has no target: a task needs a labelled data set")
     used = {arm.encoder for arm in config.arms.values()}
-    encoders = {key: encoder.load(encoder_paths[key]) for key in used}
-    for key, trained in encoders.items():
-        sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
-        require_usable(trained.card, key, data_path)
+    encoders = {key: [encoder.load(path) for path in encoder_paths[key]] for key in sorted(used)}
+    for key, members in encoders.items():
+        for trained in members:
+            sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
+            require_usable(trained.card, key, data_path)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
         "data": [datasets.fingerprint(data_path)],
         "encoders": {
-            key: trained.card["settings"] | {"digest": trained.weights_digest}
-            for key, trained in encoders.items()
+            key: [one.card["settings"] | {"digest": one.weights_digest} for one in members]
+            for key, members in encoders.items()
         },
     }
     cells = grid.make_grid(config, data.subject, seed)
@@ -81,16 +80,18 @@ def run_sweep(
             return workdir
         parts = workdir / "parts"
         progress = log.Progress(count_runs(config, cells), name, "run")
-        rows, arm_by_label = [], {}
+        rows, training, arm_by_label = [], [], {}
         for label, spec in config.arms.items():
             arm = arms.Arm(label, config, data, cells, encoders[spec.encoder], spec, seed)
-            rows += arms.arm_rows(arm, cells, data.subject, parts, progress)
+            chosen, inner = choices.choose_settings(arm, cells, data.subject, parts, progress)
+            final, outer = finals.final_rows(arm, cells, chosen, parts, progress)
+            rows, training = rows + final, training + inner + outer
             arm_by_label[label] = arm
         rows += reference_runs.reference_rows(
             config, arm_by_label, cells, data, seed, parts, progress
         )
         progress.close()
-        write_tables(workdir, rows, data, config, settings, encoders, name)
+        results.write_results(workdir, name, settings, data, encoders, rows, training)
     return workdir
 
 
@@ -125,65 +126,7 @@ def begin_folder(workdir: pathlib.Path, settings: dict):
 def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:
     """How many runs a task takes, for the progress bar."""
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
-    splits = min(config.select.splits, config.select.folds)
-    each = splits * sum(
-        len(values) for values in (config.penalties, config.rates) if len(values) > 1
-    )
-    return len(config.arms) * (2 * len(cells) + each * len(choosing)) + len(cells)
-
-
-def write_tables(workdir, rows, data, config, settings, encoders, name):
-    """runs.csv, predictions.npz and, last, summary.json: its presence says that all is done."""
-    runs, columns = [], {key: [] for key in ("run", "index", "truth", "estimate")}
-    for number, row in enumerate(rows):
-        cell, (axis, fraction) = row["cell"], row["point"]
-        runs.append(
-            {
-                "run": number,
-                "task": name,
-                "arm": row["arm"],
-                "stage": row["stage"],
-                "axis": axis,
-                "fraction": fraction,
-                "draw": cell.draw,
-                "fold": cell.fold,
-                "learning_rate": row["learning_rate"],
-                "n_train": len(cell.train),
-                "n_train_subjects": len(set(data.subject[cell.train].tolist())),
-                "n_test": len(cell.test),
-                "note": row["note"],
-            }
-        )
-        columns["run"].append(np.full(len(cell.test), number, np.int32))
-        columns["index"].append(cell.test.astype(np.int32))
-        columns["truth"].append(data.target[cell.test, 0])
-        columns["estimate"].append(row["estimate"].astype(np.float32))
-    columns = {key: np.concatenate(values) for key, values in columns.items()}
-    for key in ("subject", "condition", "recording", "start"):
-        columns[key] = getattr(data, key)[columns["index"]]
-    files.write_csv(workdir / "runs.csv", runs)
-    files.save_arrays(workdir / "predictions.npz", columns)
-    target = data.info["targets"][0]
-    summary = {
-        "task": name,
-        "title": config.title,
-        "target": target["name"],
-        "unit": target["unit"],
-        "dataset": settings["data"][0]["name"],
-        "sensors": data.info["sensors"],
-        "subjects": len(set(data.subject.tolist())),
-        "examples": len(data.subject),
-        "arms": list(config.arms),
-        "references": list(config.references),
-        "axes": {axis: list(points) for axis, points in config.axes.items()},
-        "simulated": bool(data.info.get("simulated", False)),
-        "seed": settings["seed"],
-        "config": settings,
-        "provenance": log.provenance(),
-        "encoders": {key: trained.card["provenance"] for key, trained in encoders.items()},
-    }
-    text = json.dumps(summary, indent=1)
-    files.write_whole(
-        workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8")
-    )
-    shutil.rmtree(workdir / "parts")
+    width = max(len(cell.train) for cell in cells)
+    splits = sum(choices.count_splits(config.select, width, len(c.train)) for c in choosing)
+    inner = splits * len(config.rates) if "finetune" in config.stages else 0
+    return len(config.arms) * (len(cells) + inner) + len(cells)

@@ -96,14 +96,15 @@ def get_config(size="full"):
     config.encoders = ConfigDict({
         "small": common.encoder(
             ("moves",), resnet.tiny("none"), window=32, batch=64, steps=30, log_every=10,
-            save_every=10, monitor=0.2, learning_rate=3e-3,
+            save_every=10, monitor=0.2, learning_rate=3e-3, seeds=2,
         ),
     })
     config.tasks = ConfigDict({
         "force": common.task(
             "force", "Force of a bump", common.arms("small"), folds=3, draws=2,
             axes={"windows": (0.25, 1.0), "subjects": (0.5, 1.0)},
-            finetune_steps=30, batch=32, penalties=(0.1, 1.0), rates=(1e-3, 3e-3),
+            passes=8.0, steps=(20, 30), stops=(0.2, 1.0), batch=32, penalties=(0.1, 1.0),
+            rates=(1e-3, 3e-3), select={"folds": 4, "splits": 1, "draws": 1},
             references=("ridge", "ridge+pretrained"),
         )
     })

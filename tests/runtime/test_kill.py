@@ -57,23 +57,24 @@ def words(place, work, *more):
         "--workdir",
         work,
         *more,
+        "--config.encoders.small.seeds=1",
         *(f"--config.encoders.small.{key}={value}" for key, value in changes.items()),
     ]
 
 
 def lines(work) -> list[dict]:
     """The metrics of a run so far, without its speed."""
-    file = work / "encoders" / "small" / "metrics.jsonl"
+    file = work / "encoders" / "small" / "seed0" / "metrics.jsonl"
     return people.without_times(people.read_lines(file))
 
 
 def count(work) -> int:
-    file = work / "encoders" / "small" / "metrics.jsonl"
+    file = work / "encoders" / "small" / "seed0" / "metrics.jsonl"
     return file.read_bytes().count(b"\n") if file.exists() else 0
 
 
 def steps_saved(work) -> list[int]:
-    names = (path.name for path in (work / "encoders" / "small").iterdir())
+    names = (path.name for path in (work / "encoders" / "small" / "seed0").iterdir())
     return sorted(int(name) for name in names if name.isdigit())
 
 
@@ -96,7 +97,8 @@ def same(work, straight):
     """The same metrics and the same weights, to the last bit."""
     assert lines(work) == lines(straight)
     (card, state), (card_, state_) = (
-        checkpoint.read_newest(folder / "encoders" / "small") for folder in (work, straight)
+        checkpoint.read_newest(folder / "encoders" / "small" / "seed0")
+        for folder in (work, straight)
     )
     assert card["step"] == card_["step"] == STEPS
     jax.tree.map(np.testing.assert_array_equal, state, state_)
@@ -105,7 +107,7 @@ def same(work, straight):
 def killed(place, work, seed, start_takes) -> list[str]:
     """Kill a run at each of KILLS and start it again, then let it end -> what each kill has hit."""
     rng, hit = random.Random(seed), []
-    encoder = work / "encoders" / "small"
+    encoder = work / "encoders" / "small" / "seed0"
 
     def partial():
         return list(encoder.glob("*.orbax-checkpoint-tmp*"))
@@ -177,7 +179,7 @@ def test_told_to_stop_it_saves_ends_and_goes_on_with_other_devices_and_processes
 def test_a_damaged_newest_checkpoint_is_named_and_the_one_before_it_used(place, straight):
     work, log = place / "damaged", place / "damaged.log"
     shutil.copytree(straight[0], work)
-    encoder = work / "encoders" / "small"
+    encoder = work / "encoders" / "small" / "seed0"
     for file in (encoder / str(STEPS)).rglob("d/*"):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     assert children.wait(children.start(words(place, work), log)) == 0, log.read_text()

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -13,14 +12,11 @@ from sklearn.preprocessing import StandardScaler
 from imujax import UserError
 from imujax.nets import resnet
 from imujax.pretrain import encoder
-from imujax.runtime import sharding
 from imujax.sweep import lanes
 
 CONFIG = ConfigDict(
     {
-        "finetune_steps": 12,
         "batch": 16,
-        "warmup": 0.2,
         "weight_decay": 1e-4,
         "rotation": 20.0,
         "shift": 2,
@@ -42,8 +38,10 @@ def make_examples(count=90, sensors=1, seed=0, short=False):
     return lanes.LabelledArrays(acc, gyr, length, (500 * size + 100).astype(np.float32))
 
 
-def make_lanes(count=5, examples=90, seed=1):
+def make_lanes(count=5, examples=90, seed=1, norm="batch"):
+    """Lanes that all start from the same weights."""
     rng = np.random.default_rng(seed)
+    start = encoder.random_encoder(make_card(norm), 0)
     group = []
     for number in range(count):
         order = rng.permutation(examples)
@@ -52,35 +50,90 @@ def make_lanes(count=5, examples=90, seed=1):
             lanes.Lane(
                 np.sort(order[:cut]),
                 np.sort(order[cut : cut + 10 + number]),
-                penalty=10.0 ** (number - 2),
+                penalties=(10.0 ** (number - 2),),
                 rate=1e-3 * (number + 1),
+                rise=2 + number,
                 seed=number,
+                start=start,
                 scale=SCALE,
             )
         )
     return group
 
 
-def probe_and_finetune(trainer, source, group, features):
-    trainer.compile_for_memory(source, features.shape[1], 2**40)
+def embed(data, start):
+    return start.embed(data.acc, data.gyr, data.length)
+
+
+def probe_and_finetune(trainer, group, features, steps=12):
+    """Estimates [m] of each lane by its probe and after so many steps."""
     heads, probes = trainer.probe(group, features)
-    return probes, trainer.finetune(group, source, heads)
+    stack = trainer.begin(group, heads)
+    trainer.advance(stack, 0, steps)
+    return [row[0] for row in probes], trainer.estimate(stack)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_a_lane_equals_the_same_run_alone(norm):
-    data, source = make_examples(short=norm == "none"), encoder.random_encoder(make_card(norm), 0)
-    features = source.embed(data.acc, data.gyr, data.length)
-    group = make_lanes()
-    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=5)
-    probes, tuned = probe_and_finetune(trainer, source, group, features)
-    alone = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=1)
+    """Among others that start from other weights, in a stack that is filled up."""
+    data, group = make_examples(short=norm == "none"), make_lanes(norm=norm)
+    features = embed(data, group[0].start)
+    card = group[0].start.card
+    trainer = lanes.LaneTrainer(card, data, CONFIG, width=60, runs=8)
+    others = [
+        dataclasses.replace(x, start=encoder.random_encoder(card, i + 1))
+        for i, x in enumerate(group[1:4])
+    ]
+    probes, tuned = probe_and_finetune(trainer, [group[0], *others, group[4]], features)
+    alone = lanes.LaneTrainer(card, data, CONFIG, width=60, runs=1)
     for number in (0, 4):
-        probe, finetuned = probe_and_finetune(alone, source, [group[number]], features)
+        probe, finetuned = probe_and_finetune(alone, [group[number]], features)
         scale = data.target.std()
         np.testing.assert_allclose(probe[0], probes[number], atol=1e-4 * scale)
         np.testing.assert_allclose(finetuned[0], tuned[number], atol=1e-4 * scale)
     assert np.abs(tuned[0] - probes[0]).max() > 1e-2 * scale  # something was trained
+
+
+def test_a_run_may_be_looked_at_anywhere_on_its_way():
+    """Estimates and losses at a stop are those of a run that ends there; lanes may be regrouped."""
+    data, group = make_examples(), make_lanes()
+    trainer = lanes.LaneTrainer(group[0].start.card, data, CONFIG, width=60, runs=8)
+    heads, _ = trainer.probe(group, embed(data, group[0].start))
+    stack = trainer.begin(group, heads)
+    early = trainer.advance(stack, 0, 4)
+    at_4 = trainer.estimate(stack)
+    keep = np.array([True, False, False, True, False])
+    (fewer,) = trainer.regroup([stack], [keep])
+    assert len(fewer.arrays["rate"]) == 4 and len(stack.arrays["rate"]) == 8
+    late = trainer.advance(fewer, 4, 12)
+    at_12 = trainer.estimate(fewer)
+    scale = data.target.std()
+    straight = trainer.begin(group, heads)
+    losses = trainer.advance(straight, 0, 12)
+    for number, place in ((0, 0), (3, 1)):
+        expected = trainer.estimate(straight)[number]
+        np.testing.assert_allclose(at_12[place], expected, atol=1e-4 * scale)
+        mean = (4 * early[number] + 8 * late[place]) / 12
+        assert losses[number] == pytest.approx(mean, rel=1e-4)
+    short = trainer.begin(group, heads)
+    trainer.advance(short, 0, 4)
+    np.testing.assert_allclose(trainer.estimate(short)[2], at_4[2], atol=1e-5 * scale)
+
+
+def test_the_averaged_weights_are_those_of_shamir_and_zhang():
+    """One step at a time in float64: the weights after step t count as (t + 1) .. (t + 8)."""
+    data, group = make_examples(), make_lanes()[:1]
+    trainer = lanes.LaneTrainer(group[0].start.card, data, CONFIG, width=60, runs=1)
+    heads, _ = trainer.probe(group, embed(data, group[0].start))
+    stack, iterates = trainer.begin(group, heads), []
+    for step in range(6):
+        trainer.advance(stack, step, step + 1)
+        iterates.append(np.asarray(stack.state["params"]["output"]["kernel"][0], np.float64))
+    weights = np.array([np.prod(np.arange(t + 1.0, t + 9)) for t in range(6)])
+    expected = np.tensordot(weights / weights.sum(), np.stack(iterates), 1)
+    average = stack.state["average"]["params"]["output"]["kernel"][0]
+    np.testing.assert_allclose(np.asarray(average), expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(iterates[-1] - expected).max() > 1e-4
 
 
 @pytest.mark.parametrize("size", [8, 120])
@@ -92,18 +145,20 @@ def test_the_probe_is_scikit_learns_ridge(size):
     features[:, 3] = 2.1  # a constant feature, and one that is constant but for one test example
     features[:, 4] = np.where(np.arange(90) == make_lanes()[0].test[2], 7.7, 0.3)
     trainer = lanes.LaneTrainer(make_card("batch"), data, CONFIG, width=60, runs=2)
-    group = make_lanes()
+    group = [dataclasses.replace(x, penalties=(*x.penalties, 0.3)) for x in make_lanes()]
     heads, estimates = trainer.probe(group, features)
-    for number, (lane, estimate) in enumerate(zip(group, estimates, strict=True)):
+    for lane, head, estimate in zip(group, heads, estimates, strict=True):
         scaler = StandardScaler().fit(features[lane.train].astype(np.float64))
         x = scaler.transform(features.astype(np.float64))
-        ridge = Ridge(alpha=lane.penalty * len(lane.train), solver="cholesky")
-        ridge.fit(x[lane.train], data.target[lane.train].astype(np.float64))
-        scale = data.target.std()
-        np.testing.assert_allclose(estimate, ridge.predict(x[lane.test]), atol=2e-4 * scale)
-        by_hand = features[lane.test] @ heads["kernel"][number] + heads["bias"][number]
-        mean, sd = data.target[lane.train].mean(), data.target[lane.train].std()
-        np.testing.assert_allclose(by_hand[:, 0] * sd + mean, estimate, atol=2e-4 * scale)
+        scale, sd = data.target.std(), data.target[lane.train].std()
+        for k, penalty in enumerate(lane.penalties):
+            ridge = Ridge(alpha=penalty * len(lane.train), solver="cholesky")
+            ridge.fit(x[lane.train], data.target[lane.train].astype(np.float64))
+            expected = ridge.predict(x[lane.test])
+            np.testing.assert_allclose(estimate[k], expected, atol=2e-4 * scale)
+            by_hand = features[lane.test] @ head["kernel"][k] + head["bias"][k]
+            by_hand = by_hand * sd + data.target[lane.train].mean()
+            np.testing.assert_allclose(by_hand, expected, atol=2e-4 * scale)
 
 
 @pytest.mark.parametrize("count", [100, 700])
@@ -116,33 +171,24 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
     lane = {
         "train": jnp.arange(count),
         "count": count,
-        "penalty": jnp.float32(1e-9),
+        "penalties": jnp.array([1e-9], jnp.float32),
         "mean": y.mean(),
         "sd": y.std(),
     }
     head = lanes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
-    standardised = features @ np.asarray(head["kernel"]) + np.asarray(head["bias"])
-    estimate = standardised[:, 0] * y.std() + y.mean()
+    standardised = features @ np.asarray(head["kernel"][0]) + np.asarray(head["bias"][0])
+    estimate = standardised * y.std() + y.mean()
     x = StandardScaler().fit_transform(features.astype(np.float64))
     ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
 
 
 def test_fine_tuning_begins_where_the_probe_ends():
-    data, source = make_examples(), encoder.random_encoder(make_card("batch"), 0)
-    features = source.embed(data.acc, data.gyr)
-    config = ConfigDict(CONFIG.to_dict() | {"finetune_steps": 1})
-    trainer = lanes.LaneTrainer(source.card, data, config, width=60, runs=4)
-    lane = make_lanes()[2]
-    frozen = dataclasses.replace(lane, rate=0.0)
-    trainer.compile_for_memory(source, features.shape[1], 2**40)
-    heads, probes = trainer.probe([frozen], features)
-    heads = jax.tree.map(lambda x: lanes.repeat_last(x, 4), heads)
-    state = trainer.init_state(source.params, source.stats, heads)
-    rows = np.broadcast_to(lane.test.astype(np.int32), (4, len(lane.test)))
-    rows = sharding.place(rows, sharding.sharded(trainer.mesh))
-    y = trainer.estimate_examples(trainer.place([frozen]), rows, state, trainer.data)
-    np.testing.assert_allclose(np.asarray(y)[0], probes[0], rtol=1e-4)
+    data, lane = make_examples(), make_lanes()[2]
+    trainer = lanes.LaneTrainer(lane.start.card, data, CONFIG, width=60, runs=4)
+    heads, probes = trainer.probe([lane], embed(data, lane.start))
+    (estimate,) = trainer.estimate(trainer.begin([lane], heads))
+    np.testing.assert_allclose(estimate, probes[0][0], rtol=1e-4)
 
 
 def test_the_frozen_encoder_is_really_frozen():
@@ -156,11 +202,7 @@ def test_the_frozen_encoder_is_really_frozen():
 
 def test_no_lane_sees_anything_outside_its_training_subset():
     """Labels of all other examples and signals of those it is not tested on may be anything."""
-    data, source, lane = (
-        make_examples(),
-        encoder.random_encoder(make_card("batch"), 0),
-        make_lanes()[1],
-    )
+    data, lane = make_examples(), make_lanes()[1]
     estimates = []
     for poison in (False, True):
         acc, target = data.acc.copy(), data.target.copy()
@@ -168,40 +210,40 @@ def test_no_lane_sees_anything_outside_its_training_subset():
             target[np.setdiff1d(np.arange(90), lane.train)] = 1e6
             acc[np.setdiff1d(np.arange(90), np.concatenate([lane.train, lane.test]))] *= 50
         changed = lanes.LabelledArrays(acc, data.gyr, None, target)
-        features = source.embed(acc, data.gyr)
-        trainer = lanes.LaneTrainer(source.card, changed, CONFIG, width=60, runs=1)
-        estimates.append(probe_and_finetune(trainer, source, [lane], features))
+        trainer = lanes.LaneTrainer(lane.start.card, changed, CONFIG, width=60, runs=1)
+        estimates.append(probe_and_finetune(trainer, [lane], embed(changed, lane.start)))
     np.testing.assert_array_equal(estimates[0][0][0], estimates[1][0][0])
     np.testing.assert_array_equal(estimates[0][1][0], estimates[1][1][0])
 
 
 def test_runs_are_shared_out_without_any_collective():
-    data, source = make_examples(), encoder.random_encoder(make_card("batch"), 0)
-    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=8)
-    trainer.compile_for_memory(source, source.embed(data.acc, data.gyr).shape[1], 2**40)
-    text = trainer.compiled_steps.as_text()
+    data, start = make_examples(), make_lanes()[0].start
+    trainer = lanes.LaneTrainer(start.card, data, CONFIG, width=60, runs=8)
+    trainer.compile_for_memory(start, embed(data, start).shape[1], 2**40)
+    text = trainer.programs[8].as_text()
     assert trainer.mesh.size == 4 and "fusion" in text
     for word in ("all-gather", "all-reduce", "collective-permute", "all-to-all", "convolution("):
         assert word not in text
 
 
 def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
-    data, source = make_examples(), encoder.random_encoder(make_card("batch"), 0)
-    size = source.embed(data.acc, data.gyr).shape[1]
-    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=16)
-    assert trainer.compile_for_memory(source, size, 2**40) == 16
-    needed = trainer.compiled_steps.memory_analysis().temp_size_in_bytes
-    assert 4 <= trainer.compile_for_memory(source, size, 0.7 * needed) < 16
+    data, start = make_examples(), make_lanes()[0].start
+    size = embed(data, start).shape[1]
+    trainer = lanes.LaneTrainer(start.card, data, CONFIG, width=60, runs=17)
+    assert trainer.compile_for_memory(start, size, 2**40) == 16
+    assert [trainer.stack_size(n) for n in (16, 9, 8, 3, 1)] == [16, 16, 8, 4, 4]
+    needed = trainer.programs[16].memory_analysis().temp_size_in_bytes
+    assert 4 <= trainer.compile_for_memory(start, size, 0.7 * needed) < 16
     with pytest.raises(UserError, match="lower batch"):
-        trainer.compile_for_memory(source, size, 1000)
+        trainer.compile_for_memory(start, size, 1000)
 
 
 def test_several_sensors():
-    data, source = make_examples(sensors=3), encoder.random_encoder(make_card("none"), 0)
-    features = source.embed(data.acc, data.gyr)
+    data, group = make_examples(sensors=3), make_lanes(norm="none")[:2]
+    features = embed(data, group[0].start)
     assert features.shape == (90, 3 * 2 * 16)
-    trainer = lanes.LaneTrainer(source.card, data, CONFIG, width=60, runs=4)
-    _, tuned = probe_and_finetune(trainer, source, make_lanes()[:2], features)
+    trainer = lanes.LaneTrainer(group[0].start.card, data, CONFIG, width=60, runs=4)
+    _, tuned = probe_and_finetune(trainer, group, features)
     assert [len(y) for y in tuned] == [10, 11] and np.isfinite(tuned[1]).all()
 
 
