@@ -7,7 +7,7 @@ this is its sibling that writes shard after shard, in the order of the raw files
 import contextlib
 import sys
 from collections.abc import Generator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.proto import tf_example_pb2
 
-from imujax.data import builders, datasets
+from imujax.data import builders, content, datasets
 from imujax.data.windows import Dropped
 from imujax.data_builders import workers
 from imujax.data_builders.contract import FilesModule
@@ -158,12 +158,12 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         UserError
             Where the layout of the raw folder is not the expected one.
         """
-        files = {}
-        for item in self.module.list_items(self.raw, self.builder_config.options):
-            for path in item if isinstance(item, tuple) else getattr(item, "paths", (item,)):
-                inside = path.is_relative_to(self.raw)
-                files[path.relative_to(self.raw).as_posix() if inside else path.name] = path
-        return files
+        items = self.module.list_items(self.raw, self.builder_config.options)
+        return {self._name_file(path): path for item in items for path in _item_paths(item)}
+
+    def _name_file(self, path: Path) -> str:
+        inside = path.is_relative_to(self.raw)
+        return path.relative_to(self.raw).as_posix() if inside else path.name
 
     def _plan_shards(self) -> tuple[list, list[int]]:
         """All items, and the first one of each shard with the end of the last."""
@@ -194,13 +194,20 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         results = workers.read_items(self.module.__name__, items, options, self.workers)
         progress = log.Progress(len(items), self.name, "files")
         with contextlib.closing(results), contextlib.closing(progress):
-            for examples, dropped, seconds in results:
-                self._add_report(len(examples), dropped, {e["subject"] for e in examples}, seconds)
+            for item, (examples, dropped, seconds, signals) in zip(items, results, strict=True):
+                subjects = {example["subject"] for example in examples}
+                self._add_report(item, len(examples), dropped, subjects, seconds, signals)
                 progress.update()
                 yield examples
 
     def _add_report(
-        self, count: int, dropped: Dropped, subjects: Iterable[str], seconds: float
+        self,
+        item: Any,
+        count: int,
+        dropped: Dropped,
+        subjects: Iterable[str],
+        seconds: float,
+        signals: content.Content,
     ) -> None:
         """Add up what came of one item."""
         totals = self._totals
@@ -208,6 +215,9 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         totals["dropped"].update(dropped)
         totals["subjects"].update(subjects)
         totals["seconds"] += seconds
+        source = next(map(self._name_file, _item_paths(item)), "")
+        sources = np.full(len(signals.subject), source)
+        totals["signals"].append(replace(signals, source=sources))
 
     def _write_on_beam(self, words: list[str]) -> None:
         """Write all shards on Beam, as `_shard_iterators_per_split` has them written."""
@@ -226,7 +236,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         lengths = [0] * count
         for report in beam.write_shards(words, job, items, edges, Path(self.data_path)):
             lengths[report["shard"]] += report["kept"]
-            self._add_report(*(report[key] for key in ("kept", "dropped", "subjects", "seconds")))
+            values = (report[key] for key in ("kept", "dropped", "subjects", "seconds", "signals"))
+            self._add_report(items[report["number"]], *values)
         split = tfds.core.SplitInfo(
             name=datasets.SPLIT,
             shard_lengths=lengths,
@@ -236,7 +247,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.info.set_splits(tfds.core.SplitDict([split]))
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        self._totals = {"dropped": Dropped(), "subjects": set(), "kept": 0, "seconds": 0.0}
+        self._totals = {"kept": 0, "dropped": Dropped(), "subjects": set(), "seconds": 0.0}
+        self._totals["signals"] = []
         if self.beam is not None:
             self._write_on_beam(self.beam)
         else:
@@ -246,6 +258,9 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if not totals["kept"]:
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(totals["dropped"].items()))
             raise UserError(f"no example of {self.raw} was kept ({reasons}): see the options")
+        signals = content.concatenate(totals["signals"])
+        content.require_separate_subjects(signals, totals["subjects"], self.raw)
+        content.save(self.data_path, signals)
         metadata: Any = self.info.metadata
         if (self.raw / datasets.SIMULATED_MARK).is_file():
             metadata["simulated"] = True
@@ -256,14 +271,20 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             hours=round(totals["seconds"] / 3600, 4),
             sources={name: builders.sha256(path) for name, path in sorted(self._sources.items())},
         )
-        _print_summary(self.name, metadata)
+        _print_summary(self.name, metadata, content.count_equal_examples(signals))
 
 
-def _print_summary(name: str, metadata: dict) -> None:
-    """Print what was kept, and what was dropped or mended, on stderr."""
+def _item_paths(item: Any) -> Iterable[Path]:
+    """All files that an item names."""
+    return item if isinstance(item, tuple) else getattr(item, "paths", (item,))
+
+
+def _print_summary(name: str, metadata: dict, equal: int) -> None:
+    """Print what was kept, which is there twice, and what was dropped or mended, on stderr."""
+    twice = f" ({equal} of them equal to others of the same subject)" if equal else ""
     print(
         f"{name}: {metadata['hours']:.2f} h of {len(metadata['subjects'])} subjects, "
-        f"{metadata['kept']} examples kept; dropped or mended:",
+        f"{metadata['kept']} examples kept{twice}; dropped or mended:",
         *(f"  {n} {why}" for why, n in metadata["dropped"].items()),
         sep="\n",
         file=sys.stderr,

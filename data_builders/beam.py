@@ -12,7 +12,8 @@ Workers must see the raw files and the data folder under the same paths: this re
 plain files.
 """
 
-import importlib
+import base64
+import io
 import itertools
 import json
 import os
@@ -22,9 +23,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tensorflow_datasets.core import ExampleWriter, example_serializer
 
+from imujax.data import content
 from imujax.data.windows import Dropped
+from imujax.data_builders import workers
 from imujax.errors import UserError
 
 REPORT_FILE = "beam.json"  # what the workers tell the process that has started them
@@ -61,8 +65,7 @@ class Job:
         """
         shard, number, item = element
         try:
-            files = importlib.import_module(self.module)
-            examples, dropped, seconds = files.read_examples(item, self.options)
+            examples, dropped, seconds, signals = workers.read_item(self.module, item, self.options)
         except UserError as error:
             return shard, {"number": number, "records": [], "fault": str(error)}
         serializer = example_serializer.ExampleSerializer(self.features.get_serialized_info())
@@ -75,6 +78,7 @@ class Job:
             "dropped": dict(dropped),
             "subjects": sorted({example["subject"] for example in examples}),
             "seconds": float(seconds),
+            "signals": _pack_content(signals),
         }
         return shard, {"number": number, "records": records, **report}
 
@@ -115,7 +119,8 @@ def write_shards(
     Returns
     -------
     list of dict
-        A report on each item, in their order: number, shard, kept, dropped, subjects, seconds.
+        A report on each item, in their order: number, shard, kept, dropped, subjects, seconds,
+        signals.
 
     Raises
     ------
@@ -150,7 +155,20 @@ def write_shards(
         if "fault" in report:
             raise UserError(report["fault"])
         report["dropped"] = Dropped(report["dropped"])
+        report["signals"] = _unpack_content(report["signals"])
     return reports
+
+
+def _pack_content(signals: content.Content) -> str:
+    """A content as JSON can hold it."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(signals))
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _unpack_content(text: str) -> content.Content:
+    with np.load(io.BytesIO(base64.b64decode(text)), allow_pickle=False) as file:
+        return content.Content(**file)
 
 
 def parse_pipeline(words: Sequence[str]) -> tuple[Any, Any, Any]:

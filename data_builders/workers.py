@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from imujax.data import content
 from imujax.data.windows import Dropped
 from imujax.errors import UserError
 from imujax.runtime import host
@@ -19,7 +20,7 @@ FEW_ITEMS = 8  # so few files are read in this process: starting others would ta
 
 def read_items(
     module: str, items: Sequence[Any], options: dict[str, Any], workers: int | None
-) -> Generator[tuple[list[dict[str, Any]], Dropped, float], None, None]:
+) -> Generator[tuple[list[dict[str, Any]], Dropped, float, content.Content], None, None]:
     """Read all items over the cores, in their order; a few results at a time are in memory.
 
     Parameters
@@ -41,6 +42,8 @@ def read_items(
         With the two below, what the module's `read_examples` returns for each item.
     dropped : Dropped
     seconds : float
+    signals : Content
+        Of the recordings and the examples of the item, without a source.
 
     Raises
     ------
@@ -49,7 +52,7 @@ def read_items(
     """
     workers = workers or len(host.available_cores())
     if len(items) < FEW_ITEMS or workers == 1:
-        yield from (_read_item(module, item, options) for item in items)
+        yield from (read_item(module, item, options) for item in items)
         return
     pool = ProcessPoolExecutor(
         min(workers, len(items)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
@@ -57,7 +60,7 @@ def read_items(
     futures = deque()
     try:
         for item in items:
-            futures.append(pool.submit(_read_item, module, item, options))
+            futures.append(pool.submit(read_item, module, item, options))
             if len(futures) > 4 * workers:
                 yield futures.popleft().result()
         while futures:
@@ -71,9 +74,13 @@ def read_items(
         pool.shutdown(cancel_futures=True)
 
 
-def _read_item(module: str, item: Any, options: dict[str, Any]) -> tuple[list, Dropped, float]:
-    """One item, in a worker process."""
-    return importlib.import_module(module).read_examples(item, options)
+def read_item(
+    module: str, item: Any, options: dict[str, Any]
+) -> tuple[list[dict[str, Any]], Dropped, float, content.Content]:
+    """Read one item, in a worker process; arguments and values as of `read_items`."""
+    with content.collect_recordings() as recordings:
+        examples, dropped, seconds = importlib.import_module(module).read_examples(item, options)
+    return examples, dropped, seconds, content.hash_signals(recordings, examples)
 
 
 def _end_with_parent() -> None:

@@ -190,7 +190,8 @@ def _read_steps(item: Subject) -> tuple[np.ndarray, dict[str, int]]:
                 raise ValueError(f"{node.shape} values for {len(names)} names in `columns`")
             if node.nbytes > MAX_COMPRESSION * item.path.stat().st_size:
                 raise ValueError(f"{node.shape} values cannot lie in a file of its size")
-            steps = np.asarray(node[...], np.float64)
+            with np.errstate(invalid="ignore"):  # some of the NaN that damaged bytes may make
+                steps = np.asarray(node[...], np.float64)
         except UserError:
             raise
         except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:

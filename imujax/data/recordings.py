@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from imujax.data import content
 from imujax.errors import UserError
 
 G = 9.80665  # standard gravity [m/s^2]
@@ -128,6 +129,7 @@ class Recording:
 
     def __post_init__(self):
         check_recording(self)
+        content.note_recording(self)
 
 
 def check_recording(recording: Recording) -> Recording:

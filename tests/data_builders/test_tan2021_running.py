@@ -31,10 +31,10 @@ def ones(times: np.ndarray, rate: int, value=1.0) -> np.ndarray:
     return out
 
 
-def tables() -> dict[str, dict[str, np.ndarray]]:
-    """One trial and a static one: file -> its columns."""
+def tables(size: float = 1.0) -> dict[str, dict[str, np.ndarray]]:
+    """One trial and a static one: file -> its columns; everybody has a size of movement."""
     t = np.arange(round(SECONDS * 200)) / 200
-    swing = np.sin(2 * np.pi * t / (2 * STEP))
+    swing = size * np.sin(2 * np.pi * t / (2 * STEP))
     unit = {
         "acc_x": 0.5 * swing,
         "acc_y": G + 3 * swing**2,
@@ -73,8 +73,8 @@ def save(path: pathlib.Path, table: dict[str, np.ndarray]):
     path.write_text("\n".join([",".join(table), *text, ""]))
 
 
-def write(raw: pathlib.Path, change=None, subject="subject_01") -> pathlib.Path:
-    trial = tables()
+def write(raw: pathlib.Path, change=None, subject="subject_01", size=1.0) -> pathlib.Path:
+    trial = tables(size)
     if change is not None:
         trial = change(trial) or trial
     for name, table in trial.items():
@@ -479,7 +479,7 @@ def test_trees_that_are_none_end_in_a_sentence(tmp_path):
 
 
 def test_the_data_set_is_built_and_says_what_it_is(tmp_path):
-    raw = write(write(tmp_path / "raw"), subject="subject_02")
+    raw = write(write(tmp_path / "raw"), subject="subject_02", size=1.2)
     path = builders.build("tan2021_running", raw, tmp_path / "data", labels="force")
     assert path.parent.name == "loading_rate_force"
     data = datasets.read_arrays(path)

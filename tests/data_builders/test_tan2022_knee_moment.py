@@ -18,13 +18,13 @@ COLUMNS += [f"{kind}{axis}_{u}" for u in UNITS for kind in ("Accel", "Gyro") for
 
 def step(rng, length: int) -> np.ndarray:
     """One step [152, fields], zero after `length`: units upright, the left axis swings."""
-    t = np.arange(length) / 100
+    t, size = np.arange(length) / 100, rng.uniform(0.7, 1.3)  # no two steps are alike
     out = np.zeros((152, len(COLUMNS)))
     for i, name in enumerate(COLUMNS):
         if name.startswith("AccelY"):
-            out[:length, i] = 9.81 + np.sin(8 * t)
+            out[:length, i] = 9.81 + size * np.sin(8 * t)
         elif name.startswith("GyroX"):
-            out[:length, i] = -300 * np.sin(6 * t)
+            out[:length, i] = -300 * size * np.sin(6 * t)
         elif name[:5] in ("Accel", "GyroY", "GyroZ"):
             out[:length, i] = rng.normal(0, 0.5, length)
     out[:length, :2] = 70, 1.75
@@ -32,8 +32,8 @@ def step(rng, length: int) -> np.ndarray:
     return out
 
 
-def table(steps: int = 3) -> np.ndarray:
-    rng = np.random.default_rng(0)
+def table(steps: int = 3, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
     return np.stack([step(rng, 95 + k) for k in range(steps)])
 
 
@@ -43,8 +43,8 @@ def write(
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "all.h5"
     with h5py.File(path, "w") as file:
-        for name in subjects:
-            values = table()
+        for seed, name in enumerate(subjects):
+            values = table(seed=seed)
             if change is not None and name == subjects[-1]:
                 values = change(values)
             file[name] = values.astype(np.float32)
@@ -99,8 +99,8 @@ def test_the_order_of_the_columns_does_not_matter(tmp_path):
     raw = tmp_path / "mixed"
     write(raw)
     with h5py.File(raw / "all.h5", "w") as file:
-        for name in ("subject_01", "subject_02"):
-            file[name] = table()[:, :, order].astype(np.float32)
+        for seed, name in enumerate(("subject_01", "subject_02")):
+            file[name] = table(seed=seed)[:, :, order].astype(np.float32)
         file.attrs["columns"] = json.dumps([COLUMNS[i] for i in order])
     mixed = built(raw, tmp_path / "2")
     assert np.array_equal(plain.acc, mixed.acc) and np.array_equal(plain.target, mixed.target)

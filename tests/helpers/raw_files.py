@@ -31,7 +31,10 @@ def write_sisfall(raw: pathlib.Path, trials=("D01_SA01", "D07_SA01", "D01_SE02")
 
 
 def write_ipol(raw: pathlib.Path, walks=("1-1", "2-1"), lost=()) -> pathlib.Path:
-    """Walks of the IPOL layout: 20 s, swings every second; the packets `lost` are left out."""
+    """Walks of the IPOL layout: 20 s, swings every second; the packets `lost` are left out.
+
+    Every second is of another size, for else one person would be a copy of another.
+    """
     (raw / "GaitData").mkdir(parents=True)
     for k, walk in enumerate(walks):
         rng = np.random.default_rng(k)
@@ -49,7 +52,8 @@ def write_ipol(raw: pathlib.Path, walks=("1-1", "2-1"), lost=()) -> pathlib.Path
         (raw / "GaitData" / f"{walk}.json").write_text(json.dumps(description))
         for sensor in ipol.SENSORS:
             t = np.arange(2000) / 100
-            moves = ((t > 2) * np.sin(2 * np.pi * t))[:, None]
+            size = np.repeat(rng.uniform(0.7, 1.3, 20), 100)
+            moves = ((t > 2) * size * np.sin(2 * np.pi * t))[:, None]
             values = np.concatenate(
                 [
                     100 * t[:, None],
