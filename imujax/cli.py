@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import pathlib
 import sys
@@ -55,14 +56,14 @@ RAW = folder_option("--raw", "folder of the raw files", required=True)
 WORKDIR = folder_option(
     "--workdir", "folder of the results; a run that was stopped goes on there", required=True
 )
-EXPERIMENT = (
+SETTINGS = (
     DATA,
-    WORKDIR,
     folder_option(
         "--raw", "folder of the raw files, to build the data sets that are not there yet"
     ),
     option("--config", "FILE", CONFIG, required=True),
 )
+EXPERIMENT = (WORKDIR, *SETTINGS)
 BEAM = (
     "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; comes last"
 )
@@ -99,6 +100,14 @@ VERBS = {
             ("--beam", {"nargs": argparse.REMAINDER, "help": BEAM}),
         ),
         extra="; further options are the builder's own, see its README",
+    ),
+    "audit": Verb(
+        "compare all signals of a configuration: is anybody trained on and tested, or there twice?",
+        "imujax audit --config configs/public.py --data data",
+        (
+            *SETTINGS,
+            folder_option("--workdir", "compare with what the encoders of this folder have seen"),
+        ),
     ),
     "pretrain": Verb(
         "train the encoders of a configuration without labels",
@@ -269,6 +278,21 @@ def quickstart(args, words: list[str]):
     print_lines(study.run_quickstart(config, args.workdir))
 
 
+def audit(args, words: list[str]):
+    """Compare the signals of all data sets, before anything is trained."""
+    config = checked_configuration(args, words)
+    from imujax import study
+    from imujax.sweep import audit
+
+    data_sets = {
+        name: study.find_or_build(section, args.data, args.raw)
+        for name, section in config.data_sets.items()
+    }
+    encoders = args.workdir and study.checkpoint_folders(config, args.workdir)
+    for line in audit.audit_configuration(config, data_sets, encoders):
+        print(line)
+
+
 def pretrain(args, words: list[str]):
     """Pre-train, alone or as one of several processes."""
     host.run_on_calling_thread()
@@ -279,7 +303,7 @@ def pretrain(args, words: list[str]):
     flags = {name: getattr(args, name) for name in cluster.PLACE_FIELDS}
     with processes.join_run(flags):
         folders = study.pretrain_all(config, args.data, args.workdir, args.raw)
-        print_lines(folders.values() if processes.is_main() else ())
+        print_lines(itertools.chain(*folders.values()) if processes.is_main() else ())
 
 
 def sweep(args, words: list[str]):
@@ -304,6 +328,7 @@ COMMANDS = {
     "quickstart": quickstart,
     "simulate": simulate,
     "build": build,
+    "audit": audit,
     "pretrain": pretrain,
     "sweep": sweep,
     "study": run_study,

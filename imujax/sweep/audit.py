@@ -1,0 +1,108 @@
+"""That nobody is trained on and tested, under whatever name: the signals themselves are compared.
+
+Copies are known again by their content (imujax/data/content.py), which lies with every data set
+and, since that may be on another machine, with every pre-training.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from imujax.data import content, datasets
+from imujax.data.content import Content
+from imujax.errors import UserError
+
+Pretrainings = Mapping[str, Sequence[Path | str]]
+
+
+def require_separate(data_path: Path | str, encoder_paths: Pretrainings):
+    """Require that a labelled data set has no person twice, and nothing that an encoder has seen.
+
+    Parameters
+    ----------
+    data_path : Path or str
+        Folder of the labelled data set.
+    encoder_paths : mapping of str to sequence of Path
+        Folders of each encoder's pre-trainings.
+
+    Raises
+    ------
+    UserError
+        One name in two spellings, the same signals under two names, or in a pre-training too; both
+        places are named. A data set or pre-training without content, as of an older imujax.
+    """
+    labelled = content.read(data_path)
+    _require_people(data_path, labelled)
+    for key, folders in encoder_paths.items():
+        for seen in _read_pretrainings(folders):
+            _require_unseen(data_path, labelled, key, seen)
+
+
+def audit_configuration(
+    config: ConfigDict,
+    data_paths: Mapping[str, Path | str],
+    encoder_paths: Pretrainings | None = None,
+) -> Iterator[str]:
+    """Make all comparisons that a configuration asks for, before anything is trained.
+
+    Parameters
+    ----------
+    config : ConfigDict
+    data_paths : mapping of str to Path
+        Folder of each data set of the configuration.
+    encoder_paths : mapping of str to sequence of Path, optional
+        Folders of each encoder's pre-trainings; without it what an encoder will see is taken from
+        its data sets.
+
+    Yields
+    ------
+    str
+        What was compared, how many hashes of signals there are, and that nothing was wrong.
+
+    Raises
+    ------
+    UserError
+        See `require_separate`.
+    """
+    contents = {name: content.read(path) for name, path in data_paths.items()}
+    for name, path in data_paths.items():
+        count = _require_people(path, contents[name])
+        yield (
+            f"data set {name}: {count} subjects, {len(contents[name].hash)} hashes; "
+            "no signals under two names"
+        )
+    for name, task in config.tasks.items():
+        for key in sorted({arm.encoder for arm in task.arms.values()}):
+            if encoder_paths is None:
+                members = [content.read_sets(data_paths[d] for d in config.encoders[key].data)]
+            else:
+                members = _read_pretrainings(encoder_paths[key])
+            for seen in members:
+                _require_unseen(data_paths[task.data], contents[task.data], key, seen)
+            yield (
+                f"task {name}, encoder {key}: {len(contents[task.data].hash)} hashes against "
+                f"{len(members[0].hash)}; nothing is in both"
+            )
+
+
+def _require_people(path: Path | str, labelled: Content) -> int:
+    """The number of subjects of a data set, everybody with one name."""
+    subjects = datasets.read_metadata(path)["subjects"]
+    content.require_separate_subjects(labelled, subjects, path)
+    return len(subjects)
+
+
+def _read_pretrainings(folders: Sequence[Path | str]) -> list[Content]:
+    mend = "give `imujax pretrain` again, which adds it"
+    return [content.read(folder, mend) for folder in folders]
+
+
+def _require_unseen(data_path: Path | str, labelled: Content, key: str, seen: Content):
+    copy = content.find_copy(labelled, seen)
+    if copy is not None:
+        raise UserError(
+            f"encoder {key} was pre-trained on signals of {data_path}: {copy[0]} is also "
+            f"{copy[1]}, so test subjects would stand on both sides; pre-train it on other "
+            "recordings"
+        )
