@@ -57,6 +57,9 @@ def loads(body: Body, walk: gait.Walk, t: jax.Array) -> dynamics.Loads:
     """What the ground does to each foot at t [T]."""
     nominal = nominal_loads(body, walk, t)
     course = spline(walk.pressure_correction, (t - walk.begin) / gait.PRESSURE_STEP)
+    # Where hardly anything presses the spline is free to swing out.
+    largest = jnp.array([*MAX_SHIFT, MAX_TWIST], course.dtype)[:, None]
+    course = jnp.clip(course, -largest, largest)
     up = nominal.force[:, 2].sum(0)
     twist = course[2] * body.height * up**2 / (up + SOFT_LOAD * body.mass * G)
     share = nominal.force[:, 2] / (up + 1e-6 * body.mass * G)
