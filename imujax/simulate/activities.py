@@ -24,7 +24,7 @@ from imujax.data.recordings import G
 from imujax.errors import UserError
 from imujax.simulate import skeleton
 from imujax.simulate.body import Body, leg_lengths
-from imujax.simulate.curves import roll_ankle, sole_shape, spline
+from imujax.simulate.curves import roll_ankle, sole_shape, spline, toe_extension
 from imujax.simulate.scores import (
     CHANNEL_UNITS,
     CHANNELS,
@@ -480,9 +480,12 @@ def _body_tracks(body: Body, channels, flight):
     hip = root[:, None] + hips
     down = knee - hip
     knee = hip + down * (thigh / jnp.sqrt(dot(down, down)))
-    # Of a kneeling leg the ankle is as high as the knee, or higher where the ball is under it.
-    ball = body.ball[0, 0] * jnp.sin(foot[:, 3]) - body.ball[0, 2] * jnp.cos(foot[:, 3])
-    rise = 0.01 * jax.nn.softplus((ball - KNEE_HEIGHT * scale) / 0.01)
+    # Of a kneeling leg the ankle is as high as the knee, or higher where ball or toes are under it.
+    pitch = foot[:, 3]
+    toes = (body.toe - body.ball)[0, 0] * jnp.sin(pitch - toe_extension(pitch))
+    ball = body.ball[0, 0] * jnp.sin(pitch) - body.ball[0, 2] * jnp.cos(pitch)
+    lowest = ball + jnp.maximum(toes, 0)
+    rise = 0.01 * jax.nn.softplus((lowest - KNEE_HEIGHT * scale) / 0.01)
     shank_way = jnp.stack([-jnp.sqrt(shank**2 - rise**2), jnp.zeros_like(rise), rise])
     ankle = flat_ankle + kneel * (knee + shank_way - flat_ankle)
 

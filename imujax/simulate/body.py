@@ -144,7 +144,8 @@ class Body(NamedTuple):
     joint : jax.Array, [17, 3]
         The segment's origin in its parent's frame, m.
     heel, ball, toe : jax.Array, [2, 3]
-        Points of the sole in the foot's frame, m.
+        Points of the sole in the foot's frame, m; of the toes' tip where they are straight: they
+        bend at the ball (`skeleton.toe_points`).
     speed : jax.Array, []
         Preferred walking speed, m/s.
     asymmetry : jax.Array, [2]

@@ -1,8 +1,9 @@
-"""The shapes that movements are made of: series, splines, a rolling sole, integrals of forces.
+"""The shapes that movements are made of: series, splines, a rolling sole, bending toes, integrals.
 
 Time is the last axis.
 """
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -11,6 +12,9 @@ import jax.numpy as jnp
 from imujax.simulate.body import Body
 
 SOLE_ROUNDING = 0.03  # of the foot's length from heel to ball: radius by which its sole is rounded
+# rad: the largest extension of the toes (American Academy of Orthopaedic Surgeons 1965, Joint
+# Motion), and the pitch of a foot that has gone over onto its instep, at which they are straight.
+MAX_EXTENSION, ON_INSTEP = math.radians(70), math.radians(160)
 
 
 def fourier_series(coefficients: jax.Array, turns: jax.Array) -> jax.Array:
@@ -75,6 +79,16 @@ def roll_ankle(sole: Sole, pitch: jax.Array) -> tuple[jax.Array, jax.Array]:
     along = sole.ankle * jnp.sin(pitch) + middle * (1 - jnp.cos(pitch))
     along = along + half * 2 * (u * root + rounding * rounding * jnp.arcsinh(u / rounding))
     return along, up
+
+
+def toe_extension(pitch: jax.Array, clearance: float | jax.Array = 0.0) -> jax.Array:
+    """How far the toes are bent up at the ball [rad], so that their tip is not in the ground.
+
+    pitch: of the foot to the ground, toes down positive; clearance: height of the ball above the
+    ground in parts of the toes' length, of the shape of `pitch` or less.
+    """
+    largest = jnp.clip(ON_INSTEP - pitch, 0, MAX_EXTENSION)
+    return jnp.clip(pitch - jnp.arcsin(jnp.clip(clearance, 0, 1)), 0, largest)
 
 
 def impulses(stance: jax.Array, count: int, t: jax.Array) -> tuple[jax.Array, jax.Array]:

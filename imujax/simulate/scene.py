@@ -6,7 +6,6 @@ Every part of the body is the hull of a few balls, so that its outline is the hu
 parts are painted from the far to the near ones.
 """
 
-from collections.abc import Mapping
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from imujax.data.recordings import G
 from imujax.runtime.drawing import INK
 from imujax.simulate.body import DE_LEVA, INDEX, Body
 from imujax.simulate.dynamics import Loads
-from imujax.simulate.skeleton import Kinematics
+from imujax.simulate.skeleton import Kinematics, toe_points
 
 SIDES = {"right": "#D55E00", "left": "#0072B2"}
 FLESH, TOP, FRONT = "#bdb7ae", "#efece6", "#d3cec5"  # trunk and head; the ground's two faces
@@ -47,8 +46,8 @@ class Stage(NamedTuple):
     stature: float
 
 
-def body_points(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
-    """The points between which a person is drawn, in the world [m].
+def body_points(body: Body, kin: Kinematics, holds=((0.0, 0.0, 0.0),)) -> dict[str, np.ndarray]:
+    """The points between which a person is drawn, in the world [m]; holds: as of `footholds`.
 
     pelvis, waist, neck, head_top [3, T]; hip, knee, ankle, heel, ball, toe, shoulder, elbow, wrist,
     finger_tip [2, 3, T] (right, left).  The finger tip is where the table's share of the hand's
@@ -60,8 +59,9 @@ def body_points(body: Body, kin: Kinematics) -> dict[str, np.ndarray]:
     points = {name: kin.position[INDEX[segment]] for name, segment in middle.items()}
     for name, segment in pairs.items():
         points[name] = kin.position[INDEX[f"{segment}_r"] :][:2]
-    for name in ("heel", "ball", "toe"):
+    for name in ("heel", "ball"):
         points[name] = _pair_points(kin, "foot", getattr(body, name))
+    points["toe"] = _toe_points(body, kin, body.toe, holds)
     hand = INDEX["hand_r"]
     (_, _, women, *_), (_, _, men, *_) = DE_LEVA["hand"]
     share = (women + body.male * (men - women)) / 100
@@ -128,27 +128,27 @@ def make_stage(body: Body, t: np.ndarray, kin: Kinematics, loads: Loads | None) 
 
     The ground is then level, below the lowest point of the feet.
     """
-    points = body_points(body, kin)
-    pelvis, no_arrows = points["pelvis"], np.zeros((2, 3, len(t)))
+    pelvis, no_arrows = kin.position[INDEX["pelvis"]], np.zeros((2, 3, len(t)))
     holds, strikes, tail, tip = [], np.zeros(0, int), no_arrows, no_arrows
     if loads is not None:
         tail, tip = force_arrows(body, loads)
         holds = footholds(body, loads)
         strikes = np.array([first for first, _ in _contacts(body, loads.force[0]) if first > 0])
     if not holds:
-        lowest = min(points[name][:, 2].min() for name in ("heel", "ball", "toe"))
+        lowest = min(_pair_points(kin, "foot", p)[:, 2].min() for p in (body.heel, body.ball))
         holds = [(float(pelvis[0].mean()), float(lowest), 0.0)]
     # Below the pelvis, without its sway and, uphill, along a straight line through the footholds.
     x, z, _ = np.array(holds).T
     rise = np.polyfit(x, z, 1) if np.ptp(x) > 0.3 else [z.mean()]
     middle = np.polyval(np.polyfit(t, pelvis[1], 1), t)
     origin = np.stack([pelvis[0], middle, np.polyval(rise, pelvis[0])])
-    parts = _parts(body, kin, points)
+    parts = _parts(body, kin, holds)
     return Stage(parts, tail, tip, origin, _surface(holds), strikes, float(body.height))
 
 
-def _parts(body: Body, kin: Kinematics, points: Mapping[str, np.ndarray]) -> list:
+def _parts(body: Body, kin: Kinematics, holds: list[tuple[float, float, float]]) -> list:
     """The body's parts as Stage has them; radii are our choice, shares of the stature."""
+    points = body_points(body, kin, holds)
     head, waist, neck = _head(body), points["waist"], points["neck"]
     chest = waist + 0.66 * (neck - waist)
     skull, chin = (
@@ -160,14 +160,19 @@ def _parts(body: Body, kin: Kinematics, points: Mapping[str, np.ndarray]) -> lis
         (FLESH, [(waist, 0.058), (chest, 0.066), *((p, 0.033) for p in points["shoulder"])]),
         (FLESH, [(waist, 0.058), *((p, 0.050) for p in points["hip"])]),
     ]
-    sole = {"heel": (0.016, 1), "ball": (0.012, 0), "toe": (0.009, -1)}  # radius, and where inwards
+    sole = []
+    # Radius, and where inwards; the circle at the ball turns with the toes, over their joint.
+    for name, radius, inwards in (("heel", 0.016, 1), ("ball", 0.012, 0), ("toe", 0.009, -1)):
+        inside = getattr(body, name) + radius * body.height * np.array((inwards, 0, 1))
+        if name == "heel":
+            centres = _pair_points(kin, "foot", inside)
+        else:
+            centres = _toe_points(body, kin, inside, holds)
+        sole.append((centres, radius))
     for side, colour in enumerate(SIDES.values()):
         at = {name: pair[side] for name, pair in points.items()}
         calf = 0.72 * at["knee"] + 0.28 * at["ankle"]
-        foot = [(at["ankle"], 0.021)]
-        for name, (radius, inwards) in sole.items():
-            inside = getattr(body, name) + radius * body.height * np.array((inwards, 0, 1))
-            foot.append((_pair_points(kin, "foot", inside)[side], radius))
+        foot = [(at["ankle"], 0.021), *((centres[side], radius) for centres, radius in sole)]
         parts += [
             (colour, [(at["hip"], 0.046), (at["knee"], 0.030)]),
             (colour, [(at["knee"], 0.029), (calf, 0.031), (at["ankle"], 0.019)]),
@@ -197,6 +202,14 @@ def _pair_points(kin: Kinematics, name: str, places: np.ndarray) -> np.ndarray:
     return np.stack(
         [_segment_point(kin, f"{name}_{side}", p) for side, p in zip("rl", places, strict=True)]
     )
+
+
+def _toe_points(body: Body, kin: Kinematics, places: np.ndarray, holds) -> np.ndarray:
+    """The points `places` [2, 3] of the toes in the world [2, 3, T], bent by the ground."""
+    ahead = _pair_points(kin, "foot", body.ball)[:, 0]
+    ground = np.interp(ahead, *_surface(holds))
+    slope = float(np.median([slope for _, _, slope in holds]))
+    return np.asarray(toe_points(body, kin, places, ground, slope))
 
 
 def _project(point) -> np.ndarray:

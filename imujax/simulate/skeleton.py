@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from imujax.simulate.body import SEGMENTS, Body
+from imujax.simulate.curves import toe_extension
 
 PAIR = {name[:-2]: i for i, name in enumerate(SEGMENTS) if name.endswith("_r")}  # right, then left
 NEWTON_STEPS = 4  # steps from a guess some centimetres off to rounding
@@ -325,6 +326,51 @@ def kinematics(
         lambda time: place_segments(body, tracks(time), root_is_com), t
     )
     return Kinematics(p, v, a, r, dr, ddr)
+
+
+def toe_points(
+    body: Body,
+    kin: Kinematics,
+    places: jax.Array,
+    ground: float | jax.Array = 0.0,
+    slope: float | jax.Array = 0.0,
+) -> jax.Array:
+    """Points of the toes, which bend at the ball as far as the ground asks for.
+
+    The toes are no segment of their own: they have no mass, no sensor sits on them, and mass and
+    inertia of the foot are those of a stiff one.  So the bend is not kept with the kinematics but
+    follows from the foot and the ground.
+
+    Parameters
+    ----------
+    body : Body
+        One person.
+    kin : Kinematics
+        Its motion at T times.
+    places : jax.Array, [2, 3]
+        Of right and left, in the foot's frame when the toes are straight, m; such as `body.toe`.
+    ground : float or jax.Array, [2, T]
+        Height of the ground below the balls, m.
+    slope : float or jax.Array, []
+        Height that it gains per metre along x.
+
+    Returns
+    -------
+    jax.Array, [2, 3, T]
+        In the world, m.
+    """
+    feet = slice(PAIR["foot"], PAIR["foot"] + 2)
+    rotation = jnp.moveaxis(jnp.asarray(kin.rotation[feet]), 0, 2)  # [3, 3, 2, T]
+    ball = jnp.asarray(body.ball).T[:, :, None]  # [3, 2, 1]
+    joint = jnp.moveaxis(jnp.asarray(kin.position[feet]), 0, 1) + matvec(rotation, ball)
+    ahead, _, up = rotation[2] - slope * rotation[0]  # along the ground's normal, to a factor
+    clearance = (joint[2] - ground) / jnp.sqrt(1 + slope * slope)
+    length = (body.toe - body.ball)[:, :1]  # [2, 1]
+    bend = toe_extension(jnp.arctan2(-ahead, up), clearance / length)  # [2, T]
+    x, y, z = jnp.asarray(places).T[:, :, None] - ball
+    cos, sin = jnp.cos(bend), jnp.sin(bend)
+    bent = jnp.stack([x * cos - z * sin, y + 0 * bend, x * sin + z * cos])
+    return jnp.moveaxis(joint + matvec(rotation, bent), 1, 0)
 
 
 def knee_flexion(kin: Kinematics) -> jax.Array:

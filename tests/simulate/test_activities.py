@@ -28,7 +28,7 @@ class Observed(NamedTuple):
     kinematics: skeleton.Kinematics
     tracks: skeleton.Tracks
     height: jax.Array  # [2, T]
-    sole: jax.Array  # heel and ball of right and left [2, 2, 3, T]
+    sole: jax.Array  # heel, ball and tip of the toes of right and left [2, 3, 3, T]
     tips: jax.Array  # of the hands [2, 3, T]
     weight: jax.Array  # acceleration of the centre of mass [3, T]
     acc: jax.Array  # in segment axes at the segments' origins [17, 3, T]
@@ -45,7 +45,8 @@ def observe(person, movement, t) -> Observed:
         return kin.position[segment] + jnp.einsum("ijt,j->it", kin.rotation[segment], place)
 
     feet, hands = (INDEX["foot_r"], INDEX["foot_l"]), (INDEX["hand_r"], INDEX["hand_l"])
-    sole = [[point(f, p[s]) for p in (person.heel, person.ball)] for s, f in enumerate(feet)]
+    sole = [[point(f, p[s]) for s, f in enumerate(feet)] for p in (person.heel, person.ball)]
+    sole.append(skeleton.toe_points(person, kin, person.toe))
     centre = kin.acceleration + jnp.einsum("sijt,sj->sit", kin.rotation_acc, person.com)
     felt = kin.acceleration + G * jnp.array([0.0, 0.0, 1.0])[:, None]
     spin = jnp.einsum("sjit,sjkt->sikt", kin.rotation, kin.rotation_rate)
@@ -53,7 +54,7 @@ def observe(person, movement, t) -> Observed:
         kinematics=kin,
         tracks=activities.tracks(person, movement, t),
         height=activities.sole_height(movement, t),
-        sole=jnp.stack([jnp.stack(points) for points in sole]),
+        sole=jnp.stack([jnp.stack(list(points)) for points in sole], 1),
         tips=jnp.stack([point(h, 2 * person.com[h]) for h in hands]),
         weight=jnp.einsum("s,sit->it", person.segment_mass, centre) / person.mass,
         acc=jnp.einsum("sjit,sjt->sit", kin.rotation, felt),
@@ -177,9 +178,9 @@ def test_knees_and_elbows_bend_as_they_can(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_nothing_is_below_the_floor(name):
-    """Heels and balls, not the tips of the toes: our feet are stiff, a foot's toes bend."""
     now = observed(name)
-    for points in (now.kinematics.position[:, :, 2], now.sole[..., 2, :], now.tips[..., 2, :]):
+    assert now.sole[..., 2, :].min() > -0.01
+    for points in (now.kinematics.position[:, :, 2], now.tips[..., 2, :]):
         assert points.min() > -0.02
     knees = now.kinematics.position[:, [INDEX["shank_r"], INDEX["shank_l"]], 2]
     assert knees.min() > 0.01  # their centres

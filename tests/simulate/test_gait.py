@@ -4,7 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.soles import foot_points
 from helpers.walks import RATE, case, knees, stances
+from scipy.spatial.transform import Rotation
 
 from imujax.data.recordings import G
 from imujax.simulate import balance, body, curves, dynamics, gait, people, skeleton, style
@@ -90,6 +92,66 @@ def test_a_standing_foot_rolls_and_does_not_slip(kind):
         assert np.abs(level[free & ~rolls]).max(initial=0) < 0.05 * 0.2
 
 
+def heights_of_soles(c) -> np.ndarray:
+    """Heel, ball and tip of the toes [3, 2, T] m above the ground of each foot's last foothold."""
+    foothold = np.asarray(c.walk.foothold)[:, gait.foot_contacts(c.walk, jnp.asarray(c.t))]
+    ahead, _, up = foot_points(c).transpose(2, 1, 0, 3) - foothold[:, None]
+    tilt = float(c.walk.ground.tilt)
+    return up * np.cos(tilt) - ahead * np.sin(tilt)
+
+
+@KINDS
+def test_no_point_of_a_foot_is_below_the_ground(kind):
+    above = heights_of_soles(case(kind))
+    assert (above.min((1, 2)) > -1e-3).all()
+    assert (above.min((1, 2)) < 0.03).all()  # nor is one that never comes down
+
+
+def turned_feet(person, turn: Rotation) -> skeleton.Kinematics:
+    """Kinematics [T] of which only the feet's places and attitudes are used."""
+    rotation = np.tile(np.moveaxis(turn.as_matrix(), 0, -1), (17, 1, 1, 1))
+    place = np.random.default_rng(0).normal(size=(17, 3, len(turn)))
+    return skeleton.Kinematics(place, place, place, rotation, rotation, rotation)
+
+
+@pytest.mark.parametrize(
+    ("pitch", "bend"), [(-20, 0), (0, 0), (25, 25), (60, 60), (85, 70), (110, 50), (170, 0)]
+)
+def test_toes_are_hinged_at_the_ball(pitch, bend):
+    """The ball on the ground: as far as they lie on it, 70 degrees at most, none on the instep."""
+    person = body.standard(70.0, 1.75, 0.5)
+    yaw = np.arange(-60.0, 61, 30)
+    turn = Rotation.from_euler("ZY", np.stack([yaw, np.full(5, pitch)], 1), degrees=True)
+    kin = turned_feet(person, turn)
+    feet = slice(skeleton.PAIR["foot"], skeleton.PAIR["foot"] + 2)
+    joint = kin.position[feet] + turn.apply(np.array(person.ball[0])).T
+    ball, tip = (
+        skeleton.toe_points(person, kin, p, joint[:, 2]) for p in (person.ball, person.toe)
+    )
+    np.testing.assert_allclose(ball, joint, atol=1e-12)
+    toes = turn * Rotation.from_euler("Y", -bend, degrees=True)
+    straight = np.array(person.toe - person.ball)[0]
+    np.testing.assert_allclose(tip - ball, [toes.apply(straight).T] * 2, atol=1e-12)
+
+
+def test_toes_lie_on_a_slope_and_straighten_above_it():
+    person = body.standard(70.0, 1.75, 0.5)
+    kin = turned_feet(person, Rotation.from_euler("y", [[20.0], [50.0]], degrees=True))
+
+    def toes(above):
+        ball = skeleton.toe_points(person, kin, person.ball)
+        return skeleton.toe_points(person, kin, person.toe, ball[:, 2] - above, 0.2) - ball
+
+    ahead, left, up = np.moveaxis(np.asarray(toes(0.0)), 1, 0)
+    np.testing.assert_allclose(up, 0.2 * ahead, atol=1e-12)
+    np.testing.assert_allclose(left, 0, atol=1e-12)
+    assert (ahead > 0.06).all()
+    ahead, _, up = np.moveaxis(np.asarray(toes(0.02)), 1, 0)  # the tip is where the ground is
+    np.testing.assert_allclose(up, 0.2 * ahead - 0.02, atol=1e-12)
+    straight = np.asarray(kin.rotation)[skeleton.PAIR["foot"]][:, 0] * 0.26 * 0.152 * 1.75
+    np.testing.assert_allclose(toes(0.2), [straight] * 2, rtol=1e-5)
+
+
 def test_legs_are_not_pulled_straight():
     """Of a leg that is almost straight the knee is flung about: accelerations tell."""
     # Walking: 3 g (bone pins, Lafortune 1991); running: 11 g and more at the tibia (the same).
@@ -113,6 +175,21 @@ def test_the_moments_nearly_balance(kind):
     nominal = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, nominal))) / (70.0 * G)
     assert np.median(excess) < {"walking": 0.5, "running": 0.9}[kind] * np.median(nominal)
     assert np.percentile(excess, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
+
+
+@KINDS
+def test_the_pressure_is_moved_within_its_limits(kind):
+    """As the README of the builder states them; nowhere but along the foot and across it."""
+    c = case(kind)
+    nominal = balance.nominal_loads(c.body, c.walk, jnp.asarray(c.t))
+    shift = np.abs(np.asarray(c.loads.cop) - np.asarray(nominal.cop))
+    assert 0.02 < shift[:, 0].max() < 0.045 + 1e-9
+    assert 0.01 < shift[:, 1].max() < 0.025 + 1e-9
+    assert shift[:, 2].max() < 1e-9
+    if kind == "walking":  # under the toes, not before them
+        presses = np.asarray(c.loads.force)[:, 2] > 0.05 * 70.0 * G
+        before = np.asarray(c.loads.cop)[:, 0] - foot_points(c)[:, 2, 0]
+        assert before[presses].max() < 0.01
 
 
 def test_from_above_is_from_below_where_the_moments_balance():
@@ -140,6 +217,9 @@ def test_feet_stand_on_slopes_and_stairs(ground):
     assert np.allclose(foot[2], ground[0] * foot[0], atol=1e-9)
     path = np.asarray(dynamics.centre_of_mass(c.body, c.kin)[0])
     assert np.polyfit(path[0], path[2], 1)[0] == pytest.approx(ground[0], abs=0.02)
+    number = np.asarray(gait.foot_contacts(c.walk, jnp.asarray(c.t)))
+    stands = c.t < np.asarray(c.walk.strike + c.walk.stance)[number]
+    assert heights_of_soles(c)[:, stands].min() > -1e-3
 
 
 def test_the_sole_is_rolled_over_without_slipping():

@@ -98,7 +98,7 @@ def test_joints_move_with_their_segments(body):
     owners = {
         ("hip", "knee"): "thigh",
         ("knee", "ankle"): "shank",
-        ("ankle", "toe"): "foot",
+        ("ankle", "ball"): "foot",
         ("ankle", "heel"): "foot",
         ("shoulder", "elbow"): "upper_arm",
         ("elbow", "wrist"): "forearm",

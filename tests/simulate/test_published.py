@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers.soles import foot_points
 from helpers.walks import MASS, SECONDS, case, knees, stances
 
 from imujax.data import labels
@@ -190,6 +191,21 @@ def test_ankle_moments_of_walking_are_those_published():
         moment = np.asarray(dynamics.ankle_moment(c.body, c.kin, c.loads))
         for side, a, b in stances(c):
             assert 5.5 < moment[side, a:b].max() < 12
+
+
+def test_toes_of_walkers_bend_as_published():
+    # 42 degrees at the first metatarsophalangeal joint (Nawoczenski et al. 1999, J Bone Joint Surg
+    # Am 81:370); 65 are taken to be needed.
+    for speed in (0.85, 1.26, 1.65):
+        c = case("walking", speed)
+        heel, ball, tip = foot_points(c).swapaxes(0, 1)
+        foot, toes = (
+            (b - a) / np.linalg.norm(b - a, axis=1)[:, None] for a, b in ((heel, ball), (ball, tip))
+        )
+        bend = np.rad2deg(np.arccos(np.clip((foot * toes).sum(1), -1, 1)))
+        for side, a, b in stances(c):
+            early, late = bend[side, a : (a + b) // 2], bend[side, (a + b) // 2 : b]
+            assert early.max() < 3 and 42 < late.max() < 65
 
 
 def test_pressure_goes_from_heel_to_toes():

@@ -14,7 +14,7 @@ from scipy.spatial.transform import Rotation
 
 from imujax.data.recordings import G
 from imujax.simulate import sensors
-from imujax.simulate.body import SEGMENTS
+from imujax.simulate.body import INDEX, SEGMENTS, standard
 from imujax.simulate.skeleton import Kinematics
 
 SILENT = {"noise": 0.0, "bias": 0.0, "drift": 0.0, "drift_time": 1.0, "scale": 0.0, "cross": 0.0}
@@ -444,6 +444,13 @@ def test_nominal_places(x64):
     assert unit.frequency.min() >= 8 and unit.frequency.max() <= 30
     assert unit.damping.min() >= 0.2 and unit.damping.max() <= 0.5
     assert unit.frequency[3] < unit.frequency[0] < unit.frequency[5]  # thigh, pelvis, shank
+
+
+def test_a_unit_on_a_foot_sits_behind_the_joint_of_the_toes():
+    """On what rolls over the ball, five SD of its place away from what bends there."""
+    person = standard(70.0, 1.75, 0.5)
+    unit = mounts(jax.random.key(0), person, np.array([INDEX["foot_r"], INDEX["foot_l"]]), STILL)
+    assert (unit.place[:, 0] < person.ball[:, 0] - 5 * sensors.SCATTER["place"]).all()
 
 
 def test_scatter_of_placement(x64):
