@@ -55,7 +55,7 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
 
 # For two cores and an hour: fewer rates, one inner split.  All arms have the same.
 SMALL = {
-    "rates": (1e-3, 3e-3, 1e-2),
+    "rates": (1e-3, 3e-3, 1e-2, 3e-2),
     "select": {"folds": 4, "splits": 1, "draws": 1},
     "draws": 2,
     "batch": 32,

@@ -7,6 +7,7 @@
     python launch/bench.py simulate                   simulated people against real time, and the
                                                       stream against the step that it feeds
     python launch/bench.py stream                     sensor-windows that are read from blocks
+    python launch/bench.py sweep                      runs of fine-tuning, beside PyTorch's loop
     python launch/bench.py memory                     what loss and step of large batches take, by
                                                       the compiled programs' own account
 
@@ -245,6 +246,13 @@ def time_stream(count: int = 512, steps: int = 40):
     )
 
 
+def report_sweep():
+    """Full fine-tuning of many runs; the goal is time that grows no faster than their number."""
+    import bench_sweep
+
+    bench_sweep.report()
+
+
 def report_memory():
     """Temporary memory of loss and slopes, dense and tiled, and of a step in microbatches.
 
@@ -324,6 +332,7 @@ def main():
         "import": time_imports,
         "simulate": time_simulation,
         "stream": time_stream,
+        "sweep": report_sweep,
         "memory": report_memory,
     }
     parser.add_argument("what", choices=(*with_raw, *without_raw))

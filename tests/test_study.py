@@ -242,7 +242,7 @@ def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, cap
         "--config.encoders.small.steps=1",
     )
     said = says(capsys, ["study", *words])
-    assert "was pre-trained on the raw files of" in said
+    assert "encoder small was pre-trained on signals of" in said and "P00" in said
     assert not (tmp_path / "tasks" / "force" / "runs.csv").exists()
 
 
@@ -305,7 +305,7 @@ def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
 
 @pytest.mark.parametrize(
     "name",
-    ["public", "insole", "pretrain_pod", "study_as_published", "study_abstract", "study_better"],
+    ["public", "insole", "carry_over", "alike", "pretrain_pod", "study_as_published", "study_abstract", "study_better"],
 )
 @pytest.mark.parametrize("size", ["full", "tiny"])
 def test_every_configuration_is_whole(name, size):

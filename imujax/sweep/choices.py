@@ -2,9 +2,10 @@
 
 The penalty of the probe comes first. Then learning rate and number of steps are chosen together:
 one run a rate, looked at by inner subjects at several stops of its budget; the rate and the stop of
-least error are taken. Errors are pooled over the inner splits and the choosing draws. A rate whose
-error is clearly larger than the best one's when a fifth of the budget is spent goes no further. It
-is one rule for all arms.
+least error are taken. The error is that of what the report shows: 1 - r within an inner subject,
+mean over inner subjects, splits and choosing draws. A rate whose error is clearly larger
+than the best one's when a fifth of the budget is spent goes no further. It is one rule for all
+arms.
 """
 
 import dataclasses
@@ -24,7 +25,7 @@ from imujax.sweep.runs import Arrays, chunk_by, fit_probes, group_hash, keep_par
 
 CHECK = 0.2  # share of the budget at which rates are weighed
 LOST = 1.2  # times the error of the best rate: who has more goes no further
-ONE_SUBJECT = "one training subject: nothing chosen"
+NOTHING_CHOSEN = "no inner subjects: nothing chosen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,8 +91,9 @@ def choose_settings(
     Returns
     -------
     choices : dict of Choice
-        By grid.selection_key. With one training subject there is nothing to choose on: the middle
-        one of the values is taken, and the note says so. A single value is no choice.
+        By grid.selection_key. Without inner subjects of three examples or more there is nothing to
+        choose on: the middle one of the values is taken, and the note says so. A single value is no
+        choice.
     training : list of dict
         What was seen along each inner run of fine-tuning: see `finals.final_rows`.
     """
@@ -99,7 +101,11 @@ def choose_settings(
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
     choosing.sort(key=lambda cell: (cell.fold, cell.draw))  # by the weights that they start from
     splits = {id(cell): inner_splits(arm, cell, subject) for cell in choosing}
-    penalties = _choose_penalties(arm, choosing, splits, parts)
+    splits = {
+        key: [pair for pair in pairs if count_scorable(arm, pair[1], subject)]
+        for key, pairs in splits.items()
+    }
+    penalties = _choose_penalties(arm, choosing, splits, subject, parts)
     choices = {}
     for key in dict.fromkeys(map(grid.selection_key, cells)):
         has_inner = any(splits[id(c)] for c in choosing if grid.selection_key(c) == key)
@@ -107,7 +113,7 @@ def choose_settings(
             penalties.get(key, middle(config.penalties)),
             middle(config.rates),
             middle(config.stops),
-            "" if has_inner else ONE_SUBJECT,
+            "" if has_inner else NOTHING_CHOSEN,
         )
     if "finetune" not in config.stages or len(config.rates) == len(config.stops) == 1:
         return choices, []
@@ -119,8 +125,8 @@ def choose_settings(
             list(config.stops),
         )
         path = parts / f"{arm.name}-contest-{name}.npz"
-        arrays = keep_part(path, functools.partial(run_contests, arm, trials))
-        for key, (rate, stop, note) in least_errors(config, trials, arrays).items():
+        arrays = keep_part(path, functools.partial(run_contests, arm, trials, subject))
+        for key, (rate, stop, note) in least_errors(config, trials, arrays["errors"]).items():
             choices[key] = dataclasses.replace(choices[key], rate=rate, stop=stop, note=note)
         training += _training_rows(arm, trials, arrays, choices)
         progress.update(len(trials), f"{arm.name} choices")
@@ -179,10 +185,10 @@ def count_splits(select: ConfigDict, width: int, count: int) -> int:
     return min(select.folds, math.ceil(select.splits * width / count))
 
 
-def _choose_penalties(arm: Arm, choosing, splits, parts) -> dict[Hashable, float]:
+def _choose_penalties(arm: Arm, choosing, splits, subject, parts) -> dict[Hashable, float]:
     """The penalty of least error for each selection key that has inner subjects."""
     penalties = tuple(arm.config.penalties)
-    totals: dict[Hashable, np.ndarray] = {}
+    totals: dict[Hashable, np.ndarray] = {}  # the number of subjects is the same for all penalties
     for cell in choosing if len(penalties) > 1 else ():
         group = [make_lane(arm, cell, train, held, penalties) for train, held in splits[id(cell)]]
         if not group:
@@ -192,13 +198,13 @@ def _choose_penalties(arm: Arm, choosing, splits, parts) -> dict[Hashable, float
         def compute(cell=cell, group=group) -> Arrays:
             _, estimates = fit_probes(arm, cell, group)
             errors = [
-                squared_errors(arm, lane, y) for lane, y in zip(group, estimates, strict=True)
+                sum_errors(arm, lane, y, subject) for lane, y in zip(group, estimates, strict=True)
             ]
-            return {"squared": np.sum(errors, axis=0)}
+            return {"errors": np.sum(errors, axis=0)}
 
         part = keep_part(parts / f"{arm.name}-penalty-{name}.npz", compute)
         key = grid.selection_key(cell)
-        totals[key] = totals.get(key, 0) + part["squared"]
+        totals[key] = totals.get(key, 0) + part["errors"]
     chosen = {}
     for key, total in totals.items():
         total = np.where(np.isfinite(total), total, np.inf)
@@ -208,8 +214,10 @@ def _choose_penalties(arm: Arm, choosing, splits, parts) -> dict[Hashable, float
     return chosen
 
 
-def squared_errors(arm: Arm, lane: lanes.Lane, estimates: np.ndarray) -> np.ndarray:
-    """Sum of squared errors over a lane's test examples, float64.
+def sum_errors(
+    arm: Arm, lane: lanes.Lane, estimates: np.ndarray, subject: np.ndarray
+) -> np.ndarray:
+    """Sum 1 - r within a subject over the subjects of a lane's test examples, float64.
 
     Parameters
     ----------
@@ -217,14 +225,38 @@ def squared_errors(arm: Arm, lane: lanes.Lane, estimates: np.ndarray) -> np.ndar
     lane : Lane
     estimates : ndarray, [.., m]
         In the task's unit.
+    subject : ndarray, [N]
+        Of every example.
 
     Returns
     -------
     ndarray, [..]
-        In the square of the task's unit.
+        Over the `count_scorable` subjects. A constant estimate has r = 0; one that is not finite
+        makes the sum infinite.
     """
-    truth = arm.trainer.examples.target[lane.test].astype(np.float64)
-    return ((estimates.astype(np.float64) - truth) ** 2).sum(axis=-1)
+    total = np.zeros(estimates.shape[:-1])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for truth, rows in _scorable(arm, lane.test, subject):
+            x, y = (
+                z - z.mean(axis=-1, keepdims=True)
+                for z in (truth, estimates[..., rows].astype(np.float64))
+            )
+            spread = np.sqrt((x**2).sum() * (y**2).sum(axis=-1))
+            r = np.where(spread == 0, 0.0, (x * y).sum(axis=-1) / spread)
+            total += np.where(np.isfinite(spread), 1 - r, np.inf)
+    return total
+
+
+def count_scorable(arm: Arm, test: np.ndarray, subject: np.ndarray) -> int:
+    """Count the subjects among examples `test` [m] of whom r can be told."""
+    return len(_scorable(arm, test, subject))
+
+
+def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Truth and places among `test` of every subject with three examples that are not all equal."""
+    truth, names = arm.trainer.examples.target[test].astype(np.float64), subject[test]
+    groups = [np.flatnonzero(names == name) for name in np.unique(names)]
+    return [(truth[g], g) for g in groups if len(g) >= 3 and np.ptp(truth[g]) > 0]
 
 
 def _contests(arm: Arm, choosing, splits, choices):
@@ -250,7 +282,7 @@ def _contests(arm: Arm, choosing, splits, choices):
         yield batch
 
 
-def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
+def run_contests(arm: Arm, trials: Sequence[Trial], subject: np.ndarray) -> Arrays:
     """Take inner runs from stop to stop; rates that are lost end early.
 
     Parameters
@@ -258,12 +290,14 @@ def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
     arm : Arm
     trials : sequence of Trial
         All rates of each selection key among them.
+    subject : ndarray, [N]
+        Of every example.
 
     Returns
     -------
     dict of ndarray, [trials, stops]
         losses : mean training loss since the stop before.
-        squared : sum of squared errors over the validation examples.
+        errors : mean over the validation subjects of 1 - r.
         NaN after a run's end.
     """
     config, trainer = arm.config, arm.trainer
@@ -274,7 +308,8 @@ def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
             heads[key] = fit_probes(arm, trial.cell, [trial.lane])[0][0]
     ends = [ends_of(config, len(trial.lane.train)) for trial in trials]
     losses = np.full((len(trials), len(config.stops)), np.nan)
-    squared = losses.copy()
+    errors = losses.copy()
+    counts = [count_scorable(arm, trial.lane.test, subject) for trial in trials]
     check = first_check(config)
 
     def go(stack, members, stops: slice):
@@ -283,7 +318,8 @@ def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
         losses[members, stops], estimates = walk(trainer, stack, path[stops], begin)
         for column, of_stop in zip(range(*stops.indices(len(path))), estimates, strict=True):
             for member, lane, estimate in zip(members, stack.lanes, of_stop, strict=True):
-                squared[member, column] = squared_errors(arm, lane, estimate)
+                total = sum_errors(arm, lane, estimate, subject)
+                errors[member, column] = total / counts[member]
 
     waiting = []
     for members in chunk_by(ends, trainer.runs):
@@ -292,8 +328,8 @@ def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
         go(stack, members, slice(0, check + 1))
         waiting.append((stack, members))
     if check + 1 == len(config.stops):
-        return {"losses": losses, "squared": squared}
-    keeps = survivors(trials, squared[:, : check + 1])
+        return {"losses": losses, "errors": errors}
+    keeps = survivors(trials, errors[:, : check + 1])
     for path in dict.fromkeys(ends):  # in the order of `waiting`
         alike = [(s, m) for s, m in waiting if ends[m[0]] == path]
         stacks = trainer.regroup([s for s, _ in alike], [keeps[m] for _, m in alike])
@@ -301,7 +337,7 @@ def run_contests(arm: Arm, trials: Sequence[Trial]) -> Arrays:
         for stack in stacks:
             go(stack, members[: len(stack.lanes)], slice(check + 1, len(path)))
             members = members[len(stack.lanes) :]
-    return {"losses": losses, "squared": squared}
+    return {"losses": losses, "errors": errors}
 
 
 def ends_of(config, count: int) -> tuple[int, ...]:
@@ -315,61 +351,57 @@ def first_check(config) -> int:
     return late[0] if late else len(config.stops) - 1
 
 
-def survivors(trials: Sequence[Trial], squared: np.ndarray) -> np.ndarray:
+def survivors(trials: Sequence[Trial], errors: np.ndarray) -> np.ndarray:
     """Say which trials go on: those of rates that are not clearly lost.
 
     Parameters
     ----------
     trials : sequence of Trial
-    squared : ndarray, [trials, stops]
-        Sums of squared errors so far.
+    errors : ndarray, [trials, stops]
+        Of `run_contests`, so far.
 
     Returns
     -------
     ndarray of bool, [trials]
     """
-    pooled = pool_errors(trials, squared)
+    pooled = pool_errors(trials, errors)
     keep = np.zeros(len(trials), bool)
     for i, trial in enumerate(trials):
         rates = pooled[grid.selection_key(trial.cell)]
-        least = {rate: np.min(errors) for rate, errors in rates.items()}
+        least = {rate: np.min(of_rate) for rate, of_rate in rates.items()}
         best = min(least.values())
         keep[i] = np.isfinite(best) and least[trial.lane.rate] <= LOST * best
     return keep
 
 
 def pool_errors(
-    trials: Sequence[Trial], squared: np.ndarray
+    trials: Sequence[Trial], errors: np.ndarray
 ) -> dict[Hashable, dict[float, np.ndarray]]:
-    """Pool errors over the splits and draws of a selection key.
+    """Take the mean of errors over the splits and draws of a selection key.
 
     Parameters
     ----------
     trials : sequence of Trial
-    squared : ndarray, [trials, stops]
-        Sums of squared errors.
+    errors : ndarray, [trials, stops]
+        Of `run_contests`.
 
     Returns
     -------
     dict of dict of ndarray
-        For each key and rate the mean squared error at each stop; what is not finite is infinite.
+        For each key and rate the error at each stop; what is not finite is infinite.
     """
-    sums: dict[Hashable, dict[float, tuple]] = {}
-    for trial, row in zip(trials, squared, strict=True):
-        rates = sums.setdefault(grid.selection_key(trial.cell), {})
-        total, count = rates.get(trial.lane.rate, (0.0, 0))
-        rates[trial.lane.rate] = total + row, count + len(trial.lane.test)
+    rows: dict[Hashable, dict[float, list[np.ndarray]]] = {}
+    for trial, row in zip(trials, errors, strict=True):
+        rates = rows.setdefault(grid.selection_key(trial.cell), {})
+        rates.setdefault(trial.lane.rate, []).append(np.where(np.isfinite(row), row, np.inf))
     return {
-        key: {
-            rate: np.where(np.isfinite(total), total / count, np.inf)
-            for rate, (total, count) in rates.items()
-        }
-        for key, rates in sums.items()
+        key: {rate: np.mean(of_rate, axis=0) for rate, of_rate in rates.items()}
+        for key, rates in rows.items()
     }
 
 
 def least_errors(
-    config, trials: Sequence[Trial], arrays: Arrays
+    config, trials: Sequence[Trial], errors: np.ndarray
 ) -> dict[Hashable, tuple[float, float, str]]:
     """Choose rate and stop of each selection key.
 
@@ -378,7 +410,7 @@ def least_errors(
     config : ConfigDict
         A task's: stops.
     trials : sequence of Trial
-    arrays : dict of ndarray
+    errors : ndarray, [trials, stops]
         Of `run_contests`.
 
     Returns
@@ -387,11 +419,11 @@ def least_errors(
         By key (rate, stop, note). Where every rate has diverged, the lowest one and the first stop.
     """
     chosen = {}
-    for key, rates in pool_errors(trials, arrays["squared"]).items():
+    for key, rates in pool_errors(trials, errors).items():
         least, rate, stop = min(
             (error, rate, stop)
-            for rate, errors in rates.items()
-            for stop, error in zip(config.stops, errors.tolist(), strict=True)
+            for rate, of_rate in rates.items()
+            for stop, error in zip(config.stops, of_rate.tolist(), strict=True)
         )
         note = "" if np.isfinite(least) else "every learning rate diverged"
         chosen[key] = (rate, stop, note)
@@ -401,9 +433,8 @@ def least_errors(
 def _training_rows(arm: Arm, trials, arrays: Arrays, choices) -> list[dict[str, Any]]:
     """What training.csv has of inner runs."""
     rows = []
-    for trial, losses, squared in zip(trials, arrays["losses"], arrays["squared"], strict=True):
+    for trial, losses, errors in zip(trials, arrays["losses"], arrays["errors"], strict=True):
         cell, lane = trial.cell, trial.lane
-        _, sd = lanes.label_moments(lane, arm.trainer.examples)
         run = {
             "arm": arm.name,
             "cell": cell,
@@ -413,10 +444,9 @@ def _training_rows(arm: Arm, trials, arrays: Arrays, choices) -> list[dict[str, 
             "count": len(lane.train),
         }
         ends = ends_of(arm.config, len(lane.train))
-        for stop, end, loss, error in zip(arm.config.stops, ends, losses, squared, strict=True):
+        for stop, end, loss, error in zip(arm.config.stops, ends, losses, errors, strict=True):
             if np.isnan(loss) and np.isnan(error):
                 break  # ended early
-            of_stop = {"stop": stop, "step": end, "loss": loss}
-            of_stop["error"] = error / len(lane.test) / sd**2
+            of_stop = {"stop": stop, "step": end, "loss": loss, "error": error}
             rows += [run | of_stop | {"point": point} for point in cell.points]
     return rows

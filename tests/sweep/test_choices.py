@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.fake_sweep import estimate_of_r
 from helpers.labelled import make_arm, people
 from ml_collections import ConfigDict
 
 from imujax.configs import common
+from imujax.report import metrics
 from imujax.sweep import budget, choices, finals, grid, lanes
 
 RATES, STOPS = (1e-3, 3e-3, 1e-2), (0.1, 0.2, 0.6, 1.0)
@@ -22,11 +24,12 @@ class Silent:
 
 
 class PretendTrainer:
-    """Stands in for the trainer: after a stop, estimates are off by what the table says."""
+    """Stands in for the trainer: after a stop, 1 - r within a subject is what the table says."""
 
-    def __init__(self, offsets, width, runs=8):
-        self.offsets, self.width, self.runs, self.advanced = offsets, width, runs, []
-        self.examples = lanes.LabelledArrays(None, None, None, np.zeros(len(SUBJECT), np.float32))
+    def __init__(self, errors, width, runs=8):
+        self.errors, self.width, self.runs, self.advanced = errors, width, runs, []
+        target = np.random.default_rng(0).normal(size=len(SUBJECT)).astype(np.float32)
+        self.examples = lanes.LabelledArrays(None, None, None, target)
 
     def begin(self, group, heads):
         assert all(
@@ -42,7 +45,7 @@ class PretendTrainer:
 
     def estimate(self, stack):
         return [
-            np.full(len(lane.test), self.offsets(lane, stack.step), np.float32)
+            pretend_estimates(self.examples.target, lane.test, self.errors(lane, stack.step))
             for lane in stack.lanes
         ]
 
@@ -57,11 +60,23 @@ class PretendTrainer:
         return [SimpleNamespace(lanes=kept_lanes, step=stacks[0].step)] if kept_lanes else []
 
 
+def pretend_estimates(target, test, error):
+    """Estimates of examples `test` with r = 1 - error within each subject."""
+    estimates, rng = np.full(len(test), np.nan), np.random.default_rng(1)
+    for name in np.unique(SUBJECT[test]) if np.isfinite(error) else ():
+        rows = np.flatnonzero(SUBJECT[test] == name)
+        if len(rows) < 3:  # whom nobody can score
+            estimates[rows] = 0
+            continue
+        estimates[rows] = estimate_of_r(target[test[rows]].astype(float), 1 - error, rng)
+    return estimates.astype(np.float32)
+
+
 @pytest.fixture
 def pretend(monkeypatch, tmp_path):
     """A function that lets an arm choose, with a table of errors for the trainer."""
 
-    def run(offsets, penalty_errors=(3.0, 1.0, 2.0), **changes):
+    def run(errors, penalty_errors=(0.3, 0.1, 0.2), **changes):
         config = common.task(
             "x",
             "X",
@@ -79,7 +94,7 @@ def pretend(monkeypatch, tmp_path):
         config.select = {"folds": 2, "splits": 2, "draws": 1}
         config.update(changes)
         cells = grid.make_grid(config, SUBJECT, seed=0)
-        trainer = PretendTrainer(offsets, max(len(c.train) for c in cells))
+        trainer = PretendTrainer(errors, max(len(c.train) for c in cells))
         arm = SimpleNamespace(
             name="one",
             config=config,
@@ -95,7 +110,12 @@ def pretend(monkeypatch, tmp_path):
             errors = dict(zip(config.penalties, penalty_errors, strict=True))
             heads = [{"penalty": lane.penalties[0]} for lane in group]
             return heads, [
-                np.stack([np.full(len(lane.test), errors[p]) for p in lane.penalties])
+                np.stack(
+                    [
+                        pretend_estimates(arm.trainer.examples.target, lane.test, errors[p])
+                        for p in lane.penalties
+                    ]
+                )
                 for lane in group
             ]
 
@@ -109,23 +129,23 @@ def pretend(monkeypatch, tmp_path):
 def test_rate_and_stop_of_least_inner_error_are_taken(pretend):
     """Rate 3e-3 is best at a middle stop and worse later; 1e-2 diverges at the end."""
 
-    def offsets(lane, step):
+    def errors(lane, step):
         share = step / budget.most_steps(CONFIG, len(lane.train))
         if lane.rate == 1e-2:
-            return np.nan if share > 0.9 else 1.05
-        return 1.0 + abs(share - 0.6) * 0.1 + (lane.rate == 1e-3) * 0.02
+            return np.nan if share > 0.9 else 0.42
+        return 0.4 + abs(share - 0.6) * 0.1 + (lane.rate == 1e-3) * 0.02
 
-    chosen, training, trainer, cells = pretend(offsets)
+    chosen, training, trainer, cells = pretend(errors)
     assert len(chosen) == 6  # folds times points
     for choice in chosen.values():
         assert (choice.penalty, choice.rate, choice.stop) == (1.0, 3e-3, 0.6)
     rows = [row for row in training if row["learning_rate"] == 3e-3]
     assert all(row["is_chosen"] for row in rows)
     assert not any(row["is_chosen"] for row in training if row["learning_rate"] != 3e-3)
-    for row in rows:  # the labels are all equal, so that their SD counts as 1
+    for row in rows:
         share = row["step"] / budget.most_steps(CONFIG, row["count"])
         assert row["stop"] == pytest.approx(share, abs=0.02)
-        assert row["error"] == pytest.approx((1.0 + abs(share - 0.6) * 0.1) ** 2, rel=1e-5)
+        assert row["error"] == pytest.approx(0.4 + abs(share - 0.6) * 0.1, rel=1e-4)
     by_fold = {c.fold: set(SUBJECT[c.test]) for c in cells}
     first_draw = [cell for cell in cells if cell.draw == 0]
     for lane, _ in trainer.advanced:
@@ -141,9 +161,9 @@ CONFIG = ConfigDict({"passes": 40.0, "steps": (100, 4000), "batch": 8, "warmup":
 
 
 def test_a_rate_that_is_clearly_lost_goes_no_further(pretend):
-    """1e-3 has 1.5 times the squared error of the best at a fifth, 1e-2 has 1.1 times."""
+    """1e-3 has 1.5 times the error of the best at a fifth, 1e-2 has 1.1 times."""
     factor = {1e-3: 1.5, 3e-3: 1.0, 1e-2: 1.1}
-    _, training, trainer, _ = pretend(lambda lane, step: np.sqrt(factor[lane.rate]))
+    _, training, trainer, _ = pretend(lambda lane, step: 0.4 * factor[lane.rate])
     last_stop = {}
     for row in training:
         key = row["learning_rate"]
@@ -170,7 +190,29 @@ def test_with_one_training_subject_nothing_is_chosen_and_it_is_noted(pretend):
     assert len(chosen) == 3 and not trainer.advanced and not training
     for choice in chosen.values():
         assert (choice.penalty, choice.rate, choice.stop) == (1.0, 3e-3, 0.6)
-        assert choice.note == choices.ONE_SUBJECT
+        assert choice.note == choices.NOTHING_CHOSEN
+
+
+def test_the_error_is_that_of_the_report():
+    """1 - r within a subject against the report's own metric; who cannot be scored is left out."""
+    rng = np.random.default_rng(0)
+    target = rng.normal(5, 1, len(SUBJECT)).astype(np.float32)
+    target[SUBJECT == "P1"] = 3.0
+    test = np.flatnonzero(np.isin(SUBJECT, ("P0", "P1", "P2", "P3")))
+    test = np.concatenate([test, np.flatnonzero(SUBJECT == "P4")[:2]])
+    arm = SimpleNamespace(
+        trainer=SimpleNamespace(examples=lanes.LabelledArrays(None, None, None, target))
+    )
+    lane = SimpleNamespace(test=test)
+    estimates = (target[test] + rng.normal(0, 1, (3, len(test)))).astype(np.float32)
+    estimates[1, SUBJECT[test] == "P2"] = 4.0
+    estimates[2, 0] = np.inf
+    total = choices.sum_errors(arm, lane, estimates, SUBJECT)
+    for row, estimate in zip(total[:2], estimates, strict=False):
+        scores = metrics.score_subjects(np.zeros(len(test)), SUBJECT[test], target[test], estimate)
+        r = [s["r"] for s in scores if s["subject"] in ("P0", "P2", "P3")]
+        assert row == pytest.approx(3 - np.nansum(r), rel=1e-6)
+    assert total[2] == np.inf and choices.count_scorable(arm, test, SUBJECT) == 3
 
 
 def test_small_subsets_are_judged_on_more_inner_folds():
