@@ -81,11 +81,11 @@ class ShareTraining:
     stops : ndarray, [P]
         Shares of the budget, ascending.
     loss, error : ndarray, [3, P]
-        Training loss and inner error at the stops, in units of the variance of the training
-        labels: the mean over the inner runs at the chosen rate, between the 10th and the 90th
-        percentile of the runs when each is scaled to the level of the mean, since other subjects
-        make other levels. NaN where no run was looked at; without inner runs the loss is of the
-        final runs.
+        Training loss, in units of the variance of the training labels, and inner error, 1 - r
+        within the inner subjects, at the stops: the mean over the inner runs at the chosen rate,
+        between the 10th and the 90th percentile of the runs when each is scaled to the level of
+        the mean, since other subjects make other levels. NaN where no run was looked at; without
+        inner runs the loss is of the final runs.
     budget_steps, budget_passes : float
         Most that a run may take, median over the runs.
     steps, passes : tuple of float

@@ -23,7 +23,7 @@ LEFT_MARGIN, RIGHT_MARGIN, PANEL_HEIGHT, COLUMN_GAP, ROW_GAP = 0.8, 0.15, 1.35, 
 MIN_PANELS_WIDTH, MIN_PANEL_WIDTH = 5.0, 1.5  # of a row, for header and legend; of a panel
 HEADER_LINE, TITLE, LABELS, LEGEND_LINE = 0.17, 0.46, 0.5, 0.2
 MAX_DOT = 70  # points squared: all runs of an arm end there
-CURVES = {"loss": "training loss", "error": "inner error"}
+CURVES = {"loss": "training loss\n[label variance]", "error": "inner error\n[1 \u2212 r]"}
 
 
 def training_figure(task: TaskSummary) -> Figure:
@@ -128,7 +128,7 @@ def _draw_block(
             if is_upper:
                 _write_title(ax, axis, of_column)
         _set_value_axis(row[0], shares, curve)
-        row[0].set_ylabel(f"{label}\n[label variance]")
+        row[0].set_ylabel(label)
         if not is_upper:
             row[0].set_xlabel("% of the budget", loc="left")
 
