@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import jax
 from ml_collections import ConfigDict
 
-from imujax.data import datasets
+from imujax.data import content, datasets
 from imujax.errors import UserError
 from imujax.nets import arithmetic
 from imujax.pretrain import sources
@@ -43,7 +43,7 @@ def train(
         Folders of the data sets; empty where the section has `stream`, whose batches are simulated
         (imujax/simulate/stream.py).
     workdir : Path
-        Folder of the checkpoints and of metrics.jsonl.
+        Folder of the checkpoints, of metrics.jsonl and of content.npz.
     seed : int
         Of the first weights, the batches and the augmentation.
     title : str
@@ -57,8 +57,8 @@ def train(
     Raises
     ------
     UserError
-        The data sets do not fit, the folder holds a run with other settings (the first difference
-        is named), or another run writes there.
+        The data sets do not fit or lack their content, the folder holds a run with other settings
+        (the first difference is named), or another run writes there.
     SystemExit
         With status 143 after SIGTERM: the step under way is saved, see processes.PreemptionNotice.
     """
@@ -73,8 +73,9 @@ def train(
         latest = checkpoints.latest()
         if latest is not None:
             require_same_settings(checkpoints.card(latest)["settings"], settings, workdir)
-            if latest >= config.steps:
-                return workdir
+        processes.on_main(lambda: _keep_content(paths, workdir))
+        if latest is not None and latest >= config.steps:
+            return workdir
         mesh = sharding.make_mesh("data")
         check_devices(config, mesh.size)
         source = sources.make_source(config, paths, seed, mesh)
@@ -91,6 +92,12 @@ def train(
         with processes.PreemptionNotice() as notice:
             _take_steps(config, source, mesh, seed, checkpoints, card, title, notice)
     return workdir
+
+
+def _keep_content(paths, workdir: pathlib.Path):
+    """Keep what was seen beside the checkpoints, so that a sweep can tell it from what it tests."""
+    if not (workdir / content.CONTENT_FILE).is_file():
+        content.save(workdir, content.read_sets(paths))
 
 
 def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):

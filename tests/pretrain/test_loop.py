@@ -1,5 +1,7 @@
 """Pre-training: runs that are stopped, moved and watched."""
 
+import shutil
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imujax import UserError
 from imujax.configs import common
-from imujax.data import builders
+from imujax.data import builders, content
 from imujax.nets import resnet
 from imujax.objectives import contrastive, pairs
 from imujax.pretrain import encoder, loop
@@ -54,6 +56,24 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
     before = (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns
     run(moves, tmp_path / "a", steps=60, log_every=20, learning_rate=3e-3)
     assert (tmp_path / "a" / "metrics.jsonl").stat().st_mtime_ns == before
+
+
+def test_what_it_has_seen_is_kept_beside_it(moves, tmp_path):
+    run(moves, tmp_path / "a", steps=2, log_every=2)
+    file = tmp_path / "a" / content.CONTENT_FILE
+    before = file.read_bytes()
+    seen = content.read(tmp_path / "a")
+    np.testing.assert_array_equal(seen.hash, content.read(moves).hash)
+    assert len(seen.hash) > 300 and seen.source[0].startswith("tabular/moves_")
+    file.unlink()  # as of an older imujax
+    run(moves, tmp_path / "a", steps=2, log_every=2)
+    assert file.read_bytes() == before
+    old = tmp_path / "tabular" / "old" / "1.0.0"
+    shutil.copytree(moves, old)
+    (old / content.CONTENT_FILE).unlink()
+    with pytest.raises(UserError, match=r"old/1\.0\.0 has no content\.npz .* build it again"):
+        run(old, tmp_path / "b")
+    assert not list((tmp_path / "b").glob("[0-9]*"))
 
 
 @pytest.mark.slow
