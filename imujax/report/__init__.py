@@ -3,8 +3,9 @@
 In come the files of sweeps, a folder a task: runs.csv, predictions.npz and summary.json. Every
 number is computed again from the predictions, metrics within a subject first; out come curves with
 intervals, tests and data reductions, the sentences that follow from them, and one folder with the
-figure, the tables and the page. `report` writes all of it; `tables`, `metrics` and
-`learning_curves` are for those who want the numbers in a notebook.
+figure, the tables and the page. `report` writes all of it; `tables`, `metrics`, `learning_curves`
+and `comparisons` are for those who want the numbers in a notebook, `mixed_model` has their
+intervals.
 """
 
-__all__ = ["learning_curves", "metrics", "report", "tables"]
+__all__ = ["comparisons", "learning_curves", "metrics", "mixed_model", "report", "tables"]

@@ -1,11 +1,11 @@
 """From the predictions of a sweep to curves: a metric against the share of the labelled data.
 
 The unit of analysis is the subject: a metric is taken within each test subject, averaged over the
-draws of the training subset, and then averaged over subjects. Intervals are percentile bootstraps
-over subjects, and the same resamples serve every arm and fraction of a sweep, so that differences
-and crossings are resampled as pairs.
+draws of the training subset, and then averaged over subjects. Intervals are those of
+`mixed_model.estimate_mean`: of subjects and of the weights that their runs started from.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,11 +14,7 @@ import numpy as np
 
 from imujax.errors import UserError
 from imujax.report import metrics
-from imujax.report.statistics import (
-    BOOTSTRAP_SEED,
-    percentile_interval,
-    resampled_means,
-)
+from imujax.report.mixed_model import Layout, MeanEstimate, estimate_mean
 from imujax.report.tables import Sweep, task_name
 
 
@@ -30,12 +26,14 @@ class SubjectCurve:
     ----------
     fractions : ndarray, [F]
         Ascending.
+    draws : ndarray of int, [D]
+        Ascending, the same for all fractions.
     subjects : ndarray of str, [S]
         Sorted.
-    values : ndarray, [F, S]
-        The metric, averaged over the draws.
-    n_draws : ndarray of int, [F]
-        How many draws there are.
+    by_draw : ndarray, [F, D, S]
+        The metric.
+    layout : Layout
+        Folds of the subjects, and the weights that their runs started from.
     n_faulty : ndarray of int, [F]
         How many (subject, draw) cells had a constant or diverged estimate.
     left_out : tuple of str
@@ -43,11 +41,39 @@ class SubjectCurve:
     """
 
     fractions: np.ndarray
+    draws: np.ndarray
     subjects: np.ndarray
-    values: np.ndarray
-    n_draws: np.ndarray
+    by_draw: np.ndarray
+    layout: Layout
     n_faulty: np.ndarray
     left_out: tuple[str, ...]
+
+    @property
+    def values(self) -> np.ndarray:
+        """The metric averaged over the draws, [F, S]."""
+        return self.by_draw.mean(axis=1)
+
+    def narrowed(self, subjects: np.ndarray, draws: np.ndarray) -> "SubjectCurve":
+        """The same curve of some of its subjects and draws.
+
+        Parameters
+        ----------
+        subjects, draws : ndarray
+            Which ones.
+
+        Returns
+        -------
+        SubjectCurve
+        """
+        s, d = np.isin(self.subjects, subjects), np.isin(self.draws, draws)
+        starts = tuple(start[d][:, s] for start in self.layout.starts)
+        return dataclasses.replace(
+            self,
+            draws=self.draws[d],
+            subjects=self.subjects[s],
+            by_draw=self.by_draw[:, d][:, :, s],
+            layout=Layout(self.layout.fold[s], starts),
+        )
 
 
 def arms_of_stage(sweep: Sweep, stage: str) -> list[str]:
@@ -56,7 +82,7 @@ def arms_of_stage(sweep: Sweep, stage: str) -> list[str]:
     Parameters
     ----------
     sweep : Sweep
-    stage : {"finetune", "probe", "reference"}
+    stage : {"finetune", "fifth", "probe", "reference"}
 
     Returns
     -------
@@ -102,20 +128,28 @@ def subject_curve(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) ->
     Raises
     ------
     UserError
-        There are no such runs, a subject is tested twice in a draw, or a draw misses a subject
-        (an unfinished sweep).
+        There are no such runs, a subject is tested twice in a draw or misses in one (an unfinished
+        sweep), or the runs of a draw and fold started from different weights.
     """
     is_chosen = _runs_of(sweep, arm, stage, axis)
+    curve = f"{sweep.folder}: arm {arm}, {stage}, {axis}"
     position_of = {int(run): i for i, run in enumerate(sweep.runs["run"][is_chosen])}
     rows = [row for row in sweep.scores if row["run"] in position_of]
     position = np.array([position_of[row["run"]] for row in rows])
-    fractions, f = np.unique(sweep.runs["fraction"][is_chosen][position], return_inverse=True)
-    draws, d = np.unique(sweep.runs["draw"][is_chosen][position], return_inverse=True)
+    columns = {name: values[is_chosen][position] for name, values in sweep.runs.items()}
+    fractions, f = np.unique(columns["fraction"], return_inverse=True)
+    draws, d = np.unique(columns["draw"], return_inverse=True)
     names, s = np.unique([row["subject"] for row in rows], return_inverse=True)
     count = np.zeros((len(fractions), len(draws), len(names)), int)
     np.add.at(count, (f, d, s), 1)
-    curve = f"{sweep.folder}: arm {arm}, {stage}, {axis}"
     _require_every_subject_once(count, fractions, draws, names, curve)
+    fold, starts = np.zeros(len(names), int), np.zeros(count.shape[1:], np.int64)
+    fold[s], starts[d, s] = columns["fold"], columns["start"]
+    if (fold[s] != columns["fold"]).any() or (starts[d, s] != columns["start"]).any():
+        raise UserError(
+            f"{curve}: a subject changes its fold, or its runs of a draw start from different "
+            "weights: run the sweep again"
+        )
 
     undefined = np.array([row["undefined"] for row in rows])
     value, is_scorable = metrics.values_for_mean(metric, [row[metric] for row in rows], undefined)
@@ -123,41 +157,52 @@ def subject_curve(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) ->
     values[f, d, s] = value
     scorable = np.ones(len(names), bool)
     scorable[s[~is_scorable]] = False
-    n_draws = count.any(axis=2).sum(axis=1)
     is_faulty = np.isin(undefined, metrics.ESTIMATE_FAULTS)
+    embedding = _starts_of_embedding(sweep, arm, stage, draws, fold)
     return SubjectCurve(
         fractions,
+        draws,
         names[scorable],
-        (values.sum(axis=1) / n_draws[:, None])[:, scorable],
-        n_draws,
+        values[:, :, scorable],
+        Layout(fold[scorable], tuple(start[:, scorable] for start in (starts, *embedding))),
         np.bincount(f[is_faulty & scorable[s]], minlength=len(fractions)),
         tuple(names[~scorable].tolist()),
     )
 
 
+def _starts_of_embedding(
+    sweep: Sweep, arm: str, stage: str, draws: np.ndarray, fold: np.ndarray
+) -> list[np.ndarray]:
+    """A reference with the embedding of an arm depends on the weights of that arm too: [D, S]."""
+    _, _, label = arm.partition("+")
+    if stage != "reference" or not label:
+        return []
+    runs = sweep.runs
+    is_arm = (runs["arm"] == label) & (runs["stage"] != "reference")
+    columns = (runs[name][is_arm].tolist() for name in ("draw", "fold", "start"))
+    start_of = {(d, f): start for d, f, start in zip(*columns, strict=True)}
+    if not start_of:
+        return []
+    return [np.array([[start_of.get((d, f), -1) for f in fold.tolist()] for d in draws.tolist()])]
+
+
 def _require_every_subject_once(
     count: np.ndarray, fractions: np.ndarray, draws: np.ndarray, names: np.ndarray, curve: str
 ) -> None:
-    """Of the (fraction, draw, subject) cells [F, D, S]; draws that a fraction lacks are allowed."""
-    if count.max() > 1:
-        i, j, k = np.argwhere(count > 1)[0]
-        raise UserError(
-            f"{curve}: subject {names[k]} is tested twice at fraction {fractions[i]:g}, draw "
-            f"{draws[j]}: every subject belongs to one fold"
-        )
-    is_run = count.any(axis=2, keepdims=True)
-    missing = np.argwhere((count == 0) & is_run)
-    if len(missing):
-        i, j, k = missing[0]
-        raise UserError(
-            f"{curve}: subject {names[k]} is not tested at fraction {fractions[i]:g}, draw "
-            f"{draws[j]}: run the sweep to its end"
-        )
+    """Of the (fraction, draw, subject) cells [F, D, S]."""
+    for is_wrong, says, mend in (
+        (count > 1, "is tested twice", "every subject belongs to one fold"),
+        (count == 0, "is not tested", "run the sweep to its end"),
+    ):
+        if is_wrong.any():
+            i, j, k = np.argwhere(is_wrong)[0]
+            raise UserError(
+                f"{curve}: subject {names[k]} {says} at fraction {fractions[i]:g}, draw "
+                f"{draws[j]}: {mend}"
+            )
 
 
-def curve_rows(
-    sweep: Sweep, metric_names: Sequence[str] = metrics.METRICS, seed: int = BOOTSTRAP_SEED
-) -> list[dict[str, Any]]:
+def curve_rows(sweep: Sweep, metric_names: Sequence[str] = metrics.METRICS) -> list[dict[str, Any]]:
     """Mean over subjects and interval of every curve.
 
     Parameters
@@ -165,8 +210,6 @@ def curve_rows(
     sweep : Sweep
     metric_names : sequence of str
         Of `metrics.METRICS`.
-    seed : int
-        Of the resamples.
 
     Returns
     -------
@@ -181,7 +224,7 @@ def curve_rows(
                 continue
             for metric in metric_names:
                 curve = subject_curve(sweep, arm, stage, axis, metric)
-                low, high = percentile_interval(resampled_means(curve.values, seed))
+                estimate = estimate_mean(curve.by_draw, curve.layout)
                 for i, fraction in enumerate(curve.fractions):
                     rows.append(
                         {
@@ -191,11 +234,11 @@ def curve_rows(
                             "axis": axis,
                             "fraction": float(fraction),
                             "metric": metric,
-                            "mean": mean_or_nan(curve.values[i]),
-                            "low": float(low[i]),
-                            "high": float(high[i]),
+                            "mean": float(estimate.mean[i]),
+                            "low": float(estimate.low[i]),
+                            "high": float(estimate.high[i]),
                             "n_subjects": len(curve.subjects),
-                            "n_draws": int(curve.n_draws[i]),
+                            "n_draws": len(curve.draws),
                             "n_counted_as_zero": int(curve.n_faulty[i]) if metric == "r" else 0,
                             "n_left_out": len(curve.left_out),
                         }
@@ -204,7 +247,7 @@ def curve_rows(
 
 
 def condition_rows(
-    sweep: Sweep, arm: str, stage: str, axis: str = "windows", seed: int = BOOTSTRAP_SEED
+    sweep: Sweep, arm: str, stage: str, axis: str = "windows"
 ) -> list[dict[str, Any]]:
     """Mean over subjects of r and RMSE within each condition, at 100 % of the data.
 
@@ -215,8 +258,6 @@ def condition_rows(
     sweep : Sweep
     arm, stage, axis : str
         Which curve.
-    seed : int
-        Of the resamples.
 
     Returns
     -------
@@ -224,36 +265,52 @@ def condition_rows(
         A row a condition, by name: condition, n_subjects, n (test examples), r with its interval
         low, high, and rmse in the target's unit.
     """
-    is_full = _runs_of(sweep, arm, stage, axis) & (sweep.runs["fraction"] == 1)
-    is_of_run = np.isin(sweep.predictions["run"], sweep.runs["run"][is_full])
-    columns = {name: values[is_of_run] for name, values in sweep.predictions.items()}
+    curve = subject_curve(sweep, arm, stage, axis, "r")
+    runs, predictions = sweep.runs, sweep.predictions
+    is_full = _runs_of(sweep, arm, stage, axis) & (runs["fraction"] == 1)
+    draw_of = dict(zip(runs["run"][is_full].tolist(), runs["draw"][is_full].tolist(), strict=True))
+    is_of_run = np.isin(predictions["run"], list(draw_of))
+    columns = {name: values[is_of_run] for name, values in predictions.items()}
     keys = {name: columns[name] for name in ("condition", "subject", "run")}
     scores = metrics.score_by_keys(keys, columns["truth"], columns["estimate"])
     rows = []
     for condition in sorted({row["condition"] for row in scores}):
-        within = [row for row in scores if row["condition"] == condition]
-        undefined = [row["undefined"] for row in within]
-        means = {}
-        for metric in ("r", "rmse"):
-            value, is_scorable = metrics.values_for_mean(
-                metric, [row[metric] for row in within], undefined
-            )
-            subject = np.array([row["subject"] for row in within])[is_scorable]
-            names, code = np.unique(subject, return_inverse=True)
-            means[metric] = np.bincount(code, weights=value[is_scorable]) / np.bincount(code)
-        low, high = percentile_interval(resampled_means(means["r"][None], seed))
+        within = [
+            row | {"draw": draw_of[row["run"]]} for row in scores if row["condition"] == condition
+        ]
+        r, rmse = (_estimate_within(curve, within, metric) for metric in ("r", "rmse"))
         rows.append(
             {
                 "condition": condition,
-                "n_subjects": len(names),
+                "n_subjects": len(_scorable_subjects(within)),
                 "n": len(np.unique(columns["index"][columns["condition"] == condition])),
-                "r": mean_or_nan(means["r"]),
-                "low": float(low[0]),
-                "high": float(high[0]),
-                "rmse": mean_or_nan(means["rmse"]),
+                "r": float(r.mean[0]),
+                "low": float(r.low[0]),
+                "high": float(r.high[0]),
+                "rmse": float(rmse.mean[0]),
             }
         )
     return rows
+
+
+def _scorable_subjects(rows: list[dict[str, Any]]) -> set[str]:
+    return {row["subject"] for row in rows if row["undefined"] not in metrics.SUBJECT_FAULTS}
+
+
+def _estimate_within(curve: SubjectCurve, rows: list[dict[str, Any]], metric: str) -> MeanEstimate:
+    """Of some rows of scores, a subject and draw each: the mean over whom they can be scored for.
+
+    The layout is that of the curve, of whose subjects these are some.
+    """
+    names = np.array(sorted(_scorable_subjects(rows)))
+    draw = np.searchsorted(curve.draws, [row["draw"] for row in rows])
+    subject = np.searchsorted(curve.subjects, [row["subject"] for row in rows])
+    undefined = [row["undefined"] for row in rows]
+    value, is_scorable = metrics.values_for_mean(metric, [row[metric] for row in rows], undefined)
+    values = np.full((len(curve.draws), len(curve.subjects)), np.nan)
+    values[draw[is_scorable], subject[is_scorable]] = value[is_scorable]
+    within = dataclasses.replace(curve, by_draw=values[None]).narrowed(names, curve.draws)
+    return estimate_mean(within.by_draw, within.layout)
 
 
 def has_runs(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
@@ -270,11 +327,6 @@ def has_runs(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
     """
     runs = sweep.runs
     return bool(np.any((runs["arm"] == arm) & (runs["stage"] == stage) & (runs["axis"] == axis)))
-
-
-def mean_or_nan(values: np.ndarray) -> float:
-    """Plain mean; NaN of nothing."""
-    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _runs_of(sweep: Sweep, arm: str, stage: str, axis: str) -> np.ndarray:

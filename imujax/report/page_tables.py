@@ -108,16 +108,15 @@ def differences_table(comparison: Comparison) -> Table:
             format_number(row["difference"]),
             _format_interval(row),
             format_number(row["t"], 2),
+            format_number(row["degrees"], 1),
             format_p(row["p_t"]),
             format_p(row["p_t_holm"]),
-            format_p(row["p_wilcoxon"]),
-            format_p(row["p_wilcoxon_holm"]),
             row["n_subjects"],
         )
         for row in comparison.differences
     ]
     head = ("stage", "share", "difference in r", f"{format_percent(LEVEL)} interval", "t")
-    head += ("p (t)", "Holm", "p (Wilcoxon)", "Holm", "subjects")
+    head += ("degrees of freedom", "p", "p after Holm's correction", "subjects")
     return make_table(head, rows)
 
 

@@ -11,7 +11,6 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from imujax.report.sentences import format_percent, reduction_interval
-from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
 from imujax.runtime.drawing import GREY, INK, PALE
 
@@ -95,7 +94,7 @@ def draw_curves(ax: Axes, task: TaskSummary, axis: str) -> None:
     ax.tick_params(labelbottom=False)
     ax.grid(axis="y", color=PALE, lw=0.5, zorder=0)
     _label_ends(ax, end_labels)
-    _draw_reduction(ax, [c.reduction for c in task.comparisons if c.axis == axis and c.reduction])
+    _draw_reduction(ax, [c for c in task.comparisons if c.axis == axis])
     _write_header(ax, task)
     if task.simulated:
         box = {"boxstyle": "square,pad=0.3", "fc": "white", "ec": INK, "lw": 0.8}
@@ -208,24 +207,25 @@ def _set_share_axis(ax: Axes, task: TaskSummary, axis: str) -> None:
     ax.tick_params(axis="x", which="minor", labelbottom=False)
 
 
-def _draw_reduction(ax: Axes, reductions: Sequence[dict[str, Any]]) -> None:
+def _draw_reduction(ax: Axes, compared: Sequence[Comparison]) -> None:
     """The level the baseline ends at, from where an arm first reaches it to 100 %.
 
-    Drawn only where the interval leaves out "none", for the arm whose interval is furthest from it;
+    Drawn only where a reduction is told, for the arm whose interval is furthest from none;
     otherwise the header says that there is no such arm.
     """
-    if not reductions:
+    if not compared:
         return
-    certain = [r for r in reductions if r["crossing"] is not None and (r["low"] or 0) > 0]
+    told = [c.reduction for c in compared if c.reduction and c.reduction["is_told"]]
     note, size = "no reduction of data that can be told from none", 8
-    if certain:
-        best = max(certain, key=lambda reduction: reduction["low"])
+    if told:
+        best = max(told, key=lambda reduction: reduction["low"])
         _draw_arrow(ax, 1 - best["crossing"], best["target_r"])
         fewer = ("\u2265 " if best["at_least"] else "") + format_percent(best["crossing"])
         limits = reduction_interval(best, at_least="\u2265 ")
-        note = f"same r with {fewer} fewer {best['axis']} ({format_percent(LEVEL)}: {limits})"
-        if len(reductions) > 1:
-            arms = f"{len(certain)} of {len(reductions)} arms"
+        level = format_percent(best["level"])
+        note = f"same r with {fewer} fewer {best['axis']} ({level}: {limits})"
+        if len(compared) > 1:
+            arms = f"{len(told)} of {len(compared)} arms"
             note, size = f"{_shorten(best['arm_a'], 14)}: {note}, {arms}", 7
     _write_above(ax, note, 8, fontsize=size)
 

@@ -26,35 +26,77 @@ def verdict(
     -------
     dict
         word : "helps", "harms" or "cannot be told from chance".
-        sentence : the answer with its numbers, and the single fractions after Holm's correction.
+        sentence : the answer with its numbers, how small a gain would have been seen, and the
+        single fractions after Holm's correction.
 
     Notes
     -----
-    "helps" or "harms" needs a bootstrap interval that leaves out 0 and a paired t-test below .05,
-    both of the main comparison; under ten subjects the interval alone would be too narrow.
+    "helps" or "harms" needs an interval that leaves out 0 and a p below .05 after Holm's correction
+    over the arms, both of the main comparison.
     """
     n, gain = main["n_subjects"], main["difference"]
-    is_sure = n > 2 and (main["low"] > 0 or main["high"] < 0) and main["p_t"] < 0.05
+    is_sure = (main["low"] > 0 or main["high"] < 0) and main["p_t_holm"] < 0.05
     word = ("helps" if gain > 0 else "harms") if is_sure else "cannot be told from chance"
-    limits = f"{format_signed(main['low'])} to {format_signed(main['high'])}"
-    numbers = (
-        f"mean difference in r over all fractions {format_signed(gain)} ({format_percent(LEVEL)} "
-        f"interval {limits}, paired t-test {describe_p(main['p_t'])}, {n} subjects)"
-    )
     answer = {
         "helps": f"{arm_a} is better than {arm_b}",
         "harms": f"{arm_a} is worse than {arm_b}",
         "cannot be told from chance": f"{arm_a} and {arm_b} cannot be told apart",
     }[word]
+    seen = f"a gain of {main['smallest']:.3f} would have been seen"
     if n < 3:
         answer = f"{n} subjects are too few to tell {arm_a} from {arm_b}"
+        seen = "no gain would have been seen"
+    p = describe_p(main["p_t_holm"])
+    if main["n_arms"] > 1:
+        p += f" after Holm's correction over {main['n_arms']} arms"
+    draws = "1 draw" if main["n_draws"] == 1 else f"{main['n_draws']} draws"
+    numbers = (
+        f"mean difference in r over all fractions {describe_difference(main)}, {p}, {n} subjects, "
+        f"{draws}; {seen}"
+    )
+    notes = [
+        f"All runs of {arm} start from the same weights, one pre-training: the interval is about "
+        "that one alone."
+        for arm in main["one_start"]
+    ]
+    if main["n_draws"] == 1:
+        notes.append("With one draw, starts are told from subjects between folds alone.")
     singles = _significant_fractions(rows)
-    sentence = f"{answer}: {numbers}. Single fractions after Holm's correction: {singles}."
-    return {"word": word, "sentence": capitalise(sentence)}
+    notes.append(f"Single fractions after Holm's correction over all of them: {singles}.")
+    return {"word": word, "sentence": capitalise(" ".join([f"{answer}: {numbers}.", *notes]))}
+
+
+def fifth_sentence(fifth: dict[str, Any], word: str) -> str:
+    """What the gain at a fifth of the steps says of steps and labels.
+
+    Parameters
+    ----------
+    fifth : dict
+        The numbers of `comparisons.gain_at_a_fifth`.
+    word : str
+        Of the verdict at the chosen steps.
+
+    Returns
+    -------
+    str
+        That steps are saved only where the gain at a fifth is sure, and surely larger than at the
+        chosen steps.
+    """
+    gain = f"At a fifth of the steps the gain is {describe_difference(fifth)}"
+    change = format_signed(abs(fifth["change"])).lstrip("+")
+    if fifth["change_high"] < 0:
+        return f"{gain}, less by {change} than at the chosen steps."
+    if not fifth["change_low"] > 0:
+        return f"{gain}, which cannot be told from that at the chosen steps."
+    if not fifth["low"] > 0:
+        return f"{gain}, more by {change} than at the chosen steps."
+    if word == "helps":
+        return f"{gain}, more by {change} than at the chosen steps: that much of it is saved steps."
+    return f"{gain}, more by {change} than at the chosen steps: what is saved there are steps."
 
 
 def reduction_sentence(reduction: dict[str, Any]) -> str:
-    """A data reduction in two sentences.
+    """A data reduction in words, or why none is told.
 
     Parameters
     ----------
@@ -64,26 +106,29 @@ def reduction_sentence(reduction: dict[str, Any]) -> str:
     Returns
     -------
     str
-        The reduction by the crossing with its interval, then the one by the plotted fractions
-        alone; or that the target is never reached.
+        The reduction by the crossing with its interval, in brackets the one by the plotted
+        fractions alone, and what the baseline needs less of its own data.
     """
     arm_a, arm_b, axis = (reduction[key] for key in ("arm_a", "arm_b", "axis"))
     goal = f"the mean r that {arm_b} has with all {axis} ({reduction['target_r']:.3f})"
-    not_reached = f"{format_percent(reduction['not_reached'])} of the resamples never reach it"
     if reduction["crossing"] is None:
-        return capitalise(f"{arm_a} does not reach {goal} at any fraction; {not_reached}.")
+        return capitalise(f"no reduction of data: {arm_a} does not reach {goal} at any fraction.")
     fewer = f"{format_percent(reduction['crossing'])} fewer {axis}"
     if reduction["at_least"]:
         fewer = f"at least {fewer} (the smallest fraction tried)"
-    limits = f"{format_percent(LEVEL)} interval {reduction_interval(reduction, 'at least ')}"
-    if reduction["low"] is None or reduction["low"] <= 0:
-        limits += ", so it cannot be told from none"
+    limits = f"{format_percent(reduction['level'])} interval "
+    limits += reduction_interval(reduction, "at least ")
     if reduction["not_reached"] > 0:
-        limits += f"; {not_reached}"
-    return capitalise(
-        f"{arm_a} reaches {goal} with {fewer}; {limits}. By the plotted fractions alone: "
-        f"{format_percent(reduction['plotted'])} fewer."
+        limits += f", {format_percent(reduction['not_reached'])} of the resamples never reach it"
+    rule = f"by the plotted fractions alone {format_percent(reduction['plotted'])}"
+    own = (
+        f"{arm_b} itself comes to it with {format_percent(reduction['own'])} fewer {axis} of its "
+        f"own ({describe_p(reduction['p_own'])} for the difference)"
     )
+    sentence = f"{arm_a} reaches {goal} with {fewer} ({limits}; {rule}); {own}"
+    if not reduction["is_told"]:
+        sentence = f"no reduction of data is sure: {sentence}"
+    return capitalise(f"{sentence}.")
 
 
 def reduction_interval(reduction: dict[str, Any], at_least: str) -> str:
@@ -109,6 +154,48 @@ def reduction_interval(reduction: dict[str, Any], at_least: str) -> str:
         else:
             limits.append((at_least if value >= most - 1e-9 else "") + format_percent(value))
     return limits[0] if limits[0] == limits[1] else f"{limits[0]} to {limits[1]}"
+
+
+def added_sentence(added: dict[str, Any]) -> str:
+    """What an arm adds to the best reference.
+
+    Parameters
+    ----------
+    added : dict
+        The row of `added_value.added_rows` over all fractions.
+
+    Returns
+    -------
+    str
+    """
+    arm, references = added["arm"], added["references"]
+    if added["low"] > 0:
+        worth = f"{arm} adds to the best reference"
+    elif added["high"] < 0:
+        worth = f"{arm} takes from the best reference"
+    else:
+        worth = f"that {arm} adds to the best reference cannot be told from chance"
+    return capitalise(
+        f"{worth}: averaged with it, r is {added['together']:.3f} over all fractions, where the "
+        f"reference alone ({references}) has {added['alone']:.3f}; difference "
+        f"{describe_difference(added)}."
+    )
+
+
+def describe_difference(row: dict[str, Any]) -> str:
+    """A difference with its interval: "+0.031 (95 % interval +0.010 to +0.052)".
+
+    Parameters
+    ----------
+    row : dict
+        Of `comparisons.mean_row`.
+
+    Returns
+    -------
+    str
+    """
+    limits = f"{format_signed(row['low'])} to {format_signed(row['high'])}"
+    return f"{format_signed(row['difference'])} ({format_percent(LEVEL)} interval {limits})"
 
 
 def format_percent(fraction: float) -> str:

@@ -4,7 +4,6 @@ runs.csv has one row for a run and stage, predictions.npz one entry for a test e
 summary.json what was asked for. scores.csv is always recomputed from the predictions.
 """
 
-import csv
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 from imujax.errors import UserError
 from imujax.report import metrics
+from imujax.report.columns import read_columns
 from imujax.runtime import files
 
 RUN_COLUMNS = {
@@ -25,7 +25,12 @@ RUN_COLUMNS = {
     "fraction": float,
     "draw": int,
     "fold": int,
+    "start": int,
     "learning_rate": float,
+    "penalty": float,
+    "stop": float,
+    "steps": int,
+    "passes": float,
     "n_train": int,
     "n_train_subjects": int,
     "n_test": int,
@@ -121,25 +126,10 @@ def task_name(sweep: Sweep) -> str:
 
 
 def _read_runs(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is not a CSV file: {error}") from error
-    if not rows:
+    columns = read_columns(path, RUN_COLUMNS)
+    if not len(columns["run"]):
         raise UserError(f"{path} lists no run: run the sweep to its end")
-    missing = [name for name in RUN_COLUMNS if name not in rows[0]]
-    if missing:
-        raise UserError(f"{path} has no column {missing[0]}: run the sweep again")
-    columns = {}
-    for name, kind in RUN_COLUMNS.items():
-        try:
-            columns[name] = np.array([_parse(row[name], kind) for row in rows])
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"{path}, column {name}: {error}; a line is cut short or edited"
-            ) from error
-    if len(np.unique(columns["run"])) < len(rows):
+    if len(np.unique(columns["run"])) < len(columns["run"]):
         raise UserError(f"{path} lists a run twice: run the sweep again")
     columns["fraction"] = np.round(columns["fraction"], 6)  # one number for one fraction
     return columns
@@ -153,14 +143,6 @@ def _read_summary(path: Path) -> dict[str, Any]:
     if not isinstance(summary, dict):
         raise UserError(f"{path} must hold one JSON object")
     return summary
-
-
-def _parse(text: str | None, kind: type) -> object:
-    if text is None:
-        raise ValueError("a field is missing")
-    if kind is float and text == "":
-        return float("nan")  # references have no learning rate
-    return kind(text)
 
 
 def _read_predictions(path: Path) -> dict[str, np.ndarray]:

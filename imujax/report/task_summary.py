@@ -6,8 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from imujax.report import comparisons, learning_curves, metrics, published, sentences
-from imujax.report.statistics import holm_correction
+from imujax.report import (
+    added_value,
+    comparisons,
+    learning_curves,
+    metrics,
+    omissions,
+    published,
+    sentences,
+)
 from imujax.report.tables import Sweep, task_name
 
 DEFAULT_BASELINE = "random"
@@ -22,11 +29,14 @@ class Comparison:
     arm, baseline, axis : str
         What is compared, and on which axis.
     overall : dict
-        Of `comparisons.overall_difference`; p_t is corrected by Holm over the arms.
+        Of `comparisons.overall_difference`; p_t_holm is corrected by Holm over the arms.
     verdict : dict
         Of `sentences.verdict`.
+    fifth : dict or None
+        Of `comparisons.gain_at_a_fifth`; None where no run was looked at there.
     reduction : dict or None
-        Of `comparisons.data_reduction`; None without runs at 100 %.
+        Of `comparisons.data_reduction`, whose is_told says whether it is sure; None where the
+        verdict is not "helps" and without runs at 100 %.
     differences : list of dict
         Rows of `comparisons.difference_rows` on this axis, of all stages; p values are
         corrected by Holm over all arms.
@@ -37,6 +47,7 @@ class Comparison:
     axis: str
     overall: dict[str, Any]
     verdict: dict[str, str]
+    fifth: dict[str, Any] | None
     reduction: dict[str, Any] | None
     differences: list[dict[str, Any]]
 
@@ -69,6 +80,8 @@ class TaskSummary:
         Rows of `learning_curves.curve_rows`.
     comparisons : list of Comparison
         Every arm of interest on every axis.
+    added_values : dict of list of dict
+        Rows of `added_value.added_rows` for each fine-tuned arm that has some.
     conditions : dict of list of dict
         Rows of `learning_curves.condition_rows` for each arm that has runs at 100 %.
     settings : list of dict
@@ -76,7 +89,8 @@ class TaskSummary:
     published : list of dict
         Rows of `published.published_rows`.
     faults : list of str
-        Sentences on what could not be scored, none when all could.
+        Sentences on what could not be scored, what was left out and what is too good to be
+        true.
     """
 
     sweep: Sweep
@@ -91,6 +105,7 @@ class TaskSummary:
     axes: tuple[str, ...]
     curves: list[dict[str, Any]]
     comparisons: list[Comparison]
+    added_values: dict[str, list[dict[str, Any]]]
     conditions: dict[str, list[dict[str, Any]]]
     settings: list[dict[str, Any]]
     published: list[dict[str, Any]]
@@ -149,6 +164,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
         axes=tuple(learning_curves.axes_of_sweep(sweep)),
         curves=curves,
         comparisons=_compare_arms(sweep, baselines),
+        added_values={arm: rows for arm in arms if (rows := added_value.added_rows(sweep, arm))},
         conditions={
             arm: learning_curves.condition_rows(sweep, arm, "finetune")
             for arm in arms
@@ -156,7 +172,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
         },
         settings=_chosen_settings(sweep),
         published=published.published_rows(config if isinstance(config, dict) else {}, curves),
-        faults=_faults(sweep),
+        faults=_faults(sweep) + omissions.left_out(sweep) + omissions.too_good(curves),
     )
 
 
@@ -220,15 +236,12 @@ def _compare_arms(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
     comparisons.correct_by_holm([row for arm_rows in rows.values() for row in arm_rows])
     compared = []
     for axis in learning_curves.axes_of_sweep(sweep):
-        overall = {
-            arm: comparisons.overall_difference(sweep, arm, baseline, axis=axis)
-            for arm, baseline in baselines.items()
-            if _finetuned(rows[arm], axis)
-        }
-        p_values = holm_correction([main["p_t"] for main in overall.values()])
-        for main, p in zip(overall.values(), p_values, strict=True):
-            main["p_t"] = float(p)
-        for arm, main in overall.items():
+        arms = [arm for arm in baselines if _finetuned(rows[arm], axis)]
+        overall = [
+            comparisons.overall_difference(sweep, arm, baselines[arm], axis=axis, n_arms=len(arms))
+            for arm in arms
+        ]
+        for arm, main in zip(arms, comparisons.correct_by_holm(overall), strict=True):
             of_axis = [row for row in rows[arm] if row["axis"] == axis]
             compared.append(_compare(sweep, arm, baselines[arm], axis, main, of_axis))
     return compared
@@ -243,11 +256,12 @@ def _compare(
     differences: list[dict[str, Any]],
 ) -> Comparison:
     finetuned = _finetuned(differences, axis)
-    reduction = None
-    if finetuned[-1]["fraction"] == 1:
-        reduction = comparisons.data_reduction(sweep, arm, baseline, axis=axis)
     verdict = sentences.verdict(overall, finetuned, arm, baseline)
-    return Comparison(arm, baseline, axis, overall, verdict, reduction, differences)
+    fifth = comparisons.gain_at_a_fifth(sweep, arm, baseline, verdict["word"], axis)
+    reduction = None
+    if verdict["word"] == "helps" and finetuned[-1]["fraction"] == 1:
+        reduction = comparisons.data_reduction(sweep, arm, baseline, overall, axis=axis)
+    return Comparison(arm, baseline, axis, overall, verdict, fifth, reduction, differences)
 
 
 def _finetuned(rows: list[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
@@ -261,19 +275,20 @@ def _has_full_run(sweep: Sweep, arm: str) -> bool:
 
 
 def _chosen_settings(sweep: Sweep) -> list[dict[str, Any]]:
-    """How often each setting was chosen, over folds and draws: the learning rate, else the note."""
-    runs = sweep.runs
-    keys = ("arm", "stage", "axis", "fraction")
-    columns = (runs[key].tolist() for key in (*keys, "learning_rate", "note"))
+    """How often each setting was chosen, over folds and draws; of references what they noted."""
+    names = ("arm", "stage", "axis", "fraction", "penalty", "learning_rate", "stop", "note")
     cells: dict[tuple, Counter] = {}
-    for *cell, rate, note in zip(*columns, strict=True):
-        setting = note.split(";")[0] if np.isnan(rate) else f"rate {rate:g}"
-        cells.setdefault(tuple(cell), Counter())[setting] += 1
+    for *cell, penalty, rate, stop, note in zip(
+        *(sweep.runs[name].tolist() for name in names), strict=True
+    ):
+        settings = {"probe": f"penalty {penalty:g}", "finetune": f"rate {rate:g}, stop {stop:g}"}
+        setting = settings.get(cell[1], note if cell[1] == "reference" else "")
+        if setting:
+            cells.setdefault(tuple(cell), Counter())[setting] += 1
     return [
-        dict(zip(keys, cell, strict=True))
+        dict(zip(names, cell, strict=False))
         | {"chosen \u00d7 runs": ", ".join(f"{k} \u00d7 {n}" for k, n in sorted(counts.items()))}
         for cell, counts in sorted(cells.items())
-        if "" not in counts
     ]
 
 
@@ -293,8 +308,7 @@ def _faults(sweep: Sweep) -> list[str]:
         for reason in metrics.ESTIMATE_FAULTS
         if counts[reason]
     ]
-    warnings = Counter(
-        warning for note in sweep.runs["note"].tolist() for warning in note.split("; ")[1:]
-    )
+    is_arm = sweep.runs["stage"] == "probe"  # a run's note stands in the rows of all its stages
+    warnings = Counter(note for note in sweep.runs["note"][is_arm].tolist() if note)
     faults += [f"Noted for {count} runs: {text}" for text, count in sorted(warnings.items())]
     return faults

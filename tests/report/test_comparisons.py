@@ -1,49 +1,60 @@
-"""Differences, reductions and verdicts against SciPy and the published figure."""
+"""Differences, reductions and verdicts against the true r and the published figure."""
 
 import numpy as np
 import pytest
-import scipy.stats
 from helpers import fake_sweep
 from helpers.fake_sweep import FINE, PAIR
 
 from imujax.report import comparisons, sentences, tables
+from imujax.report.mixed_model import Layout, estimate_mean
+
+
+def reduction_of(sweep, arm_a="pretrained", arm_b="random", n_arms=1):
+    main = comparisons.overall_difference(sweep, arm_a, arm_b, n_arms=n_arms)
+    return comparisons.data_reduction(sweep, arm_a, arm_b, main)
 
 
 def test_the_whole_way_from_predictions_to_the_published_reduction(knee):
-    result = comparisons.data_reduction(knee[0], *PAIR)
+    result = reduction_of(knee[0])
     assert result["target_r"] == pytest.approx(0.870, abs=1e-6)
     assert round(100 * result["plotted"]) == 75
     # By hand: .867 at 10^-0.8, .877 at 10^-0.6, so .870 is reached at 10^(-0.8 + 0.2 * 0.3).
     assert 1 - result["crossing"] == pytest.approx(10**-0.74, abs=1e-4)
     assert not result["at_least"] and result["low"] <= result["crossing"] <= result["high"]
-    assert "82 % fewer windows" in result["sentence"]
+    assert result["is_told"] and "82 % fewer windows" in result["sentence"]
+    # The baseline's own curve rises to its end.
+    assert result["own"] == 0 and "random itself comes to it with 0 % fewer" in result["sentence"]
 
 
-def test_differences_against_scipy(knee):
+def test_differences_are_those_of_the_true_r(knee):
+    """Tests of the mean and its interval stand in test_mixed_model.py."""
     sweep, true = knee
     rows = comparisons.difference_rows(sweep, *PAIR)
     assert [(r["stage"], r["fraction"]) for r in rows] == [
         (stage, f) for stage in ("finetune", "probe") for f in fake_sweep.FRACTIONS
     ]
+    fold = np.arange(17) % 5
+    cells = np.stack([fold, 5 + fold])
+    p_values = [row["p_t"] for row in rows]
     for row in rows:
         i = fake_sweep.FRACTIONS.index(row["fraction"])
         a, b = (true[arm, row["stage"], "windows"][i] for arm in PAIR)
-        t = scipy.stats.ttest_rel(a, b)
+        oracle = estimate_mean((a - b)[None], Layout(fold, (cells, cells)))
         assert row["difference"] == pytest.approx((a - b).mean(), abs=1e-6)
-        assert row["t"] == pytest.approx(t.statistic, rel=1e-4)
-        assert row["p_t"] == pytest.approx(t.pvalue, rel=1e-3)
-        assert row["p_wilcoxon"] == pytest.approx(scipy.stats.wilcoxon(a, b).pvalue, rel=1e-6)
+        for name, values in (("t", oracle.t), ("low", oracle.low), ("p_t", oracle.p)):
+            assert row[name] == pytest.approx(values[0], rel=1e-2)
         assert row["p_t_holm"] >= row["p_t"]
+    assert min(row["p_t_holm"] for row in rows) == pytest.approx(len(rows) * min(p_values))
     # Pairing counts: the spread between subjects is four times that of their differences.
     assert all(row["high"] - row["low"] < 0.02 for row in rows)
 
 
 def test_never_reached_says_so(tmp_path):
     fake_sweep.write_sweep(tmp_path / "t", FINE, n_subjects=8)
-    result = comparisons.data_reduction(tables.load_sweep(tmp_path / "t"), "random", "pretrained")
+    result = reduction_of(tables.load_sweep(tmp_path / "t"), "random", "pretrained")
     assert result["plotted"] is None and result["crossing"] is None and result["low"] is None
     assert result["not_reached"] == 1.0
-    assert "Random does not reach" in result["sentence"]
+    assert not result["is_told"] and "random does not reach" in result["sentence"]
 
 
 def test_reached_at_the_smallest_fraction_is_at_least(tmp_path):
@@ -53,7 +64,7 @@ def test_reached_at_the_smallest_fraction_is_at_least(tmp_path):
         ("pretrained", "finetune", "windows"): pretrained,
     }
     fake_sweep.write_sweep(tmp_path / "t", curves)
-    result = comparisons.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
+    result = reduction_of(tables.load_sweep(tmp_path / "t"))
     assert result["at_least"] and result["crossing"] == pytest.approx(0.9)
     assert result["at_smallest"] > 0.9 and "at least 90 % fewer windows" in result["sentence"]
 
@@ -66,10 +77,81 @@ def test_resamples_without_a_crossing_count_as_worse_than_any(tmp_path):
         ("pretrained", "finetune", "windows"): same + 0.0005,
     }
     fake_sweep.write_sweep(tmp_path / "t", curves, spread=0.05)
-    result = comparisons.data_reduction(tables.load_sweep(tmp_path / "t"), *PAIR)
+    result = reduction_of(tables.load_sweep(tmp_path / "t"))
     assert 0.3 < result["not_reached"] < 0.7
     assert result["low"] is None and result["high"] is not None
-    assert "interval none to" in result["sentence"] and "told from none" in result["sentence"]
+    assert "interval none to" in result["sentence"] and not result["is_told"]
+    assert result["sentence"].startswith("No reduction of data is sure")
+
+
+def test_a_flat_baseline_needs_less_of_its_own_data_too(tmp_path):
+    """Both arms are flat: "90 % fewer" is as true of the baseline as of the arm that is better."""
+    curves = {
+        ("random", "finetune", "windows"): [0.6501, 0.65, 0.65, 0.65, 0.65, 0.65],
+        ("pretrained", "finetune", "windows"): [0.66] * 6,
+    }
+    fake_sweep.write_sweep(tmp_path / "t", curves, spread=0.01)
+    sweep = tables.load_sweep(tmp_path / "t")
+    assert comparisons.overall_difference(sweep, *PAIR)["p_t"] < 0.01
+    result = reduction_of(sweep)
+    assert result["at_least"] and result["low"] > 0 and not result["is_told"]
+    assert result["own"] == pytest.approx(0.9) and result["p_own"] > 0.1
+    assert "random itself comes to it with 90 % fewer windows of its own" in result["sentence"]
+
+
+def test_more_arms_ask_for_more_of_a_reduction(knee):
+    one, ten = reduction_of(knee[0]), reduction_of(knee[0], n_arms=10)
+    assert (one["level"], ten["level"]) == (0.99, 0.999)
+    assert ten["low"] <= one["low"] <= one["high"] <= ten["high"] and ten["low"] < one["high"]
+
+
+def test_starts_widen_the_interval_and_one_start_is_said(tmp_path):
+    """The same subjects, once with starts that move r by .03."""
+    errors = {}
+    for name, spread, starts in (("none", 0, {}), ("own", 0.03, {}), ("one", 0.03, 1)):
+        seeds = {"pretrained": starts} if starts else {}
+        sweep_folder = tmp_path / name
+        fake_sweep.write_sweep(sweep_folder, FINE, starts=seeds, start_spread=spread)
+        main = comparisons.overall_difference(tables.load_sweep(sweep_folder), *PAIR)
+        errors[name] = main["high"] - main["low"], main["one_start"]
+    assert errors["own"][0] > 2 * errors["none"][0]
+    assert [one for _, one in errors.values()] == [[], [], ["pretrained"]]
+    main = main | {"n_arms": 2, "p_t_holm": 0.04}
+    sentence = sentences.verdict(main, [], *PAIR)["sentence"]
+    assert "one pre-training: the interval is about that one alone" in sentence
+    assert "p = 0.040 after Holm's correction over 2 arms" in sentence
+    assert f"a gain of {main['smallest']:.3f} would have been seen" in sentence
+
+
+@pytest.mark.parametrize(
+    ("early", "says"),
+    [
+        (0.06, "what is saved there are steps."),
+        (0.002, "which cannot be told from that at the chosen steps."),
+        (-0.06, "less by 0.060 than at the chosen steps."),
+    ],
+)
+def test_steps_are_not_taken_for_labels(tmp_path, early, says):
+    random = np.array([0.5, 0.6, 0.65, 0.7, 0.72, 0.75])
+    curves = {
+        ("random", "finetune", "windows"): random,
+        ("pretrained", "finetune", "windows"): random,
+        ("random", "fifth", "windows"): random - 0.1,
+        ("pretrained", "fifth", "windows"): random - 0.1 + early,
+    }
+    fake_sweep.write_sweep(tmp_path / "t", curves, spread=0.01)
+    sweep = tables.load_sweep(tmp_path / "t")
+    word = sentences.verdict(comparisons.overall_difference(sweep, *PAIR), [], *PAIR)["word"]
+    assert word == "cannot be told from chance"
+    fifth = comparisons.gain_at_a_fifth(sweep, *PAIR, word)
+    assert fifth["difference"] == pytest.approx(early, abs=1e-6)
+    assert fifth["change"] == pytest.approx(early, abs=1e-6)
+    assert fifth["sentence"].startswith("At a fifth of the steps the gain is")
+    assert fifth["sentence"].endswith(says)
+
+
+def test_without_a_fifth_nothing_is_said_of_it(knee):
+    assert comparisons.gain_at_a_fifth(knee[0], *PAIR, "helps") is None
 
 
 @pytest.mark.parametrize(
@@ -97,6 +179,9 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
 
 
 def test_an_interval_alone_is_no_verdict():
-    main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t": 0.11}
-    assert sentences.verdict(main, [], *PAIR)["word"] == "cannot be told from chance"
-    assert sentences.verdict(main | {"p_t": 0.01}, [], *PAIR)["word"] == "helps"
+    main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t_holm": 0.11}
+    main |= {"n_arms": 3, "n_draws": 1, "smallest": 0.03, "one_start": []}
+    result = sentences.verdict(main, [], *PAIR)
+    assert result["word"] == "cannot be told from chance"
+    assert "With one draw, starts are told from subjects between folds alone" in result["sentence"]
+    assert sentences.verdict(main | {"p_t_holm": 0.01}, [], *PAIR)["word"] == "helps"

@@ -19,28 +19,52 @@ def test_the_curve_is_the_mean_over_subjects_of_the_true_r(knee):
         subject_r = values[fake_sweep.FRACTIONS.index(row["fraction"])]
         assert row["mean"] == pytest.approx(subject_r.mean(), abs=1e-6)
         assert row["low"] < row["mean"] < row["high"]
-        assert row["n_subjects"] == 17 and row["n_draws"] == (1 if row["fraction"] == 1 else 2)
+        assert row["n_subjects"] == 17 and row["n_draws"] == 2
 
 
-def test_draws_are_averaged_within_a_subject_first(small):
-    # A second draw of one cell that lost everything: r of that cell is half of what it was.
-    sweep = tables.load_sweep(small)
-    before = learning_curves.subject_curve(sweep, "random", "finetune", "windows", "r")
-    runs = sweep.runs
-    rows = np.flatnonzero((runs["arm"] == "random") & (runs["fraction"] == 0.1))
-    extra = np.flatnonzero(np.isin(sweep.predictions["run"], rows))
-    arrays = {name: np.concatenate([v, v[extra]]) for name, v in sweep.predictions.items()}
-    arrays["run"][-len(extra) :] += 1000
-    arrays["estimate"][-len(extra) :] = 3.0
-    resave(small, **arrays)
-    edit(small, lambda r: r.extend([r[i] | {"run": i + 1000, "draw": 7} for i in rows]))
-    after = learning_curves.subject_curve(
-        tables.load_sweep(small), "random", "finetune", "windows", "r"
+def test_draws_are_averaged_within_a_subject_first(tmp_path):
+    # One draw of one share that lost everything: r of the share is half of what it was.
+    fake_sweep.write_sweep(tmp_path / "t", FINE, n_subjects=5, n=6)
+    before = tables.load_sweep(tmp_path / "t")
+    runs, arrays = before.runs, dict(before.predictions)
+    lost = runs["run"][(runs["arm"] == "random") & (runs["fraction"] == 0.1) & (runs["draw"] == 1)]
+    arrays["estimate"] = np.where(np.isin(arrays["run"], lost), 3.0, arrays["estimate"])
+    resave(tmp_path / "t", **arrays)
+    before, after = (
+        learning_curves.subject_curve(sweep, "random", "finetune", "windows", "r")
+        for sweep in (before, tables.load_sweep(tmp_path / "t"))
     )
-    np.testing.assert_allclose(after.values[0], before.values[0] / 2)
+    np.testing.assert_allclose(after.values[0], before.values[0] / 2, rtol=1e-4)
     np.testing.assert_allclose(after.values[1:], before.values[1:])
-    assert after.n_draws.tolist() == [2, 1, 1, 1, 1, 1]
-    assert after.n_faulty.tolist() == [5, 0, 0, 0, 0, 0]
+    assert after.draws.tolist() == [0, 1] and after.n_faulty.tolist() == [5, 0, 0, 0, 0, 0]
+
+
+def test_starts_and_folds_go_with_their_subjects(tmp_path):
+    curves = FINE | {("ridge+pretrained", "reference", "windows"): [0.6] * 6}
+    fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=7, n=6, starts={"pretrained": 3})
+    sweep = tables.load_sweep(tmp_path / "t")
+    own = [[d * 5 + s % 5 for s in range(7)] for d in range(2)]
+    shared = [[(d + s % 5) % 3 for s in range(7)] for d in range(2)]
+    layouts = {
+        name: learning_curves.subject_curve(sweep, name, stage, "windows", "r").layout
+        for name, stage in (
+            ("random", "finetune"),
+            ("pretrained", "finetune"),
+            ("ridge+pretrained", "reference"),
+        )
+    }
+    starts = {n: [start.tolist() for start in layout.starts] for n, layout in layouts.items()}
+    assert starts == {
+        "random": [own],
+        "pretrained": [shared],
+        "ridge+pretrained": [own, shared],  # the embedding is that of a pre-training
+    }
+    assert all(layout.fold.tolist() == [0, 1, 2, 3, 4, 0, 1] for layout in layouts.values())
+    edit(tmp_path / "t", lambda rows: rows[0].update(start=99))
+    with pytest.raises(UserError, match="start from different weights"):
+        learning_curves.subject_curve(
+            tables.load_sweep(tmp_path / "t"), "random", "finetune", "windows", "r"
+        )
 
 
 def test_a_subject_nobody_can_score_is_left_out_of_every_arm(small):
@@ -98,11 +122,15 @@ def test_conditions_against_loops(knee):
     table, p = sweep.runs, sweep.predictions
     full = (table["arm"] == "pretrained") & (table["stage"] == "finetune")
     full = table["run"][full & (table["fraction"] == 1)]
+    names = np.unique(p["subject"])
     for row in rows:
         here = np.isin(p["run"], full) & (p["condition"] == row["condition"])
         r = [
             scipy.stats.pearsonr(p["truth"][i], p["estimate"][i]).statistic
-            for i in (here & (p["subject"] == name) for name in np.unique(p["subject"]))
+            for run in full
+            for i in (here & (p["subject"] == s) & (p["run"] == run) for s in names)
+            if i.any()
         ]
         assert row["r"] == pytest.approx(np.mean(r)) and row["n_subjects"] == 17
-        assert row["n"] == here.sum() == 17 * 8
+        assert row["n"] == here.sum() / 2 == 17 * 8  # two draws
+        assert row["low"] < row["r"] < row["high"]

@@ -138,7 +138,8 @@ def test_the_numbers_are_plain_json(workdir, written):
     grf, moment = content["tasks"]
     assert [c["verdict"]["word"] for c in grf["comparisons"]] == ["helps", "helps"]
     assert [c["verdict"]["word"] for c in moment["comparisons"]] == ["harms"]
-    assert moment["simulated"] and moment["comparisons"][0]["reduction"]["plotted"] is None
+    assert moment["simulated"] and moment["comparisons"][0]["reduction"] is None
+    assert all(c["reduction"]["is_told"] for c in grf["comparisons"])
 
 
 def test_nothing_is_written_when_a_task_is_not_whole(workdir, tmp_path):
@@ -206,7 +207,7 @@ def test_names_from_files_are_escaped(text, workdir):
 def test_the_page_says_what_was_found(text, tasks):
     for task in tasks:
         for comparison in task.comparisons:
-            for sentence in (comparison.verdict, comparison.reduction):
+            for sentence in filter(None, (comparison.verdict, comparison.reduction)):
                 assert escape(page.keep_together(sentence["sentence"])) in text
     assert "<dt>versions</dt><dd>imujax 0.1.0, jax 0.10.2</dd>" in text
     assert 'class="helps"' in text and 'class="harms"' in text

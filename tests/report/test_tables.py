@@ -46,6 +46,7 @@ def test_a_damaged_byte_is_not_read_as_a_number(small):
         (lambda rows: rows.append(rows[0]), "twice"),
         (lambda rows: rows[0].update(fraction="ten"), "column fraction"),
         (lambda rows: [row.pop("stage") for row in rows], "no column stage"),
+        (lambda rows: [row.pop("start") for row in rows], "no column start: run the sweep again"),
     ],
 )
 def test_tables_that_do_not_fit_are_refused(small, change, word):

@@ -1,0 +1,85 @@
+"""What a sweep should have and has not, and what it has and should not: sentences on both."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from imujax.report.sentences import capitalise, format_percent
+from imujax.report.tables import Sweep
+
+TOO_GOOD = 0.98  # mean r within subjects
+STAGES = {"finetune": "fine-tuned", "probe": "frozen probe", "reference": "reference"}
+
+
+def left_out(sweep: Sweep) -> list[str]:
+    """Arms, references, axes and shares that are named or that others have, but have no runs.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    list of str
+        A sentence each, none when nothing is left out.
+    """
+    runs = sweep.runs
+    config = sweep.summary.get("config")
+    config = config if isinstance(config, dict) else {}
+    columns = (runs[name].tolist() for name in ("arm", "stage", "axis", "fraction"))
+    present = set(zip(*columns, strict=True))
+    curves = {(arm, stage) for arm, stage, _, _ in present if stage in STAGES}
+    stages = config.get("stages", ("probe", "finetune"))
+    named = [(arm, stage) for arm in config.get("arms", {}) for stage in stages]
+    named += [(name, "reference") for name in config.get("references", ())]
+    sentences = [
+        f"{_describe(arm, stage)} is named in the configuration and has no runs: it is left out."
+        for arm, stage in named
+        if (arm, stage) not in curves
+    ]
+    shares = {(axis, fraction) for _, _, axis, fraction in present}
+    for axis, fractions in config.get("axes", {}).items():
+        shares |= {(axis, round(float(fraction), 6)) for fraction in fractions}
+    for arm, stage in sorted(curves):
+        missing = [share for share in sorted(shares) if (arm, stage, *share) not in present]
+        for axis in sorted({axis for axis, _ in missing}):
+            is_all = not any((arm, stage, axis) == point[:3] for point in present)
+            points = ", ".join(format_percent(f) for a, f in missing if a == axis)
+            shares_of = f"at all of axis {axis}" if is_all else f"with {points} of the {axis}"
+            sentences.append(
+                f"{_describe(arm, stage)} has no runs {shares_of}: it is not compared there."
+            )
+    return sentences
+
+
+def too_good(curves: Sequence[dict[str, Any]]) -> list[str]:
+    """Estimates that follow the truth better than an estimate can.
+
+    Parameters
+    ----------
+    curves : sequence of dict
+        Rows of `learning_curves.curve_rows`.
+
+    Returns
+    -------
+    list of str
+        A sentence for each arm or reference and stage.
+    """
+    highest: dict[tuple[str, str], float] = {}
+    for row in curves:
+        if row["metric"] == "r" and row["stage"] in STAGES and np.isfinite(row["mean"]):
+            key = row["arm"], row["stage"]
+            highest[key] = max(highest.get(key, -1.0), row["mean"])
+    return [
+        f"{_describe(arm, stage)} has a mean r of {r:.3f} within subjects, which is too good: is "
+        "the target among the signals?"
+        for (arm, stage), r in highest.items()
+        if r > TOO_GOOD
+    ]
+
+
+def _describe(arm: str, stage: str) -> str:
+    if stage == "reference":
+        return f"Reference {arm}"
+    return capitalise(f"arm {arm}, {STAGES[stage]},")
