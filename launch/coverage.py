@@ -1,0 +1,119 @@
+"""How often the intervals of the report hold the truth, by simulation of gains with a known mean.
+
+    python launch/coverage.py
+
+Gains are mean + subject + start of the (draw, fold) + start of the pre-training + rest, subjects in
+five folds. Subjects have the variance 1, the rest of a draw .5, either kind of start what stands at
+the head of a column. Subjects are normal, log-normal with a skewness of 1.3, or exponential (2).
+Pre-trainings are spread over draws and folds as a sweep does it, or one of three has half of them;
+with one there is no variance to see, and the interval is about that one. A row ends with what a
+t interval of subjects alone, without the starts, would cover at its worst.
+"""
+
+import argparse
+import itertools
+
+import numpy as np
+import scipy.stats
+
+from imujax.report import mixed_model
+
+FOLDS = 5
+SUBJECTS, DRAWS = (6, 11, 15, 21), (2, 3, 5)
+START_VARIANCES = (0.0, 0.25, 0.5, 1.0)
+REST_VARIANCE = 0.5
+LOG_SD = 0.4
+GOAL = (0.93, 0.97)
+
+
+def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    return rng.normal(size=shape)
+
+
+def log_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Of mean 0 and variance 1."""
+    square = np.exp(LOG_SD**2)
+    return (np.exp(LOG_SD * rng.normal(size=shape)) / np.sqrt(square) - 1) / np.sqrt(square - 1)
+
+
+def exponential(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Of mean 0 and variance 1."""
+    return rng.exponential(size=shape) - 1
+
+
+def spread_evenly(draw: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Which of three pre-trainings a run starts from, as a sweep does it."""
+    return (draw + fold) % 3
+
+
+def spread_unevenly(draw: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """The first of three pre-trainings has half of the runs."""
+    return np.maximum((draw + fold) % 4 - 1, 0)
+
+
+SHAPES = {"normal": normal, "log-normal": log_normal, "exponential": exponential}
+PRE_TRAININGS = {"one": None, "three": spread_evenly, "three, uneven": spread_unevenly}
+
+
+def simulate_gains(rng, n, draws, subjects, shape, pre_trainings, start_variance):
+    """Gains [n, D, S] of n studies whose mean gain is 0, and their layout."""
+    blocks = np.array_split(np.arange(subjects), FOLDS)
+    fold = np.repeat(np.arange(FOLDS), [len(block) for block in blocks])
+    draw = np.arange(draws)[:, None]
+    own = draw * FOLDS + fold
+    gains = SHAPES[shape](rng, (n, 1, subjects))
+    gains = gains + np.sqrt(start_variance) * rng.normal(size=(n, draws * FOLDS))[:, own]
+    gains += np.sqrt(REST_VARIANCE) * rng.normal(size=gains.shape)
+    starts = np.zeros_like(own)
+    if PRE_TRAININGS[pre_trainings] is not None:
+        starts = PRE_TRAININGS[pre_trainings](draw, fold)
+        gains += np.sqrt(start_variance) * rng.normal(size=(n, 3))[:, starts]
+    return gains, mixed_model.Layout(fold, (starts, own))
+
+
+def covered(gains: np.ndarray, layout: mixed_model.Layout) -> tuple[float, float]:
+    """Shares of the studies whose interval holds 0: by the report, and by subjects alone."""
+    estimate = mixed_model.estimate_mean(gains, layout)
+    alone = scipy.stats.ttest_1samp(gains.mean(axis=1), 0.0, axis=1).pvalue
+    return (
+        float(np.mean((estimate.low <= 0) & (estimate.high >= 0))),
+        float(np.mean(alone >= 1 - mixed_model.LEVEL)),
+    )
+
+
+def print_table(n: int) -> None:
+    """A row for each shape, number of pre-trainings, of subjects and of draws."""
+    low, high = (100 * limit for limit in GOAL)
+    print(
+        f"Coverage of {100 * mixed_model.LEVEL:.0f} % intervals in percent, {n} studies a number "
+        f"(error {100 * np.sqrt(0.05 * 0.95 / n):.1f}); * outside {low:.0f} to {high:.0f}"
+    )
+    variances = " ".join(f"{variance:>7g}" for variance in START_VARIANCES)
+    print(f"{'gains':12}{'pre-trainings':15}{'subjects':>9}{'draws':>6}{variances}{'alone':>8}")
+    cells = itertools.product(SHAPES, PRE_TRAININGS, SUBJECTS, DRAWS)
+    outside, total = 0, 0
+    for shape, pre_trainings, subjects, draws in cells:
+        numbers, worst = [], 100.0
+        for variance in START_VARIANCES:
+            rng = np.random.default_rng(0)
+            gains = simulate_gains(rng, n, draws, subjects, shape, pre_trainings, variance)
+            ours, alone = covered(*gains)
+            is_outside = not GOAL[0] <= ours <= GOAL[1]
+            outside, total = outside + is_outside, total + 1
+            worst = min(worst, 100 * alone)
+            numbers.append(f"{100 * ours:6.1f}{'*' if is_outside else ' '}")
+        print(
+            f"{shape:12}{pre_trainings:15}{subjects:9}{draws:6}{' '.join(numbers)}{worst:8.1f}",
+            flush=True,
+        )
+    print(f"{outside} of {total} outside")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--studies", type=int, default=20_000, help="for each number")
+    print_table(parser.parse_args().studies)
+
+
+if __name__ == "__main__":
+    main()
