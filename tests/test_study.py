@@ -305,7 +305,16 @@ def test_help_lists_the_verbs_with_examples_and_needs_no_jax(capsys):
 
 @pytest.mark.parametrize(
     "name",
-    ["public", "insole", "carry_over", "alike", "pretrain_pod", "study_as_published", "study_abstract", "study_better"],
+    [
+        "public",
+        "insole",
+        "carry_over",
+        "alike",
+        "pretrain_pod",
+        "study_as_published",
+        "study_abstract",
+        "study_better",
+    ],
 )
 @pytest.mark.parametrize("size", ["full", "tiny"])
 def test_every_configuration_is_whole(name, size):
