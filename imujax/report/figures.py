@@ -1,6 +1,8 @@
 """The main picture, r against the share of labelled data: its panels in rows, and one legend."""
 
+import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -9,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from imujax.report import panels
+from imujax.report import panels, training
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import TaskSummary
@@ -19,6 +21,7 @@ from imujax.runtime.drawing import GREY, STYLE
 HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label": 0.55}
 LEFT_MARGIN, PANEL_WIDTH, LEGEND_LINE = 0.74, 3.0, 0.19
 PANELS_IN_ROW = 3
+WARNING_LINE, WARNING_WIDTH = 0.15, 68  # inches; letters
 STAGE_NAMES = {"finetune": "fine-tuned", "probe": "frozen probe"}
 
 
@@ -40,23 +43,28 @@ def curves_figure(tasks: Sequence[TaskSummary]) -> Figure:
     right_margin = 1.1 if any(task.references for task in tasks) else 0.3
     cell = LEFT_MARGIN + PANEL_WIDTH + right_margin
     width = max(len(row) for row in rows) * cell
-    row_height = sum(HEIGHTS.values())
+    warnings = [[_warnings(task, axis) for task, axis in row] for row in rows]
+    warning_heights = [WARNING_LINE * max(map(len, of_row)) for of_row in warnings]
     with matplotlib.rc_context(STYLE):
         handles = _legend_handles(tasks)
         legend_lines = max(2, -(-len(handles) // max(1, int(width / 1.9))))
-        height = len(rows) * row_height + LEGEND_LINE * legend_lines + 0.15
+        height = len(rows) * sum(HEIGHTS.values()) + sum(warning_heights)
+        height += LEGEND_LINE * legend_lines + 0.15
         figure = Figure(figsize=(width, height), facecolor="white")
         FigureCanvasAgg(figure)
-        for i, row in enumerate(rows):
-            top = height - i * row_height - HEIGHTS["title"]
+        top = height
+        for row, of_row, warning_height in zip(rows, warnings, warning_heights, strict=True):
+            top -= HEIGHTS["title"] + warning_height
             for j, (task, axis) in enumerate(row):
                 upper, lower = _add_panel(figure, j * cell + LEFT_MARGIN, top)
+                _write_warnings(upper, of_row[j])
                 panels.draw_curves(upper, task, axis)
                 panels.draw_differences(lower, task, axis)
                 if j == 0:
                     upper.set_ylabel("mean r over subjects")
                     lower.set_ylabel("difference")
                     figure.align_ylabels([upper, lower])
+            top -= sum(HEIGHTS.values()) - HEIGHTS["title"]
         _add_legend(figure, handles, legend_lines)
     return figure
 
@@ -70,6 +78,21 @@ def _panel_rows(tasks: Sequence[TaskSummary]) -> list[list[tuple[TaskSummary, st
         row = [(task, axis) for task in tasks if axis in task.axes]
         rows += [row[i : i + PANELS_IN_ROW] for i in range(0, len(row), PANELS_IN_ROW)]
     return rows
+
+
+def _warnings(task: TaskSummary, axis: str) -> list[str]:
+    """A small budget and what was not trained to its end: lines above the title of a panel."""
+    lines = [training.SMALL_BUDGET] if training.has_small_budget(task.sweep) else []
+    lines += training.unfinished_lines(training.shares_of_axis(task.training, axis))
+    lines = [line.replace(" %", "\u00a0%") for line in lines]
+    return [part for line in lines for part in textwrap.wrap(line, WARNING_WIDTH)]
+
+
+def _write_warnings(ax: Axes, lines: Sequence[str]) -> None:
+    for i, line in enumerate(reversed(lines)):
+        height = 72 * (HEIGHTS["title"] - 0.08 + WARNING_LINE * i)  # above the panel's title
+        style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
+        ax.annotate(line, (0, 1), xytext=(0, height), fontsize=7.5, **style)
 
 
 def _add_panel(figure: Figure, left: float, top: float) -> tuple[Axes, Axes]:
@@ -111,9 +134,9 @@ def _legend_handles(tasks: Sequence[TaskSummary]) -> list[Line2D | Patch]:
     shared = []
     if any(task.references for task in tasks):
         dashes = panels.REFERENCE_DASHES[2]
-        shared.append(Line2D([], [], color=GREY, lw=1.0, ls=dashes, label="shallow reference"))
+        shared.append(Line2D([], [], color=GREY, lw=1.0, ls=dashes, label="reference"))
     if any(task.published for task in tasks):
         style = panels.PUBLISHED_STYLE
         shared.append(Line2D([], [], color=GREY, **style, label="published, fine-tuned"))
-    interval = f"{format_percent(LEVEL)} interval over subjects"
+    interval = f"{format_percent(LEVEL)} interval"
     return [*handles.values(), *shared, Patch(color=GREY, alpha=0.25, lw=0, label=interval)]

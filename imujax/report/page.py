@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from imujax.report import figures, page_tables
+from imujax.report import figures, page_tables, training
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence
@@ -24,7 +24,10 @@ MIN_PANEL_PIXELS = 330  # narrower, and a panel of the curves cannot be read: it
 
 
 def render_page(
-    tasks: Sequence[TaskSummary], curves_svg: bytes, agreement_pngs: Sequence[bytes | None]
+    tasks: Sequence[TaskSummary],
+    curves_svg: bytes,
+    agreement_pngs: Sequence[bytes | None],
+    training_pngs: Sequence[bytes | None],
 ) -> str:
     """The whole document.
 
@@ -35,6 +38,8 @@ def render_page(
         The picture of the curves of all tasks.
     agreement_pngs : sequence of (bytes or None)
         A picture for each task, or None where no arm is fine-tuned with all windows.
+    training_pngs : sequence of (bytes or None)
+        A picture for each task, or None where no arm is fine-tuned.
 
     Returns
     -------
@@ -44,8 +49,10 @@ def render_page(
     svg_attributes, svg_content = _clean_svg(curves_svg)
     n_panels = min(figures.PANELS_IN_ROW, max(len(tasks), len(tasks[0].axes)))
     template = _environment().get_template("page.html")
+    pictures = zip(tasks, agreement_pngs, training_pngs, strict=True)
     return template.render(
-        tasks=[_task_view(*pair) for pair in zip(tasks, agreement_pngs, strict=True)],
+        tasks=[_task_view(*of_task) for of_task in pictures],
+        small_budget=_small_budget(tasks),
         svg_attributes=svg_attributes,
         svg_content=svg_content,
         svg_pixels=n_panels * MIN_PANEL_PIXELS,
@@ -86,15 +93,27 @@ def _clean_svg(svg: bytes) -> tuple[Markup, Markup]:
     return Markup(attributes), Markup(content)
 
 
-def _task_view(task: TaskSummary, agreement_png: bytes | None) -> dict[str, Any]:
+def _small_budget(tasks: Sequence[TaskSummary]) -> str | None:
+    """The first line of the page where a budget is small on purpose."""
+    small = [task.title for task in tasks if training.has_small_budget(task.sweep)]
+    if not small:
+        return None
+    names = "" if len(small) == len(tasks) else f" ({', '.join(small)})"
+    return training.SMALL_BUDGET.replace(":", f"{names}:", 1)
+
+
+def _task_view(
+    task: TaskSummary, agreement_png: bytes | None, training_png: bytes | None
+) -> dict[str, Any]:
     target = str(task.sweep.summary.get("target", ""))
     subtitle = (", ".join(task.sensors), f"{task.n_subjects} subjects", target, task.unit)
     is_split = any(len(rows) > 1 for rows in task.conditions.values())
-    png = base64.b64encode(agreement_png).decode("ascii") if agreement_png else None
+    references = [(axis, page_tables.references_table(task, axis)) for axis in task.axes]
     return {
         "title": task.title,
         "simulated": task.simulated,
         "answers": _answers(task),
+        "unfinished": training.unfinished_sentence(task.training),
         "subtitle": " \u00b7 ".join(part for part in subtitle if part),
         "faults": task.faults,
         "curves": [(axis, page_tables.curves_table(task, axis)) for axis in task.axes],
@@ -104,12 +123,45 @@ def _task_view(task: TaskSummary, agreement_png: bytes | None) -> dict[str, Any]
             for c in task.comparisons
         ],
         "agreement": page_tables.agreement_table(task),
-        "agreement_png": png,
+        "agreement_png": _base64(agreement_png),
         "conditions": page_tables.conditions_table(task) if is_split else None,
-        "settings": page_tables.settings_table(task) if task.settings else None,
+        "references": [(axis, table) for axis, table in references if table],
+        "added_values": [
+            (arm, page_tables.added_values_table(rows)) for arm, rows in task.added_values.items()
+        ],
+        "training": page_tables.training_table(task) if task.training else None,
+        "training_png": _base64(training_png),
+        "training_pixels": _width(training_png) // 2 if training_png else 0,  # sharp when enlarged
+        "choices": page_tables.choices_table(task) if task.training else None,
+        "edges": _edges_sentence(task),
+        "settings": page_tables.settings_table(task),
         "provenance": _provenance(task),
         "config": json.dumps(task.sweep.summary.get("config", {}), indent=1, sort_keys=True),
     }
+
+
+def _width(png: bytes) -> int:
+    """Pixels, as they stand in the header of the file."""
+    return int.from_bytes(png[16:20], "big")
+
+
+def _base64(png: bytes | None) -> str | None:
+    return base64.b64encode(png).decode("ascii") if png else None
+
+
+def _edges_sentence(task: TaskSummary) -> str | None:
+    """How many choices of a task lay at an edge of what was offered."""
+    clauses = []
+    for name in training.SETTINGS:
+        choices = [share.choices[name] for share in task.training]
+        n, lowest, highest = (
+            sum(getattr(choice, key) for choice in choices)
+            for key in ("n_runs", "n_lowest", "n_highest")
+        )
+        if n:
+            edges = f"{lowest} lowest, {highest} highest"
+            clauses.append(f"{name} in {lowest + highest} of {n} runs ({edges})")
+    return f"Chosen at an edge of what was offered: {'; '.join(clauses)}." if clauses else None
 
 
 def _answers(task: TaskSummary) -> list[dict[str, Any]]:
@@ -117,16 +169,21 @@ def _answers(task: TaskSummary) -> list[dict[str, Any]]:
     answers = []
     for comparison in task.comparisons:
         word = comparison.verdict["word"]
-        sentences = [comparison.verdict["sentence"]]
-        if comparison.reduction:
-            sentences.append(comparison.reduction["sentence"])
-        if comparison.axis == "windows" and (sentence := reference_sentence(task, comparison.arm)):
-            sentences.append(sentence)
+        numbers = [comparison.verdict, comparison.fifth, comparison.reduction]
+        sentences = [part["sentence"] for part in numbers if part]
+        if comparison.axis == "windows":
+            added = task.added_values.get(comparison.arm)
+            sentences.append(reference_sentence(task, comparison.arm))
+            sentences.append(added[-1]["sentence"] if added else None)
+        shares = training.shares_of_axis(task.training, comparison.axis)
+        arms = (comparison.arm, comparison.baseline)
+        unfinished = training.unfinished_sentence(s for s in shares if s.arm in arms)
         answers.append(
             {
+                "unfinished": unfinished and keep_together(unfinished),
                 "kind": word if word in ("helps", "harms") else "open",
                 "title": f"{task.title}, share of {comparison.axis}",
-                "sentences": [keep_together(sentence) for sentence in sentences],
+                "sentences": [keep_together(sentence) for sentence in sentences if sentence],
             }
         )
     return answers
@@ -150,9 +207,17 @@ def _provenance(task: TaskSummary) -> dict[str, str]:
         "data set": summary.get("dataset"),
         "seed": summary.get("seed"),
         "runs": f"{len(sweep.runs['run'])}, {len(sweep.predictions['run'])} predictions",
+        "weights to start from": _starts(task),
         **(provenance if isinstance(provenance, dict) else {"provenance": provenance}),
     }
     for name, value in facts.items():
         if isinstance(value, dict):
             facts[name] = ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def _starts(task: TaskSummary) -> dict[str, str]:
+    """How many different weights each arm starts from; one set for all runs is one pre-training."""
+    runs = task.sweep.runs
+    counts = {arm: len(set(runs["start"][runs["arm"] == arm].tolist())) for arm in task.arms}
+    return {arm: "one pre-training" if n == 1 else str(n) for arm, n in counts.items()}

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from imujax.report import figures, published
+from imujax.report import figures, published, training
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
@@ -23,8 +23,8 @@ METRIC_NAMES = {
     "icc": "ICC(A,1)",
 }
 METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
-STAGE_NAMES = figures.STAGE_NAMES | {"reference": "reference"}
-STAGE_ORDER = {"finetune": 0, "probe": 1}
+STAGE_NAMES = figures.STAGE_NAMES | {"fifth": "fine-tuned, a fifth of the steps"}
+STAGE_ORDER = {"finetune": 0, "fifth": 1, "probe": 2}
 
 
 class Cell(NamedTuple):
@@ -55,6 +55,14 @@ def format_number(value: float | None, digits: int = 3) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "\u2212")
 
 
+def format_change(value: float) -> str:
+    """A relative change in percent with its sign; a dash where there is no number."""
+    if math.isnan(value):
+        return DASH
+    text = f"{100 * value:+.1f} %"
+    return text[1:] if text[1:] == "0.0 %" else text.replace("-", "\u2212")
+
+
 def format_p(value: float) -> str:
     """Three decimals, or that it is below them; a dash where there is no number."""
     if math.isnan(value):
@@ -63,16 +71,67 @@ def format_p(value: float) -> str:
 
 
 def curves_table(task: TaskSummary, axis: str) -> Table:
-    """Mean r and interval of every curve on one axis, a column a fraction."""
-    fractions = sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
-    rows = []
-    for arm, stage in _curve_keys(task, axis):
-        points = {
-            row["fraction"]: (format_number(row["mean"]), _format_interval(row))
-            for row in task.curve(arm, stage, axis)
-        }
-        rows.append((arm, _stage_name(stage), *(points.get(f, DASH) for f in fractions)))
+    """Mean r and interval of every arm and stage on one axis, a column a fraction."""
+    fractions = _fractions(task, axis)
+    rows = [
+        (arm, STAGE_NAMES[stage], *_curve_cells(task, arm, stage, axis, fractions))
+        for arm, stage in _curve_keys(task, axis)
+        if stage != "reference"
+    ]
     return make_table(("arm", "stage", *map(format_percent, fractions)), rows, n_words=2)
+
+
+def references_table(task: TaskSummary, axis: str) -> Table | None:
+    """Mean r and interval of every reference on one axis; None where there is none."""
+    fractions = _fractions(task, axis)
+    rows = [
+        (name, *_curve_cells(task, name, stage, axis, fractions))
+        for name, stage in _curve_keys(task, axis)
+        if stage == "reference"
+    ]
+    return make_table(("reference", *map(format_percent, fractions)), rows) if rows else None
+
+
+def added_values_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """What an arm adds to the best reference, a row a share and one over all of them."""
+    head = ("share", "reference", "alone", "with the arm", "added value")
+    head += (f"{format_percent(LEVEL)} interval", "p")
+    cells = [
+        (
+            "mean" if row["fraction"] is None else format_percent(row["fraction"]),
+            row["references"],
+            format_number(row["alone"]),
+            format_number(row["together"]),
+            format_number(row["difference"]),
+            _format_interval(row),
+            format_p(row["p_t"]),
+        )
+        for row in rows
+    ]
+    return make_table(head, cells, n_words=2)
+
+
+def training_table(task: TaskSummary) -> Table:
+    """Steps, passes and what happened over the last fifth, a row an arm and share."""
+    head: list[object] = ["arm", "share of", "", "trained to its end", "passes", "steps"]
+    head += [("budget", "passes"), ("last stop", "of the runs")]
+    head += [(name, "last fifth") for name in ("training loss", "inner error")]
+    rows = [
+        (
+            share.arm,
+            share.axis,
+            format_percent(share.fraction),
+            ("no", ", ".join(share.reasons)) if share.reasons else _judged(share),
+            _format_range(share.passes, 1),
+            _format_range(share.steps, 0),
+            (f"{share.budget_passes:.1f}", f"{share.budget_steps:.0f} steps"),
+            DASH if math.isnan(share.at_last_stop) else format_percent(share.at_last_stop),
+            format_change(share.loss_change),
+            format_change(share.error_change),
+        )
+        for share in task.training
+    ]
+    return make_table(head, rows, n_words=4)
 
 
 def published_table(task: TaskSummary) -> Table:
@@ -115,8 +174,9 @@ def differences_table(comparison: Comparison) -> Table:
         )
         for row in comparison.differences
     ]
-    head = ("stage", "share", "difference in r", f"{format_percent(LEVEL)} interval", "t")
-    head += ("degrees of freedom", "p", "p after Holm's correction", "subjects")
+    interval = f"{format_percent(LEVEL)} interval"
+    head = ("stage", "share", "difference in r", interval, "t", "degrees of freedom", "p")
+    head += ("p after Holm", "subjects")
     return make_table(head, rows)
 
 
@@ -126,6 +186,8 @@ def agreement_table(task: TaskSummary) -> Table:
     head += [(name, task.unit if m in METRICS_IN_UNIT else "") for m, name in METRIC_NAMES.items()]
     rows = []
     for arm, stage in _curve_keys(task):
+        if stage == "fifth":
+            continue
         key = (arm, stage, "windows", 1)
         values = {
             row["metric"]: format_number(row["mean"], _digits(task, row["metric"]))
@@ -134,7 +196,8 @@ def agreement_table(task: TaskSummary) -> Table:
         }
         if values:
             values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
-            rows.append((arm, _stage_name(stage), *(values[m] for m in METRIC_NAMES)))
+            name = STAGE_NAMES.get(stage, stage)
+            rows.append((arm, name, *(values[m] for m in METRIC_NAMES)))
     return make_table(head, rows, n_words=2)
 
 
@@ -160,19 +223,30 @@ def conditions_table(task: TaskSummary) -> Table:
     return make_table(head, rows)
 
 
-def settings_table(task: TaskSummary) -> Table:
-    """How often which setting was chosen, a row a cell of the grid."""
+def choices_table(task: TaskSummary) -> Table:
+    """How often each setting of the arms was chosen, and how often it lay at an edge."""
     rows = [
         (
-            row["arm"],
-            _stage_name(row["stage"]),
-            row["axis"],
-            format_percent(row["fraction"]),
-            row["chosen \u00d7 runs"],
+            share.arm,
+            share.axis,
+            format_percent(share.fraction),
+            *(_choice_cell(share.choices[name], name) for name in training.SETTINGS),
         )
-        for row in task.settings
+        for share in task.training
     ]
-    return make_table(("arm", "stage", "share of", "", "chosen \u00d7 runs"), rows, n_words=5)
+    head = ("arm", "share of", "", "learning rate", "penalty", "steps, % of the budget")
+    return make_table(head, rows, n_words=len(head))
+
+
+def settings_table(task: TaskSummary) -> Table | None:
+    """How often which setting of the references was chosen; None where nothing was chosen."""
+    rows = [
+        (row["arm"], row["axis"], format_percent(row["fraction"]), row["chosen \u00d7 runs"])
+        for row in task.settings
+        if row["stage"] == "reference"
+    ]
+    head = ("reference", "share of", "", "chosen \u00d7 runs")
+    return make_table(head, rows, n_words=len(head)) if rows else None
 
 
 def _cells(values: Sequence[object]) -> list[Cell]:
@@ -187,12 +261,42 @@ def _curve_keys(task: TaskSummary, axis: str | None = None) -> list[tuple[str, s
     return sorted(keys, key=lambda key: STAGE_ORDER.get(key[1], 2))
 
 
-def _stage_name(stage: str) -> str:
-    return STAGE_NAMES.get(stage, stage)
+def _fractions(task: TaskSummary, axis: str) -> list[float]:
+    return sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
+
+
+def _curve_cells(
+    task: TaskSummary, arm: str, stage: str, axis: str, fractions: Sequence[float]
+) -> list[object]:
+    points = {
+        row["fraction"]: (format_number(row["mean"]), _format_interval(row))
+        for row in task.curve(arm, stage, axis)
+    }
+    return [points.get(fraction, DASH) for fraction in fractions]
+
+
+def _judged(share: training.ShareTraining) -> str:
+    return DASH if math.isnan(share.error_change) else "yes"
+
+
+def _format_range(values: tuple[float, float, float], digits: int) -> tuple[str, str]:
+    """Median, and the range below it."""
+    median, least, most = (f"{value:.{digits}f}" for value in values)
+    return median, "" if least == most else f"{least} to {most}"
+
+
+def _choice_cell(choice: training.Choice, setting: str) -> tuple[str, str]:
+    unit = 100 if setting == "steps" else 1
+    counts = ", ".join(f"{unit * value:g} \u00d7 {n}" for value, n in choice.counts.items())
+    if not choice.n_runs:
+        return counts, "no choice"
+    edges = f"{choice.n_lowest} lowest, {choice.n_highest} highest"
+    return counts, f"{edges} of {choice.n_runs}"
 
 
 def _format_interval(row: dict[str, Any]) -> str:
-    return f"{format_number(row['low'])} to {format_number(row['high'])}"
+    limits = [format_number(row[key]) for key in ("low", "high")]
+    return DASH if DASH in limits else " to ".join(limits)
 
 
 def _digits(task: TaskSummary, metric: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imujax.errors import UserError
-from imujax.report import agreement, figures, page, tables
+from imujax.report import agreement, figures, page, tables, training, training_figure
 from imujax.report.statistics import BOOTSTRAP_SEED, LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence, summarise
 from imujax.runtime import drawing, files
@@ -24,8 +24,8 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
         With tasks/TASK/{runs.csv, predictions.npz, summary.json}. scores.csv is written into each
         task's folder.
     out : Path or str, optional
-        Where figure.png, figure.svg, agreement_N.png, curves.csv, differences.csv, report.json and
-        report.html are written; the first working directory's report/ by default.
+        Where figure.png, figure.svg, agreement_N.png, training_N.png, curves.csv, differences.csv,
+        report.json and report.html are written; the first working directory's report/ by default.
 
     Returns
     -------
@@ -79,6 +79,9 @@ def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
                     "simulated": task.simulated,
                     "subjects": task.n_subjects,
                     "faults": task.faults,
+                    "small_budget": training.has_small_budget(task.sweep),
+                    "unfinished": training.unfinished_sentence(task.training),
+                    "training": training.training_rows(task.training),
                     "comparisons": [
                         {
                             "arm": comparison.arm,
@@ -86,11 +89,13 @@ def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
                             "axis": comparison.axis,
                             "verdict": comparison.verdict,
                             "overall": comparison.overall,
+                            "fifth": comparison.fifth,
                             "reduction": comparison.reduction,
                             "reference": reference_sentence(task, comparison.arm),
                         }
                         for comparison in task.comparisons
                     ],
+                    "added_values": task.added_values,
                     "conditions": task.conditions,
                     "published": task.published,
                 }
@@ -117,15 +122,19 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary]) -> dict[str, bytes]:
         drawing.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
         for task in tasks
     ]
+    training_pngs = [
+        drawing.png(training_figure.training_figure(task), dpi=200) if task.training else None
+        for task in tasks
+    ]
+    page_text = page.render_page(tasks, svg, agreement_pngs, training_pngs)
     contents = {
         "figure.png": drawing.png(curves),
         "figure.svg": svg,
         "report.json": (json.dumps(report_numbers(tasks), indent=1) + "\n").encode(),
-        "report.html": page.render_page(tasks, svg, agreement_pngs).encode(),
+        "report.html": page_text.encode(),
     }
-    for i, png in enumerate(agreement_pngs, start=1):
-        if png:
-            contents[f"agreement_{i}.png"] = png
+    for name, pngs in (("agreement", agreement_pngs), ("training", training_pngs)):
+        contents |= {f"{name}_{i}.png": png for i, png in enumerate(pngs, start=1) if png}
     return contents
 
 

@@ -14,6 +14,7 @@ from imujax.report import (
     omissions,
     published,
     sentences,
+    training,
 )
 from imujax.report.tables import Sweep, task_name
 
@@ -88,6 +89,8 @@ class TaskSummary:
         Rows of how often which setting was chosen.
     published : list of dict
         Rows of `published.published_rows`.
+    training : list of ShareTraining
+        Of `training.summarise_training`: every fine-tuned arm at every share.
     faults : list of str
         Sentences on what could not be scored, what was left out and what is too good to be
         true.
@@ -109,6 +112,7 @@ class TaskSummary:
     conditions: dict[str, list[dict[str, Any]]]
     settings: list[dict[str, Any]]
     published: list[dict[str, Any]]
+    training: list[training.ShareTraining]
     faults: list[str]
 
     def curve(self, arm: str, stage: str, axis: str, metric: str = "r") -> list[dict[str, Any]]:
@@ -172,6 +176,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
         },
         settings=_chosen_settings(sweep),
         published=published.published_rows(config if isinstance(config, dict) else {}, curves),
+        training=training.summarise_training(sweep),
         faults=_faults(sweep) + omissions.left_out(sweep) + omissions.too_good(curves),
     )
 

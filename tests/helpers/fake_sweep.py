@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 
+from helpers import fake_training
 from imujax.configs import published
 
 FRACTIONS = (0.1, 0.158489, 0.251189, 0.398107, 0.630957, 1.0)
@@ -98,6 +99,7 @@ def write_sweep(
         "simulated": False,
     } | summary
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
+    fake_training.write_training(folder)
     return true_r
 
 

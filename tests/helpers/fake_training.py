@@ -5,12 +5,10 @@ import json
 
 import numpy as np
 
-from helpers.fake_sweep import edit
-
 STOPS = (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0)
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 PENALTIES = (0.1, 0.3, 1.0, 3.0)
-BUDGET = 400  # steps
+BUDGET = 500  # steps, 50 passes
 COLUMNS = "task,arm,axis,fraction,draw,fold,split,learning_rate,is_chosen,stop,step,passes"
 COLUMNS = [*COLUMNS.split(","), "loss", "error"]
 
@@ -47,25 +45,20 @@ def rows_of_run(run, curve, chosen, splits=2, budget=BUDGET, rng=None):
     return rows
 
 
-def write_training(folder, curve_of=lambda arm, fraction: settled, stop=0.4, seed=0):
+def write_training(folder, curve_of=lambda arm, fraction: settled):
     """Write training.csv for the fine-tuned runs of runs.csv, and the grids into summary.json.
 
-    curve_of: (arm, share) -> function of the stop that gives loss and error. All runs end at
-    `stop`, which is put into runs.csv.
+    curve_of: (arm, share) -> function of the stop that gives loss and error.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     rows = []
-
-    def train(runs):
-        for run in runs:
+    with (folder / "runs.csv").open(encoding="utf-8", newline="") as file:
+        for run in csv.DictReader(file):
             if run["stage"] == "finetune":
                 key = {name: run[name] for name in ("arm", "axis", "fraction", "draw", "fold")}
                 curve = curve_of(run["arm"], float(run["fraction"]))
-                rows.extend(rows_of_run(key, curve, (1e-3, stop), rng=rng))
-                steps = round(BUDGET * stop)
-                run |= {"learning_rate": 1e-3, "stop": stop, "steps": steps, "passes": steps / 10}
-
-    edit(folder, train)
+                chosen = float(run["learning_rate"]), float(run["stop"])
+                rows += rows_of_run(key, curve, chosen, splits=1, rng=rng)
     save(folder, rows)
     path = folder / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8"))

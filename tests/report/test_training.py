@@ -25,7 +25,7 @@ def make_sweep(
     shares=(("windows", 0.1),),
     **change,
 ):
-    """A sweep of 2 draws by 5 folds, budget 400 steps or 40 passes.
+    """A sweep of 2 draws by 5 folds, budget 500 steps or 50 passes.
 
     `chosen` gives the rate and the stop of a (draw, fold); `change` columns of runs.csv.
     """
@@ -38,7 +38,7 @@ def make_sweep(
         run = key | {"penalty": 0.3, "n_train_subjects": 8} | change
         probe = {"learning_rate": np.nan, "stop": np.nan, "steps": 0, "passes": 0.0}
         tuned = {"learning_rate": rate, "stop": stop}
-        tuned |= {"steps": round(400 * stop), "passes": 40 * stop}
+        tuned |= {"steps": round(500 * stop), "passes": 50 * stop}
         runs += [run | probe | {"stage": "probe"}, run | tuned | {"stage": "finetune"}]
     folder.mkdir(parents=True, exist_ok=True)
     fake_training.save(folder, rows)
@@ -97,9 +97,9 @@ def test_steps_and_passes_are_those_of_the_runs(tmp_path):
     ends = {(0, 0): 0.2, (1, 4): 0.8}
     sweep = make_sweep(tmp_path, chosen=lambda *cell: (1e-3, ends.get(cell, 0.4)))
     share = only_share(sweep)
-    assert share.steps == (160, 80, 320)
-    assert share.passes == pytest.approx((16, 8, 32))
-    assert (share.budget_steps, share.budget_passes) == pytest.approx((400, 40))
+    assert share.steps == (200, 100, 400)
+    assert share.passes == pytest.approx((20, 10, 40))
+    assert (share.budget_steps, share.budget_passes) == pytest.approx((500, 50))
     assert share.n_runs == 10
 
 
