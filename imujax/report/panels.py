@@ -4,6 +4,7 @@ Colours are those of Okabe & Ito, which colour-blind readers can tell apart; eve
 marker too, and the stages differ in dash and fill, so that nothing is lost in grey.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from imujax.runtime.drawing import GREY, INK, PALE
 BASELINE_STYLES = (("#D55E00", "s"), ("#E69F00", "v"))
 ARM_STYLES = (("#0072B2", "o"), ("#009E73", "^"), ("#CC79A7", "D"), ("#56B4E9", "P"))
 REFERENCE_DASHES = ((0, (1, 1.4)), (0, (5, 1.5, 1, 1.5)), (0, (5, 2)), (0, (8, 1.5)))
+REFERENCE_DASHES += ((0, (1, 3)), (0, (8, 1.5, 1, 1.5, 1, 1.5)))  # in turn, if there are more
 PROBE_DASHES = (0, (3, 2))
 PUBLISHED_STYLE: dict[str, Any] = {
     "marker": "x",
@@ -134,7 +136,7 @@ def _draw_references(
 ) -> tuple[list[float], list[tuple[float, str]]]:
     """The values drawn, and where each reference ends, with its name."""
     values, ends = [], []
-    for dashes, name in zip(REFERENCE_DASHES, task.references, strict=False):
+    for dashes, name in zip(itertools.cycle(REFERENCE_DASHES), task.references, strict=False):
         if rows := task.curve(name, "reference", axis):
             x, mean, _, _ = _columns(rows)
             ax.plot(x, mean, color=GREY, lw=1.0, ls=dashes, zorder=2)

@@ -1,5 +1,6 @@
 """The page: what was not trained to its end stands first, and what the numbers rest on is shown."""
 
+import dataclasses
 import re
 
 import numpy as np
@@ -9,6 +10,7 @@ from helpers.fake_training import cut_short, settled
 from markupsafe import escape
 
 from imujax.report import figures, page, page_tables, report, tables, task_summary, training
+from imujax.runtime import drawing
 
 R = np.array([0.6, 0.65, 0.69, 0.73, 0.76, 0.78])
 CURVES = {
@@ -17,6 +19,11 @@ CURVES = {
     for arm, gain in (("pretrained", 0.04), ("random", 0.0))
     for stage in ("finetune", "probe")
 } | {(name, "reference", "windows"): np.full(6, 0.7) for name in ("ridge", "stack")}
+CURVES |= {
+    (arm, "fifth", axis): R + gain
+    for axis in ("windows", "subjects")
+    for arm, gain in (("pretrained", 0.01), ("random", -0.09))
+}
 
 
 def make_task(folder, curve_of=lambda arm, fraction: settled, curves=CURVES, **summary):
@@ -140,6 +147,46 @@ def test_references_have_a_table_of_their_own(cut):
         "pretrained",
         "random",
     }
+
+
+def test_what_an_arm_adds_to_the_references_has_a_table(cut):
+    text = render(cut)
+    for arm in ("pretrained", "random"):
+        rows = rows_below(text, f"Best reference averaged with {arm}")
+        values = cut.added_values[arm]
+        assert len(rows) == len(values) == 7
+        for row, value in zip(rows, values, strict=True):
+            assert row[4] == page_tables.format_number(value["difference"])
+        assert rows[-1][0] == "mean"
+
+
+def test_an_answer_goes_from_the_verdict_to_what_follows_from_it(cut):
+    """The gain at a fifth of the steps, the reduction, the references, what is added to them."""
+    text = render(cut)
+    for comparison in cut.comparisons:
+        numbers = [comparison.verdict, comparison.fifth, comparison.reduction]
+        sentences = [part["sentence"] for part in numbers]
+        if comparison.axis == "windows":
+            sentences.append(task_summary.reference_sentence(cut, comparison.arm))
+            sentences.append(cut.added_values[comparison.arm][-1]["sentence"])
+        places = [text.index(str(escape(page.keep_together(s)))) for s in sentences]
+        assert places == sorted(places) and places[-1] < text.index("<figure>")
+    (numbers,) = report.report_numbers([cut])["tasks"]
+    assert [c["fifth"] for c in numbers["comparisons"]] == [c.fifth for c in cut.comparisons]
+    assert numbers["added_values"] == cut.added_values
+
+
+def test_every_reference_is_drawn(cut):
+    names = tuple(f"reference {i}" for i in range(7))
+    rows = [
+        row | {"arm": name} for row in cut.curve("ridge", "reference", "windows") for name in names
+    ]
+    task = dataclasses.replace(cut, references=names, curves=cut.curves + rows)
+    upper = figures.curves_figure([task]).axes[0]
+    drawn = {t.get_text() for t in upper.texts}
+    assert set(names) <= drawn
+    grey = [line for line in upper.lines if line.get_color() == drawing.GREY]
+    assert len(grey) == 7 and len({str(line._dash_pattern) for line in grey}) == 6
 
 
 def test_the_head_of_the_figure_names_them(cut):
