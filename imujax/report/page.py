@@ -16,6 +16,7 @@ import jinja2
 from markupsafe import Markup
 
 from imujax.report import figures, page_tables, training
+from imujax.report.comparisons import REDUCTION_ALPHA
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence
@@ -58,6 +59,7 @@ def render_page(
         svg_pixels=n_panels * MIN_PANEL_PIXELS,
         level=format_percent(LEVEL),
         resamples=f"{RESAMPLES:,}",
+        alpha=f"{REDUCTION_ALPHA:g}",
     )
 
 
