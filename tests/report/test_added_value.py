@@ -27,7 +27,8 @@ def sweep(tmp_path_factory):
     is_b = np.array([number_of[run] == "b" for run in arrays["run"].tolist()])
     is_b &= np.isin(arrays["subject"], ["S00", "S05", "S10"])
     arrays["estimate"] = np.where(is_b, arrays["truth"], arrays["estimate"])
-    resave(folder, **arrays)
+    order = np.random.default_rng(0).permutation(len(is_b))  # examples must be put together again
+    resave(folder, **{name: values[order] for name, values in arrays.items()})
     return tables.load_sweep(folder)
 
 
