@@ -243,7 +243,6 @@ def settings_table(task: TaskSummary) -> Table | None:
     rows = [
         (row["arm"], row["axis"], format_percent(row["fraction"]), row["chosen \u00d7 runs"])
         for row in task.settings
-        if row["stage"] == "reference"
     ]
     head = ("reference", "share of", "", "chosen \u00d7 runs")
     return make_table(head, rows, n_words=len(head)) if rows else None

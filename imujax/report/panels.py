@@ -217,18 +217,18 @@ def _draw_reduction(ax: Axes, compared: Sequence[Comparison]) -> None:
     """
     if not compared:
         return
-    told = [c.reduction for c in compared if c.reduction and c.reduction["is_told"]]
+    certain = [c.reduction for c in compared if c.reduction and c.reduction["is_told"]]
     note, size = "no reduction of data that can be told from none", 8
-    if told:
-        best = max(told, key=lambda reduction: reduction["low"])
+    if certain:
+        best = max(certain, key=lambda reduction: reduction["low"])
         _draw_arrow(ax, 1 - best["crossing"], best["target_r"])
         fewer = ("\u2265 " if best["at_least"] else "") + format_percent(best["crossing"])
         limits = reduction_interval(best, at_least="\u2265 ")
         level = format_percent(best["level"])
         note = f"same r with {fewer} fewer {best['axis']} ({level}: {limits})"
         if len(compared) > 1:
-            arms = f"{len(told)} of {len(compared)} arms"
-            note, size = f"{_shorten(best['arm_a'], 14)}: {note}, {arms}", 7
+            arms = f"{len(certain)} of {len(compared)} arms"
+            note, size = f"{_shorten(best['arm_a'], 14)}: {note}, {arms}", 6.5
     _write_above(ax, note, 8, fontsize=size)
 
 

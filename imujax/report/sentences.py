@@ -210,7 +210,8 @@ def format_percent(fraction: float) -> str:
     -------
     str
     """
-    return f"{100 * fraction:.3g} %" if fraction < 0.01 else f"{100 * fraction:.0f} %"
+    is_extreme = fraction < 0.01 or 0.99 < fraction < 1
+    return f"{100 * fraction:.3g} %" if is_extreme else f"{100 * fraction:.0f} %"
 
 
 def format_signed(value: float) -> str:

@@ -86,7 +86,7 @@ class TaskSummary:
     conditions : dict of list of dict
         Rows of `learning_curves.condition_rows` for each arm that has runs at 100 %.
     settings : list of dict
-        Rows of how often which setting was chosen.
+        Rows of how often which setting the references have chosen.
     published : list of dict
         Rows of `published.published_rows`.
     training : list of ShareTraining
@@ -174,7 +174,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
             for arm in arms
             if _has_full_run(sweep, arm)
         },
-        settings=_chosen_settings(sweep),
+        settings=_reference_settings(sweep),
         published=published.published_rows(config if isinstance(config, dict) else {}, curves),
         training=training.summarise_training(sweep),
         faults=_faults(sweep) + omissions.left_out(sweep) + omissions.too_good(curves),
@@ -229,7 +229,8 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
         return {arm: DEFAULT_BASELINE for arm in arms if has_default and arm != DEFAULT_BASELINE}
     single = next(iter(random.values())) if len(random) == 1 else None
     candidates = {arm: random.get(specs[arm]["encoder"], single) for arm in arms}
-    return {arm: base for arm, base in candidates.items() if base and arm not in random.values()}
+    is_random = {arm for arm in arms if specs[arm]["weights"] == "random"}
+    return {arm: base for arm, base in candidates.items() if base and arm not in is_random}
 
 
 def _compare_arms(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
@@ -279,17 +280,13 @@ def _has_full_run(sweep: Sweep, arm: str) -> bool:
     return bool((is_arm & (runs["fraction"] == 1)).any())
 
 
-def _chosen_settings(sweep: Sweep) -> list[dict[str, Any]]:
-    """How often each setting was chosen, over folds and draws; of references what they noted."""
-    names = ("arm", "stage", "axis", "fraction", "penalty", "learning_rate", "stop", "note")
+def _reference_settings(sweep: Sweep) -> list[dict[str, Any]]:
+    """How often references chose what, over folds and draws; the arms' are in `training`."""
+    names = ("arm", "stage", "axis", "fraction", "note")
     cells: dict[tuple, Counter] = {}
-    for *cell, penalty, rate, stop, note in zip(
-        *(sweep.runs[name].tolist() for name in names), strict=True
-    ):
-        settings = {"probe": f"penalty {penalty:g}", "finetune": f"rate {rate:g}, stop {stop:g}"}
-        setting = settings.get(cell[1], note if cell[1] == "reference" else "")
-        if setting:
-            cells.setdefault(tuple(cell), Counter())[setting] += 1
+    for *cell, note in zip(*(sweep.runs[name].tolist() for name in names), strict=True):
+        if cell[1] == "reference" and note:
+            cells.setdefault(tuple(cell), Counter())[note] += 1
     return [
         dict(zip(names, cell, strict=False))
         | {"chosen \u00d7 runs": ", ".join(f"{k} \u00d7 {n}" for k, n in sorted(counts.items()))}

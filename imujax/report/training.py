@@ -43,6 +43,7 @@ SETTINGS = {
 }
 LAST_FIFTH = 0.8  # of the budget: from here to its end
 MOST_CHANGE = 0.02  # of loss or error over the last fifth
+FLAT = 0.005  # an inner error that changes by no more stands still
 MOST_AT_LAST_STOP = 1 / 3  # of the runs
 BAND = (10, 90)  # percentiles of the runs that are drawn
 SMALL_BUDGET = "Small budget: this shows the path, not what pre-training is worth."
@@ -174,10 +175,10 @@ def summarise_training(sweep: Sweep) -> list[ShareTraining]:
     - the last stop of the budget was chosen in over a third of the runs, or
     - the mean inner error still falls by more than 2 % over the last fifth of the budget, or
     - the mean training loss still falls by more than 2 % over the last fifth, and the inner error
-      does not rise over it.
+      by more than .5 %.
 
-    A training loss that falls while the inner error rises is overfitting, not want of steps. Where
-    a share has one training subject there are no inner subjects, and nothing is judged.
+    A training loss that falls while the inner error does not is overfitting, not want of steps.
+    Where a share has one training subject there are no inner subjects, and nothing is judged.
     """
     runs = sweep.runs
     is_finetuned = runs["stage"] == "finetune"
@@ -432,7 +433,7 @@ def _reasons(at_last_stop: float, loss_change: float, error_change: float) -> tu
         reasons.append("last stop")
     if error_change < -MOST_CHANGE:
         reasons.append("inner error")
-    if loss_change < -MOST_CHANGE and error_change <= 0:
+    if loss_change < -MOST_CHANGE and error_change < -FLAT:
         reasons.append("training loss")
     return tuple(reasons)
 

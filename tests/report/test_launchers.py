@@ -39,11 +39,11 @@ def test_arms_that_differ_in_their_starts_alone_are_not_told_apart(tmp_path, cap
     write_alike(tmp_path / "t", [0.0] * 16, spread=0.01, start_spread=0.02)
     script("alike").print_counts(tmp_path / "t")
     _, all_pairs, disjoint = capsys.readouterr().out.splitlines()
-    n, verdicts, told, by_subject = numbers(all_pairs)
+    n, verdicts, reductions, by_subject = numbers(all_pairs)
     assert "probe, share of windows, 120 all pairs" in all_pairs and n == 120
-    assert verdicts <= 12 and by_subject > 2 * max(verdicts, 6) and told <= 2
-    n, verdicts, told, _ = numbers(disjoint)
-    assert n == 8 and verdicts <= 2 and told == 0
+    assert verdicts <= 12 and by_subject > 2 * max(verdicts, 6) and reductions <= 2
+    n, verdicts, reductions, _ = numbers(disjoint)
+    assert n == 8 and verdicts <= 2 and reductions == 0
 
 
 def test_arms_that_do_differ_are_told_apart(tmp_path, capsys):

@@ -18,7 +18,7 @@ def layout_of(fold, draws, seeds=None):
     return Layout(fold, ((np.arange(draws)[:, None] + fold) % seeds, own))
 
 
-def draw_values(rng, layout, n, start=0.0, shared=0.0, skewed=False, rest=0.5):
+def draw_values(rng, layout, n, start=0.0, shared=0.0, skewed=False, rest_variance=0.5):
     """n studies of values [D, S] with mean 0; variances relative to that of the subjects."""
     own = layout.starts[-1]
     shape = (n, 1, own.shape[1])
@@ -27,7 +27,7 @@ def draw_values(rng, layout, n, start=0.0, shared=0.0, skewed=False, rest=0.5):
     if len(layout.starts) > 1:
         seeds = layout.starts[0]
         values = values + np.sqrt(shared) * rng.normal(size=(n, seeds.max() + 1))[:, seeds]
-    return values + np.sqrt(rest) * rng.normal(size=(n, *own.shape))
+    return values + np.sqrt(rest_variance) * rng.normal(size=(n, *own.shape))
 
 
 def coverage(estimate):

@@ -1,4 +1,4 @@
-"""What is missing of a sweep, and what is too good to be true, is said."""
+"""What is missing of a sweep, and what is too good to be true, is sentences."""
 
 import numpy as np
 from helpers import fake_sweep
@@ -37,15 +37,15 @@ def test_arms_references_axes_and_shares_that_were_left_out_are_named(tmp_path):
         tmp_path / "t",
         lambda row: (row["arm"], row["stage"], row["fraction"]) == ("random", "finetune", 0.1),
     )
-    said = omissions.left_out(tables.load_sweep(tmp_path / "t"))
+    sentences = omissions.left_out(tables.load_sweep(tmp_path / "t"))
     named = " is named in the configuration and has no runs: it is left out."
     for name in ("Arm gone, frozen probe,", "Arm gone, fine-tuned,", "Reference ridge"):
-        assert name + named in said
+        assert name + named in sentences
     mend = ": it is not compared there."
-    assert "Arm random, fine-tuned, has no runs with 5 %, 10 % of the windows" + mend in said
-    assert "Arm random, frozen probe, has no runs with 5 % of the windows" + mend in said
-    assert "Arm pretrained, fine-tuned, has no runs at all of axis subjects" + mend in said
-    assert len(said) == 3 + 2 * 4
+    assert "Arm random, fine-tuned, has no runs with 5 %, 10 % of the windows" + mend in sentences
+    assert "Arm random, frozen probe, has no runs with 5 % of the windows" + mend in sentences
+    assert "Arm pretrained, fine-tuned, has no runs at all of axis subjects" + mend in sentences
+    assert len(sentences) == 3 + 2 * 4
 
 
 def test_a_whole_sweep_has_nothing_left_out(knee):
@@ -55,8 +55,10 @@ def test_a_whole_sweep_has_nothing_left_out(knee):
 def test_an_estimate_that_is_too_good_is_marked(tmp_path):
     curves = FINE | {("ridge", "reference", "windows"): [0.7, 0.8, 0.9, 0.95, 0.97, 0.99]}
     fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=5, spread=0.002)
-    said = omissions.too_good(learning_curves.curve_rows(tables.load_sweep(tmp_path / "t"), ("r",)))
-    assert said == [
+    sentences = omissions.too_good(
+        learning_curves.curve_rows(tables.load_sweep(tmp_path / "t"), ("r",))
+    )
+    assert sentences == [
         "Reference ridge has a mean r of 0.990 within subjects, which is too good: is the target "
         "among the signals?"
     ]

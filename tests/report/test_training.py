@@ -182,6 +182,7 @@ def test_the_last_fifth_is_read_between_points(tmp_path):
         (0.0, 0.01, 0, ()),
         (0.03, 0.01, 0, ("training loss",)),
         (0.01, 0.01, 0, ()),
+        (0.3, 0.004, 0, ()),  # the error stands still while the loss falls
         (0.3, -0.001, 0, ()),  # the error rises while the loss falls: overfitting
         (0.03, 0.03, 4, ("last stop", "inner error", "training loss")),
     ],
