@@ -2,10 +2,10 @@
 
     python launch/alike.py work/alike/tasks/peak_force
 
-The task's arms all have random weights, {"encoder": NAME, "weights": "random", "start": k}, of one
-encoder and with k counting the sets of weights. For each stage and axis it prints how many of all
-pairs, and of those of arms that follow each other, which share none, get a verdict as if they were
-compared alone, and of how many a reduction of data is told; beside it the verdicts of a paired
+The arms of a task all have random weights, {"encoder": NAME, "weights": "random", "start": k}, of
+one encoder and with k counting the sets of weights. For each stage and axis it prints how many of
+all pairs, and of those of arms that follow each other, which share none, get a verdict as if they
+were compared alone, and of how many a reduction of data is told; beside it the verdicts of a paired
 t-test over subjects that leaves the starts out.
 """
 
@@ -67,16 +67,19 @@ def print_counts(folder: pathlib.Path) -> None:
         "all pairs": list(itertools.combinations(arms, 2)),
         "disjoint pairs": list(zip(arms[::2], arms[1::2], strict=False)),
     }
-    print(f"{len(arms)} arms alike; a verdict is nominal for {100 * NOMINAL:.0f} % of the pairs")
+    name = tables.task_name(sweep)
+    print(
+        f"{name}: {len(arms)} arms alike; a verdict is nominal for {100 * NOMINAL:.0f} % of pairs"
+    )
     for stage in STAGES:
         for axis in learning_curves.axes_of_sweep(sweep):
             if not all(learning_curves.has_runs(sweep, arm, stage, axis) for arm in arms):
                 continue
-            for name, pairs in sets.items():
-                n, verdicts, told, by_subject = count(sweep, pairs, stage, axis)
+            for kind, pairs in sets.items():
+                n, verdicts, reductions, by_subject = count(sweep, pairs, stage, axis)
                 print(
-                    f"{stage}, share of {axis}, {n} {name}: verdicts {verdicts} "
-                    f"({100 * verdicts / n:.1f} %), reductions {told}; by subjects alone "
+                    f"{stage}, share of {axis}, {n} {kind}: verdicts {verdicts} "
+                    f"({100 * verdicts / n:.1f} %), reductions {reductions}; by subjects alone "
                     f"{by_subject} ({100 * by_subject / n:.1f} %)",
                     flush=True,
                 )
@@ -84,8 +87,10 @@ def print_counts(folder: pathlib.Path) -> None:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=pathlib.Path, help="of the task, with runs.csv")
-    print_counts(parser.parse_args().folder)
+    help_text = "of a task, with runs.csv"
+    parser.add_argument("folders", nargs="+", type=pathlib.Path, metavar="FOLDER", help=help_text)
+    for folder in parser.parse_args().folders:
+        print_counts(folder)
 
 
 if __name__ == "__main__":

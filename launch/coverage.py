@@ -97,11 +97,11 @@ def print_table(n: int) -> None:
         for variance in START_VARIANCES:
             rng = np.random.default_rng(0)
             gains = simulate_gains(rng, n, draws, subjects, shape, pre_trainings, variance)
-            ours, alone = covered(*gains)
-            is_outside = not GOAL[0] <= ours <= GOAL[1]
+            mixed, alone = covered(*gains)
+            is_outside = not GOAL[0] <= mixed <= GOAL[1]
             outside, total = outside + is_outside, total + 1
             worst = min(worst, 100 * alone)
-            numbers.append(f"{100 * ours:6.1f}{'*' if is_outside else ' '}")
+            numbers.append(f"{100 * mixed:6.1f}{'*' if is_outside else ' '}")
         print(
             f"{shape:12}{pre_trainings:15}{subjects:9}{draws:6}{' '.join(numbers)}{worst:8.1f}",
             flush=True,

@@ -1,4 +1,4 @@
-"""What is missing of a sweep, and what is too good to be true, is sentences."""
+"""What is missing of a sweep, and what is too good to be true, is named."""
 
 import numpy as np
 from helpers import fake_sweep
