@@ -168,7 +168,10 @@ def test_walkers_do_not_crouch():
 
 @KINDS
 def test_the_moments_nearly_balance(kind):
-    """What is left over, in body weights times metres: stated in the README of the builder."""
+    """What is left over, in body weights times metres, about each axis, of an average person.
+
+    The README of the builder has whole sets, as launch/moment_balance.py measures them.
+    """
     c = case(kind)
     excess = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, c.loads))) / (70.0 * G)
     nominal = balance.nominal_loads(c.body, c.walk, jnp.asarray(c.t))
