@@ -241,6 +241,7 @@ def data_reduction(
         arm_a, arm_b, stage, axis : as given.
         is_told : whether the gain stands at the level of reductions, the interval leaves out
         "none" and A needs less than B of its own: only then is it a reduction.
+        doubts : which of these fail: "gain", "interval", "own".
         level : of the interval, 1 - REDUCTION_ALPHA over the number of arms.
         target_r : the mean r of B at 100 %.
         smallest : the smallest fraction of A.
@@ -278,13 +279,18 @@ def data_reduction(
     alpha = REDUCTION_ALPHA / main["n_arms"]
     low, high = np.quantile(saved, [alpha / 2, 1 - alpha / 2], method="nearest")
     no_less, no_more = float(np.mean(saved <= own)), float(np.mean(saved >= own))
-    is_gain = main["difference"] > 0 and main["p_t_holm"] < REDUCTION_ALPHA
+    doubts = {
+        "gain": not (main["difference"] > 0 and main["p_t_holm"] < REDUCTION_ALPHA),
+        "interval": not low > 0,
+        "own": not no_less < alpha / 2,
+    }
     reduction = {
         "arm_a": arm_a,
         "arm_b": arm_b,
         "stage": stage,
         "axis": axis,
-        "is_told": bool(is_gain and low > 0 and no_less < alpha / 2),
+        "is_told": not any(doubts.values()),
+        "doubts": [name for name, is_doubtful in doubts.items() if is_doubtful],
         "level": 1 - alpha,
         "target_r": float(target[0]),
         "smallest": float(a.fractions[0]),

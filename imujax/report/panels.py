@@ -218,7 +218,7 @@ def _draw_reduction(ax: Axes, compared: Sequence[Comparison]) -> None:
     if not compared:
         return
     certain = [c.reduction for c in compared if c.reduction and c.reduction["is_told"]]
-    note, size = "no reduction of data that can be told from none", 8
+    note, size = "no sure reduction of data", 8
     if certain:
         best = max(certain, key=lambda reduction: reduction["low"])
         _draw_arrow(ax, 1 - best["crossing"], best["target_r"])

@@ -126,8 +126,14 @@ def reduction_sentence(reduction: dict[str, Any]) -> str:
         f"own ({describe_p(reduction['p_own'])} for the difference)"
     )
     sentence = f"{arm_a} reaches {goal} with {fewer} ({limits}; {rule}); {own}"
-    if not reduction["is_told"]:
-        sentence = f"no reduction of data is sure: {sentence}"
+    if doubts := reduction["doubts"]:
+        reasons = {
+            "gain": f"the gain is not sure enough at a level of {1 - reduction['level']:.2g}",
+            "interval": "its interval holds none",
+            "own": f"{arm_b} may need as little of its own",
+        }
+        because = " and ".join(reasons[name] for name in doubts)
+        sentence = f"no reduction of data is sure, as {because}: {sentence}"
     return capitalise(f"{sentence}.")
 
 

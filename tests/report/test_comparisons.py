@@ -95,13 +95,24 @@ def test_a_flat_baseline_needs_less_of_its_own_data_too(tmp_path):
     assert comparisons.overall_difference(sweep, *PAIR)["p_t"] < 0.01
     result = reduction_of(sweep)
     assert result["at_least"] and result["low"] > 0 and not result["is_told"]
+    assert (
+        "no reduction of data is sure, as random may need as little" in result["sentence"].lower()
+    )
     assert result["own"] == pytest.approx(0.9) and result["p_own"] > 0.1
     assert "random itself comes to it with 90 % fewer windows of its own" in result["sentence"]
+
+
+def test_a_gain_that_is_sure_at_five_percent_alone_is_no_reduction(knee):
+    main = comparisons.overall_difference(knee[0], *PAIR) | {"p_t_holm": 0.03}
+    result = comparisons.data_reduction(knee[0], *PAIR, main)
+    assert not result["is_told"] and result["doubts"] == ["gain"]
+    assert "as the gain is not sure enough at a level of 0.01" in result["sentence"]
 
 
 def test_more_arms_ask_for_more_of_a_reduction(knee):
     one, ten = reduction_of(knee[0]), reduction_of(knee[0], n_arms=10)
     assert (one["level"], ten["level"]) == (0.99, 0.999)
+    assert one["is_told"] and not one["doubts"]
     assert ten["low"] <= one["low"] <= one["high"] <= ten["high"] and ten["low"] < one["high"]
 
 

@@ -374,7 +374,7 @@ def test_the_reduction_is_written_above_its_panel(tasks):
     assert sentences.format_percent(result["crossing"]) in note
     harm = axes_by_panel(figures.curves_figure(tasks))[1][0]
     assert not any("same r with" in t.get_text() for t in harm.texts)
-    assert any("told from none" in t.get_text() for t in harm.texts)
+    assert any("no sure reduction" in t.get_text() for t in harm.texts)
 
 
 @pytest.mark.parametrize("which", [slice(0, 2), slice(0, 1), slice(1, 2)])
