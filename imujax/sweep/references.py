@@ -1,141 +1,134 @@
-"""Shallow references: a ridge and trees on features that need no training.
+"""The references: what can be had from the windows without a network.
 
-A network that does not beat these has learned nothing that is worth its cost. They stand under the
+A network that does not beat these has learned nothing that is worth its cost.  They stand under the
 same rules: the same training subset, settings chosen on inner subjects of that subset only,
 standardisation fitted on the training side only.
 
-A reference is a function of a seed that makes a model of scikit-learn's shape, fit(features [n, F],
-target [n], groups [n]) and predict(features [m, F]) -> [m], the groups being the subjects; and one
-line in REFERENCES. What the model has chosen it may tell in a dict `chosen`, for the tables. A
-configuration names a reference, "ridge", or with the frozen embedding of an arm among its features,
-"ridge+ARM".
+A reference is a line in REFERENCES: a function of a seed that makes a model of scikit-learn's
+shape, fit(windows [n], target [n], groups [n]) and predict(windows [m]) -> [m], and the names of
+what it sees.  The groups are the subjects.  Windows are records (`window_features.records`), of
+which `columns` lays some fields side by side.  What the model has chosen it tells in a dict
+`chosen`, for the tables; a member of another reference has its estimates of inner subjects in
+`inner`.  A configuration names a reference, "ridge", or with the frozen embedding of an arm beside
+what it sees, "ridge+ARM".
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import scipy.optimize
 
-from imujax.sweep import folds
+from imujax.sweep import trees
+from imujax.sweep.ridge import SubjectRidge, SubjectRocket
 
-# Penalties for each example, on standardised features: the sum of squares is over n of them.
-PENALTIES = 10.0 ** np.arange(-4, 2.1, 0.5)
-DEFAULT_PENALTY = 0.1
-RIDGE_FOLDS, TREE_FOLDS = 4, 2  # inner ones
-
-
-def random_forest(seed: int, count: int):
-    """A forest for so many examples."""
-    from sklearn.ensemble import RandomForestRegressor
-
-    return RandomForestRegressor(
-        60,
-        max_features=0.15,
-        max_samples=max(int(0.6 * count), 1),
-        min_samples_leaf=3,
-        random_state=seed,
-    )
-
-
-def boosted_trees(seed: int, count: int):
-    """Boosted trees, whatever the number of examples."""
-    del count
-    from sklearn.ensemble import HistGradientBoostingRegressor
-
-    return HistGradientBoostingRegressor(
-        max_iter=150,
-        learning_rate=0.08,
-        max_leaf_nodes=12,
-        min_samples_leaf=5,
-        l2_regularization=1.0,
-        max_features=0.3,
-        early_stopping=False,
-        random_state=seed,
-    )
-
-
-# Imported when they are made: pre-training reads this table too, and needs no scikit-learn.
-TREES = {"forest": random_forest, "boosted": boosted_trees}
-DEFAULT_TREES = "boosted"
-
-
-class SubjectRidge:
-    """Ridge with its penalty chosen on inner subjects.
-
-    Parameters
-    ----------
-    seed : int
-        Of the inner folds.
-
-    Attributes
-    ----------
-    chosen : dict
-        "penalty" for each example; "inner_folds", 0 where there is only one subject and the default
-        is taken.
-    """
-
-    def __init__(self, seed: int):
-        self.seed = seed
-
-    def fit(self, features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> "SubjectRidge":
-        """Choose the penalty, then fit; features [n, F], target [n], groups [n]."""
-        pairs = folds.inner_folds(groups, np.arange(len(target)), RIDGE_FOLDS, self.seed)
-        penalty = DEFAULT_PENALTY
-        if pairs:
-            errors = [
-                _Linear(features[fit], target[fit], PENALTIES).predict(features[held])
-                - target[held]
-                for fit, held in pairs
-            ]
-            squared = np.concatenate(errors, axis=1) ** 2  # [penalties, n]
-            penalty = PENALTIES[np.argmin(squared.mean(axis=1))]
-        self.chosen = {"penalty": float(penalty), "inner_folds": len(pairs)}
-        self.model = _Linear(features, target, np.array([penalty]))
-        return self
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Estimates [m] for features [m, F], in the target's unit."""
-        return self.model.predict(features)[0]
+TREES = ("boosted", "extra")  # the first where there is nothing to choose on
+STACKED = ("boosted", "extra", "rocket")
 
 
 class SubjectTrees:
-    """Random forest or boosted trees, whichever is better on inner subjects.
+    """Boosted or extremely randomised trees, whichever is better on inner subjects.
 
     Parameters
     ----------
     seed : int
-        Of the inner folds and of the trees.
+        Of both.
 
     Attributes
     ----------
     chosen : dict
-        "trees", a name in TREES; "inner_folds", as of SubjectRidge.
+        "trees", a name of TREES, and what these trees have chosen.
     """
 
     def __init__(self, seed: int):
         self.seed = seed
 
-    def fit(self, features: np.ndarray, target: np.ndarray, groups: np.ndarray) -> "SubjectTrees":
-        """Choose the kind, then fit; features [n, F], target [n], groups [n]."""
-        pairs = folds.inner_folds(groups, np.arange(len(target)), TREE_FOLDS, self.seed)
-
-        def fitted(kind, rows):
-            return TREES[kind](self.seed, len(rows)).fit(features[rows], target[rows])
-
-        def squared_error(kind):
-            errors = [
-                fitted(kind, fit).predict(features[held]) - target[held] for fit, held in pairs
-            ]
-            return np.mean(np.concatenate(errors) ** 2)
-
-        kind = min(TREES, key=squared_error) if pairs else DEFAULT_TREES
-        self.chosen = {"trees": kind, "inner_folds": len(pairs)}
-        self.model = fitted(kind, np.arange(len(target)))
+    def fit(
+        self,
+        windows: np.ndarray,
+        target: np.ndarray,
+        groups: np.ndarray,
+        fitted: Mapping[str, Any] | None = None,
+    ) -> "SubjectTrees":
+        """Fit both or take them from `fitted`, then choose; windows, target and groups [n]."""
+        members = _fit_members(TREES, self.seed, windows, target, groups, fitted)
+        errors = _inner_errors(members, target)
+        best = int(np.argmin((errors**2).mean(axis=1))) if errors.size else 0
+        self.model = members[TREES[best]]
+        self.chosen = {"trees": TREES[best], **self.model.chosen}
         return self
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Estimates [m] for features [m, F], in the target's unit."""
-        return self.model.predict(features)
+    def predict(self, windows: np.ndarray) -> np.ndarray:
+        """Estimates [m] for windows [m], in the target's unit."""
+        return self.model.predict(windows)
+
+
+class SubjectStack:
+    """The weighted mean of STACKED, with weights that suit inner subjects.
+
+    Parameters
+    ----------
+    seed : int
+        Of its members.
+
+    Attributes
+    ----------
+    chosen : dict
+        The weight of each member; "inner_folds", 0 where they are equal for want of subjects.
+    """
+
+    def __init__(self, seed: int):
+        self.seed = seed
+
+    def fit(
+        self,
+        windows: np.ndarray,
+        target: np.ndarray,
+        groups: np.ndarray,
+        fitted: Mapping[str, Any] | None = None,
+    ) -> "SubjectStack":
+        """Fit all or take them from `fitted`, then weigh them; windows, target and groups [n]."""
+        self.members = _fit_members(STACKED, self.seed, windows, target, groups, fitted)
+        weights = stacking_weights(_inner_errors(self.members, target))
+        self.weights = dict(zip(STACKED, weights.tolist(), strict=True))
+        self.chosen = {name: round(weight, 3) for name, weight in self.weights.items()}
+        self.chosen["inner_folds"] = min(
+            member.chosen["inner_folds"] for member in self.members.values()
+        )
+        return self
+
+    def predict(self, windows: np.ndarray) -> np.ndarray:
+        """Estimates [m] for windows [m], in the target's unit."""
+        return sum(self.weights[name] * self.members[name].predict(windows) for name in STACKED)
+
+
+def stacking_weights(errors: np.ndarray) -> np.ndarray:
+    """Weights that sum to 1, none of them negative, half way from equal ones to the best.
+
+    The best ones give the least sum of squares of the weighted error.  Inner subjects are few, so
+    that these follow chance, and equal weights are hard to beat (Breiman 1996, Stacked regressions;
+    Claeskens et al. 2016, The forecast combination puzzle).
+
+    Parameters
+    ----------
+    errors : ndarray, [k, n]
+        Of k members on inner subjects, n may be 0.
+
+    Returns
+    -------
+    ndarray, [k]
+    """
+    k, n = errors.shape
+    equal = np.full(k, 1 / k)
+    if not n:
+        return equal
+    # With the sum left free, but pulled to 1 with any force, the solution has the same direction.
+    size = np.sqrt((errors**2).mean()) or 1.0
+    system = np.vstack([errors.T / (size * np.sqrt(n)), np.ones(k)])
+    direction, _ = scipy.optimize.nnls(system, np.r_[np.zeros(n), 1.0])
+    return (equal + direction / direction.sum()) / 2
 
 
 class Reference(NamedTuple):
@@ -144,18 +137,25 @@ class Reference(NamedTuple):
     Attributes
     ----------
     make : seed -> model
-        With fit(features, target, groups) and predict(features), see the head of this file.
+        With fit(windows, target, groups) and predict(windows), see the head of this file.
     inputs : tuple of str
-        Names in window_features.FEATURES, side by side.
+        Names in window_features.FEATURES.
+    members : tuple of str
+        Names in REFERENCES of those that it is made of; its `fit` takes them as `fitted`.
     """
 
     make: Callable[[int], Any]
-    inputs: tuple[str, ...]
+    inputs: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 REFERENCES = {
     "ridge": Reference(SubjectRidge, ("statistics",)),
-    "trees": Reference(SubjectTrees, ("statistics", "samples")),
+    "boosted": Reference(partial(trees.TunedTrees, "boosted"), trees.INPUTS),
+    "extra": Reference(partial(trees.TunedTrees, "extra"), trees.INPUTS),
+    "trees": Reference(SubjectTrees, members=TREES),
+    "rocket": Reference(SubjectRocket, ("signals", "length")),
+    "stack": Reference(SubjectStack, members=STACKED),
 }
 
 
@@ -170,26 +170,74 @@ def reference_names(arms: Iterable[str]) -> list[str]:
     return [*REFERENCES, *(f"{name}+{arm}" for name in REFERENCES for arm in arms)]
 
 
-class _Linear:
-    """Ridge on standardised features for several penalties, from one eigendecomposition of the
-    smaller Gram matrix."""
+def required_inputs(kinds: Iterable[str]) -> list[str]:
+    """Say what references see.
 
-    def __init__(self, features: np.ndarray, target: np.ndarray, penalties: np.ndarray):
-        x = np.asarray(features, np.float64)
-        self.mean, sd = x.mean(axis=0), x.std(axis=0)
-        # A column that is constant, but for float32 rounding, says nothing: it becomes 0.
-        sd[sd <= 1e-6 * np.abs(x).max(axis=0)] = np.inf
-        self.sd = sd
-        x = (x - self.mean) / sd
-        y = np.asarray(target, np.float64)
-        self.offset, n = y.mean(), len(y)
-        wide = x.shape[1] > n
-        values, vectors = np.linalg.eigh(x @ x.T if wide else x.T @ x)
-        right = vectors.T @ ((y - self.offset) if wide else x.T @ (y - self.offset))
-        weights = vectors @ (right / (np.maximum(values, 0) + n * penalties[:, None])).T
-        self.weights = x.T @ weights if wide else weights  # [F, penalties]
+    Parameters
+    ----------
+    kinds : iterable of str
+        Names in REFERENCES.
 
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Estimates [penalties, m]."""
-        x = (np.asarray(features, np.float64) - self.mean) / self.sd
-        return self.offset + (x @ self.weights).T
+    Returns
+    -------
+    list of str
+        Names in window_features.FEATURES, those of members among them.
+    """
+    inputs: set[str] = set()
+    for kind in kinds:
+        inputs |= {*REFERENCES[kind].inputs, *required_inputs(REFERENCES[kind].members)}
+    return sorted(inputs)
+
+
+def fit_references(
+    kinds: Iterable[str], windows: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int
+) -> tuple[dict[str, Any], dict[str, float]]:
+    """Fit references on the same windows, each once though several are made of it.
+
+    Parameters
+    ----------
+    kinds : iterable of str
+        Names in REFERENCES.
+    windows : ndarray, [n]
+        Records with what they see.
+    target, groups : ndarray, [n]
+        The subjects are the groups.
+    seed : int
+        Of all of them.
+
+    Returns
+    -------
+    tuple of dict
+        The models by name, those of members among them, and how long each fit has kept its core
+        busy [s], without its members.
+    """
+    fitted: dict[str, Any] = {}
+    seconds: dict[str, float] = {}
+    for kind in kinds:
+        members = REFERENCES[kind].members
+        lacking = [name for name in (*members, kind) if name not in fitted]
+        for name in lacking:
+            begin = time.thread_time()
+            model = REFERENCES[name].make(seed)
+            shared = {"fitted": fitted} if REFERENCES[name].members else {}
+            fitted[name] = model.fit(windows, target, groups, **shared)
+            seconds[name] = time.thread_time() - begin
+    return fitted, seconds
+
+
+def _fit_members(names, seed, windows, target, groups, fitted) -> dict[str, Any]:
+    fitted = fitted or {}
+    return {
+        name: fitted[name]
+        if name in fitted
+        else REFERENCES[name].make(seed).fit(windows, target, groups)
+        for name in names
+    }
+
+
+def _inner_errors(members: Mapping[str, Any], target: np.ndarray) -> np.ndarray:
+    """Errors [k, n] on those windows that all members have estimated as inner subjects'."""
+    inner = np.stack([member.inner for member in members.values()])
+    if not inner.size:
+        return inner
+    return (inner - target)[:, np.isfinite(inner).all(axis=0)]

@@ -1,5 +1,7 @@
 """Features of a window that need no training: hand-made statistics, and some of its samples."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 STATISTICS = ("mean", "sd", "min", "max", "median", "rms", "rms_difference", "skewness")
@@ -31,14 +33,70 @@ def subsampled_signals(
     return (signals * inside[:, :, None, None]).reshape(len(signals), -1)
 
 
-# What a reference may ask for; each is a function (acc, gyr, length) -> [N, F].
-FEATURES = {"statistics": window_statistics, "samples": subsampled_signals}
+def extreme_times(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """When each axis and norm is least and when greatest, in samples, float64 [N, S*16].
+
+    acc [N, L, S, 3], gyr [N, L, S, 3], length [N] from 1 to L; the first such sample counts.
+    """
+    x = _with_norms(acc, gyr)
+    inside = (np.arange(x.shape[1]) < np.asarray(length)[:, None])[:, :, None, None]
+    least = np.argmin(np.where(inside, x, np.inf), axis=1)
+    greatest = np.argmax(np.where(inside, x, -np.inf), axis=1)
+    return np.stack([least, greatest], axis=-1).reshape(len(x), -1).astype(np.float64)
+
+
+def all_signals(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """All channels, those of one sensor together, float32 [N, L, S*6]; length is not looked at."""
+    del length
+    signals = np.concatenate([acc, gyr], axis=-1, dtype=np.float32)
+    return signals.reshape(*signals.shape[:2], -1)
+
+
+def valid_length(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Samples of each window before it is filled up, int [N]."""
+    del acc, gyr
+    return np.asarray(length)
+
+
+# What a reference may ask for; each is a function (acc, gyr, length) -> [N, ...].
+FEATURES = {
+    "statistics": window_statistics,
+    "times": extreme_times,
+    "samples": subsampled_signals,
+    "signals": all_signals,
+    "length": valid_length,
+}
+
+
+def records(arrays: Mapping[str, np.ndarray], rows: np.ndarray | slice = slice(None)) -> np.ndarray:
+    """Lay arrays [N, ...] side by side: a structured array [n] of some rows, a field for each."""
+    shapes = {name: np.asarray(array[rows]) for name, array in arrays.items()}
+    fields = [(name, array.dtype, array.shape[1:]) for name, array in shapes.items()]
+    windows = np.empty(len(next(iter(shapes.values()))), fields)
+    for name, array in shapes.items():
+        windows[name] = array
+    return windows
+
+
+def columns(windows: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Some fields of records, and "embedding" where it is one, side by side; float64 [n, F]."""
+    fields = windows.dtype.names or ()
+    parts = [
+        windows[name].reshape(len(windows), -1)
+        for name in (*names, *(field for field in fields if field == "embedding"))
+    ]
+    return np.concatenate([np.empty((len(windows), 0)), *parts], axis=1)
+
+
+def _with_norms(acc: np.ndarray, gyr: np.ndarray) -> np.ndarray:
+    """Axes and norm of the acceleration, then of the angular rate, float64 [N, L, S, 8]."""
+    acc, gyr = np.asarray(acc, np.float64), np.asarray(gyr, np.float64)
+    norms = [np.linalg.norm(m, axis=-1, keepdims=True) for m in (acc, gyr)]
+    return np.concatenate([acc, norms[0], gyr, norms[1]], axis=-1)
 
 
 def _statistics(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
-    acc, gyr = np.asarray(acc, np.float64), np.asarray(gyr, np.float64)
-    norms = [np.linalg.norm(m, axis=-1, keepdims=True) for m in (acc, gyr)]
-    x = np.concatenate([acc, norms[0], gyr, norms[1]], axis=-1)  # [N, L, S, 8]
+    x = _with_norms(acc, gyr)
     n = length.astype(np.float64)[:, None, None]
     inside = (np.arange(x.shape[1]) < length[:, None])[:, :, None, None]
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers import small_references
 
 from imujax.configs import common
 from imujax.data import datasets
@@ -39,8 +40,9 @@ def steps(count=120, subjects=6, seed=0) -> datasets.Dataset:
 
 
 @pytest.mark.parametrize("name", references.REFERENCES)
-def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path):
+def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path, monkeypatch):
     """Signals and targets of the same subjects' other windows are spoiled: no estimate moves."""
+    small_references.shrink(monkeypatch)
     config = common.task("steps", "Steps", common.arms("e"), references=(name,), folds=3, draws=1)
     config.axes = {"windows": (0.5,)}
     data = steps()
@@ -60,4 +62,4 @@ def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path):
 
     clean = estimate(data, tmp_path / "clean")
     np.testing.assert_array_equal(clean, estimate(spoiled, tmp_path / "spoiled"))
-    assert np.corrcoef(clean, data.target[cell.test, 0])[0, 1] > 0.5
+    assert np.corrcoef(clean, data.target[cell.test, 0])[0, 1] > 0.3
