@@ -16,6 +16,7 @@ from imujax.configs import common, insole
 from imujax.nets import resnet
 
 TASKS = ("stance_time", "peak_force")
+REFERENCES = ("ridge", "trees", "rocket", "stack")
 
 
 def get_config(part: str = "full") -> ConfigDict:
@@ -33,9 +34,7 @@ def get_config(part: str = "full") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
-    small = common.SMALL | {
-        "axes": {"windows": (0.1, 1.0)},
-    }
+    small = common.SMALL | {"axes": {"windows": (0.1, 1.0)}, "references": REFERENCES}
     changes = {"rotation": 30.0, "steps": 500, "save_every": 250}
     if part == "tiny":
         net = resnet.tiny("none")
@@ -53,7 +52,5 @@ def get_config(part: str = "full") -> ConfigDict:
         for name, data in sources.items():
             config.encoders[f"{task}_{name}"] = common.encoder(data, net, window=window, **changes)
             arms[name] = {"encoder": f"{task}_{name}", "weights": "pretrained"}
-        config.tasks[task] = common.task(
-            labelled, title, ConfigDict(arms), folds=folds, references=("ridge", "trees"), **small
-        )
+        config.tasks[task] = common.task(labelled, title, ConfigDict(arms), folds=folds, **small)
     return config

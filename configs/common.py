@@ -61,7 +61,14 @@ SMALL = {
     "batch": 32,
 }
 # To see the path in minutes: the report says in its first line that the budget is small.
-TINY = {"is_small": True, "passes": 5.0, "steps": (20, 50), "stops": (0.2, 0.6, 1.0), "draws": 1}
+TINY = {
+    "is_small": True,
+    "passes": 5.0,
+    "steps": (20, 50),
+    "stops": (0.2, 0.6, 1.0),
+    "draws": 1,
+    "references": ("ridge", "trees"),
+}
 
 
 def arms(name: str) -> ConfigDict:
@@ -82,7 +89,13 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             "title": title,
             "sensors": (),  # all
             "arms": compared,
-            "references": ("ridge", "trees", *(f"ridge+{arm}" for arm in compared)),
+            "references": (
+                "ridge",
+                "trees",
+                "rocket",
+                "stack",
+                *(f"ridge+{arm}" for arm in compared),
+            ),
             "axes": {"windows": FRACTIONS},
             "folds": 5,
             "shuffle": True,

@@ -70,7 +70,7 @@ def get_config(size: str = "full") -> ConfigDict:
             name,
             task.title,
             common.arms(name),
-            references=("ridge", "trees"),
+            references=("ridge", "trees", "rocket", "stack"),
             shuffle=False,
             penalties=(1e-5,),
             rates=(1e-3,),

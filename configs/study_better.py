@@ -64,7 +64,7 @@ def get_config(size: str = "full") -> ConfigDict:
             name,
             task.title,
             compared,
-            references=("ridge", "trees", "ridge+pretrained", "ridge+random"),
+            references=("ridge", "trees", "rocket", "stack", "ridge+pretrained", "ridge+random"),
             # 1: shares of windows and of subjects.  2: nested subsets, common to arms and stages.
             axes={"windows": common.FRACTIONS, "subjects": (0.25, 0.5, 0.75)},
             published=published.curve_config(name),
