@@ -15,10 +15,11 @@ from imujax.data import datasets
 from imujax.runtime import files, host, log, sharding
 from imujax.sweep import arms, grid
 from imujax.sweep.references import fit_references, parse_name, required_inputs
+from imujax.sweep.ridge import MOST_WINDOWS
 from imujax.sweep.window_features import FEATURES, records
 
 MOST_MEMORY = 8 * 2**30  # bytes of all fits at once
-WINDOW_MEMORY = 2**18  # bytes of one training window in a fit: MultiRocket has 50,000 features
+WINDOW_MEMORY = 2**19  # bytes of one training window in a fit: MultiRocket has 50,000 features
 
 
 def reference_rows(
@@ -141,4 +142,5 @@ def cell_hash(cell: grid.Cell) -> str:
 
 def fits_at_once(most: int) -> int:
     """How many fits of up to `most` training windows go at once: what cores and memory allow."""
-    return max(min(len(host.available_cores()), MOST_MEMORY // (most * WINDOW_MEMORY)), 1)
+    memory = min(most, MOST_WINDOWS) * WINDOW_MEMORY
+    return max(min(len(host.available_cores()), MOST_MEMORY // memory), 1)

@@ -141,5 +141,5 @@ def test_a_task_without_references_has_no_rows(tmp_path):
 def test_memory_limits_how_many_fits_go_at_once(monkeypatch):
     monkeypatch.setattr(host, "available_cores", lambda: list(range(64)))
     assert reference_runs.fits_at_once(100) == 64
-    assert reference_runs.fits_at_once(4000) == 8  # of 1 GB each
-    assert reference_runs.fits_at_once(10**6) == 1
+    assert reference_runs.fits_at_once(4000) == 4  # of 2 GB each
+    assert reference_runs.fits_at_once(10**6) == 2  # of which ridge.MOST_WINDOWS are taken

@@ -78,3 +78,35 @@ def test_features_are_those_of_a_loop(samples):
                         checked += 1
     assert place == features.shape[1] == 2 * 4 * KERNELS
     assert checked > 200
+
+
+def test_kernels_dilations_and_biases_are_those_of_the_papers():
+    """Weights -1 and 2 that sum to 0; biases at the golden ratio's quantiles of a window."""
+    x = signals(windows=1, samples=64)
+    fitted = rocket.fit_rocket(x, np.array([64]), 84 * 74, 0)
+    for order, kernels in enumerate(fitted.representations):
+        assert kernels.dilations.tolist() == [1, 2, 3, 4, 5, 6, 7]  # 8 * 7 + 1 samples of 64
+        assert sum(len(biases) for biases in kernels.biases) == 74
+        assert len(kernels.biases[0]) > len(kernels.biases[-1])  # exponents are evenly spaced
+        weights = kernels.weights.reshape(7, 3, 9, 84)
+        is_seen = (weights != 0).any(axis=2)
+        assert (is_seen.sum(axis=1) >= 1).all() and 0.3 < is_seen.mean() < 0.9
+        seen = weights.transpose(0, 1, 3, 2)[is_seen]
+        assert set(map(tuple, np.sort(seen, axis=1))) == {(*6 * [-1.0], 2.0, 2.0, 2.0)}
+        patterns = {tuple(np.flatnonzero(row == 2)) for row in seen}
+        assert len(patterns) == 84
+        place = 0
+        for kernel in range(84):
+            values = output(standardised(fitted, x[0], order), kernels.weights[0], 1, kernel)
+            for bias in kernels.biases[0][:, kernel]:
+                place += 1
+                level = place * (1 + 5**0.5) / 2 % 1
+                assert bias == pytest.approx(np.quantile(values, level), abs=1e-3)
+
+
+def test_the_kernels_see_no_more_than_nine_channels():
+    x = signals(windows=3).repeat(34, axis=2)  # 102 channels
+    fitted = rocket.fit_rocket(x, np.array([40, 40, 20]), 84 * 3, 0)
+    weights = fitted.representations[0].weights.reshape(-1, 102, 9, 84)
+    counts = (weights != 0).any(axis=2).sum(axis=1)
+    assert counts.min() == 1 and 7 <= counts.max() <= 9
