@@ -6,8 +6,9 @@ Gains are mean + subject + start of the (draw, fold) + start of the pre-training
 five folds. Subjects have the variance 1, the rest of a draw .5, either kind of start what stands at
 the head of a column. Subjects are normal, log-normal with a skewness of 1.3, or exponential (2).
 Pre-trainings are spread over draws and folds as a sweep does it, or one of three has half of them;
-with one there is no variance to see, and the interval is about that one. A row ends with what a
-t interval of subjects alone, without the starts, would cover at its worst.
+with one there is no variance to see, and the interval is about that one. Where settings are chosen
+once for all draws of a fold, they are one more start, with a quarter of the variance. A row ends
+with what a t interval of subjects alone, without the starts, would cover at its worst.
 """
 
 import argparse
@@ -52,23 +53,33 @@ def spread_unevenly(draw: np.ndarray, fold: np.ndarray) -> np.ndarray:
 
 
 SHAPES = {"normal": normal, "log-normal": log_normal, "exponential": exponential}
-PRE_TRAININGS = {"one": None, "three": spread_evenly, "three, uneven": spread_unevenly}
+# How pre-trainings are spread, None where there is one, and whether draws share their settings.
+STARTS = {
+    "one": (None, False),
+    "three": (spread_evenly, False),
+    "three, uneven": (spread_unevenly, False),
+    "one, shared": (None, True),
+    "three, shared": (spread_evenly, True),
+}
+SHARED_PART = 0.25  # of the variance of starts
 
 
-def simulate_gains(rng, n, draws, subjects, shape, pre_trainings, start_variance):
+def simulate_gains(rng, n, draws, subjects, shape, kind, start_variance):
     """Gains [n, D, S] of n studies whose mean gain is 0, and their layout."""
+    spread, is_shared = STARTS[kind]
     blocks = np.array_split(np.arange(subjects), FOLDS)
     fold = np.repeat(np.arange(FOLDS), [len(block) for block in blocks])
     draw = np.arange(draws)[:, None]
-    own = draw * FOLDS + fold
+    effects = {"own": (draw * FOLDS + fold, start_variance)}
+    if spread is not None:
+        effects["pre-training"] = (spread(draw, fold), start_variance)
+    if is_shared:
+        effects["settings"] = (np.tile(fold, (draws, 1)), SHARED_PART * start_variance)
     gains = SHAPES[shape](rng, (n, 1, subjects))
-    gains = gains + np.sqrt(start_variance) * rng.normal(size=(n, draws * FOLDS))[:, own]
-    gains += np.sqrt(REST_VARIANCE) * rng.normal(size=gains.shape)
-    starts = np.zeros_like(own)
-    if PRE_TRAININGS[pre_trainings] is not None:
-        starts = PRE_TRAININGS[pre_trainings](draw, fold)
-        gains += np.sqrt(start_variance) * rng.normal(size=(n, 3))[:, starts]
-    return gains, mixed_model.Layout(fold, (starts, own))
+    gains = gains + np.sqrt(REST_VARIANCE) * rng.normal(size=(n, draws, subjects))
+    for label, variance in effects.values():
+        gains += np.sqrt(variance) * rng.normal(size=(n, label.max() + 1))[:, label]
+    return gains, mixed_model.Layout(fold, tuple(label for label, _ in effects.values()))
 
 
 def covered(gains: np.ndarray, layout: mixed_model.Layout) -> tuple[float, float]:
@@ -82,7 +93,7 @@ def covered(gains: np.ndarray, layout: mixed_model.Layout) -> tuple[float, float
 
 
 def print_table(n: int) -> None:
-    """A row for each shape, number of pre-trainings, of subjects and of draws."""
+    """A row for each shape, kind of starts, number of subjects and of draws."""
     low, high = (100 * limit for limit in GOAL)
     print(
         f"Coverage of {100 * mixed_model.LEVEL:.0f} % intervals in percent, {n} studies a number "
@@ -90,20 +101,20 @@ def print_table(n: int) -> None:
     )
     variances = " ".join(f"{variance:>7g}" for variance in START_VARIANCES)
     print(f"{'gains':12}{'pre-trainings':15}{'subjects':>9}{'draws':>6}{variances}{'alone':>8}")
-    cells = itertools.product(SHAPES, PRE_TRAININGS, SUBJECTS, DRAWS)
+    cells = itertools.product(SHAPES, STARTS, SUBJECTS, DRAWS)
     outside, total = 0, 0
-    for shape, pre_trainings, subjects, draws in cells:
+    for shape, kind, subjects, draws in cells:
         numbers, worst = [], 100.0
         for variance in START_VARIANCES:
             rng = np.random.default_rng(0)
-            gains = simulate_gains(rng, n, draws, subjects, shape, pre_trainings, variance)
+            gains = simulate_gains(rng, n, draws, subjects, shape, kind, variance)
             mixed, alone = covered(*gains)
             is_outside = not GOAL[0] <= mixed <= GOAL[1]
             outside, total = outside + is_outside, total + 1
             worst = min(worst, 100 * alone)
             numbers.append(f"{100 * mixed:6.1f}{'*' if is_outside else ' '}")
         print(
-            f"{shape:12}{pre_trainings:15}{subjects:9}{draws:6}{' '.join(numbers)}{worst:8.1f}",
+            f"{shape:12}{kind:15}{subjects:9}{draws:6}{' '.join(numbers)}{worst:8.1f}",
             flush=True,
         )
     print(f"{outside} of {total} outside")

@@ -155,14 +155,13 @@ def overall_difference(
     _, gain, layout = paired_gain(sweep, arm_a, arm_b, stage, axis, "r")
     gain = gain.mean(axis=0)
     estimate = estimate_mean(gain[None], layout)
-    starts = zip((arm_a, arm_b), layout.starts, strict=True)
     main = mean_row(estimate, 0, gain.shape[1])
     return main | {
         "n_arms": n_arms,
         "p_t_holm": min(1.0, main["p_t"] * n_arms),
         "n_draws": len(gain),
         "smallest": smallest_seen(gain, layout, (1 - LEVEL) / n_arms),
-        "one_start": [arm for arm, start in starts if len(np.unique(start)) == 1],
+        "one_start": [arm for arm in (arm_a, arm_b) if _has_one_start(sweep, arm, stage, axis)],
     }
 
 
@@ -330,6 +329,12 @@ def paired_gain(
     fractions, in_a, in_b = np.intersect1d(a.fractions, b.fractions, return_indices=True)
     layout = Layout(a.layout.fold, (*a.layout.starts, *b.layout.starts))
     return fractions, a.by_draw[in_a] - b.by_draw[in_b], layout
+
+
+def _has_one_start(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
+    runs = sweep.runs
+    is_arm = (runs["arm"] == arm) & (runs["stage"] == stage) & (runs["axis"] == axis)
+    return len(np.unique(runs["start"][is_arm])) == 1
 
 
 def _saved(fractions: np.ndarray, curves: np.ndarray, target: np.ndarray) -> np.ndarray:

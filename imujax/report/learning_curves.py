@@ -33,7 +33,8 @@ class SubjectCurve:
     by_draw : ndarray, [F, D, S]
         The metric.
     layout : Layout
-        Folds of the subjects, and the weights that their runs started from.
+        Folds of the subjects, and the weights that their runs started from; then, where draws
+        share them, what else: the folds whose settings are chosen once.
     n_faulty : ndarray of int, [F]
         How many (subject, draw) cells had a constant or diverged estimate.
     left_out : tuple of str
@@ -158,13 +159,15 @@ def subject_curve(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) ->
     scorable = np.ones(len(names), bool)
     scorable[s[~is_scorable]] = False
     is_faulty = np.isin(undefined, metrics.ESTIMATE_FAULTS)
-    embedding = _starts_of_embedding(sweep, arm, stage, draws, fold)
+    shared = _starts_of_embedding(sweep, arm, stage, draws, fold)
+    if stage != "reference" and _are_settings_shared(sweep):
+        shared.append(np.tile(fold, (len(draws), 1)))
     return SubjectCurve(
         fractions,
         draws,
         names[scorable],
         values[:, :, scorable],
-        Layout(fold[scorable], tuple(start[:, scorable] for start in (starts, *embedding))),
+        Layout(fold[scorable], tuple(start[:, scorable] for start in (starts, *shared))),
         np.bincount(f[is_faulty & scorable[s]], minlength=len(fractions)),
         tuple(names[~scorable].tolist()),
     )
@@ -184,6 +187,14 @@ def _starts_of_embedding(
     if not start_of:
         return []
     return [np.array([[start_of.get((d, f), -1) for f in fold.tolist()] for d in draws.tolist()])]
+
+
+def _are_settings_shared(sweep: Sweep) -> bool:
+    """Whether the settings of a fold are chosen on some of its draws, for all of them."""
+    config = sweep.summary.get("config")
+    config = config if isinstance(config, dict) else {}
+    select = config.get("select", {})
+    return select.get("draws", 1) < config.get("draws", 1)
 
 
 def _require_every_subject_once(

@@ -5,8 +5,9 @@ A value of subject s in draw d, tested in fold f of s, is
     mean + subject s + start of (d, f) + start of every set of runs that share one + rest,
 
 each but the mean random, with a variance of its own. What differs between the runs of two (draw,
-fold) cells, random weights, training subset and batches, is the start of the cell; an encoder that
-several cells start from, one of its pre-trainings, is a start that is shared.
+fold) cells, random weights, training subset and batches, is the start of the cell. What several
+cells start from is a start that is shared: one of the pre-trainings of an encoder, or the settings
+of a fold where they are chosen once for all of its draws.
 
 The mean is the plain one over subjects of their means over draws. Its variance is that of the
 subjects' means over their number, S^2 / n, which lacks what two subjects have in common, and that:
@@ -57,8 +58,8 @@ class Layout:
     fold : ndarray, [S]
         The fold of every subject, the same in all draws.
     starts : tuple of ndarray, each [D, S]
-        One for each arm that has a part in the value: a label of the weights that the run of a
-        subject's fold in a draw started from.
+        Of every kind of start that has a part in the value a label: which one the run of a
+        subject's fold in a draw had. For an arm, its weights.
     """
 
     fold: np.ndarray
@@ -205,7 +206,7 @@ def _forms_of(layout: Layout, n_draws: int, n_subjects: int) -> _Forms:
     labels = [np.tile(np.arange(n_subjects), n_draws), draw * (fold.max() + 1) + fold]
     for start in layout.starts:
         _, label = np.unique(start.ravel(), return_inverse=True)
-        is_new = not any(_is_same_partition(label, other) for other in labels[1:])
+        is_new = not any(_is_same_partition(label, other) for other in labels)
         if label.any() and is_new:
             labels.append(label)
     return _compute_forms(n_draws, n_subjects, tuple(label.tobytes() for label in labels))

@@ -22,6 +22,8 @@ def resampled_means(
     were drawn lie from their fold's mean, and how far the shared starts that were drawn lie from
     all, by least squares on folds and starts.
 
+    What the draws of a fold share cannot be told from its subjects here, and is left to them.
+
     Parameters
     ----------
     values : ndarray, [F, D, S]
@@ -55,7 +57,8 @@ def resampled_means(
         shares = _counts(n_draws, n_folds, seed) / (n_draws - 1)  # [B, folds, D]
         means += np.einsum("bkd,fdk->bf", shares, deviation, optimize=True)
     for start in layout.starts:
-        if 1 < len(np.unique(start)) < n_draws * n_folds:
+        is_of_fold = n_draws > 1 and (start == start[0]).all()
+        if 1 < len(np.unique(start)) < n_draws * n_folds and not is_of_fold:
             means += _drawn_starts(values, _indicators(start.ravel()), of_fold, start_seed)
     return means
 

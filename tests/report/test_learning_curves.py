@@ -60,6 +60,10 @@ def test_starts_and_folds_go_with_their_subjects(tmp_path):
         "ridge+pretrained": [own, shared],  # the embedding is that of a pre-training
     }
     assert all(layout.fold.tolist() == [0, 1, 2, 3, 4, 0, 1] for layout in layouts.values())
+    # Settings that are chosen on one of two draws are one more start, shared by both.
+    sweep.summary["config"] |= {"draws": 2, "select": {"draws": 1}}
+    once = learning_curves.subject_curve(sweep, "random", "finetune", "windows", "r").layout
+    assert [start.tolist() for start in once.starts] == [own, [[0, 1, 2, 3, 4, 0, 1]] * 2]
     edit(tmp_path / "t", lambda rows: rows[0].update(start=99))
     with pytest.raises(UserError, match="start from different weights"):
         learning_curves.subject_curve(

@@ -11,10 +11,15 @@ FOLD = np.array([0, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4])  # 11 subjects in 5 folds, as
 
 
 def layout_of(fold, draws, seeds=None):
-    """Own starts of every (draw, fold), or `seeds` pre-trainings spread over them, or both."""
+    """Own starts of every (draw, fold), and beside them `seeds` pre-trainings, spread over all.
+
+    seeds: a number, or "fold" where every fold has one of its own, as chosen settings.
+    """
     own = np.arange(draws)[:, None] * (fold.max() + 1) + fold
     if seeds is None:
         return Layout(fold, (own,))
+    if seeds == "fold":
+        return Layout(fold, (np.tile(fold, (draws, 1)), own))
     return Layout(fold, ((np.arange(draws)[:, None] + fold) % seeds, own))
 
 
@@ -62,7 +67,9 @@ def test_skewed_values_are_mended_as_by_hall():
     assert estimate.high[0] - estimate.mean[0] > estimate.mean[0] - estimate.low[0]
 
 
-@pytest.mark.parametrize(("draws", "seeds"), [(2, None), (3, None), (2, 3), (3, 3), (1, None)])
+@pytest.mark.parametrize(
+    ("draws", "seeds"), [(2, None), (3, None), (2, 3), (3, 3), (2, "fold"), (1, None)]
+)
 def test_the_variance_of_the_mean_is_unbiased(draws, seeds):
     """S^2 / n and what it lacks, before anything is cut off, against the true variance."""
     layout = layout_of(FOLD, draws, seeds)
@@ -100,6 +107,7 @@ def test_the_variance_of_the_mean_is_unbiased(draws, seeds):
         (FOLD, 5, None, 0.25, 0.0, True),
         (np.repeat(np.arange(5), [5, 4, 4, 4, 4]), 2, None, 1.0, 0.0, False),
         (np.array([0, 0, 1, 2, 3, 4]), 3, None, 0.5, 0.0, False),
+        (np.repeat(np.arange(5), [5, 4, 4, 4, 4]), 3, "fold", 0.25, 0.25, False),
     ],
 )
 def test_intervals_cover_what_they_say(fold, draws, seeds, start, shared, skewed):

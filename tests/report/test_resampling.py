@@ -40,6 +40,8 @@ def test_shared_starts_are_resampled_with_all_that_start_from_them():
         resampled_means(values, Layout(FOLD, (seeds,)), start_seed=seed) for seed in (1, 2)
     )
     without = resampled_means(values, Layout(FOLD, (CELLS,)))
+    of_folds = resampled_means(values, Layout(FOLD, (np.tile(FOLD, (2, 1)),)))
+    np.testing.assert_array_equal(of_folds, without)  # left to the subjects
     added = (share * (effects - share @ effects) ** 2).sum() / 2
     assert means.var() - without.var() == pytest.approx(added, rel=0.1)
     assert not np.allclose(means, other)
