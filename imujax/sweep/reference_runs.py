@@ -61,31 +61,11 @@ def reference_rows(
     if not config.references:
         progress.update(len(cells), "references")
         return []
-    names = [parse_name(name) for name in config.references]
-    labels = sorted({label for _, label in names} - {""})
-    inputs = required_inputs(kind for kind, _ in names)
-    views = {key: FEATURES[key](data.acc, data.gyr, data.length) for key in inputs}
-    assert data.target is not None  # sweep.run_sweep has seen to it
-    target = data.target[:, 0].astype(np.float64)
-
-    def fit(cell: grid.Cell, embeddings: Mapping[str, np.ndarray], path: pathlib.Path):
-        arrays = {}
-        for label in ("", *embeddings):
-            seen = views | ({"embedding": embeddings[label]} if label else {})
-            training, test = records(seen, cell.train), records(seen, cell.test)
-            kinds = [kind for kind, of in names if of == label]
-            groups, fit_seed = data.subject[cell.train], grid.lane_seed(seed, cell)
-            models, seconds = fit_references(kinds, training, target[cell.train], groups, fit_seed)
-            for kind in kinds:
-                name = f"{kind}+{label}" if label else kind
-                chosen = getattr(models[kind], "chosen", {})
-                note = ", ".join(f"{key} {value}" for key, value in chosen.items())
-                arrays[name] = models[kind].predict(test)
-                arrays[f"{name} note"] = np.array(note)
-                arrays[f"{name} seconds"] = np.array(seconds[kind])
-        files.save_arrays(path, arrays)
-        return arrays
-
+    kinds, labels = zip(*map(parse_name, config.references), strict=True)
+    views = {
+        name: FEATURES[name](data.acc, data.gyr, data.length) for name in required_inputs(kinds)
+    }
+    embedders = {label: arm_by_label[label] for label in sorted(set(labels) - {""})}
     arrays_by_cell: dict[int, dict[str, np.ndarray]] = {}
     waiting: deque = deque()
 
@@ -97,7 +77,7 @@ def reference_rows(
     # An arm keeps few embeddings: cells that start from the same weights follow each other.
     order = sorted(
         range(len(cells)),
-        key=lambda number: [arm_by_label[label].start(cells[number]) for label in labels],
+        key=lambda number: [arm.start(cells[number]) for arm in embedders.values()],
     )
     workers = fits_at_once(max(len(cell.train) for cell in cells))
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
@@ -110,10 +90,13 @@ def reference_rows(
                 progress.update(1, "references")
                 continue
             embeddings = {  # by this thread alone, and no more of them than are soon wanted
-                label: sharding.to_host(arm_by_label[label].embed(cell, cell.train))
-                for label in labels
+                label: sharding.to_host(arm.embed(cell, cell.train))
+                for label, arm in embedders.items()
             }
-            waiting.append((number, pool.submit(fit, cell, embeddings, path)))
+            task = pool.submit(
+                fit_cell, config.references, views, embeddings, cell, data, seed, path
+            )
+            waiting.append((number, task))
             if len(waiting) > 2 * workers:
                 take_first()
         while waiting:
@@ -132,6 +115,64 @@ def reference_rows(
         for name in config.references
         for point in cell.points
     ]
+
+
+def fit_cell(
+    names: Sequence[str],
+    views: Mapping[str, np.ndarray],
+    embeddings: Mapping[str, np.ndarray],
+    cell: grid.Cell,
+    data: datasets.Dataset,
+    seed: int,
+    path: pathlib.Path,
+) -> dict[str, np.ndarray]:
+    """Fit references on one cell, and keep what comes out.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As a configuration names them.
+    views : mapping of str to ndarray, [N, ...]
+        What they see of all windows, by its name in window_features.FEATURES.
+    embeddings : mapping of str to ndarray, [N, E]
+        Of each arm that is named.
+    cell : Cell
+    data : Dataset
+        The labelled examples.
+    seed : int
+        Of the task.
+    path : Path
+        The file that is written.
+
+    Returns
+    -------
+    dict of ndarray
+        For each name its estimates [m], its note and its seconds.
+    """
+    assert data.target is not None  # sweep.run_sweep has seen to it
+    target, groups = data.target[cell.train, 0].astype(np.float64), data.subject[cell.train]
+    arrays = {}
+    for label in ("", *embeddings):
+        seen = {**views, "embedding": embeddings[label]} if label else views
+        training, test = records(seen, cell.train), records(seen, cell.test)
+        name_by_kind = {parse_name(name)[0]: name for name in names if parse_name(name)[1] == label}
+        models, seconds = fit_references(
+            name_by_kind, training, target, groups, grid.lane_seed(seed, cell)
+        )
+        for kind, name in name_by_kind.items():
+            arrays[name] = models[kind].predict(test)
+            arrays[f"{name} note"] = np.array(note(getattr(models[kind], "chosen", {})))
+            arrays[f"{name} seconds"] = np.array(seconds[kind])
+    files.save_arrays(path, arrays)
+    return arrays
+
+
+def note(chosen: Mapping[str, Any]) -> str:
+    """What a model has chosen, in words: "penalty 0.316, inner_folds 4"."""
+    return ", ".join(
+        f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in chosen.items()
+    )
 
 
 def cell_hash(cell: grid.Cell) -> str:

@@ -19,7 +19,6 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.optimize
 
 from imujax.sweep import trees
 from imujax.sweep.ridge import SubjectRidge, SubjectRocket
@@ -120,6 +119,8 @@ def stacking_weights(errors: np.ndarray) -> np.ndarray:
     -------
     ndarray, [k]
     """
+    from scipy.optimize import nnls  # half of this module's time of import
+
     k, n = errors.shape
     equal = np.full(k, 1 / k)
     if not n:
@@ -127,7 +128,7 @@ def stacking_weights(errors: np.ndarray) -> np.ndarray:
     # With the sum left free, but pulled to 1 with any force, the solution has the same direction.
     size = np.sqrt((errors**2).mean()) or 1.0
     system = np.vstack([errors.T / (size * np.sqrt(n)), np.ones(k)])
-    direction, _ = scipy.optimize.nnls(system, np.r_[np.zeros(n), 1.0])
+    direction, _ = nnls(system, np.r_[np.zeros(n), 1.0])
     return (equal + direction / direction.sum()) / 2
 
 
