@@ -205,9 +205,11 @@ def _forms_of(layout: Layout, n_draws: int, n_subjects: int) -> _Forms:
     _, fold = np.unique(np.tile(layout.fold, n_draws), return_inverse=True)
     labels = [np.tile(np.arange(n_subjects), n_draws), draw * (fold.max() + 1) + fold]
     for start in layout.starts:
-        _, label = np.unique(start.ravel(), return_inverse=True)
+        levels, label = np.unique(start.ravel(), return_inverse=True)
+        # What all draws of a subject have, of hardly more than one subject each, is the subject's.
+        is_of_subjects = (start == start[0]).all() and len(levels) > n_subjects / 2
         is_new = not any(_is_same_partition(label, other) for other in labels)
-        if label.any() and is_new:
+        if len(levels) > 1 and is_new and not (n_draws > 1 and is_of_subjects):
             labels.append(label)
     return _compute_forms(n_draws, n_subjects, tuple(label.tobytes() for label in labels))
 
