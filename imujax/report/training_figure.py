@@ -175,9 +175,13 @@ def _set_value_axis(ax: Axes, shares: Sequence[ShareTraining], curve: str) -> No
     """Logarithmic, so that equal falls are equal changes; limits of the means and bands drawn."""
     values = np.concatenate([getattr(share, curve).ravel() for share in shares])
     values = values[np.isfinite(values) & (values > 0)]
+    if not len(values):
+        ax.set_yticks([])
+        style = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8}
+        ax.text(0.5, 0.5, "nothing was chosen", transform=ax.transAxes, **style)
+        return
     ax.set_yscale("log")
-    if len(values):
-        ax.set_ylim(values.min() / 1.06, values.max() * 1.06)
+    ax.set_ylim(values.min() / 1.06, values.max() * 1.06)
     bottom, top = ax.get_ylim()
     is_wide = top > 6 * bottom
     ax.yaxis.set_major_locator(

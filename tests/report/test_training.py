@@ -381,3 +381,15 @@ def test_the_head_of_the_picture_names_what_was_not_trained_to_its_end(tmp_path)
         "pretrained, random: not trained to its end at every share of the windows",
         "pretrained, random: not trained to its end at every share of the subjects",
     ]
+
+
+def test_a_picture_without_inner_runs_says_so(tmp_path):
+    """As where one rate and one stop leave nothing to choose."""
+    task = make_task(tmp_path, *LAYOUTS[0])
+    final = [row for row in read_rows(tmp_path) if int(row["split"]) < 0]
+    fake_training.save(tmp_path, final)
+    task.training = training.summarise_training(task.sweep)
+    figure = training_figure.training_figure(task)
+    figure.draw_without_rendering()
+    assert [text.get_text() for text in figure.axes[3].texts] == ["nothing was chosen"]
+    assert len(figure.axes[0].lines) == 2
