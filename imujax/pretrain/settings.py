@@ -37,6 +37,8 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
             f"{field}.data must name data sets to train on, or be empty and `stream` "
             "say what is simulated"
         )
+    if config.seeds < 1:
+        raise UserError(f"{field}.seeds is {config.seeds}, but must be 1 or more")
     require_known(f"{field}.order", config.order, ORDERS)
     if not config.resident and (config.order != "blocks" or not config.data):
         raise UserError(

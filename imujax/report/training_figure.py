@@ -177,7 +177,7 @@ def _set_value_axis(ax: Axes, shares: Sequence[ShareTraining], curve: str) -> No
     values = values[np.isfinite(values) & (values > 0)]
     if not len(values):
         ax.set_yticks([])
-        style = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8}
+        style: dict[str, Any] = {"ha": "center", "va": "center", "color": GREY, "fontsize": 8}
         ax.text(0.5, 0.5, "nothing was chosen", transform=ax.transAxes, **style)
         return
     ax.set_yscale("log")

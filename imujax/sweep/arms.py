@@ -30,8 +30,8 @@ class Arm:
     cells : list of Cell
         The grid of the task.
     pretrained : sequence of Encoder
-        The pre-trainings of the arm's encoder. Where its weights are random, the network and the
-        card are of the first one.
+        The pre-trainings of the arm's encoder. Where its weights are random, network and input
+        scales are of the one that a pre-trained arm would have there.
     spec : ConfigDict
         The arm's entry in the configuration: encoder, weights, and for random weights start.
     seed : int
@@ -100,9 +100,9 @@ class Arm:
         """
         if not self.is_random:
             return self._member(cell)
-        start = self.start(cell)
+        start = self.start(cell)  # its own for every fold and draw
         if start not in self.random_encoders:
-            card = self.pretrained[0].card
+            card = self._member(cell).card
             self.random_encoders[start] = encoder.random_encoder(card, start)
         return self.random_encoders[start]
 

@@ -1,7 +1,7 @@
 """Probe and full fine-tuning of many runs at once: one compiled loop, the runs a stacked axis.
 
 A lane is one run: its own weights to start from, training examples, examples it is tried on,
-learning rate, number of steps and seed. The runs of a stack are shared out over the mesh axis "run"
+learning rate, warm-up and seed. The runs of a stack are shared out over the mesh axis "run"
 by shard_map and stacked on each device by vmap, so a lane never sees another one.
 
 Fine-tuning has a rate that is constant after a warm-up, and what is tried is an average of the

@@ -45,6 +45,16 @@ def test_pre_trainings_are_spread_over_folds_and_draws():
         assert arm.initial_encoder(cell).weights_digest == digests[arm.start(cell)]
 
 
+def test_random_weights_see_the_input_as_the_pre_training_in_their_place():
+    pretrained, cells = make_arm(people(), members=3, draws=3)
+    random, _ = make_arm(people(), "random", members=3, draws=3)
+    for arm in (pretrained, random):
+        for k, one in enumerate(arm.pretrained):
+            one.card["scales"] = {name: {"mean": 0.0, "sd": 1.0 + k} for name in ("acc", "gyr")}
+    for cell in cells:
+        assert pretrained.input_scales(cell.train, cell) == random.input_scales(cell.train, cell)
+
+
 def test_embeddings_are_those_of_the_weights_a_cell_starts_from():
     data = people()
     arm, cells = make_arm(data, "random", draws=4)
