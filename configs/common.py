@@ -9,6 +9,9 @@ from ml_collections import ConfigDict
 
 FRACTIONS = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0)  # 10^x for x = -1 to 0 by 0.2, as in the study
 
+SIZES = ("full", "cores", "tiny")  # of an experiment on real recordings
+HALF = {"width": 8}  # of the study's network: 16
+
 
 def data_set(builder: str, raw: str, **options) -> ConfigDict:
     """A data set: the builder, its folder below the raw files, the builder's options."""

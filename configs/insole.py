@@ -5,7 +5,8 @@
 raw/sisfall and raw/ipol_gait are the unpacked public sets, raw/insole a folder of recordings with
 the card insole.toml beside them (data_builders/tabular/README.md tells how such a card is written;
 the recordings of these figures are not ours to pass on).  The folds are given, so that the four
-subjects with the most contacts stand in four of them.  `:tiny` is the same path in minutes.
+subjects with the most contacts stand in four of them.  `:cores` has the network at half its width,
+for two cores; `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -17,8 +18,8 @@ FOLDS = (("S04", "S03"), ("S11", "S05"), ("S22", "S16"), ("S30", "S20"), ("S21",
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    if size not in ("full", "tiny"):
-        raise ValueError(f"no size {size!r}: there are full and tiny")
+    if size not in common.SIZES:
+        raise ValueError(f"no size {size!r}: there are {', '.join(common.SIZES)}")
     config = ConfigDict({"seed": 0})
     cut = {"rate": 100.0, "window": 128, "stride": 64}
     config.data_sets = ConfigDict(
@@ -28,12 +29,11 @@ def get_config(size: str = "full") -> ConfigDict:
             "contacts": common.data_set("tabular", "insole", card="insole/insole.toml"),
         }
     )
+    shape = {"pool": "mean_max"} | (common.HALF if size == "cores" else {})
     changes = {"window": 64, "rotation": 30.0, "steps": 800, "save_every": 200}
     config.encoders = ConfigDict(
         {
-            name: common.encoder(
-                ("waist", "walks"), resnet.tan2023(norm) | {"pool": "mean_max"}, **changes
-            )
+            name: common.encoder(("waist", "walks"), resnet.tan2023(norm) | shape, **changes)
             for name, norm in (("batch", "batch"), ("free", "none"))
         }
     )

@@ -4,7 +4,8 @@
 
 raw/sisfall and raw/ipol_gait are the unpacked public sets (see data_builders/*/README.md).  The
 encoder never sees a subject of the labelled set: it is pre-trained on SisFall alone.
-Expected result: see configs/README.md.  `:tiny` is the same path in minutes.
+Expected result: see configs/README.md.  `:cores` has the network at half its width, for two cores;
+`:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -14,8 +15,8 @@ from imujax.nets import resnet
 
 
 def get_config(size: str = "full") -> ConfigDict:
-    if size not in ("full", "tiny"):
-        raise ValueError(f"no size {size!r}: there are full and tiny")
+    if size not in common.SIZES:
+        raise ValueError(f"no size {size!r}: there are {', '.join(common.SIZES)}")
     config = ConfigDict({"seed": 0})
     config.data_sets = ConfigDict(
         {
@@ -24,6 +25,7 @@ def get_config(size: str = "full") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
+    net |= common.HALF if size == "cores" else {}
     config.encoders = ConfigDict(
         {"waist": common.encoder(("waist",), net, rotation=30.0, steps=500, save_every=250)}
     )
