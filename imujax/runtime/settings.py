@@ -59,11 +59,13 @@ def differing_settings(old: dict[str, Any], new: dict[str, Any]) -> Iterator[tup
 
 
 def _flatten(tree: Any, name: str = "") -> dict[str, Any]:
-    """The leaves of nested dicts by their dotted names."""
+    """The leaves of nested dicts by their dotted names; a list of dicts is its number and they."""
+    leaves: dict[str, Any] = {}
+    if isinstance(tree, list) and tree and all(isinstance(item, dict) for item in tree):
+        leaves[name[1:]] = len(tree)
+        tree = {str(i): item for i, item in enumerate(tree)}
     if not isinstance(tree, dict):
         return {name[1:]: tree}
-    return {
-        dotted: leaf
-        for key, subtree in tree.items()
-        for dotted, leaf in _flatten(subtree, f"{name}.{key}").items()
-    }
+    for key, subtree in tree.items():
+        leaves |= _flatten(subtree, f"{name}.{key}")
+    return leaves

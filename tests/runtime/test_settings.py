@@ -1,0 +1,37 @@
+"""Settings of a run that differ are named one by one, and shortly."""
+
+import pytest
+
+from imujax.errors import UserError
+from imujax.runtime import settings
+
+ENCODERS = {"waist": [{"net": {"width": 8}, "seed": 0}, {"net": {"width": 8}, "seed": 1000}]}
+
+
+def differences(new):
+    return list(settings.differing_settings({"rate": 100.0, "encoders": ENCODERS}, new))
+
+
+def test_the_same_settings_do_not_differ_though_tuples_have_become_lists():
+    old = {"folds": (("A", "B"), ("C",)), "encoders": ENCODERS}
+    new = {"folds": [["A", "B"], ["C"]], "encoders": ENCODERS}
+    assert list(settings.differing_settings(old, new)) == []
+
+
+def test_each_leaf_is_named_and_what_is_missing_is_none():
+    assert differences({"rate": 50.0, "encoders": ENCODERS, "seed": 3}) == [
+        ("rate", 100.0, 50.0),
+        ("seed", None, 3),
+    ]
+
+
+def test_of_several_encoders_the_setting_that_differs_is_named():
+    wide = {"waist": [ENCODERS["waist"][0], {"net": {"width": 16}, "seed": 1000}]}
+    assert differences({"rate": 100.0, "encoders": wide}) == [("encoders.waist.1.net.width", 8, 16)]
+
+
+def test_another_number_of_encoders_is_a_short_sentence():
+    fewer = {"rate": 100.0, "encoders": {"waist": ENCODERS["waist"][:1]}}
+    assert differences(fewer)[0] == ("encoders.waist", 2, 1)
+    with pytest.raises(UserError, match=r"with encoders\.waist=2 but the configuration says 1;"):
+        settings.require_same_settings({"rate": 100.0, "encoders": ENCODERS}, fewer, "work")
