@@ -161,11 +161,20 @@ def list_members(folder: pathlib.Path | str) -> list[pathlib.Path]:
     -------
     list of Path
         In the order of their numbers; none where `folder` is that of one pre-training.
+
+    Raises
+    ------
+    UserError
+        A number is missing between others.
     """
-    members: list[pathlib.Path] = []
-    while (member := member_folder(folder, len(members))).is_dir():
-        members.append(member)
-    return members
+    names = (path.name.removeprefix("seed") for path in pathlib.Path(folder).glob("seed*/"))
+    numbers = sorted(int(name) for name in names if name.isdecimal())
+    if missing := sorted(set(range(len(numbers))) - set(numbers)):
+        raise UserError(
+            f"{folder} holds {len(numbers)} pre-trainings, but no seed{missing[0]}: put it back, "
+            f"or give one of them by itself, such as {member_folder(folder, numbers[0])}"
+        )
+    return [member_folder(folder, number) for number in numbers]
 
 
 def load(folder: pathlib.Path | str) -> Encoder:

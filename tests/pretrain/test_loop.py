@@ -241,3 +241,17 @@ def test_weights_that_explode_are_told_and_never_saved(moves, tmp_path):
     with pytest.raises(UserError, match="no longer finite at step 4; lower the learning rate"):
         run(moves, tmp_path / "nan", learning_rate=1e38, steps=8, log_every=8)
     assert not [path for path in (tmp_path / "nan").iterdir() if path.name.isdigit()]
+
+
+def test_a_missing_pretraining_is_named(tmp_path):
+    """Ten of them stand in the order of their numbers; what is no pre-training does not count."""
+    for number in range(11):
+        encoder.member_folder(tmp_path, number).mkdir()
+    (tmp_path / "seeds").mkdir()
+    (tmp_path / "seed11").touch()
+    expected = [tmp_path / f"seed{number}" for number in range(11)]
+    assert encoder.list_members(tmp_path) == expected
+    expected[1].rmdir()
+    with pytest.raises(UserError, match="holds 10 pre-trainings, but no seed1: put it back"):
+        encoder.load(tmp_path)
+    assert encoder.list_members(expected[0]) == []
