@@ -16,6 +16,7 @@ from imujax.errors import UserError
 from imujax.report.columns import read_columns
 from imujax.report.sentences import format_percent
 from imujax.report.tables import Sweep
+from imujax.sweep.settings import NOTHING_CHOSEN
 
 TRAINING_COLUMNS = {
     "task": str,
@@ -59,7 +60,7 @@ class Choice(NamedTuple):
     n_lowest, n_highest : int
         Runs that took the lowest or the highest value that was offered.
     n_runs : int
-        Runs that had a choice: more than one value, and more than one training subject.
+        Runs that had a choice: more than one value, and inner subjects to choose on.
     """
 
     counts: dict[float, int]
@@ -100,7 +101,8 @@ class ShareTraining:
         shares of what they were before it; NaN where they were not seen.
     reasons : tuple of str
         What says that this arm was not trained to its end at this share: "last stop", "inner
-        error", "training loss"; nothing when it was, or could not be judged.
+        error", "training loss", and "training loss alone" where no inner error was seen; nothing
+        when it was, or could not be judged.
     """
 
     arm: str
@@ -174,11 +176,11 @@ def summarise_training(sweep: Sweep) -> list[ShareTraining]:
 
     - the last stop of the budget was chosen in over a third of the runs, or
     - the mean inner error still falls by more than 2 % over the last fifth of the budget, or
-    - the mean training loss still falls by more than 2 % over the last fifth, and the inner error
-      by more than .5 %.
+    - the mean training loss still falls by more than 2 % over the last fifth, and the inner error,
+      where it was seen, by more than .5 %.
 
     A training loss that falls while the inner error does not is overfitting, not want of steps.
-    Where a share has one training subject there are no inner subjects, and nothing is judged.
+    Without a choice on inner subjects, the loss of the final runs is all there is to judge by.
     """
     runs = sweep.runs
     is_finetuned = runs["stage"] == "finetune"
@@ -362,8 +364,8 @@ def _select(columns: dict[str, np.ndarray], **values: object) -> dict[str, np.nd
 
 
 def _choice(runs: dict[str, np.ndarray], column: str, grid: Sequence[float]) -> Choice:
-    """With one training subject a default is taken: that is no choice, and neither is one value."""
-    had_choice = (runs["n_train_subjects"] > 1) & (len(grid) > 1)
+    """Without inner subjects a default is taken: that is no choice, and neither is one value."""
+    had_choice = (runs["note"] != NOTHING_CHOSEN) & (len(grid) > 1)
     values = runs[column]
     counts = dict(sorted(Counter(values[np.isfinite(values)].tolist()).items()))
     lowest, highest = (
@@ -433,8 +435,11 @@ def _reasons(at_last_stop: float, loss_change: float, error_change: float) -> tu
         reasons.append("last stop")
     if error_change < -MOST_CHANGE:
         reasons.append("inner error")
-    if loss_change < -MOST_CHANGE and error_change < -FLAT:
-        reasons.append("training loss")
+    if loss_change < -MOST_CHANGE:
+        if error_change < -FLAT:
+            reasons.append("training loss")
+        elif np.isnan(error_change):
+            reasons.append("training loss alone")
     return tuple(reasons)
 
 

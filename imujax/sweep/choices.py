@@ -22,10 +22,10 @@ from imujax.runtime import log
 from imujax.sweep import budget, folds, grid, lanes
 from imujax.sweep.arms import Arm
 from imujax.sweep.runs import Arrays, chunk_by, fit_probes, group_hash, keep_part, make_lane, walk
+from imujax.sweep.settings import NOTHING_CHOSEN
 
 CHECK = 0.2  # share of the budget at which rates are weighed
 LOST = 1.2  # times the error of the best rate: who has more goes no further
-NOTHING_CHOSEN = "no inner subjects: nothing chosen"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,7 +115,7 @@ def choose_settings(
             middle(config.stops),
             "" if has_inner else NOTHING_CHOSEN,
         )
-    if "finetune" not in config.stages or len(config.rates) == len(config.stops) == 1:
+    if not has_contests(config):
         return choices, []
     training = []
     for trials in _contests(arm, choosing, splits, choices):
@@ -131,6 +131,21 @@ def choose_settings(
         training += _training_rows(arm, trials, arrays, choices)
         progress.update(len(trials), f"{arm.name} choices")
     return choices, training
+
+
+def has_contests(config: ConfigDict) -> bool:
+    """Say whether a task has inner runs of fine-tuning: more than one rate or stop to choose from.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the task.
+
+    Returns
+    -------
+    bool
+    """
+    return "finetune" in config.stages and (len(config.rates) > 1 or len(config.stops) > 1)
 
 
 def middle(values: Sequence[float]) -> float:

@@ -12,6 +12,8 @@ from imujax.sweep import budget, choices, grid
 from imujax.sweep.arms import Arm
 from imujax.sweep.runs import Arrays, chunk_by, fit_probes, group_hash, keep_part, make_lane, walk
 
+WATCHED = (0.6, 0.8)  # of the budget: stops at which the loss is noted even where none is offered
+
 
 def final_rows(
     arm: Arm,
@@ -99,9 +101,9 @@ def _probe_all(arm: Arm, cells, cell_lanes, parts) -> tuple[list[dict], list[np.
 
 
 def _ends(config, count: int, stop: float) -> tuple[int, ...]:
-    """Where the loss is noted: every stop before the end, a fifth of the way, the end."""
+    """Where the loss is noted: stops and WATCHED before the end, a fifth of the way, the end."""
     last = budget.steps_at(config, count, stop)
-    stops = {budget.steps_at(config, count, s) for s in config.stops}
+    stops = {budget.steps_at(config, count, s) for s in (*config.stops, *WATCHED)}
     return tuple(sorted({s for s in stops if s < last} | {_fifth(last), last}))
 
 

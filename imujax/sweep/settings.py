@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 from imujax.errors import UserError, require_known
 from imujax.sweep.references import reference_names
 
+NOTHING_CHOSEN = "no inner subjects: nothing chosen"  # the note of a run
 WEIGHTS = ("pretrained", "random")
 STAGES = ("probe", "finetune")
 

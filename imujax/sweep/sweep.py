@@ -125,5 +125,5 @@ def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:
     choosing = [cell for cell in cells if cell.draw < config.select.draws]
     width = max(len(cell.train) for cell in cells)
     splits = sum(choices.count_splits(config.select, width, len(c.train)) for c in choosing)
-    inner = splits * len(config.rates) if "finetune" in config.stages else 0
+    inner = splits * len(config.rates) if choices.has_contests(config) else 0
     return len(config.arms) * (len(cells) + inner) + len(cells)

@@ -13,6 +13,7 @@ from helpers.fake_training import PENALTIES, RATES, STOPS, cut_short, rows_of_ru
 
 from imujax.errors import UserError
 from imujax.report import tables, training, training_figure
+from imujax.sweep.settings import NOTHING_CHOSEN
 
 CONFIG = {"rates": RATES, "penalties": PENALTIES, "stops": STOPS}
 
@@ -35,7 +36,7 @@ def make_sweep(
         key = {"arm": arm, "axis": axis, "fraction": fraction, "draw": draw, "fold": fold}
         rate, stop = chosen(draw, fold)
         rows += rows_of_run(key, curve, (rate, stop), rng=np.random.default_rng(fold))
-        run = key | {"penalty": 0.3, "n_train_subjects": 8} | change
+        run = key | {"penalty": 0.3, "note": ""} | change
         probe = {"learning_rate": np.nan, "stop": np.nan, "steps": 0, "passes": 0.0}
         tuned = {"learning_rate": rate, "stop": stop}
         tuned |= {"steps": round(500 * stop), "passes": 50 * stop}
@@ -130,15 +131,20 @@ def test_a_grid_of_one_value_has_no_edge(tmp_path):
     assert share.choices["penalty"].n_runs == 10
 
 
-def test_one_training_subject_leaves_nothing_to_choose_or_judge(tmp_path):
-    sweep = make_sweep(tmp_path, curve=cut_short, chosen=lambda *_: (1e-3, 1.0), n_train_subjects=1)
+@pytest.mark.parametrize(
+    ("curve", "reasons"), [(cut_short, ("training loss alone",)), (settled, ())]
+)
+def test_where_nothing_is_chosen_the_loss_of_the_final_runs_is_judged(tmp_path, curve, reasons):
+    chosen = {"chosen": lambda *_: (1e-3, 1.0), "note": NOTHING_CHOSEN}
+    sweep = make_sweep(tmp_path, curve=curve, **chosen)
     rows = [row for row in read_rows(tmp_path) if row["split"] == "-1"]
     fake_training.save(tmp_path, rows)
     share = only_share(sweep)
     assert all(choice.n_runs == 0 for choice in share.choices.values())
     assert np.isnan(share.error).all() and np.isnan(share.error_change)
-    assert share.loss_change == pytest.approx(-1 / 6)  # of the final runs
-    assert share.reasons == ()
+    before, after = (curve(stop)[0] for stop in (0.8, 1.0))
+    assert share.loss_change == pytest.approx((after - before) / before)
+    assert share.reasons == reasons
 
 
 def test_a_run_that_diverged_or_ended_early_does_not_hide_the_others(tmp_path):

@@ -185,6 +185,15 @@ def test_a_single_value_is_taken_without_a_trial(pretend):
     assert all((c.rate, c.stop, c.penalty) == (5e-3, 1.0, 1.0) for c in chosen.values())
 
 
+def test_a_run_without_choice_has_its_loss_noted_over_the_last_fifth():
+    """By these alone the report can tell whether it was trained to its end."""
+    config = common.task("x", "X", common.arms("e"), passes=40.0, steps=(1, 4000), batch=8)
+    config.stops = (1.0,)
+    assert budget.most_steps(config, 200) == 1024
+    assert finals._ends(config, 200, 1.0) == (205, 614, 819, 1024)
+    assert finals._ends(config, 200, 0.5) == (102, 512)
+
+
 def test_with_one_training_subject_nothing_is_chosen_and_it_is_noted(pretend):
     chosen, training, trainer, _ = pretend(None, axes={"windows": (), "subjects": (0.1,)})
     assert len(chosen) == 3 and not trainer.advanced and not training
