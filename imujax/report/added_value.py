@@ -19,8 +19,8 @@ AXIS = "windows"
 CELL_COLUMNS = ("fraction", "draw", "fold")
 
 
-def added_rows(sweep: Sweep, arm: str) -> list[dict[str, Any]]:
-    """The added value of a fine-tuned arm at each fraction of the windows, and over all.
+def added_rows(sweep: Sweep, arm: str, stage: str = "finetune") -> list[dict[str, Any]]:
+    """The added value of an arm at each fraction of the windows, and over all.
 
     For each tested fold and fraction the best reference is the one of highest mean r over the
     subjects of the other folds and all draws.
@@ -28,8 +28,8 @@ def added_rows(sweep: Sweep, arm: str) -> list[dict[str, Any]]:
     Parameters
     ----------
     sweep : Sweep
-    arm : str
-        A fine-tuned one.
+    arm, stage : str
+        Which curve.
 
     Returns
     -------
@@ -42,9 +42,9 @@ def added_rows(sweep: Sweep, arm: str) -> list[dict[str, Any]]:
     """
     names = [name for name in arms_of_stage(sweep, "reference") if "+" not in name]
     names = [name for name in names if has_runs(sweep, name, "reference", AXIS)]
-    if not names or not has_runs(sweep, arm, "finetune", AXIS):
+    if not names or not has_runs(sweep, arm, stage, AXIS):
         return []
-    of_arm = subject_curve(sweep, arm, "finetune", AXIS, "r")
+    of_arm = subject_curve(sweep, arm, stage, AXIS, "r")
     curves = [subject_curve(sweep, name, "reference", AXIS, "r") for name in names]
     fractions, draws, subjects = of_arm.fractions, of_arm.draws, of_arm.subjects
     for curve in curves:
@@ -58,7 +58,7 @@ def added_rows(sweep: Sweep, arm: str) -> list[dict[str, Any]]:
     r = np.stack([_at(curve, fractions) for curve in curves])  # [references, F, D, S]
     best = _best_reference(r.mean(axis=2), of_arm.layout.fold)  # [F, S]
     alone = np.take_along_axis(r, best[None, :, None], axis=0)[0]
-    together = _r_together(sweep, arm, names, best, fractions, of_arm)
+    together = _r_together(sweep, (arm, stage), names, best, fractions, of_arm)
     starts = of_arm.layout.starts + tuple(start for c in curves for start in c.layout.starts)
     layout = Layout(of_arm.layout.fold, starts)
     gain = together - alone
@@ -97,13 +97,13 @@ def _best_reference(r: np.ndarray, fold: np.ndarray) -> np.ndarray:
 
 def _r_together(
     sweep: Sweep,
-    arm: str,
+    source: tuple[str, str],
     names: list[str],
     best: np.ndarray,
     fractions: np.ndarray,
     of_arm: SubjectCurve,
 ) -> np.ndarray:
-    """r of the mean of both estimates, example by example: [F, D, S]."""
+    """r of the mean of both estimates, example by example: [F, D, S]; source is arm and stage."""
     runs, predictions = sweep.runs, sweep.predictions
     keys = zip(*(runs[n].tolist() for n in ("arm", "stage", "axis", *CELL_COLUMNS)), strict=True)
     run_of = dict(zip(keys, runs["run"].tolist(), strict=True))
@@ -115,9 +115,9 @@ def _r_together(
         for d, draw in enumerate(of_arm.draws.tolist()):
             for fold in np.unique(of_arm.layout.fold).tolist():
                 tested = np.flatnonzero(of_arm.layout.fold == fold)
-                sources = ((arm, "finetune"), (names[best[f, tested[0]]], "reference"))
+                sources = (source, (names[best[f, tested[0]]], "reference"))
                 network, reference = (
-                    rows_of[run_of[*source, AXIS, fraction, draw, fold]] for source in sources
+                    rows_of[run_of[*key, AXIS, fraction, draw, fold]] for key in sources
                 )
                 both = predictions["estimate"][[network, reference]].astype(np.float64)
                 cells.append((f, d))

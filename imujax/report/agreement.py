@@ -8,12 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from imujax.report.sentences import STAGE_NAMES
 from imujax.report.task_summary import TaskSummary
 from imujax.runtime.drawing import GREY, INK, STYLE
 
 
 def agreement_figure(task: TaskSummary) -> Figure:
-    """Estimate against truth, and Bland-Altman, of every arm fine-tuned with all windows.
+    """Estimate against truth, and Bland-Altman, of every arm with all windows.
 
     The first draw; one colour a subject, who was not trained on. Limits are bias -/+ 1.96 SD of all
     differences.
@@ -43,7 +44,8 @@ def agreement_figure(task: TaskSummary) -> Figure:
             dots = {"c": colours[code], "s": size, "lw": 0, "alpha": 0.7}
             _draw_agreement(left, truth, estimate, dots)
             left.set_ylabel(f"estimate{unit}")
-            left.set_title(f"{arm}, fine-tuned", loc="left", fontweight="bold", fontsize=9.5)
+            title = f"{arm}, {STAGE_NAMES[task.stage]}"
+            left.set_title(title, loc="left", fontweight="bold", fontsize=9.5)
             _draw_bland_altman(right, truth, estimate, dots)
             right.set_ylabel(f"estimate \u2212 truth{unit}")
         axes[-1, 0].set_xlabel(f"truth{unit}")
@@ -57,7 +59,7 @@ def agreement_figure(task: TaskSummary) -> Figure:
 def _full_predictions(task: TaskSummary, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Truth, estimate and subject [M] of the first draw's finite estimates."""
     runs, predictions = task.sweep.runs, task.sweep.predictions
-    is_chosen = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
+    is_chosen = (runs["arm"] == arm) & (runs["stage"] == task.stage) & (runs["axis"] == "windows")
     is_chosen &= runs["fraction"] == 1
     is_chosen &= runs["draw"] == runs["draw"][is_chosen].min()
     rows = np.isin(predictions["run"], runs["run"][is_chosen])

@@ -144,8 +144,8 @@ def overall_difference(
     -------
     dict
         What `mean_row` gives, and
-        n_arms : as given; p_t_holm : p_t times it, no more than 1, until all arms are corrected
-        together.
+        stage, n_arms : as given.
+        p_t_holm : p_t times n_arms, no more than 1, until all arms are corrected together.
         n_draws : of training subsets.
         smallest : the smallest gain that this design would have seen in 80 of 100 repetitions,
         at the level .05 / n_arms.
@@ -157,6 +157,7 @@ def overall_difference(
     estimate = estimate_mean(gain[None], layout)
     main = mean_row(estimate, 0, gain.shape[1])
     return main | {
+        "stage": stage,
         "n_arms": n_arms,
         "p_t_holm": min(1.0, main["p_t"] * n_arms),
         "n_draws": len(gain),

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from imujax.report import panels, training
-from imujax.report.sentences import format_percent
+from imujax.report.sentences import STAGE_NAMES, format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import TaskSummary
 from imujax.runtime.drawing import GREY, STYLE
@@ -22,7 +22,6 @@ HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label
 LEFT_MARGIN, PANEL_WIDTH, LEGEND_LINE = 0.74, 3.0, 0.19
 PANELS_IN_ROW = 3
 WARNING_LINE, WARNING_WIDTH = 0.15, 68  # inches; letters
-STAGE_NAMES = {"finetune": "fine-tuned", "probe": "frozen probe"}
 
 
 def curves_figure(tasks: Sequence[TaskSummary]) -> Figure:
@@ -126,8 +125,8 @@ def _legend_handles(tasks: Sequence[TaskSummary]) -> list[Line2D | Patch]:
     handles: dict[str, Line2D | Patch] = {}
     for task in tasks:
         for arm in task.arms:
-            for stage, stage_name in STAGE_NAMES.items():
-                label = f"{arm}, {stage_name}"
+            for stage in ("finetune", "probe"):
+                label = f"{arm}, {STAGE_NAMES[stage]}"
                 if label not in handles and any(task.curve(arm, stage, a) for a in task.axes):
                     style = panels.line_style(task, arm, stage)
                     handles[label] = Line2D([], [], **style, label=label)

@@ -93,6 +93,21 @@ def arms_of_stage(sweep: Sweep, stage: str) -> list[str]:
     return list(dict.fromkeys(sweep.runs["arm"][sweep.runs["stage"] == stage].tolist()))
 
 
+def compared_stage(sweep: Sweep) -> str:
+    """The stage that a task's comparisons rest on.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    str
+        "finetune", or "probe" where nothing was fine-tuned.
+    """
+    return "finetune" if arms_of_stage(sweep, "finetune") else "probe"
+
+
 def axes_of_sweep(sweep: Sweep) -> list[str]:
     """The axes a sweep has.
 

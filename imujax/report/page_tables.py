@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from imujax.report import figures, published, training
-from imujax.report.sentences import format_percent
+from imujax.report import published, training
+from imujax.report.sentences import STAGE_NAMES, format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
 
@@ -23,7 +23,6 @@ METRIC_NAMES = {
     "icc": "ICC(A,1)",
 }
 METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
-STAGE_NAMES = figures.STAGE_NAMES | {"fifth": "fine-tuned, a fifth of the steps"}
 STAGE_ORDER = {"finetune": 0, "fifth": 1, "probe": 2}
 
 
@@ -275,7 +274,7 @@ def _curve_cells(
 
 
 def _judged(share: training.ShareTraining) -> str:
-    return DASH if math.isnan(share.error_change) else "yes"
+    return DASH if math.isnan(share.loss_change) else "yes"
 
 
 def _format_range(values: tuple[float, float, float], digits: int) -> tuple[str, str]:

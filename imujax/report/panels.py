@@ -153,11 +153,11 @@ def _draw_arms(ax: Axes, task: TaskSummary, axis: str) -> list[float]:
             if not (rows := task.curve(arm, stage, axis)):
                 continue
             x, mean, low, high = _columns(rows)
-            is_finetuned = stage == "finetune"
+            is_compared = stage == task.stage
             style = line_style(task, arm, stage)
-            ax.plot(x, mean, **style, zorder=4 if is_finetuned else 3)
+            ax.plot(x, mean, **style, zorder=4 if is_compared else 3)
             values += list(mean)
-            if is_finetuned:
+            if is_compared:
                 ax.fill_between(x, low, high, color=style["color"], alpha=0.14, lw=0, zorder=1)
                 values += [*low, *high]
     return values

@@ -7,6 +7,12 @@ import numpy as np
 
 from imujax.report.statistics import LEVEL
 
+STAGE_NAMES = {
+    "finetune": "fine-tuned",
+    "fifth": "fine-tuned, a fifth of the steps",
+    "probe": "frozen probe",
+}
+
 
 def verdict(
     main: dict[str, Any], rows: Sequence[dict[str, Any]], arm_a: str, arm_b: str
@@ -50,9 +56,10 @@ def verdict(
     if main["n_arms"] > 1:
         p += f" after Holm's correction over {main['n_arms']} arms"
     draws = "1 draw" if main["n_draws"] == 1 else f"{main['n_draws']} draws"
+    frozen = " of the frozen probes" if main["stage"] == "probe" else ""
     numbers = (
-        f"mean difference in r over all fractions {describe_difference(main)}, {p}, {n} subjects, "
-        f"{draws}; {seen}"
+        f"mean difference in r{frozen} over all fractions {describe_difference(main)}, {p}, "
+        f"{n} subjects, {draws}; {seen}"
     )
     notes = [
         f"All runs of {arm} start from the same weights, one pre-training: the interval is about "
@@ -200,6 +207,8 @@ def describe_difference(row: dict[str, Any]) -> str:
     -------
     str
     """
+    if np.isnan(row["low"]):  # of fewer than three subjects
+        return f"{format_signed(row['difference'])} (no interval)"
     limits = f"{format_signed(row['low'])} to {format_signed(row['high'])}"
     return f"{format_signed(row['difference'])} ({format_percent(LEVEL)} interval {limits})"
 

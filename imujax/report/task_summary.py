@@ -23,7 +23,7 @@ DEFAULT_BASELINE = "random"
 
 @dataclass(frozen=True)
 class Comparison:
-    """An arm against its baseline on one axis, fine-tuned.
+    """An arm against its baseline on one axis, in the compared stage of the task.
 
     Attributes
     ----------
@@ -69,8 +69,10 @@ class TaskSummary:
     n_subjects : int
         Test subjects.
     sensors : tuple of str
+    stage : str
+        What comparisons rest on: "finetune", or "probe" where nothing was fine-tuned.
     arms : tuple of str
-        The fine-tuned ones: those of interest first, the baselines last.
+        Those that have the stage: the ones of interest first, the baselines last.
     baselines : dict of str
         For each arm of interest the arm it is compared with.
     references : tuple of str
@@ -82,7 +84,7 @@ class TaskSummary:
     comparisons : list of Comparison
         Every arm of interest on every axis.
     added_values : dict of list of dict
-        Rows of `added_value.added_rows` for each fine-tuned arm that has some.
+        Rows of `added_value.added_rows` for each arm that has some.
     conditions : dict of list of dict
         Rows of `learning_curves.condition_rows` for each arm that has runs at 100 %.
     settings : list of dict
@@ -102,6 +104,7 @@ class TaskSummary:
     simulated: bool
     n_subjects: int
     sensors: tuple[str, ...]
+    stage: str
     arms: tuple[str, ...]
     baselines: dict[str, str]
     references: tuple[str, ...]
@@ -149,7 +152,8 @@ def summarise(sweep: Sweep) -> TaskSummary:
         The sweep is unfinished (see `learning_curves.subject_curve`).
     """
     summary = sweep.summary
-    arms = tuple(learning_curves.arms_of_stage(sweep, "finetune"))
+    stage = learning_curves.compared_stage(sweep)
+    arms = tuple(learning_curves.arms_of_stage(sweep, stage))
     baselines = _baselines(summary, arms)
     # The arms of interest first, the baselines last.
     arms = tuple(sorted(arms, key=lambda arm: arm in baselines.values()))
@@ -162,17 +166,20 @@ def summarise(sweep: Sweep) -> TaskSummary:
         simulated=bool(summary.get("simulated", False)),
         n_subjects=len(np.unique(sweep.predictions["subject"])),
         sensors=tuple(str(name) for name in summary.get("sensors", ())),
+        stage=stage,
         arms=arms,
         baselines=baselines,
         references=tuple(learning_curves.arms_of_stage(sweep, "reference")),
         axes=tuple(learning_curves.axes_of_sweep(sweep)),
         curves=curves,
-        comparisons=_compare_arms(sweep, baselines),
-        added_values={arm: rows for arm in arms if (rows := added_value.added_rows(sweep, arm))},
+        comparisons=_compare_arms(sweep, baselines, stage),
+        added_values={
+            arm: rows for arm in arms if (rows := added_value.added_rows(sweep, arm, stage))
+        },
         conditions={
-            arm: learning_curves.condition_rows(sweep, arm, "finetune")
+            arm: learning_curves.condition_rows(sweep, arm, stage)
             for arm in arms
-            if _has_full_run(sweep, arm)
+            if _has_full_run(sweep, arm, stage)
         },
         settings=_reference_settings(sweep),
         published=published.published_rows(config if isinstance(config, dict) else {}, curves),
@@ -199,15 +206,16 @@ def reference_sentence(task: TaskSummary, arm: str) -> str | None:
         for name in task.references
         if (rows := task.curve(name, "reference", "windows")) and rows[-1]["fraction"] == 1
     }
-    curve = task.curve(arm, "finetune", "windows")
+    curve = task.curve(arm, task.stage, "windows")
     if not reference_r or not curve or curve[-1]["fraction"] != 1:
         return None
     best = max(reference_r, key=lambda name: reference_r[name])
     r = curve[-1]["mean"]
     relation = "above" if r > reference_r[best] else "not above"
+    frozen = ", frozen," if task.stage == "probe" else ""
     return (
-        f"With all windows {arm} has r = {r:.3f}, {relation} the best shallow "
-        f"reference, {best}, with r = {reference_r[best]:.3f}."
+        f"With all windows {arm}{frozen} has r = {r:.3f}, {relation} the best shallow reference, "
+        f"{best}, with r = {reference_r[best]:.3f}."
     )
 
 
@@ -219,11 +227,10 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
     """
     config = summary.get("config")
     specs = config.get("arms", {}) if isinstance(config, dict) else {}
-    random = {
-        spec["encoder"]: arm
-        for arm, spec in specs.items()
-        if spec["weights"] == "random" and arm in arms
-    }
+    random: dict[str, str] = {}
+    for arm, spec in specs.items():
+        if spec["weights"] == "random" and arm in arms:
+            random.setdefault(spec["encoder"], arm)  # of several sets the first
     if not random:
         has_default = DEFAULT_BASELINE in arms
         return {arm: DEFAULT_BASELINE for arm in arms if has_default and arm != DEFAULT_BASELINE}
@@ -233,7 +240,7 @@ def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:
     return {arm: base for arm, base in candidates.items() if base and arm not in is_random}
 
 
-def _compare_arms(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
+def _compare_arms(sweep: Sweep, baselines: dict[str, str], stage: str) -> list[Comparison]:
     """Every arm with its baseline on every axis; p values are corrected over all arms."""
     rows = {
         arm: comparisons.difference_rows(sweep, arm, baseline)
@@ -242,14 +249,14 @@ def _compare_arms(sweep: Sweep, baselines: dict[str, str]) -> list[Comparison]:
     comparisons.correct_by_holm([row for arm_rows in rows.values() for row in arm_rows])
     compared = []
     for axis in learning_curves.axes_of_sweep(sweep):
-        arms = [arm for arm in baselines if _finetuned(rows[arm], axis)]
+        arms = [arm for arm in baselines if _of_stage(rows[arm], axis, stage)]
         overall = [
-            comparisons.overall_difference(sweep, arm, baselines[arm], axis=axis, n_arms=len(arms))
+            comparisons.overall_difference(sweep, arm, baselines[arm], stage, axis, len(arms))
             for arm in arms
         ]
         for arm, main in zip(arms, comparisons.correct_by_holm(overall), strict=True):
             of_axis = [row for row in rows[arm] if row["axis"] == axis]
-            compared.append(_compare(sweep, arm, baselines[arm], axis, main, of_axis))
+            compared.append(_compare(sweep, arm, baselines[arm], stage, axis, main, of_axis))
     return compared
 
 
@@ -257,26 +264,27 @@ def _compare(
     sweep: Sweep,
     arm: str,
     baseline: str,
+    stage: str,
     axis: str,
     overall: dict[str, Any],
     differences: list[dict[str, Any]],
 ) -> Comparison:
-    finetuned = _finetuned(differences, axis)
-    verdict = sentences.verdict(overall, finetuned, arm, baseline)
+    of_stage = _of_stage(differences, axis, stage)
+    verdict = sentences.verdict(overall, of_stage, arm, baseline)
     fifth = comparisons.gain_at_a_fifth(sweep, arm, baseline, verdict["word"], axis)
     reduction = None
-    if verdict["word"] == "helps" and finetuned[-1]["fraction"] == 1:
-        reduction = comparisons.data_reduction(sweep, arm, baseline, overall, axis=axis)
+    if verdict["word"] == "helps" and of_stage[-1]["fraction"] == 1:
+        reduction = comparisons.data_reduction(sweep, arm, baseline, overall, stage, axis)
     return Comparison(arm, baseline, axis, overall, verdict, fifth, reduction, differences)
 
 
-def _finetuned(rows: list[dict[str, Any]], axis: str) -> list[dict[str, Any]]:
-    return [row for row in rows if row["axis"] == axis and row["stage"] == "finetune"]
+def _of_stage(rows: list[dict[str, Any]], axis: str, stage: str) -> list[dict[str, Any]]:
+    return [row for row in rows if row["axis"] == axis and row["stage"] == stage]
 
 
-def _has_full_run(sweep: Sweep, arm: str) -> bool:
+def _has_full_run(sweep: Sweep, arm: str, stage: str) -> bool:
     runs = sweep.runs
-    is_arm = (runs["arm"] == arm) & (runs["stage"] == "finetune") & (runs["axis"] == "windows")
+    is_arm = (runs["arm"] == arm) & (runs["stage"] == stage) & (runs["axis"] == "windows")
     return bool((is_arm & (runs["fraction"] == 1)).any())
 
 

@@ -187,12 +187,15 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
     assert result["word"] == word
     assert sentences.format_signed(gain) in result["sentence"] and str(n) in result["sentence"]
     assert ("none is significant" in result["sentence"]) == (word[:6] == "cannot")
+    assert ("(no interval)" in result["sentence"]) == (n < 3)
+    assert "nan" not in result["sentence"]
 
 
 def test_an_interval_alone_is_no_verdict():
     main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t_holm": 0.11}
-    main |= {"n_arms": 3, "n_draws": 1, "smallest": 0.03, "one_start": []}
+    main |= {"stage": "probe", "n_arms": 3, "n_draws": 1, "smallest": 0.03, "one_start": []}
     result = sentences.verdict(main, [], *PAIR)
     assert result["word"] == "cannot be told from chance"
+    assert "mean difference in r of the frozen probes" in result["sentence"]
     assert "With one draw, starts are told from subjects between folds alone" in result["sentence"]
     assert sentences.verdict(main | {"p_t_holm": 0.01}, [], *PAIR)["word"] == "helps"

@@ -291,8 +291,27 @@ def test_one_arm_alone_is_reported_without_a_verdict(tmp_path):
     one_arm = {("pretrained", "finetune", "windows"): np.linspace(0.5, 0.7, 6)}
     fake_sweep.write_sweep(tmp_path / "tasks" / "t", one_arm, n_subjects=5)
     report.write_report([tmp_path], tmp_path / "out")
-    assert "no fine-tuned arm of random weights" in (tmp_path / "out" / "report.html").read_text()
+    assert "no arm of random weights" in (tmp_path / "out" / "report.html").read_text()
     assert (tmp_path / "out" / "differences.csv").read_text() == ""
+
+
+def test_where_nothing_is_fine_tuned_the_frozen_probes_are_compared(tmp_path):
+    """Their gain, known beforehand, is in the verdict, and their bands are drawn."""
+    probes = {key: r for key, r in curves(axes=("windows",)).items() if key[1] != "finetune"}
+    config = {"arms": ARMS, "stages": ("probe",)}
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", probes, spread=0.01, config=config)
+    written = report.write_report([tmp_path])
+    task = task_summary.summarise(tables.load_sweep(tmp_path / "tasks" / "t"))
+    assert (task.stage, task.arms, task.training) == ("probe", ("pretrained", "random"), [])
+    (comparison,) = task.comparisons
+    assert comparison.overall["difference"] == pytest.approx(0.1, abs=1e-6)
+    assert comparison.verdict["word"] == "helps" and comparison.fifth is None
+    assert "r of the frozen probes over all fractions +0.100" in comparison.verdict["sentence"]
+    assert comparison.reduction["stage"] == "probe" and comparison.reduction["is_told"]
+    assert set(task.added_values) == set(task.conditions) == set(task.arms)
+    upper = figures.curves_figure([task]).axes[0]
+    assert len(upper.collections) == 2
+    assert {path.name for path in written} >= {"report.html", "agreement_1.png"}
 
 
 @pytest.mark.parametrize(
