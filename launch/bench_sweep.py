@@ -2,7 +2,9 @@
 
 import pathlib
 import sys
+import tempfile
 import time
+from types import SimpleNamespace
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -10,6 +12,9 @@ from ml_collections import ConfigDict
 SAMPLES, COUNT, BATCH, STEPS = 64, 1000, 32, 200
 NETS = ("tiny", "tan2023")
 RUNS = (4, 8, 16)  # of imujax; the loop takes as long for each
+DRAWS = (1, 2, 4)  # of a whole sweep of the small network
+SUBJECTS = 12
+SCALE = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
 CONFIG = {"batch": BATCH, "weight_decay": 1e-2, "rotation": 0.0, "shift": 0}
 
 
@@ -25,8 +30,7 @@ def time_imujax(net: dict) -> dict[int, float]:
     from imujax.pretrain import encoder
     from imujax.sweep import lanes  # not a door: the benchmark looks behind it
 
-    scale = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
-    card = {"net": net, "window": SAMPLES, "rate": 100.0, "scales": scale}
+    card = {"net": net, "window": SAMPLES, "rate": 100.0, "scales": SCALE}
     acc, gyr, target = draw_examples()
     examples = lanes.LabelledArrays(acc, gyr, None, target)
     runs = 4
@@ -39,7 +43,7 @@ def time_imujax(net: dict) -> dict[int, float]:
     def train(count: int):
         for first in range(0, count, runs):
             group = [
-                lanes.Lane(index, index[:1], (1.0,), 1e-3, 10, first + i, start, scale)
+                lanes.Lane(index, index[:1], (1.0,), 1e-3, 10, first + i, start, SCALE)
                 for i, start in enumerate(starts)
             ]
             stack = trainer.begin(group, [head] * runs)
@@ -52,6 +56,39 @@ def time_imujax(net: dict) -> dict[int, float]:
         train(count)
         times[count] = time.perf_counter() - begin
     return times
+
+
+def time_sweep(net: dict, draws: int, trainers: dict) -> tuple[int, float]:
+    """Runs and seconds of an arm's whole sweep: three shares, choices on inner subjects, finals.
+
+    What is compiled stays in `trainers`.
+    """
+    from imujax.configs import common
+    from imujax.pretrain import encoder
+    from imujax.sweep import arms, choices, finals, grid
+
+    acc, gyr, target = draw_examples()
+    subject = np.repeat([f"P{i:02d}" for i in range(SUBJECTS)], -(-COUNT // SUBJECTS))[:COUNT]
+    length = np.full(COUNT, SAMPLES)
+    data = SimpleNamespace(acc=acc, gyr=gyr, length=length, target=target[:, None], subject=subject)
+    shares = {"windows": (0.1, 0.25, 1.0)}
+    small = common.SMALL | {"axes": shares, "folds": 3, "passes": 20.0, "draws": draws}
+    config = common.task("x", "X", common.arms("e"), **small)
+    config.select = {"folds": 4, "splits": 1, "draws": draws}
+    cells = grid.make_grid(config, subject, 0)
+    card = {"net": net, "window": SAMPLES, "rate": 100.0, "scales": SCALE}
+    spec = config.arms.random
+    silent = SimpleNamespace(update=lambda *_: None)
+    with tempfile.TemporaryDirectory() as folder:
+        begin = time.perf_counter()
+        start = encoder.random_encoder(card, 0)
+        arm = arms.Arm("random", config, data, cells, [start], spec, 0, trainers)
+        parts = pathlib.Path(folder)
+        chosen, inner = choices.choose_settings(arm, cells, subject, parts, silent)
+        finals.final_rows(arm, cells, chosen, parts, silent)
+        seconds = time.perf_counter() - begin
+    first = [row for row in inner if row["stop"] == config.stops[0]]
+    return len(first) + len(cells), seconds
 
 
 def time_torch(net: dict) -> float:
@@ -105,3 +142,14 @@ def report() -> None:
             f"{name}: {many / few:.0f} times the runs take {growth:.2f} times the time of linear "
             f"growth; PyTorch's loop {1 / loop:.3f} runs/s, {STEPS * BATCH / loop:.0f} windows/s"
         )
+    net = resnet.tiny("none")
+    trainers: dict = {}
+    time_sweep(net, DRAWS[0], trainers)  # compiles
+    sweeps = [time_sweep(net, draws, trainers) for draws in DRAWS]
+    for runs, seconds in sweeps:
+        print(f"tiny, a whole sweep: {runs} runs in {seconds:.1f} s, {runs / seconds:.1f} runs/s")
+    (few, first), (many, last) = sweeps[0], sweeps[-1]
+    print(
+        f"tiny, a whole sweep: {many / few:.1f} times the runs take "
+        f"{last / first / (many / few):.2f} times the time of linear growth"
+    )

@@ -7,6 +7,7 @@ h = encoder.embed(acc, gyr)
 import dataclasses
 import functools
 import hashlib
+import json
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -221,9 +222,16 @@ def random_encoder(card: dict[str, Any], seed: int) -> Encoder:
     -------
     Encoder
     """
-    variables = jax.device_get(jax.jit(_make_init(card))(jax.random.key(seed)))
+    net = json.dumps(card["net"], sort_keys=True)
+    variables = jax.device_get(_compiled_init(net, card["window"])(jax.random.key(seed)))
     params, stats = (encoder_part(variables.get(name, {})) for name in ("params", "batch_stats"))
     return Encoder(card, params, stats)
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled_init(net: str, window: int) -> Callable[..., Any]:
+    """Of a network as JSON: a sweep draws weights for every fold and draw, and compiles once."""
+    return jax.jit(_make_init({"net": json.loads(net), "window": window}))
 
 
 def _make_init(card: dict[str, Any]) -> Callable[..., Any]:

@@ -1,6 +1,7 @@
 """One arm of the comparison: the weights that its runs start from, and what they see at first."""
 
 import dataclasses
+import json
 from collections.abc import Hashable, Sequence
 
 import jax
@@ -36,6 +37,9 @@ class Arm:
         The arm's entry in the configuration: encoder, weights, and for random weights start.
     seed : int
         Of random weights, inner folds and batches.
+    trainers : dict of LaneTrainer
+        Of the task's arms so far, by their network: arms of one network share what is compiled. One
+        that is not yet there is added.
     """
 
     def __init__(
@@ -47,6 +51,7 @@ class Arm:
         pretrained: Sequence[encoder.Encoder],
         spec: ConfigDict,
         seed: int,
+        trainers: dict[str, lanes.LaneTrainer],
     ):
         self.name, self.config, self.data, self.seed = name, config, data, seed
         self.pretrained, self.is_random = pretrained, spec.weights == "random"
@@ -56,11 +61,15 @@ class Arm:
         assert data.target is not None  # sweep.run_sweep has seen to it
         is_full = (data.length >= data.acc.shape[1]).all() or not config.mask
         self.length = None if is_full else data.length
-        examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
-        width = max(len(cell.train) for cell in cells)
-        # A CPU gains little from large stacks, and a short last one is filled up.
-        runs = 4 if jax.default_backend() == "cpu" else len(cells)
-        self.trainer = lanes.LaneTrainer(pretrained[0].card, examples, config, width, runs)
+        card = pretrained[0].card
+        net = json.dumps(card["net"], sort_keys=True)
+        if net not in trainers:
+            examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
+            width = max(len(cell.train) for cell in cells)
+            # A CPU gains little from large stacks, and a short last one is filled up.
+            runs = 4 if jax.default_backend() == "cpu" else len(cells)
+            trainers[net] = lanes.LaneTrainer(card, examples, config, width, runs)
+        self.trainer = trainers[net]
 
     def start(self, cell: grid.Cell) -> int:
         """Say from which weights the runs of a cell start.

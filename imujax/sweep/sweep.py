@@ -83,9 +83,10 @@ def run_sweep(
             return workdir
         parts = workdir / "parts"
         progress = log.Progress(count_runs(config, cells), name, "run")
-        rows, training, arm_by_label = [], [], {}
+        rows, training, arm_by_label, trainers = [], [], {}, {}
         for label, spec in config.arms.items():
-            arm = arms.Arm(label, config, data, cells, encoders[spec.encoder], spec, seed)
+            members = encoders[spec.encoder]
+            arm = arms.Arm(label, config, data, cells, members, spec, seed, trainers)
             chosen, inner = choices.choose_settings(arm, cells, data.subject, parts, progress)
             final, outer = finals.final_rows(arm, cells, chosen, parts, progress)
             rows, training = rows + final, training + inner + outer

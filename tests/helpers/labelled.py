@@ -45,4 +45,4 @@ def make_arm(data, weights="pretrained", members=1, draws=1, **changes):
     config = common.task("x", "X", common.arms("e"), **fields | changes)
     cells = grid.make_grid(config, data.subject, seed=0)
     spec = config.arms[weights]
-    return arms.Arm("one", config, data, cells, pretrainings(members), spec, 0), cells
+    return arms.Arm("one", config, data, cells, pretrainings(members), spec, 0, {}), cells

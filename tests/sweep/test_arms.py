@@ -34,6 +34,19 @@ def test_every_fold_and_draw_has_random_weights_of_its_own():
     assert not {arm.start(cell) for cell in cells} & set.union(*starts.values())
 
 
+def test_arms_of_one_network_share_what_is_compiled():
+    arm, cells = make_arm(people())
+    wider = [encoder.random_encoder(CARD | {"net": CARD["net"] | {"width": 4}}, 0)]
+    trainers: dict = {}
+    made = [
+        arms.Arm(name, arm.config, arm.data, cells, weights, arm.config.arms[name], 0, trainers)
+        for name in ("pretrained", "random")
+        for weights in (arm.pretrained, wider)
+    ]
+    assert made[0].trainer is made[2].trainer is not made[1].trainer is made[3].trainer
+    assert len(trainers) == 2
+
+
 def test_pre_trainings_are_spread_over_folds_and_draws():
     arm, cells = make_arm(people(), members=3, draws=3)
     table = {(cell.fold, cell.draw): arm.start(cell) for cell in cells}
