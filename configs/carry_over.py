@@ -7,7 +7,8 @@ Two real tasks (stance time from the lower back, peak force of a foot), each wit
 pre-trained on simulated people alone, on real recordings alone and on both, beside random weights.
 The real recordings are those that each task may see: SisFall for both, the IPOL walks only where
 they are not the labelled set.  raw/ is as for configs/public.py and configs/insole.py.
-`:stance_time` and `:peak_force` are one task alone, `:tiny` is the same path in minutes.
+`:stance_time` and `:peak_force` are one task alone with the network at half its width, for two
+cores; `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -34,6 +35,7 @@ def get_config(part: str = "full") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
+    net |= common.HALF if part in TASKS else {}
     small = common.SMALL | {"axes": {"windows": (0.1, 1.0)}, "references": REFERENCES}
     changes = {"rotation": 30.0, "steps": 500, "save_every": 250}
     if part == "tiny":

@@ -10,7 +10,10 @@ from ml_collections import ConfigDict
 FRACTIONS = (0.1, 0.16, 0.25, 0.4, 0.63, 1.0)  # 10^x for x = -1 to 0 by 0.2, as in the study
 
 SIZES = ("full", "cores", "tiny")  # of an experiment on real recordings
-HALF = {"width": 8}  # of the study's network: 16
+# What two cores can do: the study's network at half its width of 16, and of the eight sensors of
+# the knee moment the two beside the knee.
+HALF = {"width": 8}
+KNEE = ("thigh_r", "shank_r")
 
 
 def data_set(builder: str, raw: str, **options) -> ConfigDict:

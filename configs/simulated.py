@@ -2,11 +2,12 @@
 
     imujax quickstart --workdir work/simulated                             (minutes, two cores)
     imujax quickstart --workdir work/cores --config simulated:cores        (half an hour, two cores)
-    imujax quickstart --workdir work/network --config simulated:network    (three hours, two cores)
+    imujax quickstart --workdir work/network --config simulated:network    (two hours, two cores)
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
-study's network, with fewer fractions, steps and draws than `full`.
+study's network at half its width, with fewer fractions, steps and draws than `full`. In both two of
+the eight sensors are used for the knee moment.
 
 The people who move without labels are others than those with force plates, and their units are put
 on with more scatter: `simulate` says how, over imujax/simulate/people.py.
@@ -20,7 +21,7 @@ from imujax.nets import resnet
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training
     "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000},
-    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000},
+    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 1000},
     "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000},
     "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200},
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20},
@@ -54,6 +55,7 @@ def get_config(size: str = "quick") -> ConfigDict:
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
+    net |= common.HALF if size == "network" else {}
     is_large = size in ("full", "network")
     net = net if is_large else resnet.tiny("none")
     train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": 500}
@@ -76,4 +78,6 @@ def get_config(size: str = "quick") -> ConfigDict:
         ("knee_moment", "Peak knee flexion moment, walking", "slow"),
     ):
         config.tasks[name] = common.task(name, title, common.arms(encoder), **grid)
+    if size in ("network", "cores"):
+        config.tasks.knee_moment.sensors = common.KNEE
     return config

@@ -2,8 +2,8 @@
 
     imujax study --config configs/study_abstract.py --raw raw --data data --workdir work/abstract
 
-The raw folders are those of study_as_published.py; `:cores` has ResNet-50 at a quarter of its width
-and shorter training, `:tiny` is the same path in minutes.
+The raw folders are those of study_as_published.py; `:cores` has ResNet-50 at an eighth of its
+width, two sensors for the knee and shorter pre-training, `:tiny` is the same path in minutes.
 
 As study_as_published.py, but ResNet-50 of bottlenecks, a tower for each modality, folds shuffled
 with a recorded seed, and the loss that the abstract cites: both directions, the positive in the
@@ -18,7 +18,7 @@ from imujax.nets import resnet
 
 def get_config(size: str = "full") -> ConfigDict:
     config = study_as_published.get_config(size)
-    net = resnet.resnet50(64 if size == "full" else 16, "batch")
+    net = resnet.resnet50(64 if size == "full" else 8, "batch")
     for name in config.encoders:
         config.encoders[name].update(net=net, loss="symmetric")
         config.tasks[name].shuffle = True

@@ -4,7 +4,8 @@
 
 raw/movi, raw/tan2021_running, raw/camargo2021 and raw/tan2022_knee_moment are as their builders'
 READMEs say, or stand-ins of the same layout (`imujax simulate --layout NAME --out raw`).  `:cores`
-has the same people, shorter training and half the fractions; `:tiny` is the same path in minutes.
+has the same people, the net at half its width, two sensors for the knee, shorter pre-training and
+half the fractions; `:tiny` is the same path in minutes.
 
 Their net, shared by both modalities, with batch norm; their loss; an encoder for each task, at its
 rate and window; MoVi's axes as they come; input scaled by each run's own training windows; zeros
@@ -24,7 +25,7 @@ SENSORS = 17
 SIZES = {
     # windows in a batch, steps and learning rate of pre-training
     "full": {"batch": 256, "steps": 10000, "rate": 1e-4},
-    "cores": {"batch": 32, "steps": 200, "rate": 1e-3},
+    "cores": {"batch": 32, "steps": 500, "rate": 1e-3},
     "tiny": {"batch": 4, "steps": 10, "rate": 1e-3, "seeds": 1},
 }
 # Fine-tuning; in the study the same number of steps for every fraction.
@@ -43,6 +44,7 @@ def get_config(size: str = "full") -> ConfigDict:
     config.data_sets = ConfigDict(published.labelled_data_sets(labels="file"))
     grid = {} if size == "full" else {"axes": {"windows": (0.1, 0.4, 1.0)}}
     draws = 1 if size == "tiny" else 2  # theirs was one; a second one tells what the start does
+    net = resnet.tan2023("batch") | (common.HALF if size == "cores" else {})
     for name, task in published.TASKS.items():
         # 0.2 g, the mean over the sensors of a window.
         config.data_sets[f"movi_{name}"] = common.data_set(
@@ -56,7 +58,7 @@ def get_config(size: str = "full") -> ConfigDict:
         )
         config.encoders[name] = common.encoder(
             (f"movi_{name}",),
-            resnet.tan2023("batch"),
+            net,
             rate=task.rate,
             window=task.window,
             motion=0.0,
@@ -84,4 +86,6 @@ def get_config(size: str = "full") -> ConfigDict:
             published=published.curve_config(name),
         )
         config.tasks[name].update(BUDGETS[size] | grid | {"draws": draws, "stops": (1.0,)})
+    if size == "cores":
+        config.tasks.knee_moment.sensors = common.KNEE
     return config

@@ -2,9 +2,10 @@
 
     imujax study --config configs/study_better.py --raw raw --data data --workdir work/better
 
-The raw folders are those of study_as_published.py; `:cores` has the same people, a small network
-and fewer settings, `:tiny` is the same path in minutes.  The numbers in the comments are those of
-the table in configs/README.md, under "The study's three protocols".
+The raw folders are those of study_as_published.py; `:cores` has the same people, a small
+network, two sensors for the knee and fewer settings, `:tiny` is the same path in minutes.  The
+numbers in the comments are those of the table in configs/README.md, under "The study's three
+protocols".
 """
 
 from ml_collections import ConfigDict
@@ -72,4 +73,6 @@ def get_config(size: str = "full") -> ConfigDict:
         if size != "full":
             config.tasks[name].update(common.SMALL | (common.TINY if size == "tiny" else {}))
             config.tasks[name].axes = {"windows": (0.1, 0.4, 1.0), "subjects": (0.25, 0.5)}
+    if size == "cores":
+        config.tasks.knee_moment.sensors = common.KNEE
     return config
