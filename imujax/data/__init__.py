@@ -14,6 +14,7 @@ __all__ = [
     "content",
     "datasets",
     "frames",
+    "gravity",
     "labels",
     "raw_layouts",
     "recordings",

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imujax.data import content
+from imujax.data import content, gravity
+from imujax.data.gravity import G
 from imujax.errors import UserError
-
-G = 9.80665  # standard gravity [m/s^2]
 
 # Factor to SI of each unit that a raw file may be in.
 UNITS = {
@@ -137,7 +136,8 @@ def check_recording(recording: Recording) -> Recording:
 
     Shapes, rate and names; finite values; no constant sensor; median accelerometer norm within 5
     to 60 m/s^2 (a runner's foot has 30, a hand in jumping jacks 40); 99.9th percentile of the
-    gyroscope norm below 60 rad/s; and, where the recording has a still second, gravity within
+    gyroscope norm below 60 rad/s; gravity, where a unit moves, in its accelerations turned back by
+    its own gyroscope (see `gravity`); and, where the recording has a still second, gravity within
     `rest_error` in the stillest one.
     """
     r = recording
@@ -158,6 +158,7 @@ def check_recording(recording: Recording) -> Recording:
         title = f"{r.source}: sensor {sensor}"
         _check_values(r.acc[:, s], f"{title}: accelerometer", r)
         _check_values(r.gyr[:, s], f"{title}: gyroscope", r)
+        _check_movement(r.acc[:, s], r.gyr[:, s], title, r)
         _check_units(r.acc[:, s], r.gyr[:, s], title)
         _check_gravity(r.acc[:, s], r.gyr[:, s], title, r)
     return recording
@@ -176,18 +177,35 @@ def _check_values(x: np.ndarray, title: str, r: Recording) -> None:
         raise UserError(f"{title} is constant from end to end: a dead sensor; leave it out")
 
 
+def _check_movement(acc: np.ndarray, gyr: np.ndarray, title: str, r: Recording) -> None:
+    """acc, gyr [T, 3]: turned back, a moving unit must read gravity."""
+    doubt = gravity.find_doubt(acc, gyr, r.rate, r.rest_error)
+    if doubt and doubt.is_sure:
+        raise UserError(f"{title}: {describe_doubt(doubt)}")
+
+
+def describe_doubt(doubt: gravity.Doubt) -> str:
+    """Say what a unit reads of gravity, and why that may be."""
+    first, *others = doubt.causes
+    return (
+        f"turned back by its gyroscope, the accelerometer reads {doubt.norm:.3g} m/s^2 over a "
+        f"second, and gravity is {G:.2f}: most likely {first}; or {'; or '.join(others)}"
+    )
+
+
 def _check_units(acc: np.ndarray, gyr: np.ndarray, title: str) -> None:
     """acc, gyr [T, 3]: magnitudes of a body in movement, so that a wrong unit is named."""
     norm = float(np.median(np.linalg.norm(acc, axis=1)))
     if not 5 <= norm <= 60:
-        gravity = {"g": 1.0, "mg": 1000.0}
-        units = [unit for unit, value in gravity.items() if 0.5 <= norm / value <= 4.08]
-        guess = f"looks like {units[0]}, builder said m/s^2" if units else "expected 5 to 60 m/s^2"
-        raise UserError(f"{title}: accelerometer median norm {norm:.3g}: {guess}")
+        raise UserError(
+            f"{title}: accelerometer median norm {norm:.3g}, expected 5 to 60 m/s^2: another unit "
+            "than was said, gravity removed, or columns of something else"
+        )
     turn = float(np.percentile(np.linalg.norm(gyr, axis=1), 99.9))
     if turn >= 60:
         raise UserError(
-            f"{title}: gyroscope reaches {turn:.3g}: looks like deg/s, builder said rad/s"
+            f"{title}: gyroscope reaches {turn:.3g}, expected below 60 rad/s: deg/s said to be "
+            "rad/s, or columns of something else"
         )
 
 

@@ -19,10 +19,13 @@ def test_a_plausible_recording_passes():
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda a, g: (a / G, g), "sensor s0: accelerometer median norm 1: looks like g,"),
-        (lambda a, g: (a / G * 1000, g), "looks like mg, builder said m/s"),
-        (lambda a, g: (a, g * 180 / np.pi), "looks like deg/s, builder said rad/s"),
-        (lambda a, g: (a * 10, g), "expected 5 to 60"),
+        (lambda a, g: (a / G, g), "s0: turned back by its gyroscope, the accelerometer reads 1 m"),
+        (lambda a, g: (a / G, g), "most likely the accelerations are in another unit"),
+        (lambda a, g: (a / G * 1000, g), "most likely the accelerations are in another unit"),
+        (lambda a, g: (a, g * 180 / np.pi), "most likely the gyroscope is in deg/s and said to be"),
+        (lambda a, g: (a - [0, G, 0], g), "most likely gravity was removed"),
+        (lambda a, g: (a[:150] * 10, g[:150]), "norm 98.1, expected 5 to 60 m/s^2: another unit"),
+        (lambda a, g: (a[:150], g[:150] * 60), "expected below 60 rad/s: deg/s said to be rad/s"),
         (lambda a, g: (a * 1.2, g), "reads 11.77 m/s^2 at rest"),
         (lambda a, g: (np.where(np.arange(len(a))[:, None, None] == 70, np.nan, a), g), "1.40 s"),
         (lambda a, g: (a, np.where(np.arange(len(a))[:, None, None] > 99, np.inf, g)), "finite"),

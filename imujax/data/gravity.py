@@ -1,0 +1,136 @@
+"""Gravity as a moving unit must read it: accelerations turned back by the unit's own gyroscope.
+
+Over a second a body's own acceleration averages out, since it keeps its speed to a few m/s; what is
+left of the readings, turned back into the axes of the second's beginning, is gravity. That holds
+while people walk and run, and only where units, gravity, rates and axes are right.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+G = 9.80665  # standard gravity [m/s^2]
+MOST_SECONDS = 60  # that are looked at, spread over a recording
+STEPS = 25  # into so many a second is cut; what moves faster than these averages out
+LEAST_SECONDS = 5  # below which nothing is concluded
+# By these shares of gravity, beyond that by which a unit's calibration may miss it, it may be off.
+LIKELY = (-0.05, 0.05)
+SURE = (-0.1, 0.2)
+RADIAN = 180 / np.pi  # degrees
+
+REMOVED = "gravity was removed (linear or user acceleration)"
+SLOW = "the gyroscope is in rad/s and said to be in deg/s"
+FAST = "the gyroscope is in deg/s and said to be in rad/s"
+UNIT = "the accelerations are in another unit than was said"
+AXES = "columns or axes of the gyroscope are exchanged or negated"
+
+
+class Doubt(NamedTuple):
+    """A unit that reads something else than gravity.
+
+    Attributes
+    ----------
+    norm : float
+        Of `turned_back` [m/s^2].
+    is_sure : bool
+        Nothing right reads so; otherwise it is likely that something is wrong.
+    causes : tuple of str
+        Three, the likeliest first.
+    """
+
+    norm: float
+    is_sure: bool
+    causes: tuple[str, ...]
+
+
+def find_doubt(acc: np.ndarray, gyr: np.ndarray, rate: float, error: float) -> Doubt | None:
+    """Judge a unit by what it reads of gravity while it moves.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray, [T, 3]
+        m/s^2 and rad/s, as they were said to be.
+    rate : float
+        Hz
+    error : float
+        The share of gravity by which the unit's calibration may miss it.
+
+    Returns
+    -------
+    Doubt or None
+        None where it reads gravity, or is too short to tell.
+    """
+    acc, gyr = acc[:, None], gyr[:, None]
+    if len(acc) < LEAST_SECONDS * rate:
+        return None
+    (norm,) = turned_back(acc, gyr, rate).tolist()
+    if np.isnan(norm) or _is_within(norm, LIKELY, error):
+        return None
+
+    def mends(acc_factor: float, gyr_factor: float) -> bool:
+        (mended,) = turned_back(acc * acc_factor, gyr * gyr_factor, rate)
+        return _is_within(mended, LIKELY, error)
+
+    factors = np.array([G, 1000, 1000 / G])  # of g, mg and m/s^2 said to be each other
+    is_unit = any(mends(factor, 1.0) for factor in (factors if norm < G else 1 / factors))
+    is_fast = norm < G and mends(1.0, 1 / RADIAN)
+    causes = [UNIT] * is_unit + [FAST] * is_fast
+    causes += [REMOVED, FAST, UNIT] if norm < G else [SLOW, AXES, UNIT]
+    return Doubt(norm, not _is_within(norm, SURE, error), tuple(dict.fromkeys(causes)))
+
+
+def _is_within(norm: float, shares: tuple[float, float], error: float) -> bool:
+    low, high = shares
+    return bool(G * (1 + low - error) <= norm <= G * (1 + high + error))
+
+
+def turned_back(acc: np.ndarray, gyr: np.ndarray, rate: float) -> np.ndarray:
+    """Norm of the turned-back acceleration, the median over the seconds of a recording.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray, [T, S, 3]
+        m/s^2 and rad/s.
+    rate : float
+        Hz
+
+    Returns
+    -------
+    ndarray, [S]
+        m/s^2, 9.8 where all is right; NaN for a recording of less than a second, and below 4 Hz.
+    """
+    size = round(rate)
+    count = len(acc) // size if size >= 4 else 0
+    if not count:
+        return np.full(acc.shape[1], np.nan)
+    chosen = np.unique(np.linspace(0, count - 1, min(count, MOST_SECONDS)).astype(int))
+    block = -(-size // STEPS)  # samples a step
+    steps = size // block
+    rows = chosen[:, None] * size + np.arange(steps * block)
+    shape = (len(chosen), steps, block, *acc.shape[1:])
+    a, w = (x[rows].reshape(shape).mean(axis=2) for x in (acc, gyr))  # [seconds, steps, S, 3]
+    turn = np.zeros((*a[:, 0].shape[:-1], 4))
+    turn[..., 0] = 1  # from the axes of a step into those of the first one, as a quaternion
+    total = a[:, 0].copy()
+    for k in range(1, steps):
+        turn = _multiply(turn, _quaternion((w[:, k - 1] + w[:, k]) * (block / rate / 2)))
+        total += _rotate(turn, a[:, k])
+    return np.median(np.linalg.norm(total / steps, axis=-1), axis=0)
+
+
+def _quaternion(angle: np.ndarray) -> np.ndarray:
+    """Of rotation vectors [..., 3]: [..., 4], scalar first."""
+    half = np.linalg.norm(angle, axis=-1, keepdims=True) / 2
+    return np.concatenate([np.cos(half), np.sinc(half / np.pi) * angle / 2], axis=-1)
+
+
+def _multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
+    a, u, b, v = p[..., :1], p[..., 1:], q[..., :1], q[..., 1:]
+    scalar = a * b - (u * v).sum(axis=-1, keepdims=True)
+    return np.concatenate([scalar, a * v + b * u + np.cross(u, v)], axis=-1)
+
+
+def _rotate(q: np.ndarray, x: np.ndarray) -> np.ndarray:
+    a, u = q[..., :1], q[..., 1:]
+    t = 2 * np.cross(u, x)
+    return x + a * t + np.cross(u, t)
