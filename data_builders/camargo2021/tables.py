@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax.data import recordings
+from imujax.data import clocks
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
@@ -48,11 +48,11 @@ def read_clocked_table(path: Path, columns: list[str], rate: float | None) -> Cl
     else:
         try:
             values = np.where(plausible, values, np.nan)
-            values, _ = recordings.fill_gaps(values, rate, MAX_GAP, str(path))
+            values, _ = clocks.fill_gaps(values, rate, MAX_GAP, str(path))
         except UserError:
             return "trials with missing samples"
     try:
-        values, rate, _ = recordings.regular_clock(time, values, rate, MAX_GAP, str(path))
+        values, rate, _ = clocks.regular_clock(time, values, rate, MAX_GAP, str(path))
     except UserError:
         return BROKEN_CLOCK
     return ClockedTable(values, float(time[0]), rate)

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from imujax.data import builders, windows
+from imujax.data.clocks import fill_gaps
 from imujax.data.frames import MOVI
 from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
-from imujax.data.recordings import Interval, Recording, fill_gaps, rotate, to_si
+from imujax.data.recordings import Interval, Recording, rotate, to_si
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
 from imujax.data_builders.tabular import kinds

@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping
 
 STATISTICS = ("max", "min", "mean", "slope", "value")
-TIME_UNITS = {"s": 1.0, "ms": 1e-3}
+TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
+BLANKS = "blanks"  # in runs, as a delimiter
+TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
 BODY_UNITS = {"mass": {"kg": 1.0, "lb": 0.45359237}, "height": {"m": 1.0, "cm": 1e-2, "mm": 1e-3}}
 
 
@@ -19,13 +21,21 @@ class Layout:
     format : str or None
         csv, tsv, parquet, hdf5 or mat; None: by the end of the file's name.
     delimiter : str or None
-        One character; None: a comma, in TSV the tabulator.
+        One character, or BLANKS for runs of blanks; None: a comma, in TSV the tabulator.
     decimal : str
         One character.
     skip_rows : int
         Lines before the one with the column names.
     names : tuple of str
         The column names, where the file has no line with them.
+    header_rows : int
+        Lines with names, which are joined by "/".
+    unit_rows : int
+        Lines between names and data.
+    footer_rows : int
+        Lines after the data.
+    comment : str or None
+        What lines that are left out begin with.
     """
 
     format: str | None = None
@@ -33,6 +43,10 @@ class Layout:
     decimal: str = "."
     skip_rows: int = 0
     names: tuple[str, ...] = ()
+    header_rows: int = 1
+    unit_rows: int = 0
+    footer_rows: int = 0
+    comment: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,24 +70,38 @@ class Hdf5:
 
 @dataclasses.dataclass(frozen=True)
 class Time:
-    """The clock of a table: a column of stamps, or a rate alone, or both.
+    """The clock of a table: a column of stamps or a counter, or a rate alone, or both.
 
     Attributes
     ----------
     column : str or None
         Time stamps.
     unit : str
-        Of the stamps, s or ms.
+        Of the stamps: one of TIME_UNITS, or of TEXT_STAMPS where they are text.
     rate : float or None
         Hz.
     max_gap : float
         s: gaps and missing values up to this long are interpolated, longer ones are an error.
+    counter : str or None
+        Column with the number of each sample, which may wrap around; `rate` is its own.
+    spread : bool
+        Whether stamps in blocks or bursts are spread evenly.
+    split : bool
+        Whether a longer gap splits the recording.
     """
 
     column: str | None
     unit: str
     rate: float | None
     max_gap: float
+    counter: str | None = None
+    spread: bool = False
+    split: bool = False
+
+    @property
+    def stamps(self) -> str | None:
+        """The column that the clock is read from, if there is one."""
+        return self.column or self.counter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -254,6 +282,8 @@ class Window:
         Unlabelled: samples from window to window.
     motion : float
         Unlabelled: m/s^2, the threshold of the motion test.
+    upsample : float
+        By so many times at most the rate may be above that of a recording.
     """
 
     rate: float
@@ -262,6 +292,7 @@ class Window:
     pad: bool
     stride: int
     motion: float
+    upsample: float
 
 
 @dataclasses.dataclass(frozen=True)

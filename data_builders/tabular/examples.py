@@ -67,12 +67,24 @@ def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], window
     card = _load_card(options)
     examples, dropped, seconds = [], windows.Dropped(), 0.0
     for recording, mended in records.read_recordings(card, item):
+        _require_rate(card, recording)
         cut, dropped_here = (cut_labelled if card.target else cut_unlabelled)(card, recording)
         dropped_here["samples interpolated"] += mended
         examples += cut
         dropped.update(+dropped_here)
         seconds += len(recording.acc) / recording.rate / max(1, len(card.sides))
     return examples, dropped, seconds
+
+
+def _require_rate(card: Card, recording: Recording) -> None:
+    """Windows at a rate far above that of a recording would show movement that nobody measured."""
+    factor = card.window.rate / recording.rate
+    if factor > card.window.upsample:
+        raise UserError(
+            f"{recording.source}: was recorded at {recording.rate:.2f} Hz, and [window] asks for "
+            f"{card.window.rate:g} Hz: take a rate of {recording.rate:.4g} or less, or allow it by "
+            f"window.upsample = {math.ceil(10 * factor) / 10:g}"
+        )
 
 
 def _load_card(options: dict) -> Card:

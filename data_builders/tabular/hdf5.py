@@ -72,6 +72,7 @@ def read_recordings(
 
 
 def _open_file(path: Path) -> h5py.File:
+    readers.refuse_pointer(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:

@@ -6,10 +6,12 @@
 import difflib
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from imujax.data_builders.tabular.card import BLANKS
 from imujax.errors import UserError
 
 REQUIRED = object()
@@ -24,6 +26,15 @@ def suggest_names(word: str, known: Iterable[str]) -> str:
         return "; did you mean " + " or ".join(f'"{by_lower[c]}"' for c in close) + "?"
     listed = ", ".join(f'"{k}"' for k in known[:8]) + (", ..." if len(known) > 8 else "")
     return f"; there are {listed}" if known else "; there are none"
+
+
+def check_column_names(names: Sequence[str], required: Sequence[str], source: Path | str) -> None:
+    """UserError for a required column that is missing, or that two columns are called like."""
+    for name in required:
+        if name not in names:
+            raise UserError(f'{source}: there is no column "{name}"{suggest_names(name, names)}')
+        if names.count(name) > 1:
+            raise UserError(f'{source}: two columns are called "{name}"')
 
 
 def printable_name(text: str) -> str:
@@ -84,6 +95,10 @@ def character(value, key: str) -> str:
     if not isinstance(value, str) or len(value) != 1:
         raise UserError(f"{key} must be one character, but is {value!r}")
     return value
+
+
+def delimiter(value, key: str) -> str:
+    return value if value == BLANKS else character(value, key)
 
 
 def path(value, key: str) -> str:

@@ -13,6 +13,7 @@ from imujax.data_builders.tabular import kinds
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
     STATISTICS,
+    TEXT_STAMPS,
     TIME_UNITS,
     Activity,
     Card,
@@ -31,16 +32,24 @@ from imujax.errors import UserError
 # Tables of the card: key -> (kind, default).
 
 _LAYOUT = {
-    "format": (kinds.one_of("csv", "tsv", "parquet", "hdf5", "mat"), None),
-    "delimiter": (kinds.character, None),
+    "format": (kinds.one_of("csv", "tsv", "parquet", "npz", "hdf5", "mat"), None),
+    "delimiter": (kinds.delimiter, None),
     "decimal": (kinds.character, "."),
     "skip_rows": (kinds.count, 0),
     "names": (kinds.list_of(kinds.text), ()),
+    "header_rows": (kinds.length, 1),
+    "unit_rows": (kinds.count, 0),
+    "footer_rows": (kinds.count, 0),
+    "comment": (kinds.text, None),
 }
-_CLOCK = {
-    "unit": (kinds.one_of(*TIME_UNITS), "s"),
+_TIME = {
+    "column": (kinds.text, None),
+    "counter": (kinds.text, None),
+    "unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
     "rate": (kinds.positive, None),
     "max_gap": (kinds.not_negative, 0.0),
+    "spread": (kinds.flag, False),
+    "split": (kinds.flag, False),
 }
 _SIGNAL = {
     "column": (kinds.text, None),
@@ -87,6 +96,7 @@ _WINDOW = {
     "pad": (kinds.flag, False),
     "stride": (kinds.length, None),
     "motion": (kinds.not_negative, 0.3),
+    "upsample": (kinds.positive, 1.25),
 }
 _UNITS = {
     "acc": (kinds.one_of("m/s^2", "g", "mg"), kinds.REQUIRED),
@@ -153,9 +163,6 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
     hdf5 = _parse_hdf5(top["hdf5"])
     groups = _named_groups(top, hdf5)
     units = kinds.complete_table(top["units"], "units", _UNITS)
-    time = kinds.complete_table(top["time"], "time", {"column": (kinds.text, None), **_CLOCK})
-    if time["column"] is None and time["rate"] is None:
-        raise UserError('[time] needs "column" or "rate"')
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
     labelled = top["target"] is not None
     if labelled != (top["events"] is not None):
@@ -168,7 +175,7 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         layout=_parse_layout(top),
         hdf5=hdf5,
         sides=top["sides"],
-        time=Time(**time),
+        time=_parse_time(top["time"]),
         acc_unit=units["acc"],
         gyr_unit=units["gyr"],
         rest_error=units["rest_error"],
@@ -212,10 +219,36 @@ def _parse_hdf5(table: dict | None) -> Hdf5 | None:
     return Hdf5(t["dataset"], t["columns"], t["trim"] == "zeros")
 
 
+def _parse_time(table: dict) -> Time:
+    t = kinds.complete_table(table, "time", _TIME)
+    if t["column"] is None and t["rate"] is None:
+        raise UserError('[time] needs "column" or "rate"')
+    if t["counter"] is not None and t["column"] is not None:
+        raise UserError('[time] has a "column" of stamps and a "counter": give the better one')
+    for key in ("spread", "split"):
+        if t[key] and t["column"] is None and (key == "spread" or t["counter"] is None):
+            raise UserError(f'"time.{key}" needs a clock that is read: "time.column"')
+    return Time(**t)
+
+
 def _parse_sensor(name: str, table: dict) -> Sensor:
     three = (kinds.list_of(kinds.text, 3), kinds.REQUIRED)
+    if isinstance(table, dict) and set(table) - {"frame"} in ({"acc"}, {"gyr"}):
+        there, lacking = ("acc", "gyroscope") if "acc" in table else ("gyr", "accelerometer")
+        raise UserError(
+            f'[sensors.{name}] has "{there}" alone, and imujax needs both an accelerometer and a '
+            f"gyroscope of every unit: without the {lacking} this recording cannot be used"
+        )
     fields = {"acc": three, "gyr": three, "frame": (kinds.frame, None)}
-    return Sensor(name=name, **kinds.complete_table(table, f"sensors.{name}", fields))
+    sensor = Sensor(name=name, **kinds.complete_table(table, f"sensors.{name}", fields))
+    columns = (*sensor.acc, *sensor.gyr)
+    for column in columns:
+        if columns.count(column) > 1:
+            raise UserError(
+                f'"sensors.{name}" names the same column twice, "{column}": acceleration and '
+                "angular rate have three columns each"
+            )
+    return sensor
 
 
 def _parse_layout(table: dict) -> Layout:
@@ -357,7 +390,7 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
 def _list_templates(card: Card) -> list[tuple[str, str]]:
     """(key, text) of everything in which braces are filled in."""
     templates = [(f"sensors.{s.name}", column) for s in card.sensors for column in (*s.acc, *s.gyr)]
-    templates += [("time.column", card.time.column)]
+    templates += [("time.column", card.time.column), ("time.counter", card.time.counter)]
     if card.activity:
         a = card.activity
         templates += [("activity.file", a.file)]

@@ -1,35 +1,37 @@
-"""File formats: CSV, TSV, gzip of these, Parquet and MATLAB v5, each to named columns.
+"""File formats: text with delimiters, Parquet, NumPy and MATLAB v5, each to named columns.
 
 A table is a dict of column name -> [T] array: float64 with NaN for a missing value, or text where
 text was asked for. Every fault of a file is a UserError that names the file.
 """
 
-import csv
-import gzip
-import io
 import re
+import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet
 import scipy.io
 
+from imujax.data_builders.tabular import delimited
 from imujax.data_builders.tabular.card import Layout
-from imujax.data_builders.tabular.kinds import printable_name, suggest_names
+from imujax.data_builders.tabular.kinds import check_column_names, printable_name
 from imujax.errors import UserError
 
 SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
     ".parquet": "parquet",
+    ".npz": "npz",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
     ".mat": "mat",
 }
+
+WORKBOOKS = (".xlsx", ".xls", ".ods")
+LFS_POINTER = b"version https://git-lfs"
 
 
 def table_format(path: Path, layout: Layout) -> str:
@@ -37,6 +39,8 @@ def table_format(path: Path, layout: Layout) -> str:
     if layout.format:
         return layout.format
     suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
+    if suffix in WORKBOOKS:
+        raise UserError(f"{path}: is a workbook: save its sheet as CSV and read that")
     if suffix not in SUFFIXES:
         raise UserError(f'{path}: the name tells no known format: give "format" in the card')
     return SUFFIXES[suffix]
@@ -73,16 +77,31 @@ def read_table(
         "csv": _read_csv,
         "tsv": _read_csv,
         "parquet": _read_parquet,
+        "npz": _read_npz,
         "mat": _read_matlab,
     }.get(table_format(path, layout))
     if reader is None:
         raise UserError(f"{path}: a second file cannot be HDF5: save this table as CSV or Parquet")
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
+    refuse_pointer(path)
     table = reader(path, layout, list(dict.fromkeys(numbers)), list(dict.fromkeys(texts)))
     if not all(len(column) for column in table.values()):
         raise UserError(f"{path}: the table has no rows")
     return table
+
+
+def refuse_pointer(path: Path) -> None:
+    """UserError for a file that stands for one that was not fetched."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise unreadable_file(path, error) from None
+    if start == LFS_POINTER:
+        raise UserError(
+            f"{path}: is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`"
+        )
 
 
 def tidy_name(value: object) -> str:
@@ -92,56 +111,13 @@ def tidy_name(value: object) -> str:
 
 
 def _read_csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
-    delimiter = layout.delimiter or ("\t" if table_format(path, layout) == "tsv" else ",")
+    delimiter = "\t" if table_format(path, layout) == "tsv" else ","
     try:
-        is_packed = _is_gzip(path)
-        header, encoding = _read_header(path, layout, delimiter, is_packed, bool(texts))
-        check_column_names(header, [*numbers, *texts], path)
-        types = dict.fromkeys(texts, pa.string()) | dict.fromkeys(numbers, pa.float64())
-        table = pyarrow.csv.read_csv(
-            pa.input_stream(path, compression="gzip" if is_packed else None),
-            pyarrow.csv.ReadOptions(
-                use_threads=False,  # one process a core already, and the row of a fault is known
-                skip_rows=layout.skip_rows,
-                column_names=list(layout.names) or None,
-                encoding=encoding,
-            ),
-            pyarrow.csv.ParseOptions(delimiter=delimiter),
-            pyarrow.csv.ConvertOptions(
-                include_columns=list(types), column_types=types, decimal_point=layout.decimal
-            ),
-        )
-    except (pa.ArrowException, OSError, EOFError, zlib.error, csv.Error) as error:
+        parts = delimited.read_text(path, layout, delimiter)
+    except (OSError, EOFError, zlib.error) as error:
         raise unreadable_file(path, error) from None
+    table = delimited.parse_columns(parts, layout, numbers, texts, path)
     return _convert_columns(table, numbers, texts, path)
-
-
-def _is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def _read_header(
-    path: Path, layout: Layout, delimiter: str, is_packed: bool, has_texts: bool
-) -> tuple[list[str], str]:
-    """The column names, and the encoding: UTF-8, else Latin-1 (degree signs, umlauts).
-
-    The whole file is looked at where texts are wanted from it, else its head alone.
-    """
-    with (gzip.open if is_packed else open)(path, "rb") as file:
-        lines = [file.readline(1 << 20) for _ in range(layout.skip_rows + 1)]
-        remainder = file.read() if has_texts else b""
-    if not lines[-1].strip():
-        raise UserError(f"{path}: line {len(lines)} should hold the column names, but is empty")
-    try:
-        (b"".join(lines) + remainder).decode("utf-8")
-        encoding = "utf-8"
-    except UnicodeDecodeError:
-        encoding = "latin-1"
-    if layout.names:
-        return list(layout.names), encoding
-    text = lines[-1].decode(encoding).removeprefix("\ufeff")
-    return next(csv.reader(io.StringIO(text), delimiter=delimiter)), encoding
 
 
 def _read_parquet(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
@@ -167,6 +143,19 @@ def _convert_columns(table: pa.Table, numbers: list[str], texts: list[str], path
         values = table[name].to_pylist()
         columns[name] = np.array(["" if v is None else tidy_name(v) for v in values], dtype=str)
     return columns
+
+
+def _read_npz(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    """Arrays of NumPy: a vector is a column of its own name, a matrix as in MATLAB."""
+    columns = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for name in arrays.files:
+                value = np.asarray(arrays[name])
+                columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise unreadable_file(path, error) from None
+    return select_columns(columns, numbers, texts, path)
 
 
 def _read_matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
@@ -235,15 +224,6 @@ def select_columns(
             f"({lengths[short]} and {lengths[long]})"
         )
     return selected
-
-
-def check_column_names(names: Sequence[str], required: Sequence[str], source: Path | str) -> None:
-    """UserError for a required column that is missing, or that two columns are called like."""
-    for name in required:
-        if name not in names:
-            raise UserError(f'{source}: there is no column "{name}"{suggest_names(name, names)}')
-        if names.count(name) > 1:
-            raise UserError(f'{source}: two columns are called "{name}"')
 
 
 def unreadable_file(path: Path | str, error: Exception) -> UserError:

@@ -5,18 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import windows
-from imujax.data.recordings import (
-    Channel,
-    Interval,
-    Recording,
-    fill_gaps,
-    regular_clock,
-    rotate,
-    to_si,
-)
-from imujax.data_builders.tabular import events, hdf5, kinds, readers
+from imujax.data import clocks, windows
+from imujax.data.recordings import Channel, Interval, Recording, rotate, to_si
+from imujax.data_builders.tabular import events, hdf5, kinds, readers, stamps
 from imujax.data_builders.tabular.card import (
+    TEXT_STAMPS,
     TIME_UNITS,
     Card,
     Quantity,
@@ -29,22 +22,35 @@ from imujax.errors import UserError
 
 
 def read_recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
-    """The recordings of one item, one for each row of a data set and each side, and how many of
-    its samples were interpolated.
+    """The recordings of one item, one for each row of a data set, each side and each stretch that
+    the card splits it into, and how many of its samples were interpolated.
 
     Labelled ones have the channel "target" and the times of their events under "events".
     """
-    sides = card.sides or ("",)
     path = item.paths[0]
-    columns = [n for side in sides for n in _columns_in_file(card, {**item.groups, "side": side})]
+    of_sides = [{**item.groups, "side": side} for side in card.sides or ("",)]
+    columns = dict.fromkeys(name for groups in of_sides for name in _columns_in_file(card, groups))
+    texts = [name for name in columns if name in _text_columns(card, of_sides)]
+    numbers = [name for name in columns if name not in texts]
     if card.hdf5:
-        tables = hdf5.read_recordings(path, item.dataset, card.hdf5, list(dict.fromkeys(columns)))
+        tables = hdf5.read_recordings(path, item.dataset, card.hdf5, numbers)
     else:
-        tables = [("", readers.read_table(path, card.layout, columns))]
+        tables = [("", readers.read_table(path, card.layout, numbers, texts))]
     for suffix, table in tables:
         source = f"{path} ({item.dataset}{suffix})" if card.hdf5 else str(path)
-        for side in sides:
-            yield _make_recording(card, item, table, suffix, side, source)
+        for groups in of_sides:
+            try:
+                yield from _make_recordings(card, item, table, suffix, groups, source)
+            except clocks.ClockError as error:
+                raise stamps.explain(error) from None
+
+
+def _text_columns(card: Card, of_sides: list[dict[str, str]]) -> set[str]:
+    """Stamps that are text."""
+    column = card.time.column
+    if column is None or card.time.unit not in TEXT_STAMPS:
+        return set()
+    return {fill_template(column, groups) for groups in of_sides}
 
 
 def _signals_in_file(card: Card) -> dict[str, Signal]:
@@ -57,68 +63,93 @@ def _signals_in_file(card: Card) -> dict[str, Signal]:
 def _columns_in_file(card: Card, groups: dict[str, str]) -> list[str]:
     """All columns wanted from the recording's own file for one side."""
     names = [name for sensor in card.sensors for name in (*sensor.acc, *sensor.gyr)]
-    names += [card.time.column] if card.time.column else []
+    names += [card.time.stamps] if card.time.stamps else []
     names += [signal.column for signal in _signals_in_file(card).values()]
     bodies = (card.mass, card.height)
     names += [q.column for q in bodies if q and q.column and q.file is None]
     return [fill_template(name, groups) for name in names]
 
 
-def _make_recording(
-    card: Card, item: Item, table: dict, suffix: str, side: str, source: str
-) -> tuple[Recording, int]:
-    """One side of one table, and the number of its samples that were interpolated."""
-    groups = {**item.groups, "side": side}
+def _make_recordings(
+    card: Card, item: Item, table: dict, suffix: str, groups: dict[str, str], source: str
+) -> Iterator[tuple[Recording, int]]:
+    """One side of one table: its stretches, and how many of their samples were interpolated."""
     imu_columns = [fill_template(name, groups) for s in card.sensors for name in (*s.acc, *s.gyr)]
     own_signals = _signals_in_file(card)
     columns = imu_columns + [
         fill_template(signal.column, groups) for signal in own_signals.values()
     ]
-    stamps = table[fill_template(card.time.column, groups)] if card.time.column else None
     stack = np.stack([table[name] for name in columns], axis=1)
-    values, rate, start, gaps = _put_on_clock(stack, stamps, card.time, 0.0, source)
-    imu, holes = fill_gaps(values[:, : len(imu_columns)], rate, card.time.max_gap, source)
-    acc, gyr = _convert_sensors(card, imu)
-    channels = {}
-    for name, part in (("events", card.events), ("target", card.target)):
-        if name in own_signals:
-            column = values[:, len(imu_columns) + list(own_signals).index(name)]
-            channels[name] = _make_channel(
-                part.signal, column, rate, start, card.time.max_gap, source
-            )
-        elif part and part.signal and part.signal.time:
-            channels[name] = _read_channel(part.signal, item.raw, groups, start)
-    end = start + len(acc) / rate
-    recording = Recording(
-        subject=item.groups["subject"],
-        recording=item.recording + suffix + (f"/{side}" if side else ""),
-        sensors=tuple(s.name for s in card.sensors),
-        rate=rate,
-        acc=acc,
-        gyr=gyr,
-        source=source,
-        intervals=_read_intervals(card, item.raw, groups),
-        channels=channels,
-        events={"events": _event_times(card, item.raw, groups, channels, start, end, source)},
-        mass=_read_body(card.mass, item.raw, groups, table, source),
-        height=_read_body(card.height, item.raw, groups, table, source),
-        start=start,
-        rest_error=card.rest_error,
-    )
-    return recording, gaps + holes
+    seconds, origin, stretches = None, 0.0, [slice(None)]
+    if card.time.stamps:
+        clock = table[fill_template(card.time.stamps, groups)]
+        seconds, origin = stamps.to_seconds(clock, card.time, source)
+        stretches = stamps.find_stretches(seconds, card.time, source)
+    for part in stretches:
+        values, rate, start, gaps = _put_on_clock(
+            stack[part],
+            None if seconds is None else seconds[part],
+            card.time,
+            0.0,
+            source,
+            len(imu_columns),
+        )
+        start += origin
+        imu, holes = clocks.fill_gaps(
+            values[:, : len(imu_columns)], rate, card.time.max_gap, source
+        )
+        acc, gyr = _convert_sensors(card, imu)
+        channels = {}
+        for name, described in (("events", card.events), ("target", card.target)):
+            if name in own_signals:
+                column = values[:, len(imu_columns) + list(own_signals).index(name)]
+                channels[name] = _make_channel(
+                    described.signal, column, rate, start, card.time.max_gap, source
+                )
+            elif described and described.signal and described.signal.time:
+                channels[name] = _read_channel(described.signal, item.raw, groups, start)
+        end = start + len(acc) / rate
+        times = _event_times(card, item.raw, groups, channels, start, end, source)
+        if len(stretches) > 1:  # each event is of one of them
+            times = times[(times >= start) & (times < end)]
+        recording = Recording(
+            subject=item.groups["subject"],
+            recording=item.recording + suffix + (f"/{groups['side']}" if groups["side"] else ""),
+            sensors=tuple(s.name for s in card.sensors),
+            rate=rate,
+            acc=acc,
+            gyr=gyr,
+            source=source,
+            intervals=_read_intervals(card, item.raw, groups),
+            channels=channels,
+            events={"events": times},
+            mass=_read_body(card.mass, item.raw, groups, table, source),
+            height=_read_body(card.height, item.raw, groups, table, source),
+            start=start,
+            rest_error=card.rest_error,
+            origin=origin,
+            interpolated=gaps + holes,
+        )
+        yield recording, gaps + holes
 
 
 def _put_on_clock(
-    values: np.ndarray, stamps: np.ndarray | None, time: Time, start: float, source: str
+    values: np.ndarray,
+    seconds: np.ndarray | None,
+    time: Time,
+    start: float,
+    source: str,
+    n_filled: int = 0,
 ) -> tuple[np.ndarray, float, float, int]:
     """(values [N, ...] on a regular clock, rate [Hz], time of the first [s], interpolated ones)."""
-    if stamps is None:
+    if seconds is None:
         if not len(values):
             raise UserError(f"{source}: the table has no rows")
         return values, time.rate, start, 0
-    stamps = stamps * TIME_UNITS[time.unit]
-    values, rate, gaps = regular_clock(stamps, values, time.rate, time.max_gap, source)
-    return values, rate, float(stamps[0]), gaps
+    values, rate, gaps = clocks.regular_clock(
+        seconds, values, time.rate, time.max_gap, source, n_filled
+    )
+    return values, rate, float(seconds[0]), gaps
 
 
 def _convert_sensors(card: Card, imu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +168,7 @@ def _make_channel(
 ) -> Channel:
     values = values * signal.scale
     if signal.lowpass:
-        values, _ = fill_gaps(values, rate, max_gap, f"{source}: {signal.column}")
+        values, _ = clocks.fill_gaps(values, rate, max_gap, f"{source}: {signal.column}")
         values = windows.lowpass(values, rate, signal.lowpass)
     return Channel(values, rate, "", start)
 
@@ -148,9 +179,11 @@ def _read_channel(signal: Signal, raw: Path, groups: dict[str, str], start: floa
     column = fill_template(signal.column, groups)
     clock = signal.time.column and fill_template(signal.time.column, groups)
     table = readers.read_table(path, signal.layout, [column, *([clock] if clock else [])])
-    stamps = table[clock] if clock else None
-    values, rate, start, _ = _put_on_clock(table[column], stamps, signal.time, start, str(path))
-    return _make_channel(signal, values, rate, start, signal.time.max_gap, str(path))
+    seconds, origin = None, 0.0
+    if clock:
+        seconds, origin = stamps.to_seconds(table[clock], signal.time, str(path))
+    values, rate, start, _ = _put_on_clock(table[column], seconds, signal.time, start, str(path))
+    return _make_channel(signal, values, rate, start + origin, signal.time.max_gap, str(path))
 
 
 def _event_times(

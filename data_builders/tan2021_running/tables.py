@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data.recordings import fill_gaps
+from imujax.data.clocks import fill_gaps
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError

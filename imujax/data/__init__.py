@@ -11,6 +11,7 @@ __all__ = [
     "augment",
     "blocks",
     "builders",
+    "clocks",
     "content",
     "datasets",
     "frames",

@@ -103,6 +103,11 @@ class Recording:
         Time of the first sample on the recording's clock [s].
     rest_error : float
         The share of gravity by which the sensor may be wrong at rest.
+    origin : float
+        What the `start` of examples counts from on the recording's clock [s]: 0, or for a clock
+        whose seconds float32 cannot hold, the first sample of the file.
+    interpolated : int
+        How many samples were put in between measured ones.
 
     Raises
     ------
@@ -125,6 +130,8 @@ class Recording:
     height: float | None = None
     start: float = 0.0
     rest_error: float = 0.1
+    origin: float = 0.0
+    interpolated: int = 0
 
     def __post_init__(self):
         check_recording(self)
@@ -280,123 +287,3 @@ def rotate(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
             f"the frame matrix {matrix.tolist()} is no rotation: orthonormal, determinant +1"
         )
     return np.asarray(x) @ matrix.T
-
-
-def regular_clock(
-    time: np.ndarray, values: np.ndarray, rate: float | None, max_gap_s: float, source: str
-) -> tuple[np.ndarray, float, int]:
-    """Put stamped samples on a regular clock by linear interpolation.
-
-    Parameters
-    ----------
-    time : ndarray, [T]
-        Stamps [s].
-    values : ndarray, [T, ...]
-    rate : float or None
-        The declared rate [Hz]; None takes it from the stamps.
-    max_gap_s : float
-        How far apart neighbouring stamps may be [s].
-    source : str
-        The file name that error sentences show.
-
-    Returns
-    -------
-    values : ndarray, [N, ...]
-        From time[0] on.
-    rate : float
-        Hz
-    filled : int
-        Number of samples with no stamp within half a step.
-
-    Raises
-    ------
-    UserError
-        Naming the file and the time for stamps that go back or repeat, a rate more than 1 % off the
-        stamps, and neighbouring stamps too far apart.
-    """
-    time = np.asarray(time, np.float64)
-    values = np.asarray(values, np.float64)
-    if time.ndim != 1 or len(time) != len(values) or len(time) < 2:
-        raise UserError(f"{source}: needs at least two samples, each with a time stamp")
-    if not np.isfinite(time).all():
-        raise UserError(
-            f"{source}: the time stamp of row {np.argmax(~np.isfinite(time))} is no number"
-        )
-    step = np.diff(time)
-    if (step <= 0).any():
-        row = int(np.argmax(step <= 0))
-        fault = "repeats" if step[row] == 0 else "goes back"
-        raise UserError(
-            f"{source}: the time {fault} at {time[row]:.3f} s (row {row + 1}): "
-            "sort the rows and leave duplicates out"
-        )
-    # The mean of the ordinary steps: a median of stamps rounded to 1 ms would be 1 % off at 30 Hz.
-    measured = float(1 / step[step < 1.5 * np.median(step)].mean())
-    if rate is None:
-        rate = float(round(measured)) if abs(measured / round(measured) - 1) < 5e-4 else measured
-    elif abs(measured / rate - 1) > 0.01:
-        raise UserError(
-            f"{source}: the time stamps say {measured:.2f} Hz, the declared rate is {rate:g} Hz"
-        )
-    worst = int(np.argmax(step))
-    if step[worst] > max(max_gap_s, 1.5 / rate):
-        raise UserError(
-            f"{source}: no sample for {step[worst]:.3f} s after {time[worst]:.3f} s, more than the "
-            f"{max_gap_s:g} s that may be interpolated: split the file there"
-        )
-    grid = time[0] + np.arange(int((time[-1] - time[0]) * rate + 1e-6) + 1) / rate
-    after = np.clip(np.searchsorted(time, grid), 1, len(time) - 1)
-    nearest = np.minimum(np.abs(grid - time[after - 1]), np.abs(time[after] - grid))
-    flat = values.reshape(len(values), -1)
-    columns = [np.interp(grid, time, column) for column in flat.T]
-    regular = np.stack(columns, axis=1).reshape(len(grid), *values.shape[1:])
-    return regular, rate, int((nearest > 0.51 / rate).sum())
-
-
-def fill_gaps(
-    values: np.ndarray, rate: float, max_gap_s: float, source: str
-) -> tuple[np.ndarray, int]:
-    """Fill runs of NaN by linear interpolation, each column by itself.
-
-    At the ends the nearest value is held.
-
-    Parameters
-    ----------
-    values : ndarray, [T, ...]
-    rate : float
-        Hz
-    max_gap_s : float
-        How long a run may be [s].
-    source : str
-        The file name that error sentences show.
-
-    Returns
-    -------
-    filled : ndarray, [T, ...]
-    count : int
-        Number of samples filled.
-
-    Raises
-    ------
-    UserError
-        Naming the file and the time for a run that is too long.
-    """
-    filled = np.array(values, np.float64)
-    flat = filled.reshape(len(filled), -1)
-    bad = np.isnan(flat)
-    rows = np.arange(len(flat))
-    for column, missing in zip(flat.T, bad.T, strict=True):
-        if not missing.any():
-            continue
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(int)))
-        first, last = edges[::2], edges[1::2]
-        worst = int(np.argmax(last - first))
-        seconds = (last[worst] - first[worst]) / rate
-        if seconds > max_gap_s or missing.all():
-            raise UserError(
-                f"{source}: {last[worst] - first[worst]} values in a row are missing from "
-                f"{first[worst] / rate:.2f} s on, more than the {max_gap_s:g} s that may be "
-                "interpolated: split the file there"
-            )
-        column[missing] = np.interp(rows[missing], rows[~missing], column[~missing])
-    return filled, int(bad.any(axis=1).sum())

@@ -254,7 +254,7 @@ def make_example(
     -------
     dict
         acc, gyr float32, length, subject, recording, activity, condition, start [s] on the
-        recording's clock, and target float32 where it is given.
+        recording's clock from its origin on, and target float32 where it is given.
     """
     example = {
         "acc": np.ascontiguousarray(acc, np.float32),
@@ -264,7 +264,7 @@ def make_example(
         "recording": recording.recording,
         "activity": activity,
         "condition": condition,
-        "start": np.float32(recording.start + offset),
+        "start": np.float32(recording.start - recording.origin + offset),
     }
     if target is not None:
         example["target"] = np.asarray(target, np.float32)

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from helpers.recordings import make_recording, signals
-from scipy.interpolate import interp1d
 from scipy.spatial.transform import Rotation
 
 from imujax.data import recordings
@@ -93,66 +92,3 @@ def test_rotation_keeps_norms_and_cross_products():
 def test_a_matrix_that_is_no_rotation_is_refused(matrix):
     with pytest.raises(UserError, match="no rotation"):
         recordings.rotate(np.ones((4, 3)), matrix)
-
-
-def test_regular_reads_a_line_through_jitter_and_a_short_gap():
-    rng = np.random.default_rng(0)
-    time = 5 + np.arange(400) / 100 + rng.uniform(-0.002, 0.002, 400)
-    time = np.delete(time, [200, 201, 202])
-    line = np.stack([3 * time, 1 - time], axis=1)
-    out, rate, filled = recordings.regular_clock(time, line, 100, 0.05, "f")
-    grid = time[0] + np.arange(len(out)) / 100
-    np.testing.assert_allclose(out, np.stack([3 * grid, 1 - grid], axis=1), atol=1e-9)
-    assert (rate, filled) == (100, 3)
-    assert abs(len(out) - 400) <= 1
-
-
-@pytest.mark.parametrize("true", [30.0, 100.0, 148.15])
-def test_regular_finds_the_rate_of_stamps_in_milliseconds(true):
-    time = np.round(np.arange(2000) / true, 3)
-    _, rate, filled = recordings.regular_clock(time, time, None, 0.1, "f")
-    assert rate == pytest.approx(true, rel=2e-3)
-    assert filled == 0
-
-
-@pytest.mark.parametrize(
-    ("time", "rate", "says"),
-    [
-        ([0, 0.01, 0.03, 0.02, 0.04], 100, "goes back at 0.030 s"),
-        ([0, 0.01, 0.02, 0.02, 0.03], 100, "repeats at 0.020 s"),
-        (np.arange(50) / 100, 98.5, "say 100.00 Hz, the declared rate is 98.5 Hz"),
-        (np.r_[0:0.1:0.01, 0.3:0.4:0.01], 100, "no sample for 0.210 s after 0.090 s"),
-        ([0, np.nan, 0.02], 100, "row 1"),
-        ([0.0], 100, "two samples"),
-    ],
-)
-def test_a_broken_clock_is_named(time, rate, says):
-    with pytest.raises(UserError, match=r"^walk\.csv") as error:
-        recordings.regular_clock(np.array(time), np.ones((len(time), 3)), rate, 0.05, "walk.csv")
-    assert says in str(error.value)
-
-
-def test_fill_interpolates_short_runs_and_holds_the_ends():
-    rng = np.random.default_rng(0)
-    whole = rng.standard_normal((60, 2))
-    holed = whole.copy()
-    holed[[10, 11, 30], 0] = np.nan
-    holed[[0, 59, 30], 1] = np.nan
-    out, count = recordings.fill_gaps(holed, 100, 0.03, "f")
-    for column in range(2):
-        good = ~np.isnan(holed[:, column])
-        ends = (whole[1, column], whole[58, column])
-        at = interp1d(
-            np.flatnonzero(good), holed[good, column], bounds_error=False, fill_value=ends
-        )
-        np.testing.assert_allclose(out[:, column], at(np.arange(60)), atol=1e-12)
-    assert count == 5
-    assert np.isnan(holed).sum() == 6  # the input is left as it was
-
-
-@pytest.mark.parametrize("run", [slice(20, 25), slice(0, 5), slice(None)])
-def test_fill_refuses_a_long_run(run):
-    holed = np.ones((60, 3))
-    holed[run, 1] = np.nan
-    with pytest.raises(UserError, match=r"a\.csv: \d+ values in a row are missing from \d\.\d\d s"):
-        recordings.fill_gaps(holed, 100, 0.03, "a.csv")

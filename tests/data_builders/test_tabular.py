@@ -219,7 +219,8 @@ def test_events_from_a_file_and_resampled_windows(raw):
     (raw / "strikes").mkdir()
     (raw / "strikes" / "a.csv").write_text("strike\n5000\n\n9990\n")
     rule = '[events]\nfile = "strikes/{recording}.csv"\ncolumn = "strike"\ntime_unit = "ms"\n'
-    window = WINDOW.replace("rate = 100", "rate = 200").replace("before = 20", "before = 32")
+    window = WINDOW.replace("rate = 100", "rate = 200\nupsample = 2")
+    window = window.replace("before = 20", "before = 32")
     card = CARD.replace("{suffix}", "csv").replace("*.csv", "s*.csv") + rule + TARGET + window
     got, dropped = read_all_examples(raw, card)
     assert len(got) == 1 and dropped == {"events whose window leaves the recording": 1}

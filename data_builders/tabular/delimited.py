@@ -1,0 +1,289 @@
+"""CSV, TSV and other tables of text: what a card says of their lines, and then pyarrow.
+
+A file is read whole, decoded (UTF-8, UTF-16, else Latin-1) and cut into its head and its data;
+what pyarrow cannot read is looked at line by line, so that the sentence says what stands there.
+"""
+
+import csv
+import gzip
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+import pyarrow.csv
+
+from imujax.data_builders.tabular.card import BLANKS, Layout
+from imujax.data_builders.tabular.kinds import check_column_names, printable_name
+from imujax.errors import UserError
+
+SEPARATOR = re.compile(r"sep=(.)\s*")  # a first line that spreadsheet programs understand
+UTF16 = (b"\xff\xfe", b"\xfe\xff")
+MANY_LINES = 200_000  # that are looked at for the sentence on a fault
+
+
+class Text(NamedTuple):
+    """A file of text, taken apart.
+
+    Attributes
+    ----------
+    names : list of str
+        Of the columns, without blanks around them; that of several rows is joined by "/".
+    data : bytes
+        The lines with values, UTF-8 or Latin-1.
+    encoding : str
+        Of `data`.
+    delimiter : str
+        One character.
+    first_line : int
+        Number of the first line of data in the file, or 0 where lines were left out among them.
+    """
+
+    names: list[str]
+    data: bytes
+    encoding: str
+    delimiter: str
+    first_line: int
+
+
+def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
+    """Take a file apart as the card says.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or packed with gzip.
+    layout : Layout
+    default_delimiter : str
+        Where the card names none.
+
+    Returns
+    -------
+    Text
+
+    Raises
+    ------
+    UserError
+        Where the line that should hold the names is missing or empty.
+    OSError, EOFError, zlib.error
+        The file cannot be read or unpacked.
+    """
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    content, encoding = _decode(content)
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    n_lines_before = 0
+    if layout.comment:
+        content = _without_comments(content, layout.comment.encode(encoding))
+    delimiter = layout.delimiter or default_delimiter
+    n_head = layout.skip_rows
+    separator = SEPARATOR.fullmatch(content[: content.find(b"\n")].decode("latin-1"))
+    if separator and not n_head:
+        n_head, delimiter = 1, layout.delimiter or separator[1]
+    n_named = 0 if layout.names else layout.header_rows
+    lines, at = [], 0
+    for _ in range(n_head + n_named + layout.unit_rows):
+        end = content.find(b"\n", at)
+        end = len(content) if end < 0 else end
+        lines.append(content[at:end])
+        at = min(end + 1, len(content))
+        n_lines_before += 1
+    data = _without_footer(content[at:], layout.footer_rows)
+    named = [line.decode(encoding) for line in lines[n_head : n_head + n_named]]
+    if n_named and not "".join(named).strip():
+        number = n_head + 1
+        raise UserError(f"{path}: line {number} should hold the column names, but is empty")
+    if delimiter in (BLANKS, " ") and _has_runs(named, data):
+        data = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", data)
+        data = re.sub(rb"[ \t]+", b" ", data)
+        named, delimiter = [" ".join(line.split()) for line in named], " "
+    rows = [next(csv.reader([line], delimiter=delimiter), []) for line in named]
+    names = list(layout.names) or _join_names(rows)
+    return Text(names, data, encoding, delimiter, 0 if layout.comment else n_lines_before + 1)
+
+
+def parse_columns(
+    text: Text, layout: Layout, numbers: list[str], texts: list[str], path: Path
+) -> pa.Table:
+    """Columns of a file of text, under the names that the card gives them.
+
+    Parameters
+    ----------
+    text : Text
+    layout : Layout
+    numbers, texts : list of str
+        Names, which `find_column` finds.
+    path : Path
+        For the sentences.
+
+    Returns
+    -------
+    pa.Table
+        float64 and strings.
+
+    Raises
+    ------
+    UserError
+        For lines that are no such table; it says which one and what stands there.
+    """
+    places = {name: find_column(name, text.names, path) for name in [*numbers, *texts]}
+    if not text.data.strip():
+        raise UserError(f"{path}: the table has no rows")
+    width = len(text.names)
+    width += _has_trailing_delimiter(text, width)
+    keys = [f"{i}" for i in range(width)]
+    types = {keys[place]: pa.float64() for name, place in places.items() if name in numbers}
+    types |= {keys[place]: pa.string() for name, place in places.items() if name in texts}
+    try:
+        table = pyarrow.csv.read_csv(
+            pa.BufferReader(text.data),
+            pyarrow.csv.ReadOptions(use_threads=False, column_names=keys, encoding=text.encoding),
+            pyarrow.csv.ParseOptions(delimiter=text.delimiter),
+            pyarrow.csv.ConvertOptions(
+                include_columns=list(types), column_types=types, decimal_point=layout.decimal
+            ),
+        )
+    except pa.ArrowException as error:
+        raise _explain(text, layout, places, numbers, width, path, error) from None
+    return pa.table({name: table[keys[place]] for name, place in places.items()})
+
+
+def find_column(name: str, names: list[str], source: Path | str) -> int:
+    """The place of a column: by its name, or "name#2" for the second one of that name.
+
+    Parameters
+    ----------
+    name : str
+        As the card has it.
+    names : list of str
+        Of the file.
+    source : Path or str
+        For the sentence.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    UserError
+        There is none, or more than one of that name.
+    """
+    numbered = re.fullmatch(r"(.+)#(\d+)", name)
+    if numbered and name not in names:
+        places = [i for i, other in enumerate(names) if other == numbered[1]]
+        which = int(numbered[2])
+        if not 1 <= which <= len(places):
+            raise UserError(
+                f'{source}: "{name}" asks for column {which} of the name "{numbered[1]}", and '
+                f"there are {len(places)}"
+            )
+        return places[which - 1]
+    check_column_names(names, [name], source)
+    return names.index(name)
+
+
+def _decode(content: bytes) -> tuple[bytes, str]:
+    """UTF-8 or Latin-1 (degree signs, umlauts), without a byte order mark; UTF-16 becomes UTF-8."""
+    if content[:2] in UTF16:
+        content = content.decode("utf-16", errors="replace").encode()
+    content = content.removeprefix(b"\xef\xbb\xbf")
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        return content, "latin-1"
+    return content, "utf-8"
+
+
+def _without_comments(content: bytes, prefix: bytes) -> bytes:
+    lines = content.split(b"\n")
+    return b"\n".join(line for line in lines if not line.lstrip().startswith(prefix))
+
+
+def _without_footer(data: bytes, count: int) -> bytes:
+    data = data.rstrip(b"\n") + b"\n" if data.strip() else data
+    for _ in range(count):
+        data = data[: data.rstrip(b"\n").rfind(b"\n") + 1]
+    return data
+
+
+def _has_runs(named: list[str], data: bytes) -> bool:
+    """Whether blanks stand in runs: one blank a column may also be a delimiter as any other."""
+    first = data[: data.find(b"\n")].decode("latin-1")
+    return any(line != line.strip() or "  " in line or "\t" in line for line in [*named, first])
+
+
+def _join_names(rows: list[list[str]]) -> list[str]:
+    width = max(map(len, rows), default=0)
+    filled = [[name.strip() for name in row] + [""] * (width - len(row)) for row in rows]
+    return ["/".join(filter(None, parts)) for parts in zip(*filled, strict=True)]
+
+
+def _has_trailing_delimiter(text: Text, width: int) -> bool:
+    """Whether lines of data end in a delimiter more than the names have."""
+    line = text.data[: text.data.find(b"\n")].decode(text.encoding)
+    fields = next(csv.reader([line], delimiter=text.delimiter), [])
+    return len(fields) == width + 1 and not fields[-1].strip()
+
+
+def _explain(
+    text: Text,
+    layout: Layout,
+    places: dict[str, int],
+    numbers: list[str],
+    width: int,
+    path: Path,
+    error: Exception,
+) -> UserError:
+    """The sentence on the first line that is not as the others."""
+    columns = {places[name]: name for name in numbers}
+    lines = text.data.decode(text.encoding).split("\n")
+    last = max((i for i, line in enumerate(lines) if line.strip()), default=0)
+    for i, line in enumerate(lines[:MANY_LINES]):
+        if not line.strip():
+            continue
+        fields = next(csv.reader([line], delimiter=text.delimiter), [])
+        place = f"line {text.first_line + i}" if text.first_line else f"line {i + 1} of the data"
+        place += ", the last one," if i == last else ""
+        shown = printable_name(line.strip())[:60]
+        wrong = [
+            name
+            for at, name in columns.items()
+            if at < len(fields) and not _is_number(fields[at], layout.decimal)
+        ]
+        if len(fields) != width:
+            what = f'{path}: {place} has {len(fields)} of {width} columns: "{shown}"'
+            return UserError(f"{what}: {_mend_of_line(i, last, line, fields)}")
+        if wrong:
+            value = printable_name(fields[places[wrong[0]]].strip())
+            what = f'{path}: {place} is text in column "{wrong[0]}": "{value}"'
+            return UserError(f"{what}: {_mend_of_line(i, last, line, fields)}")
+    first = printable_name((str(error).strip().splitlines() or ["?"])[0])
+    return UserError(f"{path}: is no table as the card says: {first}")
+
+
+def _mend_of_line(number: int, last: int, line: str, fields: list[str]) -> str:
+    """What a card can say to it."""
+    if re.match(r"\s*(#|//|%|;)", line):
+        mark = re.match(r"\s*(#|//|%|;)", line)
+        return f'a comment? Say comment = "{mark[1] if mark else "#"}"'
+    if number == 0:
+        return "a line of units between names and data? Say unit_rows = 1"
+    if number == last and len(fields) <= 2:
+        return "a footer? Say footer_rows = 1; or the file is cut off"
+    if number == last:
+        return "the file is cut off there"
+    return "mend the line, or see delimiter, decimal and comment in the card"
+
+
+def _is_number(field: str, decimal: str) -> bool:
+    field = field.strip().strip('"')
+    if field.lower() in ("", "nan", "na", "n/a", "null", "none", "#n/a", "-nan", "inf", "-inf"):
+        return True
+    try:
+        float(field.replace(decimal, "."))
+    except ValueError:
+        return False
+    return True

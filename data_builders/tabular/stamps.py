@@ -1,0 +1,112 @@
+"""The clock of a table: stamps of any kind that a card can name, to seconds from the first one."""
+
+import datetime
+import itertools
+import re
+from collections.abc import Callable
+
+import numpy as np
+
+from imujax.data import clocks
+from imujax.data_builders.tabular.card import TEXT_STAMPS, TIME_UNITS, Time
+from imujax.data_builders.tabular.kinds import printable_name
+from imujax.errors import UserError
+
+DAY = 86400.0  # s
+FAR = 1e4  # s: a clock that begins beyond counts from its first sample, as float32 cannot hold it
+
+# What a card can say to a fault of the clock.
+MENDS = {
+    "blocks": "let [time] spread them evenly (spread = true)",
+    "bursts": "let [time] spread them evenly (spread = true)",
+    "restart": "cut the file there, or name a packet counter instead (time.counter)",
+    "order": "sort the rows by the order in which they were measured",
+    "missing": "allow a longer hole (time.max_gap), or cut the file there",
+    "gap": "let the gap split it (split = true), or allow a longer one (time.max_gap)",
+    "rate": "see unit and rate in [time]",
+}
+
+
+def explain(error: clocks.ClockError) -> UserError:
+    """The error with what a card can say to it."""
+    mend = MENDS.get(error.fault)
+    sentence = str(error).removesuffix(": split the file there")
+    return UserError(f"{sentence}: {mend}") if mend else error
+
+
+def to_seconds(column: np.ndarray, time: Time, source: str) -> tuple[np.ndarray, float]:
+    """Read the clock of a table.
+
+    Parameters
+    ----------
+    column : ndarray, [T]
+        The card's column of stamps or its counter: numbers, or text in one of TEXT_STAMPS.
+    time : Time
+    source : str
+        The file name that error sentences show.
+
+    Returns
+    -------
+    seconds : ndarray, [T]
+        On a clock whose zero is `origin`.
+    origin : float
+        Zero for a clock that begins within FAR of it, else its first stamp [s].
+
+    Raises
+    ------
+    UserError
+        For text that is no time, and a counter that is none.
+    """
+    if time.unit in TEXT_STAMPS and time.column:
+        seconds, origin = _parse_texts(column, time.unit, source)
+    elif time.counter:
+        seconds, origin = clocks.unwrap_counter(column, source) / (time.rate or 1.0), 0.0
+        seconds -= seconds[:1]
+    else:
+        unit = TIME_UNITS[time.unit]
+        first = float(column[0]) if len(column) else 0.0
+        is_far = np.isfinite(first) and abs(first * unit) > FAR
+        origin = first * unit if is_far else 0.0
+        seconds = (column - first) * unit if is_far else column * unit
+    return (clocks.spread_stamps(seconds, source) if time.spread else seconds), origin
+
+
+def find_stretches(seconds: np.ndarray, time: Time, source: str) -> list[slice]:
+    """The stretches without a gap that is too long; one where the card does not split."""
+    if not time.split:
+        return [slice(0, len(seconds))]
+    clocks.check_stamps(seconds, source)
+    longest = max(time.max_gap, 1.5 / (time.rate or clocks.find_rate(seconds)))
+    edges = [0, *(np.flatnonzero(np.diff(seconds) > longest) + 1), len(seconds)]
+    return [slice(a, b) for a, b in itertools.pairwise(edges) if b - a > 1]
+
+
+def _parse_texts(column: np.ndarray, unit: str, source: str) -> tuple[np.ndarray, float]:
+    """Seconds from the first stamp on, and that stamp [s]."""
+    parse: Callable[[str], float] = _parse_clock if unit == "hh:mm:ss" else _parse_iso
+    values = np.empty(len(column))
+    for row, text in enumerate(column.tolist()):
+        try:
+            values[row] = parse(text)
+        except ValueError:
+            raise UserError(
+                f'{source}: the time stamp of row {row} is "{printable_name(text)}", no {unit}'
+            ) from None
+    if unit == "hh:mm:ss":  # midnight
+        values += DAY * np.concatenate([[0], np.cumsum(np.diff(values) < -DAY / 2)])
+    return values - values[0], float(values[0])
+
+
+def _parse_clock(text: str) -> float:
+    match = re.fullmatch(r"(\d{1,2}):(\d\d):(\d\d(?:[.,:]\d+)?)", text.strip())
+    if not match:
+        raise ValueError(text)
+    hours, minutes, seconds = match.groups()
+    return 3600 * int(hours) + 60 * int(minutes) + float(re.sub("[,:]", ".", seconds))
+
+
+def _parse_iso(text: str) -> float:
+    moment = datetime.datetime.fromisoformat(text.strip())
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp()
