@@ -18,7 +18,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from imujax.data import builders, content, datasets
 from imujax.data.windows import Dropped
-from imujax.data_builders import workers
+from imujax.data_builders import facts, workers
 from imujax.data_builders.contract import FilesModule
 from imujax.errors import UserError
 from imujax.runtime import log
@@ -194,11 +194,19 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         results = workers.read_items(self.module.__name__, items, options, self.workers)
         progress = log.Progress(len(items), self.name, "files")
         with contextlib.closing(results), contextlib.closing(progress):
-            for item, (examples, dropped, seconds, signals) in zip(items, results, strict=True):
-                subjects = {example["subject"] for example in examples}
-                self._add_report(item, len(examples), dropped, subjects, seconds, signals)
+            for item, result in zip(items, results, strict=True):
+                subjects = {example["subject"] for example in result.examples}
+                self._add_report(
+                    item,
+                    len(result.examples),
+                    result.dropped,
+                    subjects,
+                    result.seconds,
+                    result.signals,
+                    result.facts,
+                )
                 progress.update()
-                yield examples
+                yield result.examples
 
     def _add_report(
         self,
@@ -208,6 +216,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         subjects: Iterable[str],
         seconds: float,
         signals: content.Content,
+        found: facts.Facts,
     ) -> None:
         """Add up what came of one item."""
         totals = self._totals
@@ -218,6 +227,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         source = next(map(self._name_file, _item_paths(item)), "")
         sources = np.full(len(signals.subject), source)
         totals["signals"].append(replace(signals, source=sources))
+        totals["facts"] += [{"source": source} | row for row in found]
 
     def _write_on_beam(self, words: list[str]) -> None:
         """Write all shards on Beam, as `_shard_iterators_per_split` has them written."""
@@ -236,8 +246,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         lengths = [0] * count
         for report in beam.write_shards(words, job, items, edges, Path(self.data_path)):
             lengths[report["shard"]] += report["kept"]
-            values = (report[key] for key in ("kept", "dropped", "subjects", "seconds", "signals"))
-            self._add_report(items[report["number"]], *values)
+            names = ("kept", "dropped", "subjects", "seconds", "signals", "facts")
+            self._add_report(items[report["number"]], *(report[name] for name in names))
         split = tfds.core.SplitInfo(
             name=datasets.SPLIT,
             shard_lengths=lengths,
@@ -248,7 +258,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
         self._totals = {"kept": 0, "dropped": Dropped(), "subjects": set(), "seconds": 0.0}
-        self._totals["signals"] = []
+        self._totals |= {"signals": [], "facts": []}
         if self.beam is not None:
             self._write_on_beam(self.beam)
         else:
@@ -261,9 +271,12 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         signals = content.concatenate(totals["signals"])
         content.require_separate_subjects(signals, totals["subjects"], self.raw)
         content.save(self.data_path, signals)
+        facts.save(Path(self.data_path), totals["facts"])
         metadata: Any = self.info.metadata
         if (self.raw / datasets.SIMULATED_MARK).is_file():
             metadata["simulated"] = True
+        if origins := facts.origins(totals["facts"]):
+            metadata["origins"] = origins
         metadata.update(
             kept=totals["kept"],
             dropped=dict(sorted(totals["dropped"].items())),
@@ -271,7 +284,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             hours=round(totals["seconds"] / 3600, 4),
             sources={name: builders.sha256(path) for name, path in sorted(self._sources.items())},
         )
-        _print_summary(self.name, metadata, content.count_equal_examples(signals))
+        _print_summary(self.name, metadata, content.count_equal_examples(signals), totals["facts"])
 
 
 def _item_paths(item: Any) -> Iterable[Path]:
@@ -279,13 +292,14 @@ def _item_paths(item: Any) -> Iterable[Path]:
     return item if isinstance(item, tuple) else getattr(item, "paths", (item,))
 
 
-def _print_summary(name: str, metadata: dict, equal: int) -> None:
-    """Print what was kept, which is there twice, and what was dropped or mended, on stderr."""
+def _print_summary(name: str, metadata: dict, equal: int, found: facts.Facts) -> None:
+    """Print on stderr what was read and kept, which is there twice, what was dropped or mended."""
     twice = f" ({equal} of them equal to others of the same subject)" if equal else ""
     print(
         f"{name}: {metadata['hours']:.2f} h of {len(metadata['subjects'])} subjects, "
         f"{metadata['kept']} examples kept{twice}; dropped or mended:",
         *(f"  {n} {why}" for why, n in metadata["dropped"].items()),
+        *facts.summary_lines(found),
         sep="\n",
         file=sys.stderr,
     )

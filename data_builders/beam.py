@@ -65,20 +65,21 @@ class Job:
         """
         shard, number, item = element
         try:
-            examples, dropped, seconds, signals = workers.read_item(self.module, item, self.options)
+            result = workers.read_item(self.module, item, self.options)
         except UserError as error:
             return shard, {"number": number, "records": [], "fault": str(error)}
         serializer = example_serializer.ExampleSerializer(self.features.get_serialized_info())
         records = [
             serializer.serialize_example(self.features.encode_example(example))
-            for example in examples
+            for example in result.examples
         ]
         report = {
-            "kept": len(examples),
-            "dropped": dict(dropped),
-            "subjects": sorted({example["subject"] for example in examples}),
-            "seconds": float(seconds),
-            "signals": _pack_content(signals),
+            "kept": len(result.examples),
+            "dropped": dict(result.dropped),
+            "subjects": sorted({example["subject"] for example in result.examples}),
+            "seconds": float(result.seconds),
+            "signals": _pack_content(result.signals),
+            "facts": result.facts,
         }
         return shard, {"number": number, "records": records, **report}
 
@@ -120,7 +121,7 @@ def write_shards(
     -------
     list of dict
         A report on each item, in their order: number, shard, kept, dropped, subjects, seconds,
-        signals.
+        signals, facts.
 
     Raises
     ------

@@ -8,19 +8,42 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import Any, NamedTuple
 
 from imujax.data import content
 from imujax.data.windows import Dropped
+from imujax.data_builders import facts
 from imujax.errors import UserError
 from imujax.runtime import host
 
 FEW_ITEMS = 8  # so few files are read in this process: starting others would take longer
 
 
+class ItemResult(NamedTuple):
+    """What came of one item.
+
+    Attributes
+    ----------
+    examples : list of dict
+        With the two below, what the module's `read_examples` returns.
+    dropped : Dropped
+    seconds : float
+    signals : Content
+        Of the recordings and the examples, without a source.
+    facts : list of dict
+        Of `facts.collect`.
+    """
+
+    examples: list[dict[str, Any]]
+    dropped: Dropped
+    seconds: float
+    signals: content.Content
+    facts: facts.Facts
+
+
 def read_items(
     module: str, items: Sequence[Any], options: dict[str, Any], workers: int | None
-) -> Generator[tuple[list[dict[str, Any]], Dropped, float, content.Content], None, None]:
+) -> Generator["ItemResult", None, None]:
     """Read all items over the cores, in their order; a few results at a time are in memory.
 
     Parameters
@@ -38,12 +61,7 @@ def read_items(
 
     Yields
     ------
-    examples : list of dict
-        With the two below, what the module's `read_examples` returns for each item.
-    dropped : Dropped
-    seconds : float
-    signals : Content
-        Of the recordings and the examples of the item, without a source.
+    ItemResult
 
     Raises
     ------
@@ -74,13 +92,12 @@ def read_items(
         pool.shutdown(cancel_futures=True)
 
 
-def read_item(
-    module: str, item: Any, options: dict[str, Any]
-) -> tuple[list[dict[str, Any]], Dropped, float, content.Content]:
-    """Read one item, in a worker process; arguments and values as of `read_items`."""
+def read_item(module: str, item: Any, options: dict[str, Any]) -> ItemResult:
+    """Read one item, in a worker process; arguments as of `read_items`."""
     with content.collect_recordings() as recordings:
         examples, dropped, seconds = importlib.import_module(module).read_examples(item, options)
-    return examples, dropped, seconds, content.hash_signals(recordings, examples)
+    signals = content.hash_signals(recordings, examples)
+    return ItemResult(examples, dropped, seconds, signals, facts.collect(recordings))
 
 
 def _end_with_parent() -> None:

@@ -105,21 +105,55 @@ class Time:
 
 
 @dataclasses.dataclass(frozen=True)
+class Axes:
+    """Where the three axes of an accelerometer or gyroscope lie.
+
+    Attributes
+    ----------
+    columns : tuple of tuple of str, [3]
+        For x, y and z the columns that are added up, most often one.
+    unit : str
+        Of the columns, after `factor`.
+    factor : float
+    offset : tuple of float, [3]
+        Added to the columns, before `factor`.
+    file : str or None
+        Path below the raw folder; None: the recording's own file.
+    layout : Layout
+        Of `file`.
+    time : Time or None
+        Clock of `file`.
+    """
+
+    columns: tuple[tuple[str, ...], ...]
+    unit: str
+    factor: float
+    offset: tuple[float, ...]
+    file: str | None
+    layout: Layout
+    time: Time | None
+
+    @property
+    def names(self) -> list[str]:
+        """All columns."""
+        return [name for added in self.columns for name in added]
+
+
+@dataclasses.dataclass(frozen=True)
 class Sensor:
     """One inertial unit.
 
     Attributes
     ----------
     name : str
-    acc, gyr : tuple of str
-        Column names of x, y and z.
+    acc, gyr : Axes
     frame : tuple of tuple of float, [3][3], or None
         Rotation of its axes into the common ones: row i is the new axis i in the old axes.
     """
 
     name: str
-    acc: tuple[str, ...]
-    gyr: tuple[str, ...]
+    acc: Axes
+    gyr: Axes
     frame: tuple[tuple[float, ...], ...] | None
 
 
@@ -144,6 +178,55 @@ class Activity:
     start: str
     end: str
     unit: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """What the rows of a recording's own file say of themselves.
+
+    Attributes
+    ----------
+    subject, recording, activity : str or None
+        Columns of text.
+    """
+
+    subject: str | None = None
+    recording: str | None = None
+    activity: str | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are given."""
+        return [name for name in (self.subject, self.recording, self.activity) if name]
+
+
+@dataclasses.dataclass(frozen=True)
+class Labels:
+    """A table of labels, a row an event.
+
+    Attributes
+    ----------
+    file : str
+        Path below the raw folder.
+    layout : Layout
+    subject, recording : str or None
+        Its columns; None: every row of the file is of the recording, whose names its path has in
+        braces.
+    time : str
+        Its column of event times.
+    unit : str
+        Of the times, one of TIME_UNITS, or "samples" of the recording's own file.
+    targets : tuple of (str, str, str)
+        Column, name and unit of each target.
+    """
+
+    file: str
+    layout: Layout
+    subject: str | None
+    recording: str | None
+    time: str
+    unit: str
+    targets: tuple[tuple[str, str, str], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,15 +398,18 @@ class Card:
     sides : tuple of str
         Names put in turn for {side}.
     time : Time
-    acc_unit, gyr_unit : str
-        Units in the files.
+    subject : str or None
+        Of all recordings, where no path says it.
+    columns : Columns
+    labels : Labels or None
+        In the place of `events` and `target`.
     rest_error : float
         Share by which the accelerometer may miss gravity at rest.
     sensors : tuple of Sensor
     activity : Activity or None
     events : Events or None
     target : Target or None
-        None: an unlabelled set of windows back to back.
+        With no `labels` either: an unlabelled set of windows back to back.
     mass, height : Quantity or None
     window : Window
     """
@@ -336,8 +422,9 @@ class Card:
     hdf5: Hdf5 | None
     sides: tuple[str, ...]
     time: Time
-    acc_unit: str
-    gyr_unit: str
+    subject: str | None
+    columns: Columns
+    labels: Labels | None
     rest_error: float
     sensors: tuple[Sensor, ...]
     activity: Activity | None
@@ -346,6 +433,18 @@ class Card:
     mass: Quantity | None
     height: Quantity | None
     window: Window
+
+    @property
+    def is_labelled(self) -> bool:
+        """Whether examples have targets."""
+        return self.target is not None or self.labels is not None
+
+    @property
+    def targets(self) -> list[dict[str, str]]:
+        """Name and unit of each target."""
+        if self.labels:
+            return [{"name": name, "unit": unit} for _, name, unit in self.labels.targets]
+        return [{"name": self.target.name, "unit": self.target.unit}] if self.target else []
 
 
 def fill_template(template: str, groups: Mapping[str, str]) -> str:

@@ -171,6 +171,7 @@ def find_column(name: str, names: list[str], source: Path | str) -> int:
     UserError
         There is none, or more than one of that name.
     """
+    name = name.strip()
     numbered = re.fullmatch(r"(.+)#(\d+)", name)
     if numbered and name not in names:
         places = [i for i, other in enumerate(names) if other == numbered[1]]

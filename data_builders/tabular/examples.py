@@ -1,5 +1,6 @@
 """What the builder asks for: options, files, examples. Worker processes import this: no tfds."""
 
+import dataclasses
 import functools
 import hashlib
 import json
@@ -11,7 +12,7 @@ import numpy as np
 
 from imujax.data import windows
 from imujax.data.recordings import Recording
-from imujax.data_builders.tabular import events, parse, records, sources
+from imujax.data_builders.tabular import events, labels, parse, records, sources
 from imujax.data_builders.tabular.card import Card, Target
 from imujax.errors import UserError
 
@@ -44,36 +45,45 @@ def folder_name(options: dict) -> str:
 def describe(options: dict) -> dict:
     """Metadata that follow from the card; windows at events have no stride."""
     card = _load_card(options)
-    target = card.target
     turned = [s.name for s in card.sensors if s.frame]
     return {
         "sensors": [s.name for s in card.sensors],
         "rate": card.window.rate,
         "window": card.window.length,
-        "stride": None if target else card.window.stride,
+        "stride": None if card.is_labelled else card.window.stride,
         "frame": "as in the files" + (f", turned: {', '.join(turned)}" if turned else ""),
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
-        "targets": [{"name": target.name, "unit": target.unit}] if target else [],
+        "targets": card.targets,
     }
 
 
 def list_items(raw: Path, options: dict) -> list[sources.Item]:
     """All recordings that the card takes, in order of their paths (see sources.list_items)."""
-    return sources.list_items(_load_card(options), raw)
+    card = _load_card(options)
+    items = sources.list_items(card, raw)
+    if card.labels and not card.columns.subject:
+        known = ((item.groups["subject"], item.recording) for item in items)
+        strangers = labels.count_strangers(card.labels, raw, known)
+        items[0] = dataclasses.replace(items[0], strangers=strangers)
+    return items
 
 
 def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], windows.Dropped, float]:
     """Examples of one file or data set, what was dropped or mended, and its seconds."""
     card = _load_card(options)
     examples, dropped, seconds = [], windows.Dropped(), 0.0
-    for recording, mended in records.read_recordings(card, item):
+    dropped["label rows of recordings that are not there"] += item.strangers
+    for recording, mended, targets in records.read_recordings(card, item):
         _require_rate(card, recording)
-        cut, dropped_here = (cut_labelled if card.target else cut_unlabelled)(card, recording)
+        if card.is_labelled:
+            cut, dropped_here = cut_labelled(card, recording, targets)
+        else:
+            cut, dropped_here = cut_unlabelled(card, recording)
         dropped_here["samples interpolated"] += mended
         examples += cut
         dropped.update(+dropped_here)
         seconds += len(recording.acc) / recording.rate / max(1, len(card.sides))
-    return examples, dropped, seconds
+    return examples, +dropped, seconds
 
 
 def _require_rate(card: Card, recording: Recording) -> None:
@@ -102,8 +112,13 @@ def cut_unlabelled(card: Card, recording: Recording) -> tuple[list[dict], window
     return windows.unlabelled_examples(recording, w.rate, w.length, w.stride, w.motion)
 
 
-def cut_labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
-    """One window for each event, with its target; activity and condition are the interval there."""
+def cut_labelled(
+    card: Card, recording: Recording, targets: np.ndarray | None = None
+) -> tuple[list[dict], windows.Dropped]:
+    """One window for each event, with its target; activity and condition are the interval there.
+
+    `targets` [E, K] are those of a table of labels; without them the card's statistic is taken.
+    """
     w = card.window
     acc = windows.resample(recording.acc, recording.rate, w.rate)
     gyr = windows.resample(recording.gyr, recording.rate, w.rate)
@@ -114,20 +129,27 @@ def cut_labelled(card: Card, recording: Recording) -> tuple[list[dict], windows.
     is_kept &= at < len(acc)
     dropped = windows.Dropped({"events whose window leaves the recording": int((~is_kept).sum())})
     dropped["recordings without an event"] += int(not len(times))
-    divisor = _divisor(card.target, recording)
     end = recording.start + len(recording.acc) / recording.rate
     examples = []
-    for time, first in zip(times[is_kept], at[is_kept] - w.before, strict=True):
-        span = events.target_span(card.target, time, recording.start, end)
-        value = events.compute_statistic(recording.channels["target"], card.target, *span)
-        if isinstance(value, str):
-            dropped[value] += 1
+    for row in np.flatnonzero(is_kept):
+        time, first = times[row], at[row] - w.before
+        if targets is not None:
+            values = targets[row]
+        else:
+            span = events.target_span(card.target, time, recording.start, end)
+            value = events.compute_statistic(recording.channels["target"], card.target, *span)
+            if isinstance(value, str):
+                dropped[value] += 1
+                continue
+            values = np.array([value / _divisor(card.target, recording)])
+        if not np.isfinite(values).all():
+            dropped["events with missing target values"] += 1
             continue
         a, length = windows.pad_window(acc[first : first + w.length], w.length)
         g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
-        name, target = _interval_name(recording, time), np.array([value / divisor])
+        name = _interval_name(recording, time)
         examples.append(
-            windows.make_example(recording, a, g, first / w.rate, name, name, target, length)
+            windows.make_example(recording, a, g, first / w.rate, name, name, values, length)
         )
     return examples, +dropped
 

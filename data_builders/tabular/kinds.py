@@ -137,6 +137,29 @@ def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable
     return check
 
 
+def factor(value, key: str) -> float:
+    """A number other than 0, or a fraction in text: 0.001, -1, "1/16384"."""
+    parts = value.split("/") if isinstance(value, str) else [value]
+    try:
+        numbers = [float(part) if isinstance(part, str) else number(part, key) for part in parts]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 2) or 0 in numbers or not all(map(math.isfinite, numbers)):
+        raise UserError(f'{key} must be a number other than 0, or "1/16384", but is {value!r}')
+    return numbers[0] / (numbers[1] if len(numbers) == 2 else 1.0)
+
+
+def axes(value, key: str) -> tuple[tuple[str, ...], ...]:
+    """Three columns, each a name or a list of names that are added up."""
+
+    def added(part, part_key: str) -> tuple[str, ...]:
+        if isinstance(part, list):
+            return list_of(text)(part, part_key)
+        return (text(part, part_key),)
+
+    return list_of(added, 3)(value, key)
+
+
 def frame(value, key: str) -> tuple[tuple[float, ...], ...]:
     """A rotation, made exact where its numbers were rounded."""
     rows = np.array(list_of(list_of(number, 3), 3)(value, key))

@@ -16,9 +16,12 @@ from imujax.data_builders.tabular.card import (
     TEXT_STAMPS,
     TIME_UNITS,
     Activity,
+    Axes,
     Card,
+    Columns,
     Events,
     Hdf5,
+    Labels,
     Layout,
     Quantity,
     Sensor,
@@ -30,6 +33,9 @@ from imujax.data_builders.tabular.card import (
 from imujax.errors import UserError
 
 # Tables of the card: key -> (kind, default).
+
+ACC_UNITS = ("m/s^2", "g", "mg")
+GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
 
 _LAYOUT = {
     "format": (kinds.one_of("csv", "tsv", "parquet", "npz", "hdf5", "mat"), None),
@@ -99,9 +105,33 @@ _WINDOW = {
     "upsample": (kinds.positive, 1.25),
 }
 _UNITS = {
-    "acc": (kinds.one_of("m/s^2", "g", "mg"), kinds.REQUIRED),
-    "gyr": (kinds.one_of("rad/s", "deg/s"), kinds.REQUIRED),
+    "acc": (kinds.one_of(*ACC_UNITS), kinds.REQUIRED),
+    "gyr": (kinds.one_of(*GYR_UNITS), kinds.REQUIRED),
+    "acc_factor": (kinds.factor, 1.0),
+    "gyr_factor": (kinds.factor, 1.0),
     "rest_error": (kinds.share, 0.1),
+}
+_AXES = {
+    "columns": (kinds.axes, kinds.REQUIRED),
+    "factor": (kinds.factor, None),
+    "offset": (kinds.list_of(kinds.number, 3), (0.0, 0.0, 0.0)),
+    "file": (kinds.path, None),
+    **_LAYOUT,
+    "time": (kinds.text, None),
+    "time_unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+    "spread": (kinds.flag, False),
+}
+_COLUMNS = dict.fromkeys(("subject", "recording", "activity"), (kinds.text, None))
+_LABELS = {
+    "file": (kinds.path, kinds.REQUIRED),
+    **_LAYOUT,
+    "subject": (kinds.text, None),
+    "recording": (kinds.text, None),
+    "time": (kinds.text, kinds.REQUIRED),
+    "time_unit": (kinds.one_of(*TIME_UNITS, "samples"), "s"),
+    "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
 }
 _CARD = {
     "name": (kinds.text, None),
@@ -109,6 +139,8 @@ _CARD = {
     "match": (kinds.regex, None),
     **_LAYOUT,
     "hdf5": (kinds.table, None),
+    "subject": (kinds.text, None),
+    "columns": (kinds.table, {}),
     "sides": (kinds.list_of(kinds.text), ()),
     "time": (kinds.table, kinds.REQUIRED),
     "units": (kinds.table, kinds.REQUIRED),
@@ -116,6 +148,7 @@ _CARD = {
     "activity": (kinds.table, None),
     "events": (kinds.table, None),
     "target": (kinds.table, None),
+    "labels": (kinds.table, None),
     "body": (kinds.table, {}),
     "window": (kinds.table, kinds.REQUIRED),
 }
@@ -164,9 +197,11 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
     groups = _named_groups(top, hdf5)
     units = kinds.complete_table(top["units"], "units", _UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
-    labelled = top["target"] is not None
-    if labelled != (top["events"] is not None):
+    if (top["target"] is None) != (top["events"] is None):
         raise UserError("[target] and [events] belong together: give both, or neither")
+    if top["labels"] is not None and top["target"] is not None:
+        raise UserError("[labels] says where events are and what was measured: leave out [target]")
+    labelled = top["target"] is not None or top["labels"] is not None
     card = Card(
         path=path,
         name=_check_name(top["name"] or path.stem),
@@ -176,10 +211,11 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         hdf5=hdf5,
         sides=top["sides"],
         time=_parse_time(top["time"]),
-        acc_unit=units["acc"],
-        gyr_unit=units["gyr"],
+        subject=top["subject"],
+        columns=Columns(**kinds.complete_table(top["columns"], "columns", _COLUMNS)),
+        labels=_parse_labels(top["labels"]),
         rest_error=units["rest_error"],
-        sensors=tuple(_parse_sensor(name, table) for name, table in top["sensors"].items()),
+        sensors=tuple(_parse_sensor(name, table, units) for name, table in top["sensors"].items()),
         activity=_parse_activity(top["activity"]),
         events=_parse_events(top["events"]),
         target=_parse_target(top["target"]),
@@ -201,10 +237,18 @@ def _named_groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
     """What may stand in braces: the named groups of both expressions."""
     expressions = [e for e in (top["match"], hdf5 and hdf5.dataset) if e]
     groups = {name for e in expressions for name in re.compile(e).groupindex}
-    if "subject" not in groups:
-        keys = '"match" or "hdf5.dataset"' if hdf5 else '"match"'
-        raise UserError(f"{keys} must have a named group for the subject: (?P<subject>...)")
-    return groups
+    ways = {
+        'a named group (?P<subject>...) in "match"' + (' or "hdf5.dataset"' * bool(hdf5)): (
+            "subject" in groups
+        ),
+        '"subject" of one person for all files': top["subject"] is not None,
+        '"columns.subject"': "subject" in top["columns"],
+    }
+    if sum(ways.values()) != 1:
+        found = "says nothing of" if not any(ways.values()) else "says more than once"
+        raise UserError(f"the card {found} the subject: give one of {'; '.join(ways)}")
+    groups |= {"subject"}
+    return groups | ({"recording"} if "recording" in top["columns"] else set())
 
 
 def _parse_hdf5(table: dict | None) -> Hdf5 | None:
@@ -231,24 +275,68 @@ def _parse_time(table: dict) -> Time:
     return Time(**t)
 
 
-def _parse_sensor(name: str, table: dict) -> Sensor:
-    three = (kinds.list_of(kinds.text, 3), kinds.REQUIRED)
+def _parse_sensor(name: str, table: dict, units: dict) -> Sensor:
+    key = f"sensors.{name}"
     if isinstance(table, dict) and set(table) - {"frame"} in ({"acc"}, {"gyr"}):
         there, lacking = ("acc", "gyroscope") if "acc" in table else ("gyr", "accelerometer")
         raise UserError(
-            f'[sensors.{name}] has "{there}" alone, and imujax needs both an accelerometer and a '
-            f"gyroscope of every unit: without the {lacking} this recording cannot be used"
+            f'[{key}] has "{there}" alone, and imujax needs both an accelerometer and a gyroscope '
+            f"of every unit: without the {lacking} this recording cannot be used"
         )
-    fields = {"acc": three, "gyr": three, "frame": (kinds.frame, None)}
-    sensor = Sensor(name=name, **kinds.complete_table(table, f"sensors.{name}", fields))
-    columns = (*sensor.acc, *sensor.gyr)
-    for column in columns:
-        if columns.count(column) > 1:
+    given = (_anything, kinds.REQUIRED)
+    fields = {"acc": given, "gyr": given, "frame": (kinds.frame, None)}
+    t = kinds.complete_table(table, key, fields)
+    acc = _parse_axes(t["acc"], f"{key}.acc", ACC_UNITS, units["acc"], units["acc_factor"])
+    gyr = _parse_axes(t["gyr"], f"{key}.gyr", GYR_UNITS, units["gyr"], units["gyr_factor"])
+    names = [(axes.file, column) for axes in (acc, gyr) for column in axes.names]
+    for place in names:
+        if names.count(place) > 1:
             raise UserError(
-                f'"sensors.{name}" names the same column twice, "{column}": acceleration and '
-                "angular rate have three columns each"
+                f'"{key}" names the same column twice, "{place[1]}": acceleration and angular '
+                "rate have three columns each"
             )
-    return sensor
+    return Sensor(name, acc, gyr, t["frame"])
+
+
+def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: float) -> Axes:
+    """A list of three columns, or a table that says more of them."""
+    table = value if isinstance(value, dict) else {"columns": value}
+    fields = _AXES | {"unit": (kinds.one_of(*known), unit)}
+    if not isinstance(value, dict):
+        kinds.axes(value, f'"{key}"')
+    t = kinds.complete_table(table, key, fields)
+    time = None
+    if t["file"] is not None:
+        keys = ("time", "time_unit", "rate", "max_gap")
+        time = Time(*(t[name] for name in keys), spread=t["spread"])
+        if time.column is None and time.rate is None:
+            raise UserError(f'[{key}] reads another file and needs its "time" column or "rate"')
+    elif t["time"] is not None or t["rate"] is not None:
+        raise UserError(f'[{key}] has "time" or "rate" without "file": its clock is [time]')
+    used = factor if t["factor"] is None else t["factor"]
+    return Axes(t["columns"], t["unit"], used, t["offset"], t["file"], _parse_layout(t), time)
+
+
+def _parse_labels(table: dict | None) -> Labels | None:
+    if table is None:
+        return None
+    t = kinds.complete_table(table, "labels", _LABELS)
+    fields = dict.fromkeys(("column", "unit"), (kinds.text, kinds.REQUIRED))
+    targets = []
+    for i, target in enumerate(t["targets"]):
+        one = kinds.complete_table(
+            target, f"labels.targets[{i}]", fields | {"name": (kinds.text, None)}
+        )
+        targets.append((one["column"], one["name"] or one["column"], one["unit"]))
+    return Labels(
+        t["file"],
+        _parse_layout(t),
+        t["subject"],
+        t["recording"],
+        t["time"],
+        t["time_unit"],
+        tuple(targets),
+    )
 
 
 def _parse_layout(table: dict) -> Layout:
@@ -378,6 +466,7 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
                 raise UserError(
                     f"{key} has unknown braces {{{word}}}{kinds.suggest_names(word, known)}"
                 )
+    _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
     if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
@@ -387,9 +476,27 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
             raise UserError(f'[target] is divided by {quantity}, so "body.{quantity}" is needed')
 
 
+def _check_sources(card: Card) -> None:
+    """Several files, people in columns and labels in a table do not go with everything else."""
+    files = {axes.file for s in card.sensors for axes in (s.acc, s.gyr)}
+    if files - {None} and card.time.split:
+        raise UserError('"time.split" splits one file, and the sensors lie in several')
+    if card.columns.names and card.hdf5:
+        raise UserError("[columns] is for tables, and HDF5 files have no column of text")
+    if card.labels and (card.labels.subject is None) != (card.labels.recording is None):
+        raise UserError('[labels] needs both of "subject" and "recording", its columns, or neither')
+    if card.labels and card.labels.unit == "samples" and card.time.stamps:
+        raise UserError('[labels] counts samples, and [time] has a clock: give times in "time"')
+
+
 def _list_templates(card: Card) -> list[tuple[str, str]]:
     """(key, text) of everything in which braces are filled in."""
-    templates = [(f"sensors.{s.name}", column) for s in card.sensors for column in (*s.acc, *s.gyr)]
+    both = [(f"sensors.{s.name}", axes) for s in card.sensors for axes in (s.acc, s.gyr)]
+    templates: list[tuple[str, str | None]] = [(k, n) for k, axes in both for n in axes.names]
+    templates += [(key, axes.file) for key, axes in both]
+    templates += [(key, axes.time.column) for key, axes in both if axes.time]
+    if card.labels:
+        templates += [("labels.file", card.labels.file)]
     templates += [("time.column", card.time.column), ("time.counter", card.time.counter)]
     if card.activity:
         a = card.activity

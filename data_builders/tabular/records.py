@@ -1,17 +1,20 @@
 """From the tables that a card describes to Recordings in SI units on a regular clock."""
 
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from imujax.data import clocks, windows
-from imujax.data.recordings import Channel, Interval, Recording, rotate, to_si
-from imujax.data_builders.tabular import events, hdf5, kinds, readers, stamps
+from imujax.data.recordings import Channel, Interval, Recording
+from imujax.data_builders.tabular import events, hdf5, kinds, labels, readers, sensors, stamps
 from imujax.data_builders.tabular.card import (
     TEXT_STAMPS,
     TIME_UNITS,
     Card,
+    Layout,
     Quantity,
     Signal,
     Time,
@@ -21,16 +24,31 @@ from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
 
 
-def read_recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
-    """The recordings of one item, one for each row of a data set, each side and each stretch that
-    the card splits it into, and how many of its samples were interpolated.
+class Read(NamedTuple):
+    """A recording, how many of its samples were interpolated, and the targets of its events.
 
-    Labelled ones have the channel "target" and the times of their events under "events".
+    Attributes
+    ----------
+    recording : Recording
+        Labelled ones have the times of their events under "events".
+    mended : int
+    targets : ndarray, [E, K], or None
+        From a table of labels; None where a channel "target" has them, or nothing has.
+    """
+
+    recording: Recording
+    mended: int
+    targets: np.ndarray | None
+
+
+def read_recordings(card: Card, item: Item) -> Iterator[Read]:
+    """The recordings of one item, one for each row of a data set, each person in its columns, each
+    side and each stretch that the card splits it into.
     """
     path = item.paths[0]
     of_sides = [{**item.groups, "side": side} for side in card.sides or ("",)]
     columns = dict.fromkeys(name for groups in of_sides for name in _columns_in_file(card, groups))
-    texts = [name for name in columns if name in _text_columns(card, of_sides)]
+    texts = [*_text_columns(card.time, of_sides), *card.columns.names]
     numbers = [name for name in columns if name not in texts]
     if card.hdf5:
         tables = hdf5.read_recordings(path, item.dataset, card.hdf5, numbers)
@@ -38,19 +56,38 @@ def read_recordings(card: Card, item: Item) -> Iterator[tuple[Recording, int]]:
         tables = [("", readers.read_table(path, card.layout, numbers, texts))]
     for suffix, table in tables:
         source = f"{path} ({item.dataset}{suffix})" if card.hdf5 else str(path)
-        for groups in of_sides:
-            try:
-                yield from _make_recordings(card, item, table, suffix, groups, source)
-            except clocks.ClockError as error:
-                raise stamps.explain(error) from None
+        for part, named in _split_people(card, table, source):
+            for groups in of_sides:
+                try:
+                    yield from _make_recordings(card, item, part, suffix, groups | named, source)
+                except clocks.ClockError as error:
+                    raise stamps.explain(error) from None
 
 
-def _text_columns(card: Card, of_sides: list[dict[str, str]]) -> set[str]:
+def _text_columns(time: Time, of_sides: list[dict[str, str]]) -> list[str]:
     """Stamps that are text."""
-    column = card.time.column
-    if column is None or card.time.unit not in TEXT_STAMPS:
-        return set()
-    return {fill_template(column, groups) for groups in of_sides}
+    if time.column is None or time.unit not in TEXT_STAMPS:
+        return []
+    return list(dict.fromkeys(fill_template(time.column, groups) for groups in of_sides))
+
+
+def _split_people(card: Card, table: dict, source: str) -> Iterator[tuple[dict, dict[str, str]]]:
+    """(rows, groups) of each subject and recording that the table's own columns name."""
+    keys = {name: getattr(card.columns, name) for name in ("subject", "recording")}
+    keys = {name: column for name, column in keys.items() if column}
+    if not keys:
+        yield table, {}
+        return
+    values = np.stack([table[column] for column in keys.values()], axis=1)
+    if (values == "").any():
+        row, which = np.argwhere(values == "")[0]
+        raise UserError(f'{source}: column "{list(keys.values())[which]}" of row {row} is empty')
+    for value in dict.fromkeys(map(tuple, values.tolist())):
+        rows = (values == np.array(value)).all(axis=1)
+        yield (
+            {name: column[rows] for name, column in table.items()},
+            dict(zip(keys, value, strict=True)),
+        )
 
 
 def _signals_in_file(card: Card) -> dict[str, Signal]:
@@ -62,65 +99,70 @@ def _signals_in_file(card: Card) -> dict[str, Signal]:
 
 def _columns_in_file(card: Card, groups: dict[str, str]) -> list[str]:
     """All columns wanted from the recording's own file for one side."""
-    names = [name for sensor in card.sensors for name in (*sensor.acc, *sensor.gyr)]
-    names += [card.time.stamps] if card.time.stamps else []
+    names = [card.time.stamps] if card.time.stamps else []
     names += [signal.column for signal in _signals_in_file(card).values()]
     bodies = (card.mass, card.height)
     names += [q.column for q in bodies if q and q.column and q.file is None]
-    return [fill_template(name, groups) for name in names]
+    return [*sensors.own_columns(card, groups), *(fill_template(name, groups) for name in names)]
 
 
 def _make_recordings(
     card: Card, item: Item, table: dict, suffix: str, groups: dict[str, str], source: str
-) -> Iterator[tuple[Recording, int]]:
-    """One side of one table: its stretches, and how many of their samples were interpolated."""
-    imu_columns = [fill_template(name, groups) for s in card.sensors for name in (*s.acc, *s.gyr)]
-    own_signals = _signals_in_file(card)
-    columns = imu_columns + [
-        fill_template(signal.column, groups) for signal in own_signals.values()
-    ]
-    stack = np.stack([table[name] for name in columns], axis=1)
+) -> Iterator[Read]:
+    """One side of one table: its stretches."""
+    imu = list(dict.fromkeys(sensors.own_columns(card, groups)))
     seconds, origin, stretches = None, 0.0, [slice(None)]
     if card.time.stamps:
         clock = table[fill_template(card.time.stamps, groups)]
         seconds, origin = stamps.to_seconds(clock, card.time, source)
         stretches = stamps.find_stretches(seconds, card.time, source)
+    others = sensors.read_others(card, groups, _file_reader(item.raw, groups), origin)
+    signals = _signals_in_file(card)
     for part in stretches:
-        values, rate, start, gaps = _put_on_clock(
-            stack[part],
-            None if seconds is None else seconds[part],
-            card.time,
-            0.0,
-            source,
-            len(imu_columns),
-        )
+        rows = {name: column[part] for name, column in table.items()}
+        clock = None if seconds is None else seconds[part]
+        own = (imu, sensors.read_track(rows, imu, clock, card.time, 0.0, source)) if imu else None
+        columns, rate, start, mended = sensors.join_tracks(own, others, source)
         start += origin
-        imu, holes = clocks.fill_gaps(
-            values[:, : len(imu_columns)], rate, card.time.max_gap, source
-        )
-        acc, gyr = _convert_sensors(card, imu)
+        acc, gyr = sensors.convert_sensors(card, columns, groups)
         channels = {}
         for name, described in (("events", card.events), ("target", card.target)):
-            if name in own_signals:
-                column = values[:, len(imu_columns) + list(own_signals).index(name)]
+            if name in signals:
+                column = rows[fill_template(signals[name].column, groups)]
+                values, own_rate, own_start, _ = _put_on_clock(
+                    column, clock, card.time, 0.0, source
+                )
                 channels[name] = _make_channel(
-                    described.signal, column, rate, start, card.time.max_gap, source
+                    signals[name], values, own_rate, own_start + origin, card.time.max_gap, source
                 )
             elif described and described.signal and described.signal.time:
                 channels[name] = _read_channel(described.signal, item.raw, groups, start)
         end = start + len(acc) / rate
-        times = _event_times(card, item.raw, groups, channels, start, end, source)
+        recording_id = groups.get("recording") if card.columns.recording else item.recording
+        if card.labels:
+            times, targets = labels.find_rows(
+                card.labels, item.raw, groups, str(recording_id), start, rate
+            )
+        else:
+            times = _event_times(card, item.raw, groups, channels, start, end, source)
+            targets = None
         if len(stretches) > 1:  # each event is of one of them
-            times = times[(times >= start) & (times < end)]
+            inside = (times >= start) & (times < end)
+            times, targets = times[inside], targets[inside] if targets is not None else None
+        side = f"/{groups['side']}" if groups["side"] else ""
+        intervals = _read_intervals(card, item.raw, groups)
+        if card.columns.activity:
+            when = start + np.arange(len(acc)) / rate if clock is None else clock + origin
+            intervals = _find_intervals(rows[card.columns.activity], when, 1 / rate)
         recording = Recording(
-            subject=item.groups["subject"],
-            recording=item.recording + suffix + (f"/{groups['side']}" if groups["side"] else ""),
+            subject=groups["subject"],
+            recording=f"{recording_id}{suffix}{side}",
             sensors=tuple(s.name for s in card.sensors),
             rate=rate,
             acc=acc,
             gyr=gyr,
             source=source,
-            intervals=_read_intervals(card, item.raw, groups),
+            intervals=intervals,
             channels=channels,
             events={"events": times},
             mass=_read_body(card.mass, item.raw, groups, table, source),
@@ -128,39 +170,45 @@ def _make_recordings(
             start=start,
             rest_error=card.rest_error,
             origin=origin,
-            interpolated=gaps + holes,
+            interpolated=mended,
+            warnings=tuple(sensors.upside_down(card, acc, gyr, rate)),
         )
-        yield recording, gaps + holes
+        yield Read(recording, mended, targets)
+
+
+def _file_reader(raw: Path, groups: dict[str, str]) -> sensors.ReadFile:
+    """How `sensors.read_others` reads another file of the recording."""
+
+    def read(file: str, layout: Layout, columns: list[str], time: Time) -> tuple[dict, str]:
+        path = resolve_path(raw, file, groups)
+        texts = _text_columns(time, [groups])
+        clock = [fill_template(time.stamps, groups)] if time.stamps else []
+        numbers = [name for name in [*columns, *clock] if name not in texts]
+        return readers.read_table(path, layout, numbers, texts), str(path)
+
+    return read
+
+
+def _find_intervals(names: np.ndarray, time: np.ndarray, step: float) -> tuple[Interval, ...]:
+    """Runs of rows with one name; rows without one are in none."""
+    edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
+    return tuple(
+        Interval(str(names[a]), float(time[a]), float(time[b - 1]) + step)
+        for a, b in itertools.pairwise(edges)
+        if names[a]
+    )
 
 
 def _put_on_clock(
-    values: np.ndarray,
-    seconds: np.ndarray | None,
-    time: Time,
-    start: float,
-    source: str,
-    n_filled: int = 0,
+    values: np.ndarray, seconds: np.ndarray | None, time: Time, start: float, source: str
 ) -> tuple[np.ndarray, float, float, int]:
     """(values [N, ...] on a regular clock, rate [Hz], time of the first [s], interpolated ones)."""
     if seconds is None:
         if not len(values):
             raise UserError(f"{source}: the table has no rows")
         return values, time.rate, start, 0
-    values, rate, gaps = clocks.regular_clock(
-        seconds, values, time.rate, time.max_gap, source, n_filled
-    )
+    values, rate, gaps = clocks.regular_clock(seconds, values, time.rate, time.max_gap, source)
     return values, rate, float(seconds[0]), gaps
-
-
-def _convert_sensors(card: Card, imu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Columns [T, S * 6] as read -> acc [T, S, 3] m/s^2 and gyr [T, S, 3] rad/s."""
-    imu = imu.reshape(len(imu), len(card.sensors), 2, 3)
-    acc, gyr = to_si(imu[:, :, 0], card.acc_unit), to_si(imu[:, :, 1], card.gyr_unit)
-    for i, sensor in enumerate(card.sensors):
-        if sensor.frame:
-            acc[:, i] = rotate(acc[:, i], sensor.frame)
-            gyr[:, i] = rotate(gyr[:, i], sensor.frame)
-    return acc, gyr
 
 
 def _make_channel(

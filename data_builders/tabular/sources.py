@@ -15,7 +15,8 @@ class Item:
     """What one call of `read_examples` reads: a file, or one data set of an HDF5 file.
 
     `paths` are all files it needs, the recording's own first; `groups` the named groups of the
-    card's expressions; `recording` the id, still without the row of a data set and the side.
+    card's expressions; `recording` the id, still without the row of a data set and the side;
+    `strangers` the rows of the card's labels that are of no recording, told by the first item.
     """
 
     paths: tuple[Path, ...]
@@ -23,6 +24,7 @@ class Item:
     dataset: str | None
     groups: dict[str, str]
     recording: str
+    strangers: int = 0
 
 
 def list_items(card: Card, raw: Path) -> list[Item]:
@@ -80,7 +82,11 @@ def _items_of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
     datasets = hdf5.list_recordings(path, card.hdf5) if card.hdf5 else [(None, {})]
     for dataset, dataset_groups in datasets:
         all_groups = groups | dataset_groups
-        if not all_groups["subject"]:
+        if card.subject is not None:
+            all_groups["subject"] = card.subject
+        if card.columns.subject:
+            all_groups["subject"] = ""  # of each row
+        elif not all_groups["subject"]:
             raise UserError(f'{path}: the group "subject" in the card is empty for this file')
         default = stem if dataset is None else f"{stem}/{dataset}"
         paths = dict.fromkeys([path, *_further_files(card, raw, all_groups)])
@@ -89,7 +95,8 @@ def _items_of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
 
 def _further_files(card: Card, raw: Path, groups: dict[str, str]) -> Iterator[Path]:
     """The further files of one recording, for all its sides."""
-    tables = [card.activity, card.mass, card.height]
+    tables = [card.activity, card.labels, card.mass, card.height]
+    tables += [axes for sensor in card.sensors for axes in (sensor.acc, sensor.gyr)]
     tables += [part.signal for part in (card.events, card.target) if part]
     for table in tables:
         if table is not None and table.file:

@@ -79,6 +79,33 @@ def find_doubt(acc: np.ndarray, gyr: np.ndarray, rate: float, error: float) -> D
     return Doubt(norm, not _is_within(norm, SURE, error), tuple(dict.fromkeys(causes)))
 
 
+def at_rest(acc: np.ndarray, gyr: np.ndarray, rate: float) -> tuple[int, np.ndarray] | None:
+    """Find the stillest second of a unit.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray, [T, 3]
+        m/s^2 and rad/s.
+    rate : float
+        Hz
+
+    Returns
+    -------
+    (int, ndarray [3]) or None
+        Which second, and the mean acceleration in it; None where none is still.
+    """
+    size = max(1, round(rate))
+    count = len(acc) // size
+    acc = acc[: count * size].reshape(count, size, 3)
+    gyr = gyr[: count * size].reshape(count, size, 3)
+    noise = acc.std(axis=1).mean(axis=1)  # [seconds]
+    still = (noise < 0.2) & (np.linalg.norm(gyr, axis=2).mean(axis=1) < 0.1)
+    if not still.any():
+        return None
+    best = int(np.argmin(np.where(still, noise, np.inf)))
+    return best, acc[best].mean(axis=0)
+
+
 def _is_within(norm: float, shares: tuple[float, float], error: float) -> bool:
     low, high = shares
     return bool(G * (1 + low - error) <= norm <= G * (1 + high + error))

@@ -20,6 +20,7 @@ UNITS = {
     "mg": G / 1000,
     "rad/s": 1.0,
     "deg/s": np.pi / 180,
+    "mdeg/s": np.pi / 180_000,
     "N": 1.0,
     "kN": 1000.0,
     "N m": 1.0,
@@ -108,11 +109,13 @@ class Recording:
         whose seconds float32 cannot hold, the first sample of the file.
     interpolated : int
         How many samples were put in between measured ones.
+    warnings : tuple of str
+        Sentences on what is likely to be wrong; those of `list_warnings` are added.
 
     Raises
     ------
     UserError
-        As of `check_recording`.
+        As of `list_warnings`.
     """
 
     subject: str
@@ -132,20 +135,36 @@ class Recording:
     rest_error: float = 0.1
     origin: float = 0.0
     interpolated: int = 0
+    warnings: tuple[str, ...] = ()
 
     def __post_init__(self):
-        check_recording(self)
+        found = list_warnings(self)
+        object.__setattr__(self, "warnings", (*self.warnings, *found))
         content.note_recording(self)
 
 
-def check_recording(recording: Recording) -> Recording:
-    """Return the recording, or raise UserError naming its file, the sensor and the mend.
+def list_warnings(recording: Recording) -> list[str]:
+    """Check a recording: what cannot be right is an error, what is likely to be wrong a warning.
 
     Shapes, rate and names; finite values; no constant sensor; median accelerometer norm within 5
     to 60 m/s^2 (a runner's foot has 30, a hand in jumping jacks 40); 99.9th percentile of the
     gyroscope norm below 60 rad/s; gravity, where a unit moves, in its accelerations turned back by
     its own gyroscope (see `gravity`); and, where the recording has a still second, gravity within
     `rest_error` in the stillest one.
+
+    Parameters
+    ----------
+    recording : Recording
+
+    Returns
+    -------
+    list of str
+        A sentence each, that begins with the sensor.
+
+    Raises
+    ------
+    UserError
+        Naming the file, the sensor and what may be wrong.
     """
     r = recording
     shape = r.acc.shape
@@ -161,14 +180,18 @@ def check_recording(recording: Recording) -> Recording:
     for value, name, low, high in ((r.mass, "mass [kg]", 2, 400), (r.height, "height [m]", 0.3, 3)):
         if value is not None and not low <= value <= high:
             raise UserError(f"{r.source}: {name} is {value:g}, expected {low} to {high}: its unit?")
+    warnings: list[str] = []
     for s, sensor in enumerate(r.sensors):
         title = f"{r.source}: sensor {sensor}"
         _check_values(r.acc[:, s], f"{title}: accelerometer", r)
         _check_values(r.gyr[:, s], f"{title}: gyroscope", r)
-        _check_movement(r.acc[:, s], r.gyr[:, s], title, r)
+        doubt = gravity.find_doubt(r.acc[:, s], r.gyr[:, s], r.rate, r.rest_error)
+        if doubt and doubt.is_sure:
+            raise UserError(f"{title}: {describe_doubt(doubt)}")
+        warnings += [f"sensor {sensor}: {describe_doubt(doubt)}"] if doubt else []
         _check_units(r.acc[:, s], r.gyr[:, s], title)
         _check_gravity(r.acc[:, s], r.gyr[:, s], title, r)
-    return recording
+    return warnings
 
 
 def _check_values(x: np.ndarray, title: str, r: Recording) -> None:
@@ -182,13 +205,6 @@ def _check_values(x: np.ndarray, title: str, r: Recording) -> None:
         )
     if len(x) > 1 and not np.ptp(x, axis=0).any():
         raise UserError(f"{title} is constant from end to end: a dead sensor; leave it out")
-
-
-def _check_movement(acc: np.ndarray, gyr: np.ndarray, title: str, r: Recording) -> None:
-    """acc, gyr [T, 3]: turned back, a moving unit must read gravity."""
-    doubt = gravity.find_doubt(acc, gyr, r.rate, r.rest_error)
-    if doubt and doubt.is_sure:
-        raise UserError(f"{title}: {describe_doubt(doubt)}")
 
 
 def describe_doubt(doubt: gravity.Doubt) -> str:
@@ -218,16 +234,11 @@ def _check_units(acc: np.ndarray, gyr: np.ndarray, title: str) -> None:
 
 def _check_gravity(acc: np.ndarray, gyr: np.ndarray, title: str, r: Recording) -> None:
     """acc, gyr [T, 3]: the stillest second, if there is one, must read gravity."""
-    size = max(1, round(r.rate))
-    count = len(acc) // size
-    acc = acc[: count * size].reshape(count, size, 3)
-    gyr = gyr[: count * size].reshape(count, size, 3)
-    noise = acc.std(axis=1).mean(axis=1)  # [seconds]
-    still = (noise < 0.2) & (np.linalg.norm(gyr, axis=2).mean(axis=1) < 0.1)
-    if not still.any():
+    rest = gravity.at_rest(acc, gyr, r.rate)
+    if rest is None:
         return
-    best = np.argmin(np.where(still, noise, np.inf))
-    norm = float(np.linalg.norm(acc[best].mean(axis=0)))
+    best, mean = rest
+    norm = float(np.linalg.norm(mean))
     if abs(norm - G) > r.rest_error * G:
         raise UserError(
             f"{title}: accelerometer reads {norm:.2f} m/s^2 at rest ({r.start + best:.0f} s), "

@@ -132,7 +132,7 @@ IPOL_ERRORS = [
     (lambda lines: ["Acquisition frequency: 50 Hz", *lines[1:]], "the first two lines"),
     (lambda lines: [*lines[:9], lines[10], lines[9], *lines[11:]], "goes back"),
     (overwrite_column(2, "nan"), "50 samples that are not finite, the first at 0.08 s"),
-    (convert_to_degrees, "looks like deg/s"),
+    (convert_to_degrees, "the gyroscope is in deg/s"),
 ]
 
 

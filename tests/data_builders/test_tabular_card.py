@@ -58,7 +58,7 @@ def test_defaults_of_a_plain_card():
     card = _load(PLAIN)
     assert (card.name, card.target, card.events, card.sides) == ("mine", None, None, ())
     assert (card.window.stride, card.window.motion) == (64, 0.3)
-    assert card.sensors[0].acc == ("ax", "ay", "az") and card.sensors[0].frame is None
+    assert card.sensors[0].acc.names == ["ax", "ay", "az"] and card.sensors[0].frame is None
     assert (card.time.max_gap, card.rest_error) == (0.0, 0.1)
 
 

@@ -1,0 +1,121 @@
+"""What was found out about each recording while it was read: printed, and kept beside the data."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from imujax.data.recordings import Recording
+from imujax.runtime import files
+
+FILE = "recordings.csv"  # in the folder of the data set
+COLUMNS = ("source", "subject", "recording", "rate", "start", "seconds", "interpolated", "warnings")
+MOST_LINES = 20  # printed; more are summed up
+
+Facts = list[dict[str, Any]]
+
+
+def collect(recordings: Sequence[Recording]) -> Facts:
+    """Collect what is known of recordings, as JSON can hold it.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+
+    Returns
+    -------
+    list of dict
+        COLUMNS but for `source`: rate [Hz], start and seconds [s], samples interpolated, warnings
+        as a list; and origin [s].
+    """
+    return [
+        {
+            "subject": r.subject,
+            "recording": r.recording,
+            "rate": float(r.rate),
+            "start": float(r.start - r.origin),
+            "seconds": len(r.acc) / r.rate,
+            "interpolated": int(r.interpolated),
+            "warnings": list(r.warnings),
+            "origin": float(r.origin),
+        }
+        for r in recordings
+    ]
+
+
+def save(folder: Path, facts: Facts) -> None:
+    """Write recordings.csv, a row a recording.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the data set.
+    facts : list of dict
+        Of `collect`, with the source of each.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in facts:
+        numbers = [f"{row[name]:.6g}" for name in ("rate", "start", "seconds")]
+        words = [row["source"], row["subject"], row["recording"]]
+        writer.writerow([*words, *numbers, row["interpolated"], "; ".join(row["warnings"])])
+    files.write_whole(folder / FILE, lambda path: path.write_text(text.getvalue(), "utf-8"))
+
+
+def origins(facts: Facts) -> dict[str, float]:
+    """What `start` counts from, of the recordings in which it is not the clock's own zero.
+
+    Parameters
+    ----------
+    facts : list of dict
+
+    Returns
+    -------
+    dict of float
+        s, by "subject/recording".
+    """
+    return {f"{row['subject']}/{row['recording']}": row["origin"] for row in facts if row["origin"]}
+
+
+def summary_lines(facts: Facts) -> list[str]:
+    """Say what was read: a line a recording, or the totals where there are many, and warnings.
+
+    Parameters
+    ----------
+    facts : list of dict
+        Of `collect`, with the source of each.
+
+    Returns
+    -------
+    list of str
+    """
+    lines = []
+    if len(facts) <= MOST_LINES:
+        lines += [
+            f"  {row['subject']} {row['recording']}: {row['rate']:.2f} Hz, "
+            f"{row['seconds']:.1f} s{_share_interpolated([row])}"
+            for row in facts
+        ]
+    rates = Counter(f"{row['rate']:.4g}" for row in facts)
+    counts = ", ".join(f"{n} at {rate} Hz" for rate, n in rates.most_common(5))
+    counts += ", others" if len(rates) > 5 else ""
+    lines.append(f"  {len(facts)} recordings, {counts}{_share_interpolated(facts)}; see {FILE}")
+    warned: dict[str, list[str]] = {}
+    for row in facts:
+        for warning in row["warnings"]:
+            warned.setdefault(warning, []).append(row["source"])
+    for warning, sources in list(warned.items())[:MOST_LINES]:
+        others = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
+        lines.append(f"  warning: {sources[0]}{others}: {warning}")
+    if len(warned) > MOST_LINES:
+        lines.append(f"  {len(warned) - MOST_LINES} more warnings: see {FILE}")
+    return lines
+
+
+def _share_interpolated(facts: Facts) -> str:
+    samples = sum(row["rate"] * row["seconds"] for row in facts)
+    mended = sum(row["interpolated"] for row in facts)
+    return f", {100 * mended / samples:.2g} % interpolated" if mended else ""

@@ -1,0 +1,65 @@
+"""A table of labels: an event a row, with its recording, its time and what was measured."""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from imujax.data_builders.tabular import readers
+from imujax.data_builders.tabular.card import TIME_UNITS, Labels
+from imujax.data_builders.tabular.sources import resolve_path
+
+
+def find_rows(
+    labels: Labels, raw: Path, groups: dict[str, str], recording: str, start: float, rate: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """The events of one recording.
+
+    Parameters
+    ----------
+    labels : Labels
+    raw : Path
+        Folder of the raw files.
+    groups : dict of str
+        What stands in braces; subject among it.
+    recording : str
+        Its id.
+    start, rate : float
+        Time of its first sample [s], and Hz.
+
+    Returns
+    -------
+    times : ndarray, [E]
+        s on the recording's clock, ascending.
+    targets : ndarray, [E, K]
+        NaN where nothing was measured.
+    """
+    table = _read_table(resolve_path(raw, labels.file, groups), labels)
+    is_own = np.isfinite(table[labels.time])
+    wanted = {labels.subject: groups["subject"], labels.recording: recording}
+    for column, value in wanted.items():
+        if column:
+            is_own &= table[column] == readers.tidy_name(value)
+    times = table[labels.time][is_own]
+    times = start + times / rate if labels.unit == "samples" else times * TIME_UNITS[labels.unit]
+    targets = np.stack([table[column][is_own] for column, _, _ in labels.targets], axis=1)
+    order = np.argsort(times, kind="stable")
+    return times[order], targets[order]
+
+
+def count_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]]) -> int:
+    """Rows of a table of all recordings whose recording is none of the (subject, recording)s."""
+    if not labels.subject or not labels.recording:
+        return 0
+    table = _read_table(resolve_path(raw, labels.file, {}), labels)
+    known = {(readers.tidy_name(subject), readers.tidy_name(name)) for subject, name in known}
+    rows = zip(table[labels.subject].tolist(), table[labels.recording].tolist(), strict=True)
+    return sum(row not in known for row in rows)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:
+    texts = [column for column in (labels.subject, labels.recording) if column]
+    numbers = [labels.time, *(column for column, _, _ in labels.targets)]
+    return readers.read_table(path, labels.layout, numbers, texts)

@@ -1,0 +1,251 @@
+"""The sensors of a recording from one file or several, each with its own clock, on one grid."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from imujax.data import clocks, gravity, windows
+from imujax.data.recordings import rotate, to_si
+from imujax.data_builders.tabular import stamps
+from imujax.data_builders.tabular.card import Axes, Card, Layout, Time, fill_template
+from imujax.errors import UserError
+
+MOSTLY = 0.9  # of gravity on one axis
+SAME_RATE = 0.01  # share by which two clocks may differ and still count as one rate
+
+Table = dict[str, np.ndarray]
+ReadFile = Callable[[str, Layout, list[str], Time], tuple[Table, str]]
+
+
+class Source(NamedTuple):
+    """A file and what of it is wanted."""
+
+    file: str | None
+    layout: Layout
+    time: Time
+
+
+class Track(NamedTuple):
+    """Columns on a regular clock: values [N, C], rate [Hz], time of the first [s], interpolated."""
+
+    values: np.ndarray
+    rate: float
+    start: float
+    mended: int
+
+
+def own_columns(card: Card, groups: dict[str, str]) -> list[str]:
+    """Columns of the sensors in the recording's own file."""
+    axes = [a for sensor in card.sensors for a in (sensor.acc, sensor.gyr) if a.file is None]
+    return [fill_template(name, groups) for a in axes for name in a.names]
+
+
+def read_track(
+    table: Table,
+    columns: list[str],
+    clock: np.ndarray | None,
+    time: Time,
+    start: float,
+    source: str,
+) -> Track:
+    """Put columns of one file on a regular clock, with their holes filled.
+
+    Parameters
+    ----------
+    table : dict of ndarray
+    columns : list of str
+        Of the table.
+    clock : ndarray or None
+        Seconds of the rows; None where the rate alone is known.
+    time : Time
+    start : float
+        Time of the first row where there is no clock [s].
+    source : str
+        The file name that error sentences show.
+
+    Returns
+    -------
+    Track
+    """
+    stack = np.stack([table[name] for name in columns], axis=1)
+    if clock is None:
+        if not len(stack):
+            raise UserError(f"{source}: the table has no rows")
+        values, rate, gaps = stack, float(time.rate or 0.0), 0
+    else:
+        values, rate, gaps = clocks.regular_clock(
+            clock, stack, time.rate, time.max_gap, source, len(columns)
+        )
+        start = float(clock[0])
+    values, holes = clocks.fill_gaps(values, rate, time.max_gap, source)
+    return Track(values, rate, start, gaps + holes)
+
+
+def read_others(
+    card: Card, groups: dict[str, str], read: ReadFile, origin: float
+) -> dict[Source, tuple[list[str], Track]]:
+    """The columns of the sensors that lie in other files, a track a file.
+
+    Parameters
+    ----------
+    card : Card
+    groups : dict of str
+        What stands in braces.
+    read : function
+        Of (file, layout, numbers, time): the table, with the stamps among it, and its path.
+    origin : float
+        What the times of tracks count from [s].
+
+    Returns
+    -------
+    dict
+        By source the names of the columns, and their track.
+    """
+    wanted: dict[Source, list[str]] = {}
+    for axes in (a for sensor in card.sensors for a in (sensor.acc, sensor.gyr)):
+        if axes.file is not None and axes.time is not None:
+            names = wanted.setdefault(Source(axes.file, axes.layout, axes.time), [])
+            names += [fill_template(name, groups) for name in axes.names]
+    tracks = {}
+    for source, names in wanted.items():
+        columns = list(dict.fromkeys(names))
+        table, path = read(source.file or "", source.layout, columns, source.time)
+        seconds, zero = None, 0.0
+        if source.time.stamps:
+            stamped = table[fill_template(source.time.stamps, groups)]
+            seconds, zero = stamps.to_seconds(stamped, source.time, path)
+            seconds = seconds + (zero - origin)
+        tracks[source] = columns, read_track(table, columns, seconds, source.time, 0.0, path)
+    return tracks
+
+
+def join_tracks(
+    own: tuple[list[str], Track] | None,
+    others: dict[Source, tuple[list[str], Track]],
+    name: str,
+) -> tuple[dict[tuple[str | None, str], np.ndarray], float, float, int]:
+    """Lay tracks of several files on one grid, over the time that all have.
+
+    Parameters
+    ----------
+    own : (list of str, Track) or None
+        Columns of the recording's own file.
+    others : dict
+        Of `read_others`.
+    name : str
+        Of the recording, for the sentence.
+
+    Returns
+    -------
+    columns : dict of ndarray, [N]
+        By (file, column).
+    rate : float
+        That of the first track [Hz].
+    start : float
+        Of the grid [s].
+    mended : int
+        Samples interpolated, of all tracks.
+
+    Raises
+    ------
+    UserError
+        The files have no time in common.
+    """
+    tracks = [(None, *own)] if own else []
+    tracks += [(source.file, *both) for source, both in others.items()]
+    first = tracks[0][2]
+    mended = sum(track.mended for _, _, track in tracks)
+    if len(tracks) == 1:
+        file, columns, track = tracks[0]
+        values = {(file, c): track.values[:, i] for i, c in enumerate(columns)}
+        return values, track.rate, track.start, mended
+    same = [_at_rate(track, first.rate) for _, _, track in tracks]
+    start = max(track.start for track in same)
+    end = min(track.start + (len(track.values) - 1) / track.rate for track in same)
+    if end <= start:
+        raise UserError(
+            f"{name}: its files have no time in common: clocks of different devices? The last "
+            f"begins at {start:.2f} s, the first ends at {end:.2f} s"
+        )
+    grid = start + np.arange(int((end - start) * first.rate + 1e-6) + 1) / first.rate
+    values = {}
+    for (file, columns, _), track in zip(tracks, same, strict=True):
+        time = track.start + np.arange(len(track.values)) / track.rate
+        for i, column in enumerate(columns):
+            values[file, column] = np.interp(grid, time, track.values[:, i])
+    return values, first.rate, start, mended
+
+
+def _at_rate(track: Track, rate: float) -> Track:
+    """The track at nearly that rate: by the anti-alias filter where the rates differ."""
+    if abs(track.rate / rate - 1) <= SAME_RATE:
+        return track
+    return track._replace(values=windows.resample(track.values, track.rate, rate), rate=rate)
+
+
+def convert_sensors(
+    card: Card, columns: dict[tuple[str | None, str], np.ndarray], groups: dict[str, str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Put the columns of all sensors together.
+
+    Parameters
+    ----------
+    card : Card
+    columns : dict of ndarray, [N]
+        By (file, column).
+    groups : dict of str
+        What stands in braces.
+
+    Returns
+    -------
+    acc, gyr : ndarray, [N, S, 3]
+        m/s^2 and rad/s.
+    """
+    both = []
+    for kind in ("acc", "gyr"):
+        of_sensors = []
+        for sensor in card.sensors:
+            values = _convert_axes(getattr(sensor, kind), columns, groups)
+            of_sensors.append(rotate(values, sensor.frame) if sensor.frame else values)
+        both.append(np.stack(of_sensors, axis=1))
+    return both[0], both[1]
+
+
+def upside_down(card: Card, acc: np.ndarray, gyr: np.ndarray, rate: float) -> Iterator[str]:
+    """Warn of units that rest with gravity on a negative axis, if the card says nothing of it.
+
+    Parameters
+    ----------
+    card : Card
+    acc, gyr : ndarray, [N, S, 3]
+        m/s^2 and rad/s.
+    rate : float
+        Hz
+
+    Yields
+    ------
+    str
+        A sentence that begins with the sensor.
+    """
+    for s, sensor in enumerate(card.sensors):
+        rest = gravity.at_rest(acc[:, s], gyr[:, s], rate)
+        if rest is None or sensor.frame or sensor.acc.factor < 0:
+            continue
+        axis = int(np.argmin(rest[1]))
+        if rest[1][axis] < -MOSTLY * gravity.G:
+            yield (
+                f"sensor {sensor.name}: at rest {'xyz'[axis]} reads {rest[1][axis]:.1f} m/s^2, and "
+                f"an axis that points up reads +{gravity.G:.2f}: if that axis does point up, the "
+                "sign of the accelerations is wrong (acc_factor = -1), as with iOS"
+            )
+
+
+def _convert_axes(axes: Axes, columns, groups: dict[str, str]) -> np.ndarray:
+    """[N, 3] in SI units."""
+    parts = []
+    for names, offset in zip(axes.columns, axes.offset, strict=True):
+        added = [columns[axes.file, fill_template(name, groups)] for name in names]
+        parts.append(sum(added[1:], added[0]) + offset if offset else sum(added[1:], added[0]))
+    values = np.stack(parts, axis=1)
+    return to_si(values * axes.factor if axes.factor != 1 else values, axes.unit)
