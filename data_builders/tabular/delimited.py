@@ -19,6 +19,7 @@ from imujax.errors import UserError
 
 SEPARATOR = re.compile(r"sep=(.)\s*")  # a first line that spreadsheet programs understand
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+COMMENT = re.compile(r"\s*(#|//|%|;)")  # how comments begin
 MANY_LINES = 200_000  # that are looked at for the sentence on a fault
 
 
@@ -128,7 +129,12 @@ def parse_columns(
     UserError
         For lines that are no such table; it says which one and what stands there.
     """
-    places = {name: find_column(name, text.names, path) for name in [*numbers, *texts]}
+    try:
+        places = {name: find_column(name, text.names, path) for name in [*numbers, *texts]}
+    except UserError as error:
+        if mark := COMMENT.match(text.names[0] if text.names else ""):
+            raise UserError(f'{error}: comments? Say comment = "{mark[1]}"') from None
+        raise
     if not text.data.strip():
         raise UserError(f"{path}: the table has no rows")
     width = len(text.names)
@@ -267,9 +273,8 @@ def _explain(
 
 def _mend_of_line(number: int, last: int, line: str, fields: list[str]) -> str:
     """What a card can say to it."""
-    if re.match(r"\s*(#|//|%|;)", line):
-        mark = re.match(r"\s*(#|//|%|;)", line)
-        return f'a comment? Say comment = "{mark[1] if mark else "#"}"'
+    if mark := COMMENT.match(line):
+        return f'a comment? Say comment = "{mark[1]}"'
     if number == 0:
         return "a line of units between names and data? Say unit_rows = 1"
     if number == last and len(fields) <= 2:

@@ -149,7 +149,7 @@ def _read_npz(path: Path, layout: Layout, numbers: list[str], texts: list[str]) 
     """Arrays of NumPy: a vector is a column of its own name, a matrix as in MATLAB."""
     columns = {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for name in arrays.files:
                 value = np.asarray(arrays[name])
                 columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)

@@ -2,29 +2,13 @@
 
 import numpy as np
 import pytest
-from scipy.interpolate import CubicSpline
-from scipy.spatial.transform import Rotation, RotationSpline
+from helpers.moving import moving_unit
+from scipy.spatial.transform import Rotation
 
 from imujax.data import gravity
 from imujax.data.recordings import G
 
 RATE = 200.0
-
-
-def moving_unit(seconds=12.0, rate=RATE, seed=0, speed=1.0):
-    """A unit on a body that turns and goes to and fro: SciPy's splines, differentiated exactly.
-
-    Angular rates reach about 6 rad/s times `speed`, its own acceleration about 10 m/s^2.
-    """
-    rng = np.random.default_rng(seed)
-    knots = np.arange(0, seconds + 1, 0.25)
-    turns = Rotation.from_rotvec(0.5 * speed * rng.standard_normal((len(knots), 3)))
-    attitude = RotationSpline(knots, turns)
-    path = CubicSpline(knots, 0.15 * rng.standard_normal((len(knots), 3)))
-    t = np.arange(round(seconds * rate)) / rate
-    force = path(t, 2) + np.array([0, 0, G])
-    acc = attitude(t).inv().apply(force)
-    return acc[:, None], attitude(t, 1)[:, None]  # in the unit's axes
 
 
 def test_a_moving_unit_reads_gravity_when_turned_back():

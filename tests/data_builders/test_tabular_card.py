@@ -177,10 +177,20 @@ def test_a_mistake_is_named(name):
 def test_the_readme_tells_of_every_key_and_its_cards_are_right():
     text = (Path(parse.__file__).parent / "README.md").read_text()
     cards = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    assert len(cards) == 3
-    for card in cards:
+    first = cards[0]
+    whole = [card for card in cards if card.startswith("files")]
+    parts = [card for card in cards if card not in whole]
+    assert (len(whole), len(parts)) == (3, 2)
+    for card in whole:
         _load(card)
+    of_sensors, of_labels = parts
+    head, tail = first.split("[sensors.shank]")
+    loaded = _load(head + of_sensors + tail[tail.index("[window]") :])
+    assert loaded.sensors[0].gyr.file == "{subject}/Gyroscope.csv"
+    assert loaded.sensors[1].acc.columns[2] == ("userZ", "gravityZ")
+    assert [target["unit"] for target in _load(first + of_labels).targets] == ["m", "s"]
     tables = [parse._CARD, parse._EVENTS, parse._TARGET, parse._ACTIVITY, parse._WINDOW]
+    tables += [parse._TIME, parse._UNITS, parse._AXES, parse._COLUMNS, parse._LABELS]
     keys = {key for table in tables for key, (kind, _) in table.items() if kind is not kinds.table}
     keys |= {"rest_error", "acc", "gyr", "frame", "dataset", "columns", "trim", "mass", "height"}
     assert not [key for key in keys if f"`{key}`" not in text]
