@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imujax.errors import UserError
-from imujax.runtime import host
+from imujax.runtime import files, host
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -88,6 +88,14 @@ VERBS = {
             option("--seed", "S", "0 by default", type=int, default=0),
             option("--show", "FILE", SHOW, type=pathlib.Path),
             option("--gait", "NAME", "of --show: walking or running", default="walking"),
+        ),
+    ),
+    "card": Verb(
+        "look at a folder of recordings and write a card for `build tabular`",
+        "imujax card recordings --out recordings/card.toml",
+        (
+            option("folder", "DIR", "folder of the recordings", type=pathlib.Path),
+            option("--out", "FILE", "where to write it, else it is printed", type=pathlib.Path),
         ),
     ),
     "build": Verb(
@@ -236,6 +244,23 @@ def build(args, words: list[str]):
     print(builders.build(args.name, args.raw, args.data, beam=args.beam, **options))
 
 
+def card(args, words: list[str]):
+    """A card with comments, from what the files look like."""
+    from imujax.data_builders.tabular import proposal
+
+    refuse_words(words)
+    if not args.folder.is_dir():
+        raise UserError(f"{args.folder} is no folder")
+    if args.out is not None and args.out.exists():
+        raise UserError(f"{args.out} is there already: give another name, or delete it")
+    text = proposal.propose_card(args.folder)
+    if args.out is None:
+        print(text, end="")
+        return
+    files.write_whole(args.out, lambda path: path.write_text(text, encoding="utf-8"))
+    print(args.out)
+
+
 def report(args, words: list[str]):
     """Figures, tables and page of finished sweeps."""
     from imujax.report import report
@@ -327,6 +352,7 @@ def run_study(args, words: list[str]):
 COMMANDS = {
     "quickstart": quickstart,
     "simulate": simulate,
+    "card": card,
     "build": build,
     "audit": audit,
     "pretrain": pretrain,

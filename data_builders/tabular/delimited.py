@@ -69,12 +69,7 @@ def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
     OSError, EOFError, zlib.error
         The file cannot be read or unpacked.
     """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
-    content, encoding = _decode(content)
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    content, encoding = unpack(path)
     n_lines_before = 0
     if layout.comment:
         content = _without_comments(content, layout.comment.encode(encoding))
@@ -101,8 +96,37 @@ def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
         data = re.sub(rb"[ \t]+", b" ", data)
         named, delimiter = [" ".join(line.split()) for line in named], " "
     rows = [next(csv.reader([line], delimiter=delimiter), []) for line in named]
-    names = list(layout.names) or _join_names(rows)
+    names = list(layout.names) or join_names(rows)
     return Text(names, data, encoding, delimiter, 0 if layout.comment else n_lines_before + 1)
+
+
+def unpack(path: Path) -> tuple[bytes, str]:
+    """Read a file of text.
+
+    Parameters
+    ----------
+    path : Path
+        Plain or packed with gzip.
+
+    Returns
+    -------
+    content : bytes
+        Its lines end in a line feed.
+    encoding : str
+        UTF-8 or Latin-1.
+
+    Raises
+    ------
+    OSError, EOFError, zlib.error
+        The file cannot be read or unpacked.
+    """
+    content = path.read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        content = gzip.decompress(content)
+    content, encoding = _decode(content)
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return content, encoding
 
 
 def parse_columns(
@@ -222,7 +246,8 @@ def _has_runs(named: list[str], data: bytes) -> bool:
     return any(line != line.strip() or "  " in line or "\t" in line for line in [*named, first])
 
 
-def _join_names(rows: list[list[str]]) -> list[str]:
+def join_names(rows: list[list[str]]) -> list[str]:
+    """Names of columns from one row or several, joined by "/"."""
     width = max(map(len, rows), default=0)
     filled = [[name.strip() for name in row] + [""] * (width - len(row)) for row in rows]
     return ["/".join(filter(None, parts)) for parts in zip(*filled, strict=True)]
@@ -258,7 +283,7 @@ def _explain(
         wrong = [
             name
             for at, name in columns.items()
-            if at < len(fields) and not _is_number(fields[at], layout.decimal)
+            if at < len(fields) and not is_number(fields[at], layout.decimal)
         ]
         if len(fields) != width:
             what = f'{path}: {place} has {len(fields)} of {width} columns: "{shown}"'
@@ -284,7 +309,8 @@ def _mend_of_line(number: int, last: int, line: str, fields: list[str]) -> str:
     return "mend the line, or see delimiter, decimal and comment in the card"
 
 
-def _is_number(field: str, decimal: str) -> bool:
+def is_number(field: str, decimal: str) -> bool:
+    """Whether a field is a number or a missing one."""
     field = field.strip().strip('"')
     if field.lower() in ("", "nan", "na", "n/a", "null", "none", "#n/a", "-nan", "inf", "-inf"):
         return True

@@ -91,6 +91,38 @@ def read_table(
     return table
 
 
+def list_columns(path: Path) -> list[str]:
+    """Names of all columns of numbers in a Parquet, NumPy or MATLAB file.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    UserError
+        The file is damaged.
+    """
+    try:
+        if path.suffix.lower() == ".parquet":
+            return list(pyarrow.parquet.ParquetFile(path).schema_arrow.names)
+        if path.suffix.lower() == ".npz":
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                values = {name: np.asarray(arrays[name]) for name in arrays.files}
+        else:
+            values = {n: v for n, v in scipy.io.loadmat(path).items() if not n.startswith("__")}
+    except Exception as error:  # damaged files make these readers raise errors of many kinds
+        raise unreadable_file(path, error) from None
+    columns = {}
+    for name, value in values.items():
+        columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)
+    return list(columns)
+
+
 def refuse_pointer(path: Path) -> None:
     """UserError for a file that stands for one that was not fetched."""
     try:
@@ -110,12 +142,32 @@ def tidy_name(value: object) -> str:
     return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text
 
 
-def _read_csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+def read_text(path: Path, layout: Layout) -> delimited.Text:
+    """Take a file of text apart, with the delimiter that its format has if the card names none.
+
+    Parameters
+    ----------
+    path : Path
+    layout : Layout
+
+    Returns
+    -------
+    Text
+
+    Raises
+    ------
+    UserError
+        As of `delimited.read_text`, and for a file that cannot be unpacked.
+    """
     delimiter = "\t" if table_format(path, layout) == "tsv" else ","
     try:
-        parts = delimited.read_text(path, layout, delimiter)
+        return delimited.read_text(path, layout, delimiter)
     except (OSError, EOFError, zlib.error) as error:
         raise unreadable_file(path, error) from None
+
+
+def _read_csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    parts = read_text(path, layout)
     table = delimited.parse_columns(parts, layout, numbers, texts, path)
     return _convert_columns(table, numbers, texts, path)
 

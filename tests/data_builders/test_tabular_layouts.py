@@ -10,6 +10,7 @@ from helpers.tabular_files import read_all_examples
 
 from imujax.data import builders, datasets
 from imujax.data.gravity import G
+from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
 RATE, COUNT = 50.0, 600
@@ -470,3 +471,47 @@ def test_every_recording_is_told_of(tmp_path, capsys):
     assert "warning: p2_rest.csv: sensor waist: at rest z reads -9.8" in said
     origins = datasets.read_metadata(path)["origins"]
     assert origins == {"p1/walk": 1767600000.0, "p2/rest": 1767600000.0}
+
+
+# The card that writes itself
+
+
+@pytest.mark.parametrize("name", [name for name in TEXTS if name != "no names"])
+def test_a_card_is_proposed_for_text_of_every_kind(tmp_path, plain, name):
+    change, how, _ = TEXTS[name]
+    write(tmp_path / "raw", change(lines_of(make_values())), **how)
+    card = proposal.propose_card(tmp_path / "raw")
+    require_equal(read(tmp_path / "raw", card + "motion = 0\n"), plain)
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_a_card_is_proposed_for_stamps_of_every_kind(tmp_path, plain, name):
+    stamp, unit = CLOCKS[name]
+    values = make_values()
+    rows = [line.split(",", 1)[1] for line in lines_of(values)[1:]]
+    lines = [f"{stamp(t)},{row}" for t, row in zip(values[:, 0], rows, strict=True)]
+    write(tmp_path / "raw", [",".join(NAMES), *lines])
+    card = proposal.propose_card(tmp_path / "raw")
+    assert unit in card
+    assert len(read(tmp_path / "raw", card + "motion = 0\n")) == len(plain)
+
+
+@pytest.mark.parametrize("name", ["counts", "millidegrees", "a unit of its own"])
+def test_units_are_proposed_by_what_a_moving_unit_reads_of_gravity(tmp_path, plain, name):
+    change, _ = COLUMNS[name]
+    write(tmp_path / "raw", changed(make_values(), change))
+    card = proposal.propose_card(tmp_path / "raw")
+    require_equal(read(tmp_path / "raw", card + "motion = 0\n"), plain)
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["t", "ax", "ay", "az", "p", "q", "r"], "an accelerometer alone, .* needs a gyroscope"),
+        (["t", "a", "b", "c", "d", "e", "f"], "no columns that look like the three axes"),
+    ],
+)
+def test_what_cannot_be_a_recording_is_said(tmp_path, names, says):
+    write(tmp_path, lines_of(make_values(), names))
+    with pytest.raises(UserError, match=says):
+        proposal.propose_card(tmp_path)
