@@ -246,14 +246,14 @@ def build(args, words: list[str]):
 
 def card(args, words: list[str]):
     """A card with comments, from what the files look like."""
-    from imujax.data_builders.tabular import proposal
+    from imujax.data import builders
 
     refuse_words(words)
     if not args.folder.is_dir():
         raise UserError(f"{args.folder} is no folder")
     if args.out is not None and args.out.exists():
         raise UserError(f"{args.out} is there already: give another name, or delete it")
-    text = proposal.propose_card(args.folder)
+    text = builders.propose_card(args.folder)
     if args.out is None:
         print(text, end="")
         return

@@ -122,6 +122,28 @@ def _import_builder(package: str, name: str):
     return builder
 
 
+def propose_card(raw: str | Path) -> str:
+    """Propose a card for the builder `tabular`.
+
+    Parameters
+    ----------
+    raw : str or Path
+        Folder of the recordings.
+
+    Returns
+    -------
+    str
+        TOML with comments.
+
+    Raises
+    ------
+    UserError
+        There is nothing that could be a recording.
+    """
+    module = importlib.import_module(f"{_builder_package('tabular')}.proposal")
+    return module.propose_card(Path(raw))
+
+
 def build(
     name: str,
     raw: str | Path,
