@@ -18,10 +18,10 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 from imujax.data import builders, content, datasets
 from imujax.data.windows import Dropped
-from imujax.data_builders import facts, workers
+from imujax.data_builders import facts, picture, workers
 from imujax.data_builders.contract import FilesModule
 from imujax.errors import UserError
-from imujax.runtime import log
+from imujax.runtime import drawing, files, log
 
 SHARD_BYTES = 64 << 20  # bytes of raw files behind one shard
 
@@ -206,6 +206,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                     result.facts,
                 )
                 progress.update()
+                if len(self._totals["shown"]) < picture.MOST:
+                    self._totals["shown"] += result.examples[:1]
                 yield result.examples
 
     def _add_report(
@@ -228,6 +230,56 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         sources = np.full(len(signals.subject), source)
         totals["signals"].append(replace(signals, source=sources))
         totals["facts"] += [{"source": source} | row for row in found]
+
+    def try_out(self, count: int) -> tuple[list[dict[str, Any]], Dropped, list[str]]:
+        """Read a few items, and write nothing.
+
+        Parameters
+        ----------
+        count : int
+            How many, spread over all of them.
+
+        Returns
+        -------
+        examples : list of dict
+            As of `windows.make_example`.
+        dropped : Dropped
+        lines : list of str
+            Of `facts.summary_lines`.
+
+        Raises
+        ------
+        UserError
+            As a build would.
+        """
+        items = self.module.list_items(self.raw, self.builder_config.options)
+        chosen = sorted({round(i) for i in np.linspace(0, len(items) - 1, min(count, len(items)))})
+        examples, dropped, found = [], Dropped(), []
+        for i in chosen:
+            result = workers.read_item(self.module.__name__, items[i], self.builder_config.options)
+            source = next(map(self._name_file, _item_paths(items[i])), "")
+            examples += result.examples
+            dropped.update(result.dropped)
+            found += [{"source": source} | row for row in result.facts]
+        return examples, dropped, facts.summary_lines(found)
+
+    def draw(self, examples: list[dict[str, Any]]) -> bytes:
+        """Draw a few examples, spread over those that are given.
+
+        Parameters
+        ----------
+        examples : list of dict
+            At least one.
+
+        Returns
+        -------
+        bytes
+            PNG.
+        """
+        spread = np.linspace(0, len(examples) - 1, min(picture.MOST, len(examples)))
+        shown = [examples[round(i)] for i in spread]
+        info = self.module.describe(self.builder_config.options)
+        return drawing.png(picture.examples_figure(shown, info), dpi=110)
 
     def _write_on_beam(self, words: list[str]) -> None:
         """Write all shards on Beam, as `_shard_iterators_per_split` has them written."""
@@ -258,7 +310,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
         self._totals = {"kept": 0, "dropped": Dropped(), "subjects": set(), "seconds": 0.0}
-        self._totals |= {"signals": [], "facts": []}
+        self._totals |= {"signals": [], "facts": [], "shown": []}
         if self.beam is not None:
             self._write_on_beam(self.beam)
         else:
@@ -272,6 +324,9 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         content.require_separate_subjects(signals, totals["subjects"], self.raw)
         content.save(self.data_path, signals)
         facts.save(Path(self.data_path), totals["facts"])
+        if totals["shown"]:
+            drawn = self.draw(totals["shown"])
+            files.write_whole(Path(self.data_path) / picture.FILE, lambda p: p.write_bytes(drawn))
         metadata: Any = self.info.metadata
         if (self.raw / datasets.SIMULATED_MARK).is_file():
             metadata["simulated"] = True
@@ -299,7 +354,7 @@ def _print_summary(name: str, metadata: dict, equal: int, found: facts.Facts) ->
         f"{name}: {metadata['hours']:.2f} h of {len(metadata['subjects'])} subjects, "
         f"{metadata['kept']} examples kept{twice}; dropped or mended:",
         *(f"  {n} {why}" for why, n in metadata["dropped"].items()),
-        *facts.summary_lines(found),
+        *facts.summary_lines(found, facts.FILE),
         sep="\n",
         file=sys.stderr,
     )

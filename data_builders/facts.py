@@ -80,18 +80,21 @@ def origins(facts: Facts) -> dict[str, float]:
     return {f"{row['subject']}/{row['recording']}": row["origin"] for row in facts if row["origin"]}
 
 
-def summary_lines(facts: Facts) -> list[str]:
+def summary_lines(facts: Facts, place: str = "") -> list[str]:
     """Say what was read: a line a recording, or the totals where there are many, and warnings.
 
     Parameters
     ----------
     facts : list of dict
         Of `collect`, with the source of each.
+    place : str
+        Where all of them stand, if they do.
 
     Returns
     -------
     list of str
     """
+    see = f"; see {place}" if place else ""
     lines = []
     if len(facts) <= MOST_LINES:
         lines += [
@@ -102,7 +105,7 @@ def summary_lines(facts: Facts) -> list[str]:
     rates = Counter(f"{row['rate']:.4g}" for row in facts)
     counts = ", ".join(f"{n} at {rate} Hz" for rate, n in rates.most_common(5))
     counts += ", others" if len(rates) > 5 else ""
-    lines.append(f"  {len(facts)} recordings, {counts}{_share_interpolated(facts)}; see {FILE}")
+    lines.append(f"  {len(facts)} recordings, {counts}{_share_interpolated(facts)}{see}")
     warned: dict[str, list[str]] = {}
     for row in facts:
         for warning in row["warnings"]:
@@ -111,7 +114,7 @@ def summary_lines(facts: Facts) -> list[str]:
         others = f" and {len(sources) - 1} more" if len(sources) > 1 else ""
         lines.append(f"  warning: {sources[0]}{others}: {warning}")
     if len(warned) > MOST_LINES:
-        lines.append(f"  {len(warned) - MOST_LINES} more warnings: see {FILE}")
+        lines.append(f"  {len(warned) - MOST_LINES} more warnings{see}")
     return lines
 
 

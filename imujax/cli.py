@@ -67,6 +67,7 @@ EXPERIMENT = (WORKDIR, *SETTINGS)
 BEAM = (
     "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; comes last"
 )
+DRY_RUN = "read a few files only, say what comes of them and draw it, and write nothing else"
 SHOW = "draw one of the people, FILE.png or FILE.gif"
 VERBS = {
     "quickstart": Verb(
@@ -105,6 +106,7 @@ VERBS = {
             RAW,
             DATA,
             option("name", "NAME", "a builder, for instance sisfall"),
+            option("--dry-run", "PNG", DRY_RUN, type=pathlib.Path),
             ("--beam", {"nargs": argparse.REMAINDER, "help": BEAM}),
         ),
         extra="; further options are the builder's own, see its README",
@@ -241,6 +243,10 @@ def build(args, words: list[str]):
     from imujax.data import builders
 
     options = parse_builder_options(words)
+    if args.dry_run is not None:
+        lines = builders.try_out(args.name, args.raw, args.data, args.dry_run, **options)
+        print(*lines, args.dry_run, sep="\n")
+        return
     print(builders.build(args.name, args.raw, args.data, beam=args.beam, **options))
 
 

@@ -54,6 +54,7 @@ def describe(options: dict) -> dict:
         "frame": "as in the files" + (f", turned: {', '.join(turned)}" if turned else ""),
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
         "targets": card.targets,
+        **({"before": card.window.before} if card.is_labelled else {}),
     }
 
 

@@ -22,10 +22,12 @@ import filelock
 
 from imujax.data.datasets import read_metadata
 from imujax.errors import UserError
+from imujax.runtime import files
 
 # Where builders lie, and the group of entry points by which other packages name theirs.
 BUILDERS = "imujax.data_builders"
 LOCK_FILE = "build.lock"  # in a folder that is written to, as long as it is
+TRIED = 4  # files that `try_out` reads
 
 
 def complete_options(defaults: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
@@ -211,6 +213,44 @@ def build(
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it is empty: the build has failed
     return path
+
+
+def try_out(
+    name: str, raw: str | Path, data: str | Path, picture: str | Path, **options: Any
+) -> list[str]:
+    """Say what a build would make of the first, the last and a few recordings between them.
+
+    Parameters
+    ----------
+    name, raw, data, **options
+        As of `build`; nothing is written to `data`.
+    picture : str or Path
+        PNG to be written, of a few examples.
+
+    Returns
+    -------
+    list of str
+        Lines on what was read, kept, dropped, mended and warned of.
+
+    Raises
+    ------
+    UserError
+        As of `build`.
+    """
+    raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
+    if not raw.is_dir():
+        raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
+    builder_class = _import_builder(_builder_package(name), name)
+    with _silence_tfds():
+        builder = builder_class.from_options(options, raw, data)
+    examples, dropped, lines = builder.try_out(TRIED)
+    subjects = {example["subject"] for example in examples}
+    head = f"{builder.name}: {len(examples)} examples of {len(subjects)} subjects from a few files"
+    lines = [head, *(f"  {n} {why}" for why, n in sorted((+dropped).items())), *lines]
+    if examples:
+        drawn = builder.draw(examples)
+        files.write_whole(Path(picture), lambda path: path.write_bytes(drawn))
+    return lines
 
 
 @contextlib.contextmanager

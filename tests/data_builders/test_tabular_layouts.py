@@ -10,6 +10,7 @@ from helpers.tabular_files import read_all_examples
 
 from imujax.data import builders, datasets
 from imujax.data.gravity import G
+from imujax.data_builders import picture
 from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
@@ -469,8 +470,35 @@ def test_every_recording_is_told_of(tmp_path, capsys):
     assert "p1 walk: 50.00 Hz, 12.0 s, 0.17 % interpolated" in said
     assert "2 recordings, 2 at 50 Hz, 0.083 % interpolated; see recordings.csv" in said
     assert "warning: p2_rest.csv: sensor waist: at rest z reads -9.8" in said
+    assert (path / "examples.png").read_bytes().startswith(b"\x89PNG")
     origins = datasets.read_metadata(path)["origins"]
     assert origins == {"p1/walk": 1767600000.0, "p2/rest": 1767600000.0}
+
+
+def test_a_dry_run_says_what_would_be_built_and_writes_a_picture_alone(tmp_path):
+    raw = tmp_path / "raw"
+    for person in range(6):
+        write(raw, lines_of(make_values(person)), f"p{person}_walk.csv")
+    (tmp_path / "card.toml").write_text(CARD)
+    place, picture_file = tmp_path / "data", tmp_path / "look.png"
+    lines = builders.try_out("tabular", raw, place, picture_file, card=tmp_path / "card.toml")
+    assert lines[0] == "tabular: 36 examples of 4 subjects from a few files"
+    assert [line.split(":")[0].strip() for line in lines[1:5]] == [
+        f"p{person} walk" for person in (0, 2, 3, 5)
+    ]
+    assert picture_file.read_bytes().startswith(b"\x89PNG") and not place.exists()
+    shown = read(raw)[:6]
+    info = {"sensors": ["waist"], "rate": 50.0, "before": 20, "targets": []}
+    figure = picture.examples_figure(shown, info)
+    assert len(figure.axes) == 8
+    for example, ax in zip(shown, figure.axes[::2], strict=False):
+        for axis in range(3):
+            drawn = ax.lines[axis].get_ydata()
+            np.testing.assert_array_equal(drawn, example["acc"][:, 0, axis])
+        assert ax.lines[3].get_xdata()[0] == pytest.approx(0.4)
+    write(raw, lines_of(make_values() * [1, 0.1, 0.1, 0.1, 1, 1, 1]), "p5_walk.csv")
+    with pytest.raises(UserError, match="most likely the accelerations are in another unit"):
+        builders.try_out("tabular", raw, place, picture_file, card=tmp_path / "card.toml")
 
 
 # The card that writes itself

@@ -1,0 +1,70 @@
+"""A picture of a few examples: what a data set holds, seen before anything is trained on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from imujax.runtime.drawing import GREY, INK, STYLE
+
+FILE = "examples.png"  # in the folder of the data set
+MOST = 4  # examples
+COLOURS = ("#0072B2", "#D55E00", "#009E73")  # x, y, z
+QUANTITIES = {"acc": "m/s\u00b2", "gyr": "rad/s"}
+
+
+def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) -> Figure:
+    """Acceleration and angular rate of a few windows, with the event and the target.
+
+    Parameters
+    ----------
+    examples : sequence of dict
+        As of `windows.make_example`; the first MOST are drawn, of their first sensor.
+    info : dict
+        Metadata of the data set: sensors, rate, targets, and before [samples] where events are.
+
+    Returns
+    -------
+    Figure
+        A row of two axes for each example.
+    """
+    shown = list(examples[:MOST])
+    with matplotlib.rc_context(STYLE):
+        size = (8.6, 1.55 * len(shown) + 0.75)
+        figure = Figure(figsize=size, facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(shown), 2, squeeze=False, sharex=True, sharey="col")
+        for row, example in zip(axes, shown, strict=True):
+            length = int(example["length"])
+            time = np.arange(length) / info["rate"]
+            for ax, (kind, quantity) in zip(row, QUANTITIES.items(), strict=True):
+                for axis, colour in enumerate(COLOURS):
+                    ax.plot(time, example[kind][:length, 0, axis], color=colour, lw=1.1)
+                if info.get("before") is not None:
+                    ax.axvline(info["before"] / info["rate"], color=INK, lw=0.8, ls=(0, (4, 2)))
+                ax.set_ylabel(quantity)
+            row[0].set_title(_title(example, info), loc="left", fontsize=8.5)
+        for ax in axes[-1]:
+            ax.set_xlabel("s from the first sample of the window")
+        figure.align_ylabels(axes)
+        sensors = info["sensors"]
+        others = f", the first of {len(sensors)} sensors" if len(sensors) > 1 else ""
+        event = "; dashed: the event" if info.get("before") is not None else ""
+        figure.suptitle(f"{sensors[0]}{others}{event}", x=0.01, ha="left", fontsize=8.5, color=GREY)
+        lines = [Line2D([], [], color=colour, lw=1.1) for colour in COLOURS]
+        figure.legend(lines, "xyz", loc="upper right", ncols=3, frameon=False, fontsize=8)
+    return figure
+
+
+def _title(example: dict[str, Any], info: dict[str, Any]) -> str:
+    words = [example["subject"], example["recording"], f"{float(example['start']):.2f} s"]
+    words += [example["activity"]] if example["activity"] else []
+    title = ", ".join(words)
+    if "target" in example and example["target"] is not None:
+        values = zip(info["targets"], np.atleast_1d(example["target"]), strict=True)
+        title += ": " + ", ".join(f"{t['name']} {v:.4g} {t['unit']}" for t, v in values)
+    return title if len(title) <= 78 else title[:77] + "\u2026"
