@@ -273,40 +273,40 @@ def _explain(
     columns = {places[name]: name for name in numbers}
     lines = text.data.decode(text.encoding).split("\n")
     last = max((i for i, line in enumerate(lines) if line.strip()), default=0)
+
+    def cut(line: str) -> list[str]:
+        return next(csv.reader([line], delimiter=text.delimiter), [])
+
+    def words(fields: list[str]) -> list[str]:
+        """The columns of numbers in which there is something else."""
+        known = [(at, name) for at, name in columns.items() if at < len(fields)]
+        return [name for at, name in known if not is_number(fields[at], layout.decimal)]
+
     for i, line in enumerate(lines[:MANY_LINES]):
-        if not line.strip():
+        fields = cut(line)
+        wrong = words(fields)
+        if not line.strip() or (len(fields) == width and not wrong):
             continue
-        fields = next(csv.reader([line], delimiter=text.delimiter), [])
         place = f"line {text.first_line + i}" if text.first_line else f"line {i + 1} of the data"
         place += ", the last one," if i == last else ""
-        shown = printable_name(line.strip())[:60]
-        wrong = [
-            name
-            for at, name in columns.items()
-            if at < len(fields) and not is_number(fields[at], layout.decimal)
-        ]
         if len(fields) != width:
-            what = f'{path}: {place} has {len(fields)} of {width} columns: "{shown}"'
-            return UserError(f"{what}: {_mend_of_line(i, last, line, fields)}")
-        if wrong:
+            shown = printable_name(line.strip())[:60]
+            what = f'{place} has {len(fields)} of {width} columns: "{shown}"'
+        else:
             value = printable_name(fields[places[wrong[0]]].strip())
-            what = f'{path}: {place} is text in column "{wrong[0]}": "{value}"'
-            return UserError(f"{what}: {_mend_of_line(i, last, line, fields)}")
+            what = f'{place} is text in column "{wrong[0]}": "{value}"'
+        mend = "mend the line, or see delimiter, decimal and comment in the card"
+        if mark := COMMENT.match(line):
+            mend = f'a comment? Say comment = "{mark[1]}"'
+        elif i == 0 and last > 0 and not words(cut(lines[1])):
+            mend = "a line of units between names and data? Say unit_rows = 1"
+        elif i == last and i and len(fields) <= 2:
+            mend = "a footer? Say footer_rows = 1; or the file is cut off"
+        elif i == last and i:
+            mend = "the file is cut off there"
+        return UserError(f"{path}: {what}: {mend}")
     first = printable_name((str(error).strip().splitlines() or ["?"])[0])
     return UserError(f"{path}: is no table as the card says: {first}")
-
-
-def _mend_of_line(number: int, last: int, line: str, fields: list[str]) -> str:
-    """What a card can say to it."""
-    if mark := COMMENT.match(line):
-        return f'a comment? Say comment = "{mark[1]}"'
-    if number == 0:
-        return "a line of units between names and data? Say unit_rows = 1"
-    if number == last and len(fields) <= 2:
-        return "a footer? Say footer_rows = 1; or the file is cut off"
-    if number == last:
-        return "the file is cut off there"
-    return "mend the line, or see delimiter, decimal and comment in the card"
 
 
 def is_number(field: str, decimal: str) -> bool:

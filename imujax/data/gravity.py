@@ -67,14 +67,13 @@ def find_doubt(acc: np.ndarray, gyr: np.ndarray, rate: float, error: float) -> D
     if np.isnan(norm) or _is_within(norm, LIKELY, error):
         return None
 
-    def mends(acc_factor: float, gyr_factor: float) -> bool:
-        (mended,) = turned_back(acc * acc_factor, gyr * gyr_factor, rate)
-        return _is_within(mended, LIKELY, error)
-
     factors = np.array([G, 1000, 1000 / G])  # of g, mg and m/s^2 said to be each other
-    is_unit = any(mends(factor, 1.0) for factor in (factors if norm < G else 1 / factors))
-    is_fast = norm < G and mends(1.0, 1 / RADIAN)
-    causes = [UNIT] * is_unit + [FAST] * is_fast
+    mended = [(UNIT, norm * factor) for factor in (factors if norm < G else 1 / factors)]
+    if norm < G:
+        mended += [(FAST, float(turned_back(acc, gyr / RADIAN, rate)[0]))]
+    # What comes nearest to gravity is likeliest.
+    mended.sort(key=lambda way: abs(np.log(way[1] / G)) if way[1] > 0 else np.inf)
+    causes = [cause for cause, value in mended if _is_within(value, LIKELY, error)]
     causes += [REMOVED, FAST, UNIT] if norm < G else [SLOW, AXES, UNIT]
     return Doubt(norm, not _is_within(norm, SURE, error), tuple(dict.fromkeys(causes)))
 

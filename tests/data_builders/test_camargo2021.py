@@ -320,8 +320,8 @@ def lost(column):
     ("change", "says"),
     [
         (edited("imu", scaled("Accel", 9.81)), r"imu/.*looks like m/s\^2, the file must hold g"),
-        (edited("imu", scaled("Accel", 1000)), r"imu/.*accelerometer median norm"),
-        (edited("imu", scaled("Gyro", 57.3)), r"imu/.*looks like deg/s"),
+        (edited("imu", scaled("Accel", 1000)), r"imu/.*accelerations are in another unit"),
+        (edited("imu", scaled("Gyro", 57.3)), r"imu/.*most likely the gyroscope is in deg/s"),
         (edited("fp", scaled("_v", 1 / (MASS * 9.81))), r"fp/.*body weights or kN"),
         (edited("fp", scaled("_v", 0.001)), r"fp/.*body weights or kN"),
         (edited("fp", scaled("_v", 1000)), r"fp/.*no walker's: forces must be in N"),
@@ -341,7 +341,7 @@ def lost(column):
 def test_wrong_units_and_columns_end_in_a_sentence(tmp_path, change, says, end):
     raw = write_study(tmp_path, change(tables()), end=end)
     if end == ".csv" and says == "is not numeric":
-        says = "cannot be read"
+        says = 'is text in column "trunk_Gyro_X": "x": mend the line'
     with pytest.raises(UserError, match=says):
         read_all(raw)
 

@@ -344,8 +344,18 @@ def together(*changes):
 @pytest.mark.parametrize(
     ("kind", "change", "where", "says"),
     [
-        ("file", edit(T200, "l_shank_acc", ALL, lambda x: x / G), T200, "looks like g"),
-        ("file", edit(T200, "l_shank_gyr", ALL, np.rad2deg), T200, "looks like deg/s"),
+        (
+            "file",
+            edit(T200, "l_shank_acc", ALL, lambda x: x / G),
+            T200,
+            "most likely the accelerations are in another unit",
+        ),
+        (
+            "file",
+            edit(T200, "l_shank_gyr", ALL, np.rad2deg),
+            T200,
+            "most likely the gyroscope is in deg/s",
+        ),
         ("file", edit(T200, "l_shank_acc_y", 700, 9e8), T200, "more than any unit can"),
         ("file", edit(T200, "l_shank_gyr_y", 700, np.inf), T200, "infinite values"),
         ("file", edit(T200, "l_shank", ALL, 9.0), T200, "constant from end to end"),
@@ -401,7 +411,10 @@ def test_the_option_axes_turns_a_unit_that_was_put_on_otherwise(tmp_path):
 def test_the_static_trial_tells_up_from_backwards(tmp_path):
     def leaning(trial):  # 60 degrees from up: a runner's mean may, a stander's may not
         for name in (T200, "200Hz/static.csv"):
-            trial[name]["l_shank_acc_z"] = trial[name]["l_shank_acc_z"] - 3**0.5 * G
+            for kind in ("acc", "gyr"):
+                y, z = (trial[name][f"l_shank_{kind}_{axis}"] for axis in "yz")
+                trial[name][f"l_shank_{kind}_y"] = 0.5 * y + 0.75**0.5 * z
+                trial[name][f"l_shank_{kind}_z"] = 0.5 * z - 0.75**0.5 * y
 
     def running_only(trial):
         leaning(trial)
