@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imujax.errors import UserError
-from imujax.runtime import files, host
+from imujax.runtime import host
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -253,6 +253,7 @@ def build(args, words: list[str]):
 def card(args, words: list[str]):
     """A card with comments, from what the files look like."""
     from imujax.data import builders
+    from imujax.runtime import files
 
     refuse_words(words)
     if not args.folder.is_dir():
