@@ -5,7 +5,7 @@ import pathlib
 import re
 from collections.abc import Mapping
 
-STATISTICS = ("max", "min", "mean", "slope", "value")
+STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
@@ -304,7 +304,8 @@ class Target:
     end_share : float or None
         Instead of `end`: the span ends at this share of the recording's true length.
     statistic : str
-        max, min, mean, slope (per s) or value (at `start`).
+        max, min, mean, range, slope (per s), impulse (the integral over time), time_of_max (s after
+        the event) or value (at `start`).
     divide_by : tuple of str or float
         "mass", "height" and numbers, by which the statistic is divided.
     """

@@ -129,6 +129,13 @@ def unpack(path: Path) -> tuple[bytes, str]:
     return content, encoding
 
 
+def count_until(path: Path, word: str) -> int:
+    """Count the lines up to and with the one that is this word; none where there is none."""
+    lines = unpack(path)[0].split(b"\n")
+    places = (i + 1 for i, line in enumerate(lines[:1000]) if line.strip().lower() == word.encode())
+    return next(places, 0)
+
+
 def parse_columns(
     text: Text, layout: Layout, numbers: list[str], texts: list[str], path: Path
 ) -> pa.Table:

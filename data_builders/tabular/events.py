@@ -56,7 +56,9 @@ def find_crossings(
 def compute_statistic(channel: Channel, target: Target, first: float, end: float) -> float | str:
     """The target's statistic over first <= time < end [s], or the reason why there is none.
 
-    "slope" is that of the least-squares line [unit/s]; "value" is interpolated linearly at `first`.
+    "slope" is that of the least-squares line [unit/s]; "impulse" the sum of the samples over their
+    rate [unit s]; "time_of_max" counts from the event [s]; "value" is interpolated linearly at
+    `first`.
     """
     x = np.asarray(channel.values, np.float64)
     if target.statistic == "value":
@@ -76,4 +78,11 @@ def compute_statistic(channel: Channel, target: Target, first: float, end: float
     if target.statistic == "slope":
         time = (np.arange(len(x)) - (len(x) - 1) / 2) / channel.rate
         return float(time @ x / (time @ time))
+    if target.statistic == "impulse":
+        return float(x.sum() / channel.rate)
+    if target.statistic == "time_of_max":
+        event = first - target.start
+        return float(channel.start + (a + np.argmax(x)) / channel.rate - event)
+    if target.statistic == "range":
+        return float(np.ptp(x))
     return float(getattr(np, target.statistic)(x))

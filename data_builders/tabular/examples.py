@@ -74,10 +74,10 @@ def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], window
     card = _load_card(options)
     examples, dropped, seconds = [], windows.Dropped(), 0.0
     dropped["label rows of recordings that are not there"] += item.strangers
-    for recording, mended, targets in records.read_recordings(card, item):
+    for recording, mended, targets, condition in records.read_recordings(card, item):
         _require_rate(card, recording)
         if card.is_labelled:
-            cut, dropped_here = cut_labelled(card, recording, targets)
+            cut, dropped_here = cut_labelled(card, recording, targets, condition)
         else:
             cut, dropped_here = cut_unlabelled(card, recording)
         dropped_here["samples interpolated"] += mended
@@ -114,9 +114,10 @@ def cut_unlabelled(card: Card, recording: Recording) -> tuple[list[dict], window
 
 
 def cut_labelled(
-    card: Card, recording: Recording, targets: np.ndarray | None = None
+    card: Card, recording: Recording, targets: np.ndarray | None = None, condition: str = ""
 ) -> tuple[list[dict], windows.Dropped]:
-    """One window for each event, with its target; activity and condition are the interval there.
+    """One window for each event, with its target; its activity is the interval there, and so is its
+    condition where the card has none.
 
     `targets` [E, K] are those of a table of labels; without them the card's statistic is taken.
     """
@@ -150,7 +151,9 @@ def cut_labelled(
         g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
         name = _interval_name(recording, time)
         examples.append(
-            windows.make_example(recording, a, g, first / w.rate, name, name, values, length)
+            windows.make_example(
+                recording, a, g, first / w.rate, name, condition or name, values, length
+            )
         )
     return examples, +dropped
 

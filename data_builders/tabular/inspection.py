@@ -137,7 +137,7 @@ def look_at(path: Path) -> Look:
     if suffix in readers.WORKBOOKS:
         raise UserError(f"{path}: is a workbook: save its sheet as CSV and read that")
     kind = readers.SUFFIXES.get(suffix)
-    if kind in ("parquet", "npz", "mat"):
+    if kind in ("parquet", "feather", "jsonl", "npz", "mat"):
         names = readers.list_columns(path)
         return Look(path, kind, Layout(), names, _units_of(names, []))
     if kind == "hdf5":

@@ -34,11 +34,12 @@ from imujax.errors import UserError
 
 # Tables of the card: key -> (kind, default).
 
+FORMATS = ("csv", "tsv", "opensim", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
 ACC_UNITS = ("m/s^2", "g", "mg")
 GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
 
 _LAYOUT = {
-    "format": (kinds.one_of("csv", "tsv", "parquet", "npz", "hdf5", "mat"), None),
+    "format": (kinds.one_of(*FORMATS), None),
     "delimiter": (kinds.delimiter, None),
     "decimal": (kinds.character, "."),
     "skip_rows": (kinds.count, 0),

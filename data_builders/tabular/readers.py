@@ -1,9 +1,10 @@
-"""File formats: text with delimiters, Parquet, NumPy and MATLAB v5, each to named columns.
+"""File formats: text, Parquet, Feather, JSON, NumPy and MATLAB v5, each to named columns.
 
 A table is a dict of column name -> [T] array: float64 with NaN for a missing value, or text where
 text was asked for. Every fault of a file is a UserError that names the file.
 """
 
+import dataclasses
 import re
 import zipfile
 import zlib
@@ -12,18 +13,25 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
+import pyarrow.json
 import pyarrow.parquet
 import scipy.io
 
 from imujax.data_builders.tabular import delimited
-from imujax.data_builders.tabular.card import Layout
+from imujax.data_builders.tabular.card import BLANKS, Layout
 from imujax.data_builders.tabular.kinds import check_column_names, printable_name
 from imujax.errors import UserError
 
 SUFFIXES = {
     ".csv": "csv",
     ".tsv": "tsv",
+    ".sto": "opensim",
+    ".mot": "opensim",
     ".parquet": "parquet",
+    ".feather": "feather",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
     ".npz": "npz",
     ".h5": "hdf5",
     ".hdf5": "hdf5",
@@ -76,7 +84,10 @@ def read_table(
     reader = {
         "csv": _read_csv,
         "tsv": _read_csv,
+        "opensim": _read_csv,
         "parquet": _read_parquet,
+        "feather": _read_arrow,
+        "jsonl": _read_arrow,
         "npz": _read_npz,
         "mat": _read_matlab,
     }.get(table_format(path, layout))
@@ -92,7 +103,7 @@ def read_table(
 
 
 def list_columns(path: Path) -> list[str]:
-    """Names of all columns of numbers in a Parquet, NumPy or MATLAB file.
+    """Names of all columns of numbers in a file that is no text.
 
     Parameters
     ----------
@@ -110,6 +121,10 @@ def list_columns(path: Path) -> list[str]:
     try:
         if path.suffix.lower() == ".parquet":
             return list(pyarrow.parquet.ParquetFile(path).schema_arrow.names)
+        if path.suffix.lower() == ".feather":
+            return list(pyarrow.feather.read_table(path).column_names)
+        if path.suffix.lower() in (".jsonl", ".ndjson"):
+            return list(pyarrow.json.read_json(path).column_names)
         if path.suffix.lower() == ".npz":
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 values = {name: np.asarray(arrays[name]) for name in arrays.files}
@@ -159,8 +174,10 @@ def read_text(path: Path, layout: Layout) -> delimited.Text:
     UserError
         As of `delimited.read_text`, and for a file that cannot be unpacked.
     """
-    delimiter = "\t" if table_format(path, layout) == "tsv" else ","
+    delimiter = {"tsv": "\t", "opensim": BLANKS}.get(table_format(path, layout), ",")
     try:
+        if table_format(path, layout) == "opensim" and not layout.skip_rows:
+            layout = dataclasses.replace(layout, skip_rows=delimited.count_until(path, "endheader"))
         return delimited.read_text(path, layout, delimiter)
     except (OSError, EOFError, zlib.error) as error:
         raise unreadable_file(path, error) from None
@@ -179,6 +196,19 @@ def _read_parquet(path: Path, layout: Layout, numbers: list[str], texts: list[st
         table = file.read(list(dict.fromkeys([*numbers, *texts])), use_threads=False)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # a damaged name
         raise unreadable_file(path, error) from None
+    return _convert_columns(table, numbers, texts, path)
+
+
+def _read_arrow(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    """Feather, and JSON with an object a line."""
+    try:
+        if table_format(path, layout) == "feather":
+            table = pyarrow.feather.read_table(path, use_threads=False)
+        else:
+            table = pyarrow.json.read_json(path, pyarrow.json.ReadOptions(use_threads=False))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise unreadable_file(path, error) from None
+    check_column_names(table.column_names, [*numbers, *texts], path)
     return _convert_columns(table, numbers, texts, path)
 
 

@@ -34,11 +34,14 @@ class Read(NamedTuple):
     mended : int
     targets : ndarray, [E, K], or None
         From a table of labels; None where a channel "target" has them, or nothing has.
+    condition : str
+        Of the named group `condition`, or nothing.
     """
 
     recording: Recording
     mended: int
     targets: np.ndarray | None
+    condition: str
 
 
 def read_recordings(card: Card, item: Item) -> Iterator[Read]:
@@ -173,7 +176,7 @@ def _make_recordings(
             interpolated=mended,
             warnings=tuple(sensors.upside_down(card, acc, gyr, rate)),
         )
-        yield Read(recording, mended, targets)
+        yield Read(recording, mended, targets, groups.get("condition", ""))
 
 
 def _file_reader(raw: Path, groups: dict[str, str]) -> sensors.ReadFile:

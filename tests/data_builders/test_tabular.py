@@ -25,6 +25,7 @@ from helpers.tabular_files import (
 
 from imujax.data import builders, datasets
 from imujax.data_builders.tabular import examples
+from imujax.data_builders.tabular.card import STATISTICS
 from imujax.errors import UserError
 
 
@@ -156,7 +157,7 @@ def test_the_rule_of_crossings(raw):
     assert dropped == {"events whose window leaves the recording": 1}
 
 
-@pytest.mark.parametrize("statistic", ["max", "min", "mean", "slope", "value"])
+@pytest.mark.parametrize("statistic", STATISTICS)
 def test_statistics_against_numpy_at_another_rate(raw, statistic):
     """The target lies in a file at 1000 Hz that begins earlier; divided by mass and height."""
     table = make_table()
@@ -206,8 +207,11 @@ def test_statistics_against_numpy_at_another_rate(raw, statistic):
             "mean": lambda x, t: x.mean(),
             "slope": lambda x, t: np.polyfit(t, x, 1)[0],
             "value": lambda x, t: x[0],
+            "range": lambda x, t: x.max() - x.min(),
+            "impulse": lambda x, t: x.sum() / 1000,
+            "time_of_max": lambda x, t, event=event: t[x.argmax()] - event,
         }[statistic](-2 * moment[span], time[span])
-        np.testing.assert_allclose(e["target"], want / (80.5 * 1.7 * 9.81), rtol=1e-5)
+        np.testing.assert_allclose(e["target"], want / (80.5 * 1.7 * 9.81), rtol=1e-5, atol=1e-6)
 
 
 def test_events_from_a_file_and_resampled_windows(raw):

@@ -2,8 +2,11 @@
 
 import csv
 import datetime
+import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.feather
 import pytest
 from helpers.moving import moving_unit
 from helpers.tabular_files import read_all_examples
@@ -156,6 +159,18 @@ def test_arrays_of_numpy(tmp_path, plain):
     card = card.replace('["ax", "ay", "az"]', '["a(:,1)", "a(:,2)", "a(:,3)"]')
     card = card.replace('["gx", "gy", "gz"]', '["w(:,1)", "w(:,2)", "w(:,3)"]')
     require_equal(read(tmp_path, card), plain)
+
+
+def test_tables_of_arrow_and_opensim(tmp_path, plain):
+    values = make_values()
+    table = pa.table(dict(zip(NAMES, values.T, strict=True)))
+    pyarrow.feather.write_feather(table, tmp_path / "p1_walk.feather")
+    rows = [json.dumps(dict(zip(NAMES, row, strict=True))) for row in values.tolist()]
+    write(tmp_path, rows, "p1_walk.jsonl")
+    head = ["walk", "version=1", "nRows=600", "nColumns=7", "inDegrees=no", "", "endheader"]
+    write(tmp_path, [*head, *lines_of(values, delimiter="\t")], "p1_walk.sto")
+    for end in ("feather", "jsonl", "sto"):
+        require_equal(read(tmp_path, CARD.replace("*.csv", f"*.{end}")), plain)
 
 
 @pytest.mark.parametrize(
