@@ -1,8 +1,8 @@
 """The whole study on simulated people: three labelled tasks, an encoder for each.
 
     imujax quickstart --workdir work/simulated                             (minutes, two cores)
-    imujax quickstart --workdir work/cores --config simulated:cores        (half an hour, two cores)
-    imujax quickstart --workdir work/network --config simulated:network    (two hours, two cores)
+    imujax quickstart --workdir work/cores --config simulated:cores        (hours, two cores)
+    imujax quickstart --workdir work/network --config simulated:network    (hours, two cores)
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
