@@ -7,6 +7,7 @@ what pyarrow cannot read is looked at line by line, so that the sentence says wh
 import csv
 import gzip
 import re
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,12 +15,18 @@ import pyarrow as pa
 import pyarrow.csv
 
 from imujax.data_builders.tabular.card import BLANKS, Layout
-from imujax.data_builders.tabular.kinds import check_column_names, printable_name
+from imujax.data_builders.tabular.sentences import (
+    check_column_names,
+    first_line,
+    printable_name,
+    unreadable_file,
+)
 from imujax.errors import UserError
 
 SEPARATOR = re.compile(r"sep=(.)\s*")  # a first line that spreadsheet programs understand
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 COMMENT = re.compile(r"\s*(#|//|%|;)")  # how comments begin
+MOST_HEAD = 1000  # lines before the names
 MANY_LINES = 200_000  # that are looked at for the sentence on a fault
 
 
@@ -47,7 +54,7 @@ class Text(NamedTuple):
     first_line: int
 
 
-def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
+def read_text(path: Path, layout: Layout, default_delimiter: str, head_end: str = "") -> Text:
     """Take a file apart as the card says.
 
     Parameters
@@ -57,6 +64,8 @@ def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
     layout : Layout
     default_delimiter : str
         Where the card names none.
+    head_end : str
+        Where the card says nothing of lines before the names: the word in the last of them.
 
     Returns
     -------
@@ -65,39 +74,36 @@ def read_text(path: Path, layout: Layout, default_delimiter: str) -> Text:
     Raises
     ------
     UserError
-        Where the line that should hold the names is missing or empty.
-    OSError, EOFError, zlib.error
-        The file cannot be read or unpacked.
+        Where the file cannot be read or unpacked, or the line that should hold the names is missing
+        or empty.
     """
     content, encoding = unpack(path)
-    n_lines_before = 0
     if layout.comment:
-        content = _without_comments(content, layout.comment.encode(encoding))
+        content = _without_comments(content, layout.comment.encode(encoding, errors="replace"))
     delimiter = layout.delimiter or default_delimiter
-    n_head = layout.skip_rows
+    n_head = layout.skip_rows or _count_until(content, head_end)
     separator = SEPARATOR.fullmatch(content[: content.find(b"\n")].decode("latin-1"))
     if separator and not n_head:
         n_head, delimiter = 1, layout.delimiter or separator[1]
     n_named = 0 if layout.names else layout.header_rows
+    n_before = n_head + n_named + layout.unit_rows
     lines, at = [], 0
-    for _ in range(n_head + n_named + layout.unit_rows):
+    for _ in range(n_before):
         end = content.find(b"\n", at)
         end = len(content) if end < 0 else end
         lines.append(content[at:end])
         at = min(end + 1, len(content))
-        n_lines_before += 1
     data = _without_footer(content[at:], layout.footer_rows)
     named = [line.decode(encoding) for line in lines[n_head : n_head + n_named]]
     if n_named and not "".join(named).strip():
         number = n_head + 1
         raise UserError(f"{path}: line {number} should hold the column names, but is empty")
-    if delimiter in (BLANKS, " ") and _has_runs(named, data):
+    if delimiter == BLANKS or (delimiter == " " and _has_runs(named, data)):
         data = re.sub(rb"(?m)^[ \t]+|[ \t]+$", b"", data)
         data = re.sub(rb"[ \t]+", b" ", data)
         named, delimiter = [" ".join(line.split()) for line in named], " "
-    rows = [next(csv.reader([line], delimiter=delimiter), []) for line in named]
-    names = list(layout.names) or join_names(rows)
-    return Text(names, data, encoding, delimiter, 0 if layout.comment else n_lines_before + 1)
+    names = list(layout.names) or join_names([cut(line, delimiter) for line in named])
+    return Text(names, data, encoding, delimiter, 0 if layout.comment else n_before + 1)
 
 
 def unpack(path: Path) -> tuple[bytes, str]:
@@ -117,22 +123,33 @@ def unpack(path: Path) -> tuple[bytes, str]:
 
     Raises
     ------
-    OSError, EOFError, zlib.error
+    UserError
         The file cannot be read or unpacked.
     """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        content = gzip.decompress(content)
+    try:
+        content = path.read_bytes()
+        if content[:2] == b"\x1f\x8b":
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise unreadable_file(path, error) from None
     content, encoding = _decode(content)
     if b"\r" in content:
         content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     return content, encoding
 
 
-def count_until(path: Path, word: str) -> int:
-    """Count the lines up to and with the one that is this word; none where there is none."""
-    lines = unpack(path)[0].split(b"\n")
-    places = (i + 1 for i, line in enumerate(lines[:1000]) if line.strip().lower() == word.encode())
+def cut(line: str, delimiter: str) -> list[str]:
+    """The fields of a line; a line that is none, such as one of a binary file, is one field."""
+    try:
+        return next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error:
+        return [line]
+
+
+def _count_until(content: bytes, word: str) -> int:
+    """How many lines there are up to and with the one that is this word, if there is one."""
+    lines = content.split(b"\n", MOST_HEAD)[:MOST_HEAD] if word else []
+    places = (i + 1 for i, line in enumerate(lines) if line.strip().lower() == word.encode())
     return next(places, 0)
 
 
@@ -263,7 +280,7 @@ def join_names(rows: list[list[str]]) -> list[str]:
 def _has_trailing_delimiter(text: Text, width: int) -> bool:
     """Whether lines of data end in a delimiter more than the names have."""
     line = text.data[: text.data.find(b"\n")].decode(text.encoding)
-    fields = next(csv.reader([line], delimiter=text.delimiter), [])
+    fields = cut(line, text.delimiter)
     return len(fields) == width + 1 and not fields[-1].strip()
 
 
@@ -281,16 +298,13 @@ def _explain(
     lines = text.data.decode(text.encoding).split("\n")
     last = max((i for i, line in enumerate(lines) if line.strip()), default=0)
 
-    def cut(line: str) -> list[str]:
-        return next(csv.reader([line], delimiter=text.delimiter), [])
-
     def words(fields: list[str]) -> list[str]:
         """The columns of numbers in which there is something else."""
         known = [(at, name) for at, name in columns.items() if at < len(fields)]
         return [name for at, name in known if not is_number(fields[at], layout.decimal)]
 
     for i, line in enumerate(lines[:MANY_LINES]):
-        fields = cut(line)
+        fields = cut(line, text.delimiter)
         wrong = words(fields)
         if not line.strip() or (len(fields) == width and not wrong):
             continue
@@ -305,15 +319,14 @@ def _explain(
         mend = "mend the line, or see delimiter, decimal and comment in the card"
         if mark := COMMENT.match(line):
             mend = f'a comment? Say comment = "{mark[1]}"'
-        elif i == 0 and last > 0 and not words(cut(lines[1])):
+        elif i == 0 and last > 0 and not words(cut(lines[1], text.delimiter)):
             mend = "a line of units between names and data? Say unit_rows = 1"
         elif i == last and i and len(fields) <= 2:
             mend = "a footer? Say footer_rows = 1; or the file is cut off"
         elif i == last and i:
             mend = "the file is cut off there"
         return UserError(f"{path}: {what}: {mend}")
-    first = printable_name((str(error).strip().splitlines() or ["?"])[0])
-    return UserError(f"{path}: is no table as the card says: {first}")
+    return UserError(f"{path}: is no table as the card says: {first_line(error)}")
 
 
 def is_number(field: str, decimal: str) -> bool:

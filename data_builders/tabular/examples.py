@@ -62,7 +62,7 @@ def list_items(raw: Path, options: dict) -> list[sources.Item]:
     """All recordings that the card takes, in order of their paths (see sources.list_items)."""
     card = _load_card(options)
     items = sources.list_items(card, raw)
-    if card.labels and not card.columns.subject:
+    if card.labels and not (card.columns.subject or card.columns.recording):
         known = ((item.groups["subject"], item.recording) for item in items)
         strangers = labels.count_strangers(card.labels, raw, known)
         items[0] = dataclasses.replace(items[0], strangers=strangers)

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from imujax.data_builders.tabular import kinds, readers
+from imujax.data_builders.tabular import readers, sentences
 from imujax.data_builders.tabular.card import Hdf5
 from imujax.errors import UserError
 
@@ -36,7 +36,7 @@ def list_recordings(path: Path, hdf5: Hdf5) -> list[tuple[str, dict[str, str]]]:
     if not recordings:
         raise UserError(
             f'{path}: no data set is called as "hdf5.dataset" says, {hdf5.dataset!r}'
-            + kinds.suggest_names(hdf5.dataset, other_names)
+            + sentences.suggest_names(hdf5.dataset, other_names)
         )
     return recordings
 
@@ -95,7 +95,7 @@ def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, source: str) -
     if owner is None:
         raise UserError(
             f'{source}: neither the data set nor the file has the attribute "{hdf5.columns}"'
-            + kinds.suggest_names(hdf5.columns, [*node.attrs, *file.attrs])
+            + sentences.suggest_names(hdf5.columns, [*node.attrs, *file.attrs])
         )
     names = owner.attrs[hdf5.columns]
     try:

@@ -3,7 +3,6 @@
 Nothing is decided here for good: `proposal` makes a card of it, which the user reads.
 """
 
-import csv
 import dataclasses
 import re
 from collections import Counter
@@ -12,9 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from imujax.data import clocks, gravity
+from imujax.data.recordings import to_si
 from imujax.data_builders.tabular import delimited, readers, stamps
 from imujax.data_builders.tabular.card import BLANKS, TEXT_STAMPS, TIME_UNITS, Layout, Time
-from imujax.data_builders.tabular.kinds import printable_name
+from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
 HEAD_BYTES = 1 << 20  # that are looked at for delimiter and names
@@ -104,8 +104,6 @@ class Clock:
         Where a counter needs one, or nothing else is there [Hz].
     fault : str
         Of `clocks.ClockError`, or nothing.
-    longest : float
-        The longest gap between stamps [s].
     """
 
     column: str | None = None
@@ -113,7 +111,6 @@ class Clock:
     unit: str = "s"
     rate: float | None = None
     fault: str = ""
-    longest: float = 0.0
 
 
 def look_at(path: Path) -> Look:
@@ -133,10 +130,7 @@ def look_at(path: Path) -> Look:
         It is no table of numbers that could be read.
     """
     readers.refuse_pointer(path)
-    suffix = Path(path.name.removesuffix(".gz")).suffix.lower()
-    if suffix in readers.WORKBOOKS:
-        raise UserError(f"{path}: is a workbook: save its sheet as CSV and read that")
-    kind = readers.SUFFIXES.get(suffix)
+    kind = readers.table_format(path, Layout()) if _suffix(path) in readers.KNOWN else "csv"
     if kind in ("parquet", "feather", "jsonl", "npz", "mat"):
         names = readers.list_columns(path)
         return Look(path, kind, Layout(), names, _units_of(names, []))
@@ -147,7 +141,7 @@ def look_at(path: Path) -> Look:
 
 def _look_at_text(path: Path) -> Look:
     content, encoding = delimited.unpack(path)
-    lines = content[:HEAD_BYTES].decode(encoding).split("\n")
+    lines = content[:HEAD_BYTES].decode(encoding, errors="ignore").split("\n")
     if len(content) > HEAD_BYTES:
         lines = lines[:-1]
     marks = Counter(m[1] for line in lines if (m := delimited.COMMENT.match(line)))
@@ -155,7 +149,8 @@ def _look_at_text(path: Path) -> Look:
     said = next((float(m[1]) for line in lines[:60] if (m := RATE.search(line))), None)
     if comment:
         lines = [line for line in lines if not line.lstrip().startswith(comment)]
-    skip = 1 if lines and delimited.SEPARATOR.fullmatch(lines[0]) else 0
+    has_separator = bool(lines) and bool(delimited.SEPARATOR.fullmatch(lines[0]))
+    skip = int(has_separator)
     filled = [i for i, line in enumerate(lines) if line.strip()]
     if len(filled) < 4:
         raise UserError(f"{path}: has fewer than four lines, so it cannot be told what it is")
@@ -170,7 +165,8 @@ def _look_at_text(path: Path) -> Look:
     unit_rows, header_rows, names = 0, 1, []
     if above and _looks_like_units(fields[above[-1]]) and len(above) > 1:
         units, unit_rows, above = fields[above[-1]], begin - above[-1], above[:-1]
-    if above and abs(len(fields[above[-1]]) - width) <= 1:
+    has_names = bool(above) and abs(len(fields[above[-1]]) - width) <= 1
+    if has_names:
         rows = [fields[above[-1]]]
         if len(above) > 1 and len(fields[above[-2]]) == len(rows[0]) and _repeats(rows[0]):
             rows, header_rows = [fields[above[-2]], rows[0]], 2
@@ -181,14 +177,13 @@ def _look_at_text(path: Path) -> Look:
         skip = begin
     last = content.rstrip(b"\n").rsplit(b"\n", 1)[-1].decode(encoding)
     footer = int(len(_cut(last, delimiter)) != width and not _is_comment(last, comment))
-    has_names = bool(above) and abs(len(fields[above[-1]]) - width) <= 1
-    is_first_line_separator = bool(delimited.SEPARATOR.fullmatch(lines[0])) and skip <= 1
-    default = "\t" if readers.SUFFIXES.get(path.suffix.lower()) == "tsv" else ","
+    has_separator &= skip <= 1  # nothing else stands above the names
+    default = "\t" if readers.SUFFIXES.get(_suffix(path)) == "tsv" else ","
     layout = Layout(
         format=None if readers.SUFFIXES.get(_suffix(path)) else "csv",
-        delimiter=None if delimiter == default or is_first_line_separator else delimiter,
+        delimiter=None if delimiter == default or has_separator else delimiter,
         decimal=decimal,
-        skip_rows=0 if is_first_line_separator else skip,
+        skip_rows=0 if has_separator else skip,
         names=() if has_names else tuple(names),
         header_rows=header_rows,
         unit_rows=unit_rows,
@@ -214,11 +209,7 @@ def _is_comment(line: str, comment: str | None) -> bool:
 def _cut(line: str, delimiter: str) -> list[str]:
     if delimiter == BLANKS:
         return line.split()
-    return [field.strip() for field in next(csv.reader([line], delimiter=delimiter), [])]
-
-
-def _is_number(field: str, decimal: str) -> bool:
-    return delimited.is_number(field, decimal)
+    return [field.strip() for field in delimited.cut(line, delimiter)]
 
 
 def _guess_delimiter(lines: list[str]) -> tuple[str, str]:
@@ -229,9 +220,8 @@ def _guess_delimiter(lines: list[str]) -> tuple[str, str]:
         for decimal in (".", ",") if delimiter != "," else (".",):
             cut = [_cut(line, delimiter) for line in sample]
             width, count = Counter(map(len, cut)).most_common(1)[0]
-            numbers = np.mean(
-                [np.mean([_is_number(f, decimal) for f in row]) for row in cut if row] or [0]
-            )
+            shares = [np.mean([delimited.is_number(f, decimal) for f in row]) for row in cut if row]
+            numbers = np.mean(shares or [0])
             score = (count / len(sample)) * numbers * min(width, 7) if width > 1 else 0.0
             if score > most + 1e-9:
                 best, most = (delimiter, decimal), score
@@ -245,7 +235,7 @@ def _first_data_line(
 
     def is_data(i: int) -> bool:
         row = fields[i]
-        numbers = sum(bool(f) and _is_number(f, decimal) for f in row)
+        numbers = sum(bool(f) and delimited.is_number(f, decimal) for f in row)
         return abs(len(row) - width) <= 1 and numbers >= max(2, 0.5 * sum(map(bool, row)))
 
     for place, i in enumerate(filled[:-2]):
@@ -424,7 +414,7 @@ def _try(
         clocks.check_stamps(seconds, str(look.path))
     except clocks.ClockError as error:
         fault = error.fault
-    return Clock(name, None, unit, None, fault, float(np.diff(seconds).max()))
+    return Clock(name, None, unit, None, fault)
 
 
 def guess_units(
@@ -451,8 +441,6 @@ def guess_units(
     norm : float
         What the turned-back accelerations come to then [m/s^2]; NaN where it cannot be told.
     """
-    from imujax.data.recordings import UNITS as TO_SI
-
     acc_ways = [(acc_unit, 1.0)] if acc_unit in ("m/s^2", "g", "mg") else []
     acc_ways = acc_ways or [("m/s^2", 1.0), ("g", 1.0), ("mg", 1.0)]
     acc_ways += [("g", 1.0 / n) for n in (16384, 8192, 4096, 2048)] if not acc_unit else []
@@ -464,8 +452,7 @@ def guess_units(
         if a[1] != 1 and not gyr_unit:
             ways = [("deg/s", 1 / n) for n in (131.0, 65.5, 32.8, 16.4)]
         for w in ways:
-            x = acc[:, None] * (a[1] * TO_SI[a[0]])
-            y = gyr[:, None] * (w[1] * TO_SI[w[0]])
+            x, y = to_si(a[1] * acc[:, None], a[0]), to_si(w[1] * gyr[:, None], w[0])
             (norm,) = gravity.turned_back(x, y, rate).tolist()
             off = abs(np.log(norm / gravity.G)) if norm > 0 else np.inf
             if off < least - 0.01:

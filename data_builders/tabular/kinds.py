@@ -3,44 +3,17 @@
 `key` is named in the UserError that a wrong value raises.
 """
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
 from imujax.data_builders.tabular.card import BLANKS
+from imujax.data_builders.tabular.sentences import suggest_names
 from imujax.errors import UserError
 
 REQUIRED = object()
-
-
-def suggest_names(word: str, known: Iterable[str]) -> str:
-    """The tail of an error sentence: the names close to `word`, else the first few there are."""
-    known = [printable_name(str(k)) for k in known]
-    by_lower = {k.lower(): k for k in reversed(known)}
-    close = difflib.get_close_matches(word.lower(), by_lower, n=3, cutoff=0.5)
-    if close:
-        return "; did you mean " + " or ".join(f'"{by_lower[c]}"' for c in close) + "?"
-    listed = ", ".join(f'"{k}"' for k in known[:8]) + (", ..." if len(known) > 8 else "")
-    return f"; there are {listed}" if known else "; there are none"
-
-
-def check_column_names(names: Sequence[str], required: Sequence[str], source: Path | str) -> None:
-    """UserError for a required column that is missing, or that two columns are called like."""
-    for name in required:
-        if name not in names:
-            raise UserError(f'{source}: there is no column "{name}"{suggest_names(name, names)}')
-        if names.count(name) > 1:
-            raise UserError(f'{source}: two columns are called "{name}"')
-
-
-def printable_name(text: str) -> str:
-    """A name from a file as it may stand in a sentence: short, control characters escaped."""
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if len(text) <= 200 else text[:200] + "..."
 
 
 def text(value, key: str) -> str:

@@ -58,8 +58,13 @@ def count_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]])
     return sum(row not in known for row in rows)
 
 
-@functools.lru_cache(maxsize=4)
 def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:
+    """Read once for all recordings, and again when the file has changed."""
+    return _read_version(path, labels, path.stat().st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_version(path: Path, labels: Labels, changed: int) -> dict[str, np.ndarray]:
     texts = [column for column in (labels.subject, labels.recording) if column]
     numbers = [labels.time, *(column for column, _, _ in labels.targets)]
     return readers.read_table(path, labels.layout, numbers, texts)

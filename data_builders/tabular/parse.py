@@ -9,7 +9,7 @@ import pathlib
 import re
 import tomllib
 
-from imujax.data_builders.tabular import kinds
+from imujax.data_builders.tabular import kinds, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
     STATISTICS,
@@ -465,7 +465,7 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
         for word in re.findall(r"\{(\w+)\}", template):
             if word not in known:
                 raise UserError(
-                    f"{key} has unknown braces {{{word}}}{kinds.suggest_names(word, known)}"
+                    f"{key} has unknown braces {{{word}}}{sentences.suggest_names(word, known)}"
                 )
     _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
@@ -482,8 +482,8 @@ def _check_sources(card: Card) -> None:
     files = {axes.file for s in card.sensors for axes in (s.acc, s.gyr)}
     if files - {None} and card.time.split:
         raise UserError('"time.split" splits one file, and the sensors lie in several')
-    if card.columns.names and card.hdf5:
-        raise UserError("[columns] is for tables, and HDF5 files have no column of text")
+    if card.hdf5 and (card.columns.names or (card.time.column and card.time.unit in TEXT_STAMPS)):
+        raise UserError("[columns] and stamps of text are for tables, and HDF5 files hold numbers")
     if card.labels and (card.labels.subject is None) != (card.labels.recording is None):
         raise UserError('[labels] needs both of "subject" and "recording", its columns, or neither')
     if card.labels and card.labels.unit == "samples" and card.time.stamps:

@@ -16,13 +16,15 @@ from imujax.data import clocks, gravity
 from imujax.data.gravity import G
 from imujax.data.recordings import to_si
 from imujax.data_builders.tabular import delimited, inspection, readers, stamps
-from imujax.data_builders.tabular.card import BLANKS, TEXT_STAMPS, Layout, Time
+from imujax.data_builders.tabular.card import Layout, Time
 from imujax.data_builders.tabular.inspection import Clock, Look, Triple
 from imujax.errors import UserError
 
 MOST_FILES, OF_A_KIND = 60, 4  # that are looked at
 SUBJECT = re.compile(r"(?<![a-z])(subject|user|participant|person|volunteer|subj)(?![a-z])")
 ACTIVITY = re.compile(r"(?<![a-z])(activity|label|gt|class|task|condition)(?![a-z])")
+LAYOUT_KEYS = ("format", "delimiter", "decimal", "comment", "skip_rows", "header_rows", "unit_rows")
+LAYOUT_KEYS += ("footer_rows",)
 GOOD_NORM = (0.9 * G, 1.12 * G)
 
 
@@ -70,7 +72,7 @@ def propose_card(raw: Path) -> str:
     lines += _layout_lines(main[0].layout)
     lines += ["", "[time]", *_clock_lines(clock, is_alone=not any(u.gyr_look for u in units))]
     lines += _sensor_lines(units, table, rate, raw, main[0])
-    lines += _column_lines(main[0], table, names)
+    lines += _column_lines(main[0], table)
     whole = rate if rate and rate < 100 else 100.0
     lines += [
         "",
@@ -99,8 +101,6 @@ def _look_at_some(paths: list[Path], raw: Path) -> list[Look]:
             looks.append(inspection.look_at(path))
         except UserError as error:
             faults.append(str(error))
-        except (OSError, EOFError, ValueError) as error:
-            faults.append(f"{path}: cannot be read: {readers.first_line(error)}")
     if not looks:
         reason = faults[0] if faults else f"{raw}: holds no files"
         raise UserError(reason)
@@ -113,7 +113,7 @@ def _find_units(looks: list[Look]) -> tuple[list[Unit], list[Look]]:
     both = [(look, a, w) for look, a, w in found if a and w]
     if both:
         look, accs, gyrs = both[0]
-        return _pair(accs, gyrs, None, look), [x for x, _, _ in both if x.names == look.names]
+        return _pair(accs, gyrs, None), [x for x, _, _ in both if x.names == look.names]
     split = [(look, inspection.find_split_gravity(look), w) for look, _, w in found]
     for look, sums, gyrs in split:
         if sums and gyrs:
@@ -125,7 +125,7 @@ def _find_units(looks: list[Look]) -> tuple[list[Unit], list[Look]]:
         for other, w in gyrs:
             if other.path.parent == look.path.parent:
                 same = [x for x, _ in accs if x.path.name == look.path.name]
-                return _pair(a[:1], w[:1], other, look), same or [look]
+                return _pair(a[:1], w[:1], other), same or [look]
     if accs or gyrs:
         a, b = "an accelerometer", "a gyroscope"
         there, lacking = (a, b) if accs else (b, a)
@@ -140,7 +140,7 @@ def _find_units(looks: list[Look]) -> tuple[list[Unit], list[Look]]:
     )
 
 
-def _pair(accs: list[Triple], gyrs: list[Triple], gyr_look: Look | None, look: Look) -> list[Unit]:
+def _pair(accs: list[Triple], gyrs: list[Triple], gyr_look: Look | None) -> list[Unit]:
     by_sensor = {w.sensor: w for w in gyrs}
     pairs = [(a, by_sensor[a.sensor]) for a in accs if a.sensor in by_sensor]
     if not pairs:
@@ -197,9 +197,8 @@ def _path_lines(names: list[Path], look: Look) -> list[str]:
     """`files`, and where subject and recording stand."""
     depth = Counter(len(name.parts) for name in names).most_common(1)[0][0]
     same_name = len({name.name for name in names}) == 1 and depth > 1
-    end = names[0].name if same_name else "*" + "".join(names[0].suffixes[-2:][-1:])
-    if names[0].name.endswith(".gz"):
-        end = names[0].name if same_name else "*" + "".join(names[0].suffixes[-2:])
+    n_suffixes = 2 if names[0].name.endswith(".gz") else 1
+    end = names[0].name if same_name else "*" + "".join(names[0].suffixes[-n_suffixes:])
     lines = [f"files = {_quote('/'.join(['*'] * (depth - 1) + [end]))}  # guess"]
     if any(SUBJECT.search(name.lower()) for name in look.names):
         return lines  # [columns] says it
@@ -232,15 +231,10 @@ def _quote(text: str) -> str:
 def _layout_lines(layout: Layout) -> list[str]:
     """What differs from the defaults; follows from the lines of the file."""
     lines = []
-    for key in ("format", "delimiter", "decimal", "comment", "skip_rows", "header_rows"):
+    for key in LAYOUT_KEYS:
         value = getattr(layout, key)
         if value != getattr(Layout(), key):
             lines.append(f"{key} = {_quote(value) if isinstance(value, str) else value}  # sure")
-    if layout.delimiter == BLANKS:
-        lines = [line for line in lines if not line.startswith("decimal")]
-    for key in ("unit_rows", "footer_rows"):
-        if getattr(layout, key):
-            lines.append(f"{key} = {getattr(layout, key)}  # sure")
     if layout.names:
         names = ", ".join(map(_quote, layout.names))
         lines.append(f"names = [{names}]  # yours: the file has no names")
@@ -274,55 +268,25 @@ def _sensor_lines(
 ) -> list[str]:
     """[units] by the first sensor, and all of them."""
     first = units[0]
-    acc = np.stack([table[name] for name in first.acc.columns], axis=1)
+    others = {u.gyr_look.path: read_everything(u.gyr_look) for u in units if u.gyr_look}
+    acc = _stack(table, first.acc)
     if first.gravity:
-        acc = acc + np.stack([table[name] for name in first.gravity.columns], axis=1)
-    if first.gyr_look:
-        other = read_everything(first.gyr_look)
-        gyr = np.stack([other[name] for name in first.gyr.columns], axis=1)
-        size = min(len(acc), len(gyr))
-        acc, gyr = acc[:size], gyr[:size]
-    else:
-        gyr = np.stack([table[name] for name in first.gyr.columns], axis=1)
-    rows = np.isfinite(acc).all(axis=1) & np.isfinite(gyr).all(axis=1)
-    guess = inspection.guess_units(
-        acc[rows], gyr[rows], rate or 100.0, first.acc.unit, first.gyr.unit
-    )
-    acc_unit, acc_factor, gyr_unit, gyr_factor, norm = guess
-    is_good = GOOD_NORM[0] <= norm <= GOOD_NORM[1]
-    why = f"turned back, it reads {norm:.1f} m/s^2" if is_good else "NOT SURE"
-    lines = ["", "[units]"]
-    if not is_good:
-        lines.append(
-            f"# Turned back by its gyroscope it reads {norm:.1f} m/s^2, not {G:.1f}: is gravity"
-        )
-        lines.append("# missing, is a unit another, or does it hardly move?")
-    x, w = to_si(acc[rows] * acc_factor, acc_unit), to_si(gyr[rows] * gyr_factor, gyr_unit)
-    rest = gravity.at_rest(x, w, rate or 100.0)
-    if rest is not None and rest[1].min() < -0.9 * G:
-        axis, least = "xyz"[int(np.argmin(rest[1]))], rest[1].min()
-        lines.append(f"# At rest {axis} reads {least:.1f} m/s^2: if that axis points up, say")
-        lines.append("# acc_factor = -1 (iOS does so); if it points down, all is well.")
-    marks = ["sure" if unit else "guess" for unit in (first.acc.unit, first.gyr.unit)]
-    lines.append(f"acc = {_quote(acc_unit)}  # {marks[0]}: {why}")
-    if acc_factor != 1:
-        lines.append(f'acc_factor = "1/{1 / acc_factor:.6g}"  # guess: counts')
-    lines.append(f"gyr = {_quote(gyr_unit)}  # {marks[1]}")
-    if gyr_factor != 1:
-        lines.append(f'gyr_factor = "1/{1 / gyr_factor:.6g}"  # guess: counts')
+        acc = acc + _stack(table, first.gravity)
+    gyr = _stack(others[first.gyr_look.path] if first.gyr_look else table, first.gyr)
+    size = min(len(acc), len(gyr))  # of two files, for this look good enough
+    lines = _unit_lines(acc[:size], gyr[:size], first, rate or 100.0)
     for unit in units:
         lines += ["", f"[sensors.{unit.name}]  # yours: a name for where it sits"]
+        columns = ", ".join(map(_quote, unit.acc.columns))
         if unit.gravity:
             pairs = zip(unit.acc.columns, unit.gravity.columns, strict=True)
-            sums = ", ".join(f"[{_quote(a)}, {_quote(g)}]" for a, g in pairs)
-            lines.append(f"acc = [{sums}]")
-        else:
-            lines.append(f"acc = [{', '.join(map(_quote, unit.acc.columns))}]")
+            columns = ", ".join(f"[{_quote(a)}, {_quote(g)}]" for a, g in pairs)
+        lines.append(f"acc = [{columns}]")
         columns = ", ".join(map(_quote, unit.gyr.columns))
         if unit.gyr_look is None:
             lines.append(f"gyr = [{columns}]")
             continue
-        clock = inspection.find_clock(unit.gyr_look, read_everything(unit.gyr_look))
+        clock = inspection.find_clock(unit.gyr_look, others[unit.gyr_look.path])
         timed = f"time = {_quote(clock.column)}" if clock.column else f"rate = {clock.rate or 100}"
         if clock.column and clock.unit != "s":
             timed += f", time_unit = {_quote(clock.unit)}"
@@ -333,14 +297,47 @@ def _sensor_lines(
     return lines
 
 
-def _column_lines(look: Look, table: dict[str, np.ndarray], names: list[Path]) -> list[str]:
+def _stack(table: dict[str, np.ndarray], triple: Triple) -> np.ndarray:
+    return np.stack([table[name] for name in triple.columns], axis=1)
+
+
+def _unit_lines(acc: np.ndarray, gyr: np.ndarray, unit: Unit, rate: float) -> list[str]:
+    """[units] of a sensor whose columns [T, 3] are these, with what they read of gravity."""
+    rows = np.isfinite(acc).all(axis=1) & np.isfinite(gyr).all(axis=1)
+    acc, gyr = acc[rows], gyr[rows]
+    acc_unit, acc_factor, gyr_unit, gyr_factor, norm = inspection.guess_units(
+        acc, gyr, rate, unit.acc.unit, unit.gyr.unit
+    )
+    is_good = GOOD_NORM[0] <= norm <= GOOD_NORM[1]
+    why = f"turned back, it reads {norm:.1f} m/s^2" if is_good else "NOT SURE"
+    lines = ["", "[units]"]
+    if not is_good:
+        lines.append(
+            f"# Turned back by its gyroscope it reads {norm:.1f} m/s^2, not {G:.1f}: is gravity"
+        )
+        lines.append("# missing, is a unit another, or does it hardly move?")
+    si = to_si(acc * acc_factor, acc_unit), to_si(gyr * gyr_factor, gyr_unit)
+    if down := gravity.axis_down(*si, rate):
+        lines.append(f"# At rest {down[0]} reads {down[1]:.1f} m/s^2: if that axis points up, say")
+        lines.append("# acc_factor = -1 (iOS does so); if it points down, all is well.")
+    marks = ["sure" if said else "guess" for said in (unit.acc.unit, unit.gyr.unit)]
+    lines.append(f"acc = {_quote(acc_unit)}  # {marks[0]}: {why}")
+    if acc_factor != 1:
+        lines.append(f'acc_factor = "1/{1 / acc_factor:.6g}"  # guess: counts')
+    lines.append(f"gyr = {_quote(gyr_unit)}  # {marks[1]}")
+    if gyr_factor != 1:
+        lines.append(f'gyr_factor = "1/{1 / gyr_factor:.6g}"  # guess: counts')
+    return lines
+
+
+def _column_lines(look: Look, table: dict[str, np.ndarray]) -> list[str]:
     """[columns], where rows say whose they are or what is done."""
     found = {}
     for key, pattern in (("subject", SUBJECT), ("activity", ACTIVITY)):
         for name in look.names:
             values = table[name]
             is_word = values.dtype.kind == "U" or len(np.unique(values)) <= 60
-            if pattern.search(name.lower()) and is_word and name not in TEXT_STAMPS:
+            if pattern.search(name.lower()) and is_word:
                 found.setdefault(key, name)
     if not found:
         return []

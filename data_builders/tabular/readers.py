@@ -4,7 +4,6 @@ A table is a dict of column name -> [T] array: float64 with NaN for a missing va
 text was asked for. Every fault of a file is a UserError that names the file.
 """
 
-import dataclasses
 import re
 import zipfile
 import zlib
@@ -20,7 +19,7 @@ import scipy.io
 
 from imujax.data_builders.tabular import delimited
 from imujax.data_builders.tabular.card import BLANKS, Layout
-from imujax.data_builders.tabular.kinds import check_column_names, printable_name
+from imujax.data_builders.tabular.sentences import check_column_names, first_line, unreadable_file
 from imujax.errors import UserError
 
 SUFFIXES = {
@@ -39,6 +38,7 @@ SUFFIXES = {
 }
 
 WORKBOOKS = (".xlsx", ".xls", ".ods")
+KNOWN = (*SUFFIXES, *WORKBOOKS)  # whose format is told by their name
 LFS_POINTER = b"version https://git-lfs"
 
 
@@ -118,24 +118,15 @@ def list_columns(path: Path) -> list[str]:
     UserError
         The file is damaged.
     """
+    kind = table_format(path, Layout())
     try:
-        if path.suffix.lower() == ".parquet":
+        if kind == "parquet":
             return list(pyarrow.parquet.ParquetFile(path).schema_arrow.names)
-        if path.suffix.lower() == ".feather":
-            return list(pyarrow.feather.read_table(path).column_names)
-        if path.suffix.lower() in (".jsonl", ".ndjson"):
-            return list(pyarrow.json.read_json(path).column_names)
-        if path.suffix.lower() == ".npz":
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                values = {name: np.asarray(arrays[name]) for name in arrays.files}
-        else:
-            values = {n: v for n, v in scipy.io.loadmat(path).items() if not n.startswith("__")}
-    except Exception as error:  # damaged files make these readers raise errors of many kinds
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable_file(path, error) from None
-    columns = {}
-    for name, value in values.items():
-        columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)
-    return list(columns)
+    if kind in ("feather", "jsonl"):
+        return list(_load_arrow(path, kind).column_names)
+    return list(_load_arrays(path) if kind == "npz" else _load_matlab(path)[0])
 
 
 def refuse_pointer(path: Path) -> None:
@@ -172,15 +163,10 @@ def read_text(path: Path, layout: Layout) -> delimited.Text:
     Raises
     ------
     UserError
-        As of `delimited.read_text`, and for a file that cannot be unpacked.
+        As of `delimited.read_text`.
     """
-    delimiter = {"tsv": "\t", "opensim": BLANKS}.get(table_format(path, layout), ",")
-    try:
-        if table_format(path, layout) == "opensim" and not layout.skip_rows:
-            layout = dataclasses.replace(layout, skip_rows=delimited.count_until(path, "endheader"))
-        return delimited.read_text(path, layout, delimiter)
-    except (OSError, EOFError, zlib.error) as error:
-        raise unreadable_file(path, error) from None
+    delimiters = {"tsv": ("\t", ""), "opensim": (BLANKS, "endheader")}
+    return delimited.read_text(path, layout, *delimiters.get(table_format(path, layout), (",", "")))
 
 
 def _read_csv(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
@@ -200,16 +186,19 @@ def _read_parquet(path: Path, layout: Layout, numbers: list[str], texts: list[st
 
 
 def _read_arrow(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
-    """Feather, and JSON with an object a line."""
-    try:
-        if table_format(path, layout) == "feather":
-            table = pyarrow.feather.read_table(path, use_threads=False)
-        else:
-            table = pyarrow.json.read_json(path, pyarrow.json.ReadOptions(use_threads=False))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise unreadable_file(path, error) from None
+    table = _load_arrow(path, table_format(path, layout))
     check_column_names(table.column_names, [*numbers, *texts], path)
     return _convert_columns(table, numbers, texts, path)
+
+
+def _load_arrow(path: Path, kind: str) -> pa.Table:
+    """Feather, or JSON with an object a line."""
+    try:
+        if kind == "feather":
+            return pyarrow.feather.read_table(path, use_threads=False)
+        return pyarrow.json.read_json(path, pyarrow.json.ReadOptions(use_threads=False))
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise unreadable_file(path, error) from None
 
 
 def _convert_columns(table: pa.Table, numbers: list[str], texts: list[str], path: Path) -> dict:
@@ -228,6 +217,10 @@ def _convert_columns(table: pa.Table, numbers: list[str], texts: list[str], path
 
 
 def _read_npz(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
+    return select_columns(_load_arrays(path), numbers, texts, path)
+
+
+def _load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Arrays of NumPy: a vector is a column of its own name, a matrix as in MATLAB."""
     columns = {}
     try:
@@ -237,12 +230,23 @@ def _read_npz(path: Path, layout: Layout, numbers: list[str], texts: list[str]) 
                 columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise unreadable_file(path, error) from None
-    return select_columns(columns, numbers, texts, path)
+    return columns
 
 
 def _read_matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str]) -> dict:
-    """A vector is a column of its own name, a matrix has the columns `name(:,1)`, `name(:,2)`, ...
+    columns, is_opaque = _load_matlab(path)
+    if is_opaque and not set(numbers) | set(texts) <= set(columns):
+        raise UserError(
+            f"{path}: this holds MATLAB objects (a table?) that only MATLAB can read: there, save "
+            "each with parquetwrite or writetable and read the Parquet or CSV file"
+        )
+    return select_columns(columns, numbers, texts, path)
 
+
+def _load_matlab(path: Path) -> tuple[dict[str, np.ndarray], bool]:
+    """The columns, and whether there are objects beside them that only MATLAB can read.
+
+    A vector is a column of its own name, a matrix has the columns `name(:,1)`, `name(:,2)`, ...
     Fields of a struct are `struct.field`.
     """
     try:
@@ -253,17 +257,11 @@ def _read_matlab(path: Path, layout: Layout, numbers: list[str], texts: list[str
         ) from None
     except Exception as error:  # damaged files make this reader raise errors of many kinds
         raise unreadable_file(path, error) from None
-    opaque = any(isinstance(v, scipy.io.matlab.MatlabOpaque) for v in variables.values())
     columns = {}
     for name, value in variables.items():
         if not name.startswith("__"):
             columns |= flatten_variable(name, value)
-    if opaque and not set(numbers) | set(texts) <= set(columns):
-        raise UserError(
-            f"{path}: this holds MATLAB objects (a table?) that only MATLAB can read: there, save "
-            "each with parquetwrite or writetable and read the Parquet or CSV file"
-        )
-    return select_columns(columns, numbers, texts, path)
+    return columns, any(isinstance(v, scipy.io.matlab.MatlabOpaque) for v in variables.values())
 
 
 def flatten_variable(name: str, value: np.ndarray) -> dict[str, np.ndarray]:
@@ -306,15 +304,3 @@ def select_columns(
             f"({lengths[short]} and {lengths[long]})"
         )
     return selected
-
-
-def unreadable_file(path: Path | str, error: Exception) -> UserError:
-    """The sentence for a file that another library gave up on."""
-    if isinstance(error, PermissionError):
-        return UserError(f"{path}: may not be read: change its permissions")
-    return UserError(f"{path}: cannot be read, damaged or incomplete? {first_line(error)}")
-
-
-def first_line(error: Exception) -> str:
-    """The first line of another library's message."""
-    return printable_name((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -9,15 +9,12 @@ import numpy as np
 
 from imujax.data import clocks, windows
 from imujax.data.recordings import Channel, Interval, Recording
-from imujax.data_builders.tabular import events, hdf5, kinds, labels, readers, sensors, stamps
+from imujax.data_builders.tabular import events, hdf5, labels, readers, sensors, sentences, stamps
 from imujax.data_builders.tabular.card import (
-    TEXT_STAMPS,
     TIME_UNITS,
     Card,
-    Layout,
     Quantity,
     Signal,
-    Time,
     fill_template,
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
@@ -51,7 +48,8 @@ def read_recordings(card: Card, item: Item) -> Iterator[Read]:
     path = item.paths[0]
     of_sides = [{**item.groups, "side": side} for side in card.sides or ("",)]
     columns = dict.fromkeys(name for groups in of_sides for name in _columns_in_file(card, groups))
-    texts = [*_text_columns(card.time, of_sides), *card.columns.names]
+    texts = [name for groups in of_sides for name in stamps.text_columns(card.time, groups)]
+    texts += card.columns.names
     numbers = [name for name in columns if name not in texts]
     if card.hdf5:
         tables = hdf5.read_recordings(path, item.dataset, card.hdf5, numbers)
@@ -65,13 +63,6 @@ def read_recordings(card: Card, item: Item) -> Iterator[Read]:
                     yield from _make_recordings(card, item, part, suffix, groups | named, source)
                 except clocks.ClockError as error:
                     raise stamps.explain(error) from None
-
-
-def _text_columns(time: Time, of_sides: list[dict[str, str]]) -> list[str]:
-    """Stamps that are text."""
-    if time.column is None or time.unit not in TEXT_STAMPS:
-        return []
-    return list(dict.fromkeys(fill_template(time.column, groups) for groups in of_sides))
 
 
 def _split_people(card: Card, table: dict, source: str) -> Iterator[tuple[dict, dict[str, str]]]:
@@ -119,12 +110,12 @@ def _make_recordings(
         clock = table[fill_template(card.time.stamps, groups)]
         seconds, origin = stamps.to_seconds(clock, card.time, source)
         stretches = stamps.find_stretches(seconds, card.time, source)
-    others = sensors.read_others(card, groups, _file_reader(item.raw, groups), origin)
+    others = sensors.read_others(card, item.raw, groups, origin)
     signals = _signals_in_file(card)
     for part in stretches:
         rows = {name: column[part] for name, column in table.items()}
         clock = None if seconds is None else seconds[part]
-        own = (imu, sensors.read_track(rows, imu, clock, card.time, 0.0, source)) if imu else None
+        own = (imu, sensors.read_track(rows, imu, clock, card.time, source)) if imu else None
         columns, rate, start, mended = sensors.join_tracks(own, others, source)
         start += origin
         acc, gyr = sensors.convert_sensors(card, columns, groups)
@@ -132,8 +123,8 @@ def _make_recordings(
         for name, described in (("events", card.events), ("target", card.target)):
             if name in signals:
                 column = rows[fill_template(signals[name].column, groups)]
-                values, own_rate, own_start, _ = _put_on_clock(
-                    column, clock, card.time, 0.0, source
+                values, own_rate, own_start, _ = stamps.put_on_clock(
+                    column, clock, card.time, source
                 )
                 channels[name] = _make_channel(
                     signals[name], values, own_rate, own_start + origin, card.time.max_gap, source
@@ -179,19 +170,6 @@ def _make_recordings(
         yield Read(recording, mended, targets, groups.get("condition", ""))
 
 
-def _file_reader(raw: Path, groups: dict[str, str]) -> sensors.ReadFile:
-    """How `sensors.read_others` reads another file of the recording."""
-
-    def read(file: str, layout: Layout, columns: list[str], time: Time) -> tuple[dict, str]:
-        path = resolve_path(raw, file, groups)
-        texts = _text_columns(time, [groups])
-        clock = [fill_template(time.stamps, groups)] if time.stamps else []
-        numbers = [name for name in [*columns, *clock] if name not in texts]
-        return readers.read_table(path, layout, numbers, texts), str(path)
-
-    return read
-
-
 def _find_intervals(names: np.ndarray, time: np.ndarray, step: float) -> tuple[Interval, ...]:
     """Runs of rows with one name; rows without one are in none."""
     edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
@@ -200,18 +178,6 @@ def _find_intervals(names: np.ndarray, time: np.ndarray, step: float) -> tuple[I
         for a, b in itertools.pairwise(edges)
         if names[a]
     )
-
-
-def _put_on_clock(
-    values: np.ndarray, seconds: np.ndarray | None, time: Time, start: float, source: str
-) -> tuple[np.ndarray, float, float, int]:
-    """(values [N, ...] on a regular clock, rate [Hz], time of the first [s], interpolated ones)."""
-    if seconds is None:
-        if not len(values):
-            raise UserError(f"{source}: the table has no rows")
-        return values, time.rate, start, 0
-    values, rate, gaps = clocks.regular_clock(seconds, values, time.rate, time.max_gap, source)
-    return values, rate, float(seconds[0]), gaps
 
 
 def _make_channel(
@@ -230,11 +196,12 @@ def _read_channel(signal: Signal, raw: Path, groups: dict[str, str], start: floa
     column = fill_template(signal.column, groups)
     clock = signal.time.column and fill_template(signal.time.column, groups)
     table = readers.read_table(path, signal.layout, [column, *([clock] if clock else [])])
-    seconds, origin = None, 0.0
-    if clock:
-        seconds, origin = stamps.to_seconds(table[clock], signal.time, str(path))
-    values, rate, start, _ = _put_on_clock(table[column], seconds, signal.time, start, str(path))
-    return _make_channel(signal, values, rate, start + origin, signal.time.max_gap, str(path))
+    if not clock:
+        values, rate, _, _ = stamps.put_on_clock(table[column], None, signal.time, str(path))
+        return _make_channel(signal, values, rate, start, signal.time.max_gap, str(path))
+    seconds, origin = stamps.to_seconds(table[clock], signal.time, str(path))
+    values, rate, first, _ = stamps.put_on_clock(table[column], seconds, signal.time, str(path))
+    return _make_channel(signal, values, rate, first + origin, signal.time.max_gap, str(path))
 
 
 def _event_times(
@@ -303,7 +270,7 @@ def _read_body(
         if not is_subject.any():
             raise UserError(
                 f"{path}: no row for subject {groups['subject']}"
-                + kinds.suggest_names(groups["subject"], dict.fromkeys(rows[quantity.key]))
+                + sentences.suggest_names(groups["subject"], dict.fromkeys(rows[quantity.key]))
             )
         values = rows[column][is_subject]
     if not np.isfinite(values).all() or np.ptp(values) > 0.01 * abs(values[0]):

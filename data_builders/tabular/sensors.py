@@ -1,27 +1,27 @@
 """The sensors of a recording from one file or several, each with its own clock, on one grid."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from imujax.data import clocks, gravity, windows
 from imujax.data.recordings import rotate, to_si
-from imujax.data_builders.tabular import stamps
+from imujax.data_builders.tabular import readers, stamps
 from imujax.data_builders.tabular.card import Axes, Card, Layout, Time, fill_template
+from imujax.data_builders.tabular.sources import resolve_path
 from imujax.errors import UserError
 
-MOSTLY = 0.9  # of gravity on one axis
 SAME_RATE = 0.01  # share by which two clocks may differ and still count as one rate
 
 Table = dict[str, np.ndarray]
-ReadFile = Callable[[str, Layout, list[str], Time], tuple[Table, str]]
 
 
 class Source(NamedTuple):
     """A file and what of it is wanted."""
 
-    file: str | None
+    file: str
     layout: Layout
     time: Time
 
@@ -42,12 +42,7 @@ def own_columns(card: Card, groups: dict[str, str]) -> list[str]:
 
 
 def read_track(
-    table: Table,
-    columns: list[str],
-    clock: np.ndarray | None,
-    time: Time,
-    start: float,
-    source: str,
+    table: Table, columns: list[str], seconds: np.ndarray | None, time: Time, source: str
 ) -> Track:
     """Put columns of one file on a regular clock, with their holes filled.
 
@@ -56,11 +51,9 @@ def read_track(
     table : dict of ndarray
     columns : list of str
         Of the table.
-    clock : ndarray or None
-        Seconds of the rows; None where the rate alone is known.
+    seconds : ndarray or None
+        Of the rows; None where the rate alone is known.
     time : Time
-    start : float
-        Time of the first row where there is no clock [s].
     source : str
         The file name that error sentences show.
 
@@ -69,31 +62,23 @@ def read_track(
     Track
     """
     stack = np.stack([table[name] for name in columns], axis=1)
-    if clock is None:
-        if not len(stack):
-            raise UserError(f"{source}: the table has no rows")
-        values, rate, gaps = stack, float(time.rate or 0.0), 0
-    else:
-        values, rate, gaps = clocks.regular_clock(
-            clock, stack, time.rate, time.max_gap, source, len(columns)
-        )
-        start = float(clock[0])
+    values, rate, start, gaps = stamps.put_on_clock(stack, seconds, time, source, len(columns))
     values, holes = clocks.fill_gaps(values, rate, time.max_gap, source)
     return Track(values, rate, start, gaps + holes)
 
 
 def read_others(
-    card: Card, groups: dict[str, str], read: ReadFile, origin: float
+    card: Card, raw: Path, groups: dict[str, str], origin: float
 ) -> dict[Source, tuple[list[str], Track]]:
     """The columns of the sensors that lie in other files, a track a file.
 
     Parameters
     ----------
     card : Card
+    raw : Path
+        Folder of the raw files.
     groups : dict of str
         What stands in braces.
-    read : function
-        Of (file, layout, numbers, time): the table, with the stamps among it, and its path.
     origin : float
         What the times of tracks count from [s].
 
@@ -109,14 +94,17 @@ def read_others(
             names += [fill_template(name, groups) for name in axes.names]
     tracks = {}
     for source, names in wanted.items():
-        columns = list(dict.fromkeys(names))
-        table, path = read(source.file or "", source.layout, columns, source.time)
-        seconds, zero = None, 0.0
-        if source.time.stamps:
-            stamped = table[fill_template(source.time.stamps, groups)]
-            seconds, zero = stamps.to_seconds(stamped, source.time, path)
+        columns, time = list(dict.fromkeys(names)), source.time
+        path = resolve_path(raw, source.file, groups)
+        clock = [fill_template(time.stamps, groups)] if time.stamps else []
+        texts = stamps.text_columns(time, groups)
+        numbers = [name for name in [*columns, *clock] if name not in texts]
+        table = readers.read_table(path, source.layout, numbers, texts)
+        seconds = None
+        if clock:
+            seconds, zero = stamps.to_seconds(table[clock[0]], time, str(path))
             seconds = seconds + (zero - origin)
-        tracks[source] = columns, read_track(table, columns, seconds, source.time, 0.0, path)
+        tracks[source] = columns, read_track(table, columns, seconds, time, str(path))
     return tracks
 
 
@@ -229,15 +217,14 @@ def upside_down(card: Card, acc: np.ndarray, gyr: np.ndarray, rate: float) -> It
         A sentence that begins with the sensor.
     """
     for s, sensor in enumerate(card.sensors):
-        rest = gravity.at_rest(acc[:, s], gyr[:, s], rate)
-        if rest is None or sensor.frame or sensor.acc.factor < 0:
+        if sensor.frame or sensor.acc.factor < 0:
             continue
-        axis = int(np.argmin(rest[1]))
-        if rest[1][axis] < -MOSTLY * gravity.G:
+        if down := gravity.axis_down(acc[:, s], gyr[:, s], rate):
+            axis, reading = down
             yield (
-                f"sensor {sensor.name}: at rest {'xyz'[axis]} reads {rest[1][axis]:.1f} m/s^2, and "
-                f"an axis that points up reads +{gravity.G:.2f}: if that axis does point up, the "
-                "sign of the accelerations is wrong (acc_factor = -1), as with iOS"
+                f"sensor {sensor.name}: at rest {axis} reads {reading:.1f} m/s^2, and an axis that "
+                f"points up reads +{gravity.G:.2f}: if that axis does point up, the sign of the "
+                "accelerations is wrong (acc_factor = -1), as with iOS"
             )
 
 
@@ -246,6 +233,7 @@ def _convert_axes(axes: Axes, columns, groups: dict[str, str]) -> np.ndarray:
     parts = []
     for names, offset in zip(axes.columns, axes.offset, strict=True):
         added = [columns[axes.file, fill_template(name, groups)] for name in names]
-        parts.append(sum(added[1:], added[0]) + offset if offset else sum(added[1:], added[0]))
+        total = sum(added[1:], added[0])
+        parts.append(total + offset if offset else total)
     values = np.stack(parts, axis=1)
     return to_si(values * axes.factor if axes.factor != 1 else values, axes.unit)

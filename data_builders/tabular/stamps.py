@@ -3,13 +3,13 @@
 import datetime
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from imujax.data import clocks
-from imujax.data_builders.tabular.card import TEXT_STAMPS, TIME_UNITS, Time
-from imujax.data_builders.tabular.kinds import printable_name
+from imujax.data_builders.tabular.card import TEXT_STAMPS, TIME_UNITS, Time, fill_template
+from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
 DAY = 86400.0  # s
@@ -69,6 +69,49 @@ def to_seconds(column: np.ndarray, time: Time, source: str) -> tuple[np.ndarray,
         origin = first * unit if is_far else 0.0
         seconds = (column - first) * unit if is_far else column * unit
     return (clocks.spread_stamps(seconds, source) if time.spread else seconds), origin
+
+
+def text_columns(time: Time, groups: Mapping[str, str]) -> list[str]:
+    """The column of stamps, where they are text."""
+    if time.column is None or time.unit not in TEXT_STAMPS:
+        return []
+    return [fill_template(time.column, groups)]
+
+
+def put_on_clock(
+    values: np.ndarray, seconds: np.ndarray | None, time: Time, source: str, n_filled: int = 0
+) -> tuple[np.ndarray, float, float, int]:
+    """Put the rows of a table on a regular clock.
+
+    Parameters
+    ----------
+    values : ndarray, [T, ...]
+    seconds : ndarray, [T], or None
+        Of `to_seconds`; None where the rate alone is known.
+    time : Time
+    source : str
+        The file name that error sentences show.
+    n_filled : int
+        As of `clocks.regular_clock`.
+
+    Returns
+    -------
+    values : ndarray, [N, ...]
+    rate : float
+        Hz
+    start : float
+        Of the first [s]; 0 without a clock.
+    mended : int
+        Samples interpolated.
+    """
+    if seconds is None:
+        if not len(values):
+            raise UserError(f"{source}: the table has no rows")
+        return values, time.rate or 0.0, 0.0, 0
+    values, rate, mended = clocks.regular_clock(
+        seconds, values, time.rate, time.max_gap, source, n_filled
+    )
+    return values, rate, float(seconds[0]), mended
 
 
 def find_stretches(seconds: np.ndarray, time: Time, source: str) -> list[slice]:

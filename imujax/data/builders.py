@@ -187,13 +187,7 @@ def build(
         For a builder, a folder or an option that does not exist, raw files that are wrong or have
         changed since the data set was built, a full disk, another build that writes there.
     """
-    package = _builder_package(name)
-    raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
-    if not raw.is_dir():
-        raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
-    builder_class = _import_builder(package, name)
-    with _silence_tfds():
-        builder = builder_class.from_options(options, raw, data, workers, beam)
+    builder, data = _make_builder(name, raw, data, options, workers, beam)
     path = Path(builder.data_dir)
     if (path / "dataset_info.json").is_file():
         _require_unchanged(path, builder.source_files())
@@ -213,6 +207,24 @@ def build(
             with contextlib.suppress(OSError):
                 folder.rmdir()  # only where it is empty: the build has failed
     return path
+
+
+def _make_builder(
+    name: str,
+    raw: str | Path,
+    data: str | Path,
+    options: dict[str, Any],
+    workers: int | None = None,
+    beam: list[str] | None = None,
+) -> tuple[Any, Path]:
+    """The builder, and the folder of all data sets."""
+    package = _builder_package(name)
+    raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
+    if not raw.is_dir():
+        raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
+    builder_class = _import_builder(package, name)
+    with _silence_tfds():
+        return builder_class.from_options(options, raw, data, workers, beam), data
 
 
 def try_out(
@@ -237,12 +249,7 @@ def try_out(
     UserError
         As of `build`.
     """
-    raw, data = Path(raw).expanduser().absolute(), Path(data).expanduser().absolute()
-    if not raw.is_dir():
-        raise UserError(f"no folder {raw}: give the folder of the raw files of {name}")
-    builder_class = _import_builder(_builder_package(name), name)
-    with _silence_tfds():
-        builder = builder_class.from_options(options, raw, data)
+    builder, _ = _make_builder(name, raw, data, options)
     examples, dropped, lines = builder.try_out(TRIED)
     subjects = {example["subject"] for example in examples}
     head = f"{builder.name}: {len(examples)} examples of {len(subjects)} subjects from a few files"

@@ -12,6 +12,7 @@ import numpy as np
 G = 9.80665  # standard gravity [m/s^2]
 MOST_SECONDS = 60  # that are looked at, spread over a recording
 STEPS = 25  # into so many a second is cut; what moves faster than these averages out
+MOSTLY = 0.9  # of gravity on one axis
 LEAST_SECONDS = 5  # below which nothing is concluded
 # By these shares of gravity, beyond that by which a unit's calibration may miss it, it may be off.
 LIKELY = (-0.05, 0.05)
@@ -103,6 +104,46 @@ def at_rest(acc: np.ndarray, gyr: np.ndarray, rate: float) -> tuple[int, np.ndar
         return None
     best = int(np.argmin(np.where(still, noise, np.inf)))
     return best, acc[best].mean(axis=0)
+
+
+def axis_down(acc: np.ndarray, gyr: np.ndarray, rate: float) -> tuple[str, float] | None:
+    """Find the axis that points down while a unit rests.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray, [T, 3]
+        m/s^2 and rad/s.
+    rate : float
+        Hz
+
+    Returns
+    -------
+    (str, float) or None
+        "x", "y" or "z" and what it reads [m/s^2]; None without rest or such an axis.
+    """
+    rest = at_rest(acc, gyr, rate)
+    axis = int(np.argmin(rest[1])) if rest else 0
+    if rest is None or rest[1][axis] > -MOSTLY * G:
+        return None
+    return "xyz"[axis], float(rest[1][axis])
+
+
+def describe(doubt: Doubt) -> str:
+    """Say what a unit reads of gravity, and why that may be.
+
+    Parameters
+    ----------
+    doubt : Doubt
+
+    Returns
+    -------
+    str
+    """
+    first, *others = doubt.causes
+    return (
+        f"turned back by its gyroscope, the accelerometer reads {doubt.norm:.3g} m/s^2 over a "
+        f"second, and gravity is {G:.2f}: most likely {first}; or {'; or '.join(others)}"
+    )
 
 
 def _is_within(norm: float, shares: tuple[float, float], error: float) -> bool:

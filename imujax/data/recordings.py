@@ -187,8 +187,8 @@ def list_warnings(recording: Recording) -> list[str]:
         _check_values(r.gyr[:, s], f"{title}: gyroscope", r)
         doubt = gravity.find_doubt(r.acc[:, s], r.gyr[:, s], r.rate, r.rest_error)
         if doubt and doubt.is_sure:
-            raise UserError(f"{title}: {describe_doubt(doubt)}")
-        warnings += [f"sensor {sensor}: {describe_doubt(doubt)}"] if doubt else []
+            raise UserError(f"{title}: {gravity.describe(doubt)}")
+        warnings += [f"sensor {sensor}: {gravity.describe(doubt)}"] if doubt else []
         _check_units(r.acc[:, s], r.gyr[:, s], title)
         _check_gravity(r.acc[:, s], r.gyr[:, s], title, r)
     return warnings
@@ -205,15 +205,6 @@ def _check_values(x: np.ndarray, title: str, r: Recording) -> None:
         )
     if len(x) > 1 and not np.ptp(x, axis=0).any():
         raise UserError(f"{title} is constant from end to end: a dead sensor; leave it out")
-
-
-def describe_doubt(doubt: gravity.Doubt) -> str:
-    """Say what a unit reads of gravity, and why that may be."""
-    first, *others = doubt.causes
-    return (
-        f"turned back by its gyroscope, the accelerometer reads {doubt.norm:.3g} m/s^2 over a "
-        f"second, and gravity is {G:.2f}: most likely {first}; or {'; or '.join(others)}"
-    )
 
 
 def _check_units(acc: np.ndarray, gyr: np.ndarray, title: str) -> None:

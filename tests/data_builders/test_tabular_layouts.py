@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import json
 
 import numpy as np
@@ -118,6 +119,7 @@ TEXTS = {
         {},
         'delimiter = " "\n',
     ),
+    "one blank": (lambda x: [line.replace(",", " ") for line in x], {}, 'delimiter = "blanks"\n'),
     "quotes": (lambda x: [",".join(f'"{word}"' for word in x[0].split(",")), *x[1:]], {}, ""),
     "comma": (
         lambda x: [line.replace(",", ";").replace(".", ",") for line in x],
@@ -184,6 +186,7 @@ def test_tables_of_arrow_and_opensim(tmp_path, plain):
         (lambda x: [*x[:4], x[4].replace("0.06", "oops"), *x[5:]], 'line 5 is text .*"oops0000"'),
         (lambda x: x[:1], "the table has no rows"),
         (lambda x: ["", *x], "line 1 should hold the column names, but is empty"),
+        (lambda x: ["x" * 200_000 + "," + x[0], *x[1:]], "there is no column"),
     ],
 )
 def test_what_is_no_table_is_said_by_its_line(tmp_path, change, says):
@@ -205,6 +208,17 @@ def test_what_stands_for_something_else_is_named(tmp_path, name, content, says):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=says):
         read(tmp_path, CARD.replace("*.csv", "*"))
+
+
+def test_a_comment_mark_that_the_file_cannot_hold_marks_nothing(tmp_path, plain):
+    write(tmp_path, [*lines_of(make_values()), "\u00e9"], encoding="latin-1")
+    require_equal(read(tmp_path, 'footer_rows = 1\ncomment = "\u2192"\n' + CARD), plain)
+
+
+def test_numbers_alone_have_no_stamps_of_text(tmp_path):
+    card = CARD.replace('column = "time"', 'column = "time"\nunit = "ISO 8601"')
+    with pytest.raises(UserError, match="stamps of text are for tables"):
+        read(tmp_path, card + '[hdf5]\ndataset = "walk"\ncolumns = "names"\n')
 
 
 # Clocks
@@ -455,6 +469,30 @@ targets = [
     }
     values = make_values()
     np.testing.assert_allclose(examples[0]["acc"][20, 0], values[100, 1:4], atol=1e-5)
+    write(tmp_path / "labels", ["who,what,t,length,stance", rows[0]], "all.csv")
+    assert [e["subject"] for e in read(tmp_path, card)] == ["p2"]  # what stands there now
+
+
+def test_label_rows_find_recordings_that_a_column_names(tmp_path):
+    lines = [lines_of(make_values())[0] + ",what"]
+    lines += [f"{row},walk" for row in lines_of(make_values())[1:]]
+    write(tmp_path, lines, "p1_day.csv")
+    write(tmp_path / "labels", ["who,what,t,length", "p1,walk,2.0,1.2"], "all.csv")
+    card = (
+        CARD.replace("motion = 0", "before = 20")
+        + """
+[columns]
+recording = "what"
+[labels]
+file = "labels/all.csv"
+subject = "who"
+recording = "what"
+time = "t"
+targets = [{ column = "length", unit = "m" }]
+"""
+    )
+    examples, dropped = read_all_examples(tmp_path, card)
+    assert [e["recording"] for e in examples] == ["walk"] and not dropped
 
 
 # What is told of each recording
@@ -557,4 +595,12 @@ def test_units_are_proposed_by_what_a_moving_unit_reads_of_gravity(tmp_path, pla
 def test_what_cannot_be_a_recording_is_said(tmp_path, names, says):
     write(tmp_path, lines_of(make_values(), names))
     with pytest.raises(UserError, match=says):
+        proposal.propose_card(tmp_path)
+
+
+def test_a_damaged_file_is_said_to_be_one(tmp_path):
+    packed = bytearray(gzip.compress("\n".join(lines_of(make_values())).encode()))
+    packed[40:60] = bytes(20)
+    (tmp_path / "p1_walk.csv.gz").write_bytes(packed)
+    with pytest.raises(UserError, match=r"p1_walk\.csv\.gz: cannot be read"):
         proposal.propose_card(tmp_path)
