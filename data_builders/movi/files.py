@@ -14,7 +14,7 @@ from imujax.data.raw_layouts import MOVI_JOINTS, MOVI_RATE
 from imujax.data.recordings import Interval, Recording, rotate, to_si
 from imujax.data.windows import Dropped
 from imujax.data_builders.movi import captures, mat
-from imujax.data_builders.tabular import kinds
+from imujax.data_builders.tabular import sentences
 from imujax.errors import UserError
 
 FILE_NAME = re.compile(r"imu_Subject_(\d+)\.mat")
@@ -175,7 +175,7 @@ def _read_signals(array: mat.Array, source: str) -> np.ndarray:
         if joints.count(joint) != 1:
             raise UserError(
                 f"{source}: the joint {joint!r} must stand once in jointNames, which are "
-                f"{kinds.printable_name(', '.join(joints))}"
+                f"{sentences.printable_name(', '.join(joints))}"
             )
     first = COLUMNS * np.array([joints.index(joint) for joint in MOVI_JOINTS.values()])
     columns = np.array([ACC, GYR])[:, None, None] + first[:, None] + np.arange(3)  # [2, 17, 3]

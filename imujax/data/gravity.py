@@ -18,6 +18,7 @@ LEAST_SECONDS = 5  # below which nothing is concluded
 LIKELY = (-0.05, 0.05)
 SURE = (-0.1, 0.2)
 RADIAN = 180 / np.pi  # degrees
+NEXT, LAST = [1, 2, 0], [2, 0, 1]  # of x, y and z
 
 REMOVED = "gravity was removed (linear or user acceleration)"
 SLOW = "the gyroscope is in rad/s and said to be in deg/s"
@@ -194,10 +195,15 @@ def _quaternion(angle: np.ndarray) -> np.ndarray:
 def _multiply(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     a, u, b, v = p[..., :1], p[..., 1:], q[..., :1], q[..., 1:]
     scalar = a * b - (u * v).sum(axis=-1, keepdims=True)
-    return np.concatenate([scalar, a * v + b * u + np.cross(u, v)], axis=-1)
+    return np.concatenate([scalar, a * v + b * u + _cross(u, v)], axis=-1)
 
 
 def _rotate(q: np.ndarray, x: np.ndarray) -> np.ndarray:
     a, u = q[..., :1], q[..., 1:]
-    t = 2 * np.cross(u, x)
-    return x + a * t + np.cross(u, t)
+    t = 2 * _cross(u, x)
+    return x + a * t + _cross(u, t)
+
+
+def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Of small arrays [..., 3], where np.cross takes several times as long."""
+    return u[..., NEXT] * v[..., LAST] - u[..., LAST] * v[..., NEXT]
