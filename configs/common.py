@@ -59,12 +59,13 @@ def encoder(data: tuple[str, ...], net: dict, **changes) -> ConfigDict:
     )
 
 
-# For two cores and an hour: fewer rates, one inner split.  All arms have the same.
-SMALL = {
+# For two cores and hours: a budget at whose half the inner error was flat at every share
+# (configs/README.md), and fewer rates, inner splits and draws.  All arms have the same.
+BUDGET = {"passes": 25.0, "steps": (1000, 2500), "batch": 32}
+SMALL = BUDGET | {
     "rates": (1e-3, 3e-3, 1e-2, 3e-2),
-    "select": {"folds": 4, "splits": 1, "draws": 1},
+    "select": {"folds": 4, "splits": (1, 2), "draws": 1},
     "draws": 2,
-    "batch": 32,
 }
 # To see the path in minutes: the report says in its first line that the budget is small.
 TINY = {
@@ -110,16 +111,16 @@ def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
             # The budget of fine-tuning: passes over a run's own training subset, with a least and a
             # most number of steps, whatever the passes.
             "passes": 40.0,
-            "steps": (200, 4000),
+            "steps": (1000, 4000),
             "batch": 64,
             # Chosen on inner subjects of each training subset: the probe's penalty, then the
             # learning rate of fine-tuning and the share of the budget at which it stops.  select:
-            # into so many inner folds, so many of which are validated on (of small subsets more),
-            # for so many of the draws.
+            # into so many inner folds; how many of them are validated on, with all windows and with
+            # few; for so many of the draws.
             "penalties": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0),
             "rates": (3e-4, 1e-3, 3e-3, 1e-2, 3e-2),
             "stops": (0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0),
-            "select": {"folds": 4, "splits": 2, "draws": 1},
+            "select": {"folds": 4, "splits": (2, 4), "draws": 1},
             "warmup": 0.05,  # share of the budget in which the rate rises
             "weight_decay": 1e-2,
             "is_small": False,  # a budget that shows the path alone; the report says so

@@ -31,7 +31,7 @@ SIZES = {
 # Fine-tuning; in the study the same number of steps for every fraction.
 BUDGETS = {
     "full": {"batch": 256, "steps": (10000, 10000)},
-    "cores": {"batch": 32},
+    "cores": common.BUDGET,
     "tiny": common.TINY | {"batch": 16},
 }
 

@@ -74,7 +74,7 @@ def time_sweep(net: dict, draws: int, trainers: dict) -> tuple[int, float]:
     shares = {"windows": (0.1, 0.25, 1.0)}
     small = common.SMALL | {"axes": shares, "folds": 3, "passes": 20.0, "draws": draws}
     config = common.task("x", "X", common.arms("e"), **small)
-    config.select = {"folds": 4, "splits": 1, "draws": draws}
+    config.select = {"folds": 4, "splits": (1, 4), "draws": draws}
     cells = grid.make_grid(config, subject, 0)
     card = {"net": net, "window": SAMPLES, "rate": 100.0, "scales": SCALE}
     spec = config.arms.random

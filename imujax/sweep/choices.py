@@ -158,8 +158,7 @@ def inner_splits(
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Split a cell's training subset by subject, to choose settings on; audited.
 
-    Small subsets have more splits, up to all inner folds: a choice on few examples is uncertain,
-    and cheap.
+    Small subsets have more splits: a choice on few examples is uncertain, and cheap.
 
     Parameters
     ----------
@@ -195,9 +194,10 @@ def count_splits(select: ConfigDict, width: int, count: int) -> int:
     Returns
     -------
     int
-        From splits to folds.
+        From the least to the most of splits, as many more as the subset is smaller.
     """
-    return min(select.folds, math.ceil(select.splits * width / count))
+    least, most = select.splits
+    return min(select.folds, most, math.ceil(least * width / count))
 
 
 def _choose_penalties(arm: Arm, choosing, splits, subject, parts) -> dict[Hashable, float]:

@@ -54,10 +54,15 @@ def _check_budget(field: str, config: ConfigDict) -> None:
         raise UserError(f"{field}.batch is {config.batch}, but must be 1 or more")
     if not 0 <= config.warmup <= 1:
         raise UserError(f"{field}.warmup is {config.warmup}, but must be a share of the budget")
-    if not 1 <= config.select.draws <= config.draws or config.select.splits < 1:
+    if not 1 <= config.select.draws <= config.draws:
         raise UserError(
-            f"{field}.select has {config.select.splits} splits and {config.select.draws} draws, "
-            f"but must have 1 or more of both, and not more draws than {config.draws}"
+            f"{field}.select.draws is {config.select.draws}, but must be 1 to {config.draws}"
+        )
+    least, most = config.select.splits
+    if not 1 <= least <= most:
+        raise UserError(
+            f"{field}.select.splits is {config.select.splits}, but must be the least number, the "
+            "most"
         )
     stops = list(config.stops)
     if not stops or stops != sorted(set(stops)) or stops[0] <= 0 or stops[-1] != 1:

@@ -104,7 +104,7 @@ def get_config(size="full"):
             "force", "Force of a bump", common.arms("small"), folds=3, draws=2,
             axes={"windows": (0.25, 1.0), "subjects": (0.5, 1.0)},
             passes=8.0, steps=(20, 30), stops=(0.2, 1.0), batch=32, penalties=(0.1, 1.0),
-            rates=(1e-3, 3e-3), select={"folds": 4, "splits": 1, "draws": 1},
+            rates=(1e-3, 3e-3), select={"folds": 4, "splits": (1, 4), "draws": 1},
             references=("ridge", "ridge+pretrained"),
         )
     })

@@ -91,7 +91,7 @@ def pretend(monkeypatch, tmp_path):
             batch=8,
         )
         config.axes = {"windows": (0.2, 1.0)}
-        config.select = {"folds": 2, "splits": 2, "draws": 1}
+        config.select = {"folds": 2, "splits": (2, 2), "draws": 1}
         config.update(changes)
         cells = grid.make_grid(config, SUBJECT, seed=0)
         trainer = PretendTrainer(errors, max(len(c.train) for c in cells))
@@ -225,15 +225,16 @@ def test_the_error_is_that_of_the_report():
 
 
 def test_small_subsets_are_judged_on_more_inner_folds():
-    select = ConfigDict({"folds": 4, "splits": 1})
-    assert [choices.count_splits(select, 1000, n) for n in (1000, 999, 400, 100)] == [1, 2, 3, 4]
+    for most, counts in ((9, [1, 2, 3, 4]), (2, [1, 2, 2, 2])):
+        select = ConfigDict({"folds": 4, "splits": (1, most)})
+        assert [choices.count_splits(select, 1000, n) for n in (1000, 999, 400, 100)] == counts
 
 
 def test_final_runs_end_where_the_choice_says(tmp_path):
     """Ends, fifths and losses of every run; from its parts the same estimates."""
     data = people()
     budget_of_all = {"passes": 20.0, "steps": (20, 100), "batch": 8, "stops": (0.2, 0.6, 1.0)}
-    select = {"folds": 2, "splits": 2, "draws": 1}
+    select = {"folds": 2, "splits": (2, 2), "draws": 1}
     arm, cells = make_arm(data, "random", rates=(1e-3, 1e-2), select=select, **budget_of_all)
     chosen, inner = choices.choose_settings(arm, cells, data.subject, tmp_path, Silent())
     rows, outer = finals.final_rows(arm, cells, chosen, tmp_path, Silent())
