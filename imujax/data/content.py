@@ -4,8 +4,9 @@ Two kinds.  Of each sensor of a recording, at its own rate, hashes of stretches 
 of acceleration and angular rate, rounded, so that neither another unit, attitude or order of the
 axes nor another number of digits makes a stranger of a copy.  One is kept of every 0.8 s (the
 least, by winnowing: Schleimer, Wilkerson and Aiken, SIGMOD 2003), so that two recordings which
-share 2 s of movement share two of them, wherever they were cut and whatever the clock says.  And of
-each example one hash of all that it holds.
+share 2.5 s of movement share two of them that lie 0.6 s or more apart, wherever they were cut and
+whatever the clock says.  One alone proves nothing: in smooth movement two of a hundred people do
+have 0.3 s alike.  And of each example one hash of all that it holds.
 
 What hardly changes from sample to sample (a resting sensor, zeros, clipped values) is not hashed:
 it is alike in everybody.  A copy that was filtered, or brought to another rate by a filter, is
@@ -37,6 +38,7 @@ LEAST_CHANGES = 10  # between neighbouring points of a stretch, for each norm
 WINNOW = 0.8  # s in which one hash is kept at least
 EXAMPLE_ROUNDING = 0.01  # m/s^2 and rad/s
 MOST_EQUAL = 32  # equal hashes that are all compared; of more, those that stand side by side
+APART = 600  # ms between the first and the last shared hash of a copy, at least
 JITTER = 20  # ms by which the distance of two shared hashes may differ in a copy
 NO_HASH = np.uint64(2**64 - 1)
 # Odd numbers without pattern, the same on any machine, by which the points are weighed.
@@ -328,7 +330,7 @@ def find_copy(content: Content, other: Content | None = None) -> tuple[Place, Pl
     Returns
     -------
     (Place, Place) or None
-        The largest overlap: an example, or at least two hashes of a sensor that are as far apart
+        The largest overlap: an example, or hashes of a sensor, APART or more, that are as far apart
         in both places. None where there is none.
     """
     if other is None:
@@ -343,10 +345,14 @@ def find_copy(content: Content, other: Content | None = None) -> tuple[Place, Pl
     shift = content.time[second] - content.time[first]
     order = np.lexsort((shift, tracks))
     first, second, tracks, shift = (x[order] for x in (first, second, tracks, shift))
-    is_copy = content.sensor[content.track[first]] == ""
     follows = (np.diff(tracks) == 0) & (np.diff(shift) <= JITTER)
-    is_copy[1:] |= follows
-    is_copy[:-1] |= follows
+    group = np.cumsum(np.concatenate([[0], ~follows])) if len(shift) else shift
+    begin = np.flatnonzero(np.diff(group, prepend=-1))
+    time = content.time[first]
+    span = (
+        np.maximum.reduceat(time, begin) - np.minimum.reduceat(time, begin) if len(begin) else time
+    )
+    is_copy = (content.sensor[content.track[first]] == "") | (span >= APART)[group]
     if not is_copy.any():
         return None
     first, second, tracks = first[is_copy], second[is_copy], tracks[is_copy]
