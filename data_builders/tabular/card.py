@@ -6,9 +6,11 @@ import re
 from collections.abc import Mapping
 
 STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
+STATISTICS += ("duration",)
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
+SAMPLES = {"samples": 0, "samples from 1": 1}  # units of events, with the number of the first one
 BODY_UNITS = {"mass": {"kg": 1.0, "lb": 0.45359237}, "height": {"m": 1.0, "cm": 1e-2, "mm": 1e-3}}
 
 
@@ -36,6 +38,12 @@ class Layout:
         Lines after the data.
     comment : str or None
         What lines that are left out begin with.
+    header_has : tuple of str
+        In the place of `skip_rows`: the line with the names is the first that has one of these.
+    sheet : str or None
+        Of a workbook; None: the first one.
+    alias : tuple of (str, tuple of str)
+        Other names that a column has in other versions of an export.
     """
 
     format: str | None = None
@@ -47,6 +55,9 @@ class Layout:
     unit_rows: int = 0
     footer_rows: int = 0
     comment: str | None = None
+    header_has: tuple[str, ...] = ()
+    sheet: str | None = None
+    alias: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,7 +133,7 @@ class Axes:
     layout : Layout
         Of `file`.
     time : Time or None
-        Clock of `file`.
+        Their own clock, of `file` or within the recording's own file.
     """
 
     columns: tuple[tuple[str, ...], ...]
@@ -137,6 +148,11 @@ class Axes:
     def names(self) -> list[str]:
         """All columns."""
         return [name for added in self.columns for name in added]
+
+    @property
+    def has_own_clock(self) -> bool:
+        """Whether they lie in the recording's own file, but with a clock of their own."""
+        return self.file is None and self.time is not None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -215,7 +231,7 @@ class Labels:
     time : str
         Its column of event times.
     unit : str
-        Of the times, one of TIME_UNITS, or "samples" of the recording's own file.
+        Of the times, one of TIME_UNITS or, in the recording's own file, of SAMPLES.
     targets : tuple of (str, str, str)
         Column, name and unit of each target.
     """
@@ -265,7 +281,7 @@ class Events:
     times : tuple of float
         From the first sample of each recording on.
     unit : str
-        Of times and of a column of times, s or ms.
+        Of times and of a column of times, one of TIME_UNITS or SAMPLES.
     signal : Signal or None
         The column of times, or the signal that crosses the level.
     level : float or None
@@ -305,9 +321,15 @@ class Target:
         Instead of `end`: the span ends at this share of the recording's true length.
     statistic : str
         max, min, mean, range, slope (per s), impulse (the integral over time), time_of_max (s after
-        the event) or value (at `start`).
+        the event), value (at `start`) or duration (s from the event to a crossing or other event).
     divide_by : tuple of str or float
         "mass", "height" and numbers, by which the statistic is divided.
+    level : float or None
+        Of a duration: that the signal crosses; None: the signal's column holds times.
+    until : str
+        Of a duration: "below" or "above" the level.
+    time_unit : str
+        Of a duration up to times in a file: one of TIME_UNITS or SAMPLES.
     """
 
     name: str
@@ -318,6 +340,9 @@ class Target:
     end_share: float | None
     statistic: str
     divide_by: tuple[str | float, ...]
+    level: float | None = None
+    until: str = "below"
+    time_unit: str = "s"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -396,6 +421,8 @@ class Card:
     layout : Layout
         Of the recordings' files.
     hdf5 : Hdf5 or None
+    mat : str or None
+        Regular expression for the whole names of the variables that are recordings.
     sides : tuple of str
         Names put in turn for {side}.
     time : Time
@@ -421,6 +448,7 @@ class Card:
     match: str | None
     layout: Layout
     hdf5: Hdf5 | None
+    mat: str | None
     sides: tuple[str, ...]
     time: Time
     subject: str | None
@@ -434,6 +462,11 @@ class Card:
     mass: Quantity | None
     height: Quantity | None
     window: Window
+
+    @property
+    def axes(self) -> list[Axes]:
+        """Accelerometer and gyroscope of every sensor."""
+        return [axes for sensor in self.sensors for axes in (sensor.acc, sensor.gyr)]
 
     @property
     def is_labelled(self) -> bool:

@@ -61,7 +61,40 @@ def read_text(path: Path, layout: Layout, default_delimiter: str, head_end: str 
     ----------
     path : Path
         Plain or packed with gzip.
+    layout, default_delimiter, head_end
+        As of `cut_text`.
+
+    Returns
+    -------
+    Text
+
+    Raises
+    ------
+    UserError
+        Where the file cannot be read or unpacked, and as of `cut_text`.
+    """
+    return cut_text(*unpack(path), layout, path, default_delimiter, head_end)
+
+
+def cut_text(
+    content: bytes,
+    encoding: str,
+    layout: Layout,
+    path: Path,
+    default_delimiter: str,
+    head_end: str = "",
+) -> Text:
+    """Take text apart as the card says.
+
+    Parameters
+    ----------
+    content : bytes
+        Its lines end in a line feed.
+    encoding : str
+        UTF-8 or Latin-1.
     layout : Layout
+    path : Path
+        For the sentences.
     default_delimiter : str
         Where the card names none.
     head_end : str
@@ -74,17 +107,15 @@ def read_text(path: Path, layout: Layout, default_delimiter: str, head_end: str 
     Raises
     ------
     UserError
-        Where the file cannot be read or unpacked, or the line that should hold the names is missing
-        or empty.
+        The line that should hold the names is missing or empty.
     """
-    content, encoding = unpack(path)
     if layout.comment:
         content = _without_comments(content, layout.comment.encode(encoding, errors="replace"))
-    delimiter = layout.delimiter or default_delimiter
-    n_head = layout.skip_rows or _count_until(content, head_end)
     separator = SEPARATOR.fullmatch(content[: content.find(b"\n")].decode("latin-1"))
-    if separator and not n_head:
-        n_head, delimiter = 1, layout.delimiter or separator[1]
+    delimiter = layout.delimiter or (separator[1] if separator else default_delimiter)
+    n_head = layout.skip_rows or _count_until(content, head_end) or int(separator is not None)
+    if layout.header_has:
+        n_head = _find_header(content, encoding, layout.header_has, delimiter, path)
     n_named = 0 if layout.names else layout.header_rows
     n_before = n_head + n_named + layout.unit_rows
     lines, at = [], 0
@@ -151,6 +182,21 @@ def _count_until(content: bytes, word: str) -> int:
     lines = content.split(b"\n", MOST_HEAD)[:MOST_HEAD] if word else []
     places = (i + 1 for i, line in enumerate(lines) if line.strip().lower() == word.encode())
     return next(places, 0)
+
+
+def _find_header(
+    content: bytes, encoding: str, names: tuple[str, ...], delimiter: str, path: Path
+) -> int:
+    """How many lines stand before the one with the names."""
+    for i, raw in enumerate(content.split(b"\n", MOST_HEAD)[:MOST_HEAD]):
+        line = raw.decode(encoding)
+        fields = line.split() if delimiter == BLANKS else cut(line, delimiter)
+        if {field.strip() for field in fields} & set(names):
+            return i
+    raise UserError(
+        f'{path}: none of its first {MOST_HEAD} lines has a column "{names[0]}", by which '
+        '"header_has" in the card knows the line with the names'
+    )
 
 
 def parse_columns(

@@ -53,6 +53,33 @@ def find_crossings(
     return np.array(times, np.float64)
 
 
+def find_duration(
+    channel: Channel | None, times: np.ndarray, target: Target, event: float, span: tuple
+) -> float | str:
+    """How long after an event the channel crosses the level, or the next of `times` comes [s].
+
+    Within `span`, first <= time < end [s]; a crossing is a sample on the other side of the level
+    than the one before, which is at first or later. Or the reason why there is no duration.
+    """
+    first, end = span
+    if channel is None or target.level is None:
+        later = times[(times >= first) & (times > event) & (times < end)]
+        return (
+            float(later[0] - event) if len(later) else "events without a second one for the target"
+        )
+    a, b = sample_range(channel, first, end)
+    if a < 0:
+        return "events whose target leaves the recording"
+    x = np.asarray(channel.values[a:b], np.float64)
+    if not np.isfinite(x).all():
+        return "events with missing target values"
+    is_low = x < target.level
+    crossed = is_low[1:] & ~is_low[:-1] if target.until == "below" else ~is_low[1:] & is_low[:-1]
+    if not crossed.any():
+        return "events without a crossing for the target"
+    return float(channel.start + (a + 1 + np.argmax(crossed)) / channel.rate - event)
+
+
 def compute_statistic(channel: Channel, target: Target, first: float, end: float) -> float | str:
     """The target's statistic over first <= time < end [s], or the reason why there is none.
 

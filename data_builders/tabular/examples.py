@@ -139,7 +139,12 @@ def cut_labelled(
             values = targets[row]
         else:
             span = events.target_span(card.target, time, recording.start, end)
-            value = events.compute_statistic(recording.channels["target"], card.target, *span)
+            channel = recording.channels.get("target")
+            if card.target.statistic == "duration":
+                others = recording.events.get("target", times)
+                value = events.find_duration(channel, others, card.target, time, span)
+            else:
+                value = events.compute_statistic(channel, card.target, *span)
             if isinstance(value, str):
                 dropped[value] += 1
                 continue

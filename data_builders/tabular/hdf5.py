@@ -1,14 +1,20 @@
-"""HDF5 files: which data sets are recordings, and their columns."""
+"""HDF5 files: which data sets are recordings, and their columns.
+
+A card with a table [hdf5] says which data sets or groups of a file are recordings; without one the
+whole file is one recording, whose columns have the names of their data sets with the groups before
+them: `foot/gyr(:,1)`.
+"""
 
 import json
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from imujax.data_builders.tabular import readers, sentences
+from imujax.data_builders.tabular import arrays, sentences
 from imujax.data_builders.tabular.card import Hdf5
 from imujax.errors import UserError
 
@@ -32,7 +38,7 @@ def list_recordings(path: Path, hdf5: Hdf5) -> list[tuple[str, dict[str, str]]]:
         try:
             file.visititems(visit)
         except (OSError, RuntimeError) as error:
-            raise readers.unreadable_file(path, error) from None
+            raise sentences.unreadable_file(path, error) from None
     if not recordings:
         raise UserError(
             f'{path}: no data set is called as "hdf5.dataset" says, {hdf5.dataset!r}'
@@ -46,20 +52,13 @@ def read_recordings(
 ) -> Iterator[tuple[str, dict[str, np.ndarray]]]:
     """(suffix, table) of each recording in one data set: "" for [T, fields], "/row" for 3-D ones.
 
-    A group of vectors is one recording too (so lie the variables of a MATLAB v7.3 file).
+    A group is one recording too (so lie the variables of a MATLAB v7.3 file): see `list_columns`.
     """
     with _open_file(path) as file:
         node = file[name]
         source = f"{path} ({name})"
         if isinstance(node, h5py.Group):
-            columns = {}
-            for key in node:
-                if isinstance(node.get(key, getlink=True), h5py.HardLink):
-                    columns |= _read_vectors(key, node[key], source)
-            yield (
-                "",
-                _trim_zeros(readers.select_columns(columns, numbers, (), source), columns, hdf5),
-            )
+            yield "", _read_group(node, numbers, (), source, hdf5.trim)
             return
         names = _field_names(file, node, hdf5, source)
         is_compound = node.dtype.names is not None
@@ -67,16 +66,34 @@ def read_recordings(
         for row in range(len(node)) if has_rows else (None,):
             block = _read_values(node, row, source)
             columns = {n: block[n] if is_compound else block[:, i] for i, n in enumerate(names)}
-            table = _trim_zeros(readers.select_columns(columns, numbers, (), source), columns, hdf5)
+            table = arrays.select_columns(columns, numbers, (), source)
+            if hdf5.trim:
+                table = _trim_zeros(table, columns)
             yield "" if row is None else f"/{row}", table
 
 
+def list_columns(path: Path) -> list[str]:
+    """Names of all columns of numbers or text below the root of a file.
+
+    Those of a vector have its name, those of a matrix `name(:,1)`, `name(:,2)`, ..., those of a
+    compound data set `name/field`.
+    """
+    with _open_file(path) as file:
+        return list(_list_places(file, str(path)))
+
+
+def read_columns(path: Path, numbers: Sequence[str], texts: Sequence[str]) -> arrays.Columns:
+    """Columns of `list_columns`, of one length: [T] each."""
+    with _open_file(path) as file:
+        return _read_group(file, numbers, texts, str(path), False)
+
+
 def _open_file(path: Path) -> h5py.File:
-    readers.refuse_pointer(path)
+    sentences.refuse_pointer(path)
     try:
         return h5py.File(path, "r")
     except OSError as error:
-        raise readers.unreadable_file(path, error) from None
+        raise sentences.unreadable_file(path, error) from None
 
 
 def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, source: str) -> list[str]:
@@ -115,31 +132,76 @@ def _read_values(node: h5py.Dataset, row: int | None, source: str) -> np.ndarray
     """The data set, or one row of its first axis; none that keeps its values in another file."""
     if node.is_virtual or node.external:
         raise UserError(f"{source}: its values lie in another file: copy them into this one")
+    if h5py.check_string_dtype(node.dtype) is not None:
+        node = node.asstr()
     try:
         return node[...] if row is None else node[row]
     except (OSError, RuntimeError) as error:
         raise UserError(
-            f"{source}: the values cannot be read: {readers.first_line(error)}"
+            f"{source}: the values cannot be read: {sentences.first_line(error)}"
         ) from None
 
 
-def _read_vectors(
-    key: str, member: h5py.Dataset | h5py.Group, source: str
-) -> dict[str, np.ndarray]:
-    """The columns of one member of a group; MATLAB stores a matrix [T, k] as [k, T]."""
-    numeric = isinstance(member, h5py.Dataset) and member.dtype.kind in "fiub"
-    if not numeric or member.ndim not in (1, 2):
-        return {}
-    values = _read_values(member, None, source)
-    if values.ndim == 2 and "MATLAB_class" in member.attrs:
-        values = values.T
-    return readers.flatten_variable(key, values if values.ndim == 2 else values[:, None])
+class _Place(NamedTuple):
+    """Where a column lies: the data set, and its column or field there."""
+
+    node: h5py.Dataset
+    index: int | str | None
 
 
-def _trim_zeros(table: dict, columns: dict[str, np.ndarray], hdf5: Hdf5) -> dict:
+def _list_places(group: h5py.Group, source: str) -> dict[str, _Place]:
+    """By name the columns below a group; links to other places are not followed."""
+    places = {}
+
+    def visit(name: str, node: h5py.Dataset | h5py.Group) -> None:
+        if not isinstance(node, h5py.Dataset):
+            return
+        if node.dtype.names and node.ndim == 1:
+            places.update({f"{name}/{field}": _Place(node, field) for field in node.dtype.names})
+        elif node.dtype.kind not in "fiub" and h5py.check_string_dtype(node.dtype) is None:
+            return
+        elif node.ndim == 1 or (node.ndim == 2 and 1 in node.shape):
+            places[name] = _Place(node, None)
+        elif node.ndim == 2:
+            count = node.shape[0 if _is_transposed(node) else 1]
+            places.update({f"{name}(:,{j + 1})": _Place(node, j) for j in range(count)})
+
+    try:
+        group.visititems(visit)
+    except (OSError, RuntimeError) as error:
+        raise sentences.unreadable_file(source, error) from None
+    return places
+
+
+def _is_transposed(node: h5py.Dataset) -> bool:
+    return "MATLAB_class" in node.attrs  # MATLAB stores a matrix [T, k] as [k, T]
+
+
+def _read_group(
+    group: h5py.Group, numbers: Sequence[str], texts: Sequence[str], source: str, trim: bool
+) -> arrays.Columns:
+    """The wanted columns below a group; to trim, all others of their length are read too."""
+    places = _list_places(group, source)
+    sentences.check_column_names(list(places), [*numbers, *texts], source)
+    blocks: dict[str, np.ndarray] = {}
+
+    def read(name: str) -> np.ndarray:
+        node, index = places[name]
+        if node.name not in blocks:
+            block = _read_values(node, None, source)
+            blocks[node.name] = block.T if _is_transposed(node) else block
+        block = blocks[node.name]
+        if index is None:
+            return block.reshape(-1)
+        return block[index] if isinstance(index, str) else block[:, index]
+
+    columns = {name: read(name) for name in (places if trim else [*numbers, *texts])}
+    table = arrays.select_columns(columns, numbers, texts, source)
+    return _trim_zeros(table, columns) if trim else table
+
+
+def _trim_zeros(table: arrays.Columns, columns: arrays.Columns) -> arrays.Columns:
     """Without the rows at the end in which every column of the data set is zero."""
-    if not hdf5.trim:
-        return table
     n = len(next(iter(table.values())))
     filled = np.zeros(n, bool)
     for column in columns.values():

@@ -12,9 +12,8 @@ import numpy as np
 
 from imujax.data import clocks, gravity
 from imujax.data.recordings import to_si
-from imujax.data_builders.tabular import delimited, readers, stamps
+from imujax.data_builders.tabular import delimited, extras, readers, sentences, stamps
 from imujax.data_builders.tabular.card import BLANKS, TEXT_STAMPS, TIME_UNITS, Layout, Time
-from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
 HEAD_BYTES = 1 << 20  # that are looked at for delimiter and names
@@ -129,18 +128,17 @@ def look_at(path: Path) -> Look:
     UserError
         It is no table of numbers that could be read.
     """
-    readers.refuse_pointer(path)
+    sentences.refuse_pointer(path)
     kind = readers.table_format(path, Layout()) if _suffix(path) in readers.KNOWN else "csv"
-    if kind in ("parquet", "feather", "jsonl", "npz", "mat"):
-        names = readers.list_columns(path)
+    if kind not in readers.TEXTS:
+        names = readers.list_columns(path, Layout())
         return Look(path, kind, Layout(), names, _units_of(names, []))
-    if kind == "hdf5":
-        raise UserError(f"{path}: HDF5: write its card by hand, with a table [hdf5]")
-    return _look_at_text(path)
+    if kind == "xlsx":
+        return _look_at_text(path, extras.sheet_to_csv(path, None), "utf-8")
+    return _look_at_text(path, *delimited.unpack(path))
 
 
-def _look_at_text(path: Path) -> Look:
-    content, encoding = delimited.unpack(path)
+def _look_at_text(path: Path, content: bytes, encoding: str) -> Look:
     lines = content[:HEAD_BYTES].decode(encoding, errors="ignore").split("\n")
     if len(content) > HEAD_BYTES:
         lines = lines[:-1]
@@ -159,7 +157,9 @@ def _look_at_text(path: Path) -> Look:
     width = Counter(len(fields[i]) for i in filled[len(filled) // 3 :]).most_common(1)[0][0]
     begin = _first_data_line(fields, filled, width, decimal)
     if begin is None or width < 3:
-        raise UserError(f'{path}: no table of numbers: "{printable_name(lines[filled[0]])[:60]}"')
+        raise UserError(
+            f'{path}: no table of numbers: "{sentences.printable_name(lines[filled[0]])[:60]}"'
+        )
     above = [i for i in filled if i < begin]
     units: list[str] = []
     unit_rows, header_rows, names = 0, 1, []

@@ -110,6 +110,17 @@ def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable
     return check
 
 
+def one_or_more(value, key: str) -> tuple[str, ...]:
+    """A text, or a list of them."""
+    return list_of(text)(value, key) if isinstance(value, list) else (text(value, key),)
+
+
+def alias(value, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A table: of a name the other names."""
+    entries = table(value, key).items()
+    return tuple((name, one_or_more(others, f"{key}.{name}")) for name, others in entries)
+
+
 def factor(value, key: str) -> float:
     """A number other than 0, or a fraction in text: 0.001, -1, "1/16384"."""
     parts = value.split("/") if isinstance(value, str) else [value]

@@ -1,18 +1,22 @@
 """A table of labels: an event a row, with its recording, its time and what was measured."""
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from imujax.data_builders.tabular import readers
-from imujax.data_builders.tabular.card import TIME_UNITS, Labels
+from imujax.data_builders.tabular import readers, sentences
+from imujax.data_builders.tabular.card import SAMPLES, TIME_UNITS, Labels
 from imujax.data_builders.tabular.sources import resolve_path
 
 
 def find_rows(
-    labels: Labels, raw: Path, groups: dict[str, str], recording: str, start: float, rate: float
+    labels: Labels,
+    raw: Path,
+    groups: dict[str, str],
+    recording: str,
+    sample_times: Callable[[np.ndarray, str], np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray]:
     """The events of one recording.
 
@@ -25,8 +29,8 @@ def find_rows(
         What stands in braces; subject among it.
     recording : str
         Its id.
-    start, rate : float
-        Time of its first sample [s], and Hz.
+    sample_times : callable
+        Times [s] of its samples, by their numbers and unit.
 
     Returns
     -------
@@ -40,9 +44,10 @@ def find_rows(
     wanted = {labels.subject: groups["subject"], labels.recording: recording}
     for column, value in wanted.items():
         if column:
-            is_own &= table[column] == readers.tidy_name(value)
+            is_own &= table[column] == sentences.tidy_name(value)
     times = table[labels.time][is_own]
-    times = start + times / rate if labels.unit == "samples" else times * TIME_UNITS[labels.unit]
+    is_samples = labels.unit in SAMPLES
+    times = sample_times(times, labels.unit) if is_samples else times * TIME_UNITS[labels.unit]
     targets = np.stack([table[column][is_own] for column, _, _ in labels.targets], axis=1)
     order = np.argsort(times, kind="stable")
     return times[order], targets[order]
@@ -53,7 +58,7 @@ def count_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]])
     if not labels.subject or not labels.recording:
         return 0
     table = _read_table(resolve_path(raw, labels.file, {}), labels)
-    known = {(readers.tidy_name(subject), readers.tidy_name(name)) for subject, name in known}
+    known = {(sentences.tidy_name(subject), sentences.tidy_name(name)) for subject, name in known}
     rows = zip(table[labels.subject].tolist(), table[labels.recording].tolist(), strict=True)
     return sum(row not in known for row in rows)
 

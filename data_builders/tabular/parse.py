@@ -12,6 +12,7 @@ import tomllib
 from imujax.data_builders.tabular import kinds, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
+    SAMPLES,
     STATISTICS,
     TEXT_STAMPS,
     TIME_UNITS,
@@ -34,7 +35,8 @@ from imujax.errors import UserError
 
 # Tables of the card: key -> (kind, default).
 
-FORMATS = ("csv", "tsv", "opensim", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
+FORMATS = ("csv", "tsv", "opensim", "xlsx", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
+FORMATS += ("c3d",)
 ACC_UNITS = ("m/s^2", "g", "mg")
 GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
 
@@ -48,6 +50,9 @@ _LAYOUT = {
     "unit_rows": (kinds.count, 0),
     "footer_rows": (kinds.count, 0),
     "comment": (kinds.text, None),
+    "header_has": (kinds.one_or_more, ()),
+    "sheet": (kinds.text, None),
+    "alias": (kinds.alias, ()),
 }
 _TIME = {
     "column": (kinds.text, None),
@@ -72,6 +77,7 @@ _SIGNAL = {
 _EVENTS = {
     "times": (kinds.list_of(kinds.number), ()),
     **_SIGNAL,
+    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
     "level": (kinds.number, None),
     "distance": (kinds.not_negative, 0.0),
     "hold": (kinds.not_negative, 0.0),
@@ -85,7 +91,10 @@ _TARGET = {
     "from": (kinds.number, 0.0),
     "to": (kinds.number, None),
     "to_share": (kinds.share, None),
+    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
     "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
+    "level": (kinds.number, None),
+    "until": (kinds.one_of("below", "above"), None),
     "divide_by": (kinds.list_of(kinds.divisor), ()),
 }
 _ACTIVITY = {
@@ -131,7 +140,7 @@ _LABELS = {
     "subject": (kinds.text, None),
     "recording": (kinds.text, None),
     "time": (kinds.text, kinds.REQUIRED),
-    "time_unit": (kinds.one_of(*TIME_UNITS, "samples"), "s"),
+    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
     "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
 }
 _CARD = {
@@ -140,6 +149,7 @@ _CARD = {
     "match": (kinds.regex, None),
     **_LAYOUT,
     "hdf5": (kinds.table, None),
+    "mat": (kinds.table, None),
     "subject": (kinds.text, None),
     "columns": (kinds.table, {}),
     "sides": (kinds.list_of(kinds.text), ()),
@@ -195,7 +205,8 @@ def parse_card(text: str, path: pathlib.Path) -> Card:
 def _build_card(raw: dict, path: pathlib.Path) -> Card:
     top = kinds.complete_table(raw, "", _CARD)
     hdf5 = _parse_hdf5(top["hdf5"])
-    groups = _named_groups(top, hdf5)
+    mat = _parse_mat(top["mat"])
+    groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
     units = kinds.complete_table(top["units"], "units", _UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
     if (top["target"] is None) != (top["events"] is None):
@@ -210,6 +221,7 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         match=top["match"],
         layout=_parse_layout(top),
         hdf5=hdf5,
+        mat=mat,
         sides=top["sides"],
         time=_parse_time(top["time"]),
         subject=top["subject"],
@@ -234,14 +246,13 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _named_groups(top: dict, hdf5: Hdf5 | None) -> set[str]:
-    """What may stand in braces: the named groups of both expressions."""
-    expressions = [e for e in (top["match"], hdf5 and hdf5.dataset) if e]
-    groups = {name for e in expressions for name in re.compile(e).groupindex}
+def _named_groups(top: dict, others: dict[str, str | None]) -> set[str]:
+    """What may stand in braces: the named groups of the card's expressions."""
+    expressions = {"match": top["match"]} | {key: e for key, e in others.items() if e}
+    groups = {name for e in expressions.values() if e for name in re.compile(e).groupindex}
+    places = " or ".join(f'"{key}"' for key in expressions)
     ways = {
-        'a named group (?P<subject>...) in "match"' + (' or "hdf5.dataset"' * bool(hdf5)): (
-            "subject" in groups
-        ),
+        f"a named group (?P<subject>...) in {places}": "subject" in groups,
         '"subject" of one person for all files': top["subject"] is not None,
         '"columns.subject"': "subject" in top["columns"],
     }
@@ -262,6 +273,14 @@ def _parse_hdf5(table: dict | None) -> Hdf5 | None:
     }
     t = kinds.complete_table(table, "hdf5", fields)
     return Hdf5(t["dataset"], t["columns"], t["trim"] == "zeros")
+
+
+def _parse_mat(table: dict | None) -> str | None:
+    if table is None:
+        return None
+    return kinds.complete_table(table, "mat", {"variable": (kinds.regex, kinds.REQUIRED)})[
+        "variable"
+    ]
 
 
 def _parse_time(table: dict) -> Time:
@@ -307,13 +326,11 @@ def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: floa
         kinds.axes(value, f'"{key}"')
     t = kinds.complete_table(table, key, fields)
     time = None
-    if t["file"] is not None:
+    if t["time"] is not None or t["rate"] is not None:
         keys = ("time", "time_unit", "rate", "max_gap")
         time = Time(*(t[name] for name in keys), spread=t["spread"])
-        if time.column is None and time.rate is None:
-            raise UserError(f'[{key}] reads another file and needs its "time" column or "rate"')
-    elif t["time"] is not None or t["rate"] is not None:
-        raise UserError(f'[{key}] has "time" or "rate" without "file": its clock is [time]')
+    elif t["file"] is not None:
+        raise UserError(f'[{key}] reads another file and needs its "time" column or "rate"')
     used = factor if t["factor"] is None else t["factor"]
     return Axes(t["columns"], t["unit"], used, t["offset"], t["file"], _parse_layout(t), time)
 
@@ -343,6 +360,8 @@ def _parse_labels(table: dict | None) -> Labels | None:
 def _parse_layout(table: dict) -> Layout:
     if table["decimal"] == table["delimiter"]:
         raise UserError('"decimal" and "delimiter" are the same character')
+    if table["header_has"] and (table["skip_rows"] or table["names"]):
+        raise UserError('"header_has" finds the line with the names: leave out skip_rows and names')
     return Layout(**{key: table[key] for key in _LAYOUT})
 
 
@@ -380,6 +399,8 @@ def _parse_events(table: dict | None) -> Events | None:
             raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
         return Events(t["times"], t["time_unit"], None, None, *rule)
     if t["level"] is not None:
+        if t["time_unit"] in SAMPLES:
+            raise UserError('"events.time_unit" counts samples, and that goes for times alone')
         return Events((), "s", _parse_signal(t, "events"), t["level"], *rule)
     if t["column"] is None or t["file"] is None:
         raise UserError(
@@ -389,14 +410,23 @@ def _parse_events(table: dict | None) -> Events | None:
     if set(table) & rule_keys:
         extra = min(set(table) & rule_keys)
         raise UserError(f'[events] has no "level", so "{extra}" has no place in it')
-    times = Signal(t["column"], t["file"], _parse_layout(t), None, 1.0, None)
-    return Events((), t["time_unit"], times, None, *rule)
+    return Events((), t["time_unit"], _times_signal(t), None, *rule)
 
 
 def _parse_target(table: dict | None) -> Target | None:
     if table is None:
         return None
     t = kinds.complete_table(table, "target", _TARGET)
+    is_times = t["statistic"] == "duration" and t["level"] is None
+    if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):
+        raise UserError('[target] has "level" or "until", and the statistic is no "duration"')
+    if is_times and (t["file"] is None or t["column"] is None or t["until"] is not None):
+        raise UserError(
+            '[target] is a "duration": give the "level" up to whose crossing it runs, or "file" '
+            'and "column" of event times'
+        )
+    if t["time_unit"] in SAMPLES and not is_times:
+        raise UserError('"target.time_unit" counts samples, and that goes for event times alone')
     if t["statistic"] == "value":
         if t["to"] is not None or t["to_share"] is not None:
             raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')
@@ -407,13 +437,21 @@ def _parse_target(table: dict | None) -> Target | None:
     return Target(
         name=t["name"],
         unit=t["unit"],
-        signal=_parse_signal(t, "target"),
+        signal=_times_signal(t) if is_times else _parse_signal(t, "target"),
         start=t["from"],
         end=t["to"],
         end_share=t["to_share"],
         statistic=t["statistic"],
         divide_by=t["divide_by"],
+        level=t["level"],
+        until=t["until"] or "below",
+        time_unit=t["time_unit"],
     )
+
+
+def _times_signal(table: dict) -> Signal:
+    """A column of times in a file."""
+    return Signal(table["column"], table["file"], _parse_layout(table), None, 1.0, None)
 
 
 def _anything(value, key: str):
@@ -456,8 +494,6 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     """What concerns several tables: braces, sides, the body that the target is divided by."""
     if not card.sensors:
         raise UserError("[sensors] is empty: name at least one sensor with its columns")
-    if card.hdf5 is None and card.layout.format == "hdf5":
-        raise UserError('HDF5 files need a table [hdf5] with the key "dataset"')
     if len(set(card.sides)) != len(card.sides):
         raise UserError('"sides" names one side twice')
     known = groups | ({"side"} if card.sides else set())
@@ -479,15 +515,16 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
 
 def _check_sources(card: Card) -> None:
     """Several files, people in columns and labels in a table do not go with everything else."""
-    files = {axes.file for s in card.sensors for axes in (s.acc, s.gyr)}
-    if files - {None} and card.time.split:
-        raise UserError('"time.split" splits one file, and the sensors lie in several')
+    if card.time.split and any(axes.time for axes in card.axes):
+        raise UserError('"time.split" goes for one clock, and the sensors have several')
+    if card.columns.names and any(axes.has_own_clock for axes in card.axes):
+        raise UserError("[columns] goes for one clock, and the sensors have several")
+    if card.hdf5 and card.mat:
+        raise UserError("[hdf5] and [mat] are for files of different formats: give one of them")
     if card.hdf5 and (card.columns.names or (card.time.column and card.time.unit in TEXT_STAMPS)):
         raise UserError("[columns] and stamps of text are for tables, and HDF5 files hold numbers")
     if card.labels and (card.labels.subject is None) != (card.labels.recording is None):
         raise UserError('[labels] needs both of "subject" and "recording", its columns, or neither')
-    if card.labels and card.labels.unit == "samples" and card.time.stamps:
-        raise UserError('[labels] counts samples, and [time] has a clock: give times in "time"')
 
 
 def _list_templates(card: Card) -> list[tuple[str, str]]:

@@ -9,8 +9,9 @@ import numpy as np
 
 from imujax.data import clocks, windows
 from imujax.data.recordings import Channel, Interval, Recording
-from imujax.data_builders.tabular import events, hdf5, labels, readers, sensors, sentences, stamps
+from imujax.data_builders.tabular import events, labels, readers, sensors, sentences, stamps, tables
 from imujax.data_builders.tabular.card import (
+    SAMPLES,
     TIME_UNITS,
     Card,
     Quantity,
@@ -19,6 +20,32 @@ from imujax.data_builders.tabular.card import (
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
+
+
+class SampleClock(NamedTuple):
+    """When the rows of a recording's own file were measured.
+
+    Attributes
+    ----------
+    seconds : ndarray, [T], or None
+        Of each row, on the recording's clock; None where the rate alone is known.
+    start, rate : float
+        s and Hz.
+    """
+
+    seconds: np.ndarray | None
+    start: float
+    rate: float
+
+    def to_seconds(self, rows: np.ndarray, unit: str) -> np.ndarray:
+        """Times of rows, told in one of SAMPLES; beyond either end the rate goes on."""
+        rows = rows - SAMPLES[unit]
+        if self.seconds is None:
+            return self.start + rows / self.rate
+        last = len(self.seconds) - 1
+        times = np.interp(rows, np.arange(last + 1), self.seconds)
+        beyond = np.minimum(rows, 0) + np.maximum(rows - last, 0)
+        return times + beyond / self.rate
 
 
 class Read(NamedTuple):
@@ -45,18 +72,12 @@ def read_recordings(card: Card, item: Item) -> Iterator[Read]:
     """The recordings of one item, one for each row of a data set, each person in its columns, each
     side and each stretch that the card splits it into.
     """
-    path = item.paths[0]
     of_sides = [{**item.groups, "side": side} for side in card.sides or ("",)]
     columns = dict.fromkeys(name for groups in of_sides for name in _columns_in_file(card, groups))
     texts = [name for groups in of_sides for name in stamps.text_columns(card.time, groups)]
     texts += card.columns.names
     numbers = [name for name in columns if name not in texts]
-    if card.hdf5:
-        tables = hdf5.read_recordings(path, item.dataset, card.hdf5, numbers)
-    else:
-        tables = [("", readers.read_table(path, card.layout, numbers, texts))]
-    for suffix, table in tables:
-        source = f"{path} ({item.dataset}{suffix})" if card.hdf5 else str(path)
+    for suffix, source, table in tables.read_own(card, item, numbers, texts):
         for part, named in _split_people(card, table, source):
             for groups in of_sides:
                 try:
@@ -108,9 +129,12 @@ def _make_recordings(
     seconds, origin, stretches = None, 0.0, [slice(None)]
     if card.time.stamps:
         clock = table[fill_template(card.time.stamps, groups)]
+        if any(axes.has_own_clock for axes in card.axes):
+            table = sensors.without_tail(table, clock)
+            clock = table[fill_template(card.time.stamps, groups)]
         seconds, origin = stamps.to_seconds(clock, card.time, source)
         stretches = stamps.find_stretches(seconds, card.time, source)
-    others = sensors.read_others(card, item.raw, groups, origin)
+    others = sensors.read_others(card, item, suffix, groups, origin)
     signals = _signals_in_file(card)
     for part in stretches:
         rows = {name: column[part] for name, column in table.items()}
@@ -132,13 +156,14 @@ def _make_recordings(
             elif described and described.signal and described.signal.time:
                 channels[name] = _read_channel(described.signal, item.raw, groups, start)
         end = start + len(acc) / rate
+        index = SampleClock(None if seconds is None else seconds + origin, start, rate)
         recording_id = groups.get("recording") if card.columns.recording else item.recording
         if card.labels:
             times, targets = labels.find_rows(
-                card.labels, item.raw, groups, str(recording_id), start, rate
+                card.labels, item.raw, groups, str(recording_id), index.to_seconds
             )
         else:
-            times = _event_times(card, item.raw, groups, channels, start, end, source)
+            times = _event_times(card, item.raw, groups, channels, index, end, source)
             targets = None
         if len(stretches) > 1:  # each event is of one of them
             inside = (times >= start) & (times < end)
@@ -158,7 +183,7 @@ def _make_recordings(
             source=source,
             intervals=intervals,
             channels=channels,
-            events={"events": times},
+            events={"events": times, **_target_times(card, item.raw, groups, index)},
             mass=_read_body(card.mass, item.raw, groups, table, source),
             height=_read_body(card.height, item.raw, groups, table, source),
             start=start,
@@ -209,30 +234,50 @@ def _event_times(
     raw: Path,
     groups: dict[str, str],
     channels: dict[str, Channel],
-    start: float,
+    index: SampleClock,
     end: float,
     source: str,
 ) -> np.ndarray:
-    """Times [s] of the events on the recording's clock, which runs from `start` to `end`."""
+    """Times [s] of the events on the recording's clock, which ends at `end`."""
     rule = card.events
     if rule is None:
         return np.zeros(0)
     if rule.times:
-        return start + np.array(rule.times) * TIME_UNITS[rule.unit]
+        given = np.array(rule.times)
+        if rule.unit in SAMPLES:
+            return index.to_seconds(given, rule.unit)
+        return index.start + given * TIME_UNITS[rule.unit]
     if rule.level is None:
-        column = fill_template(rule.signal.column, groups)
-        table = readers.read_table(
-            resolve_path(raw, rule.signal.file, groups), rule.signal.layout, [column]
-        )
-        times = table[column] * TIME_UNITS[rule.unit]
-        return np.sort(times[np.isfinite(times)])
+        return _read_times(rule.signal, rule.unit, raw, groups, index)
     channel = channels["events"]
     if not np.isfinite(channel.values).all():
         raise UserError(
             f"{source}: {rule.signal.column} has values that are missing, so events may be too: "
             "fill them in (with 0 where there is no contact)"
         )
-    return events.find_crossings(channel, rule, card.target, start, end)
+    return events.find_crossings(channel, rule, card.target, index.start, end)
+
+
+def _target_times(
+    card: Card, raw: Path, groups: dict[str, str], index: SampleClock
+) -> dict[str, np.ndarray]:
+    """The second events, up to which a duration runs, if the card has them in a file."""
+    target = card.target
+    if not target or target.statistic != "duration" or target.level is not None:
+        return {}
+    return {"target": _read_times(target.signal, target.time_unit, raw, groups, index)}
+
+
+def _read_times(
+    signal: Signal, unit: str, raw: Path, groups: dict[str, str], index: SampleClock
+) -> np.ndarray:
+    """A column of event times, ascending [s]."""
+    column = fill_template(signal.column, groups)
+    path = resolve_path(raw, signal.file, groups)
+    values = readers.read_table(path, signal.layout, [column])[column]
+    values = values[np.isfinite(values)]
+    times = index.to_seconds(values, unit) if unit in SAMPLES else values * TIME_UNITS[unit]
+    return np.sort(times)
 
 
 def _read_intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Interval, ...]:
@@ -266,7 +311,7 @@ def _read_body(
         path = resolve_path(raw, quantity.file, groups)
         source = str(path)
         rows = readers.read_table(path, quantity.layout, [column], [quantity.key])
-        is_subject = rows[quantity.key] == readers.tidy_name(groups["subject"])
+        is_subject = rows[quantity.key] == sentences.tidy_name(groups["subject"])
         if not is_subject.any():
             raise UserError(
                 f"{path}: no row for subject {groups['subject']}"

@@ -1,16 +1,15 @@
 """The sensors of a recording from one file or several, each with its own clock, on one grid."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from imujax.data import clocks, gravity, windows
 from imujax.data.recordings import rotate, to_si
-from imujax.data_builders.tabular import readers, stamps
+from imujax.data_builders.tabular import readers, stamps, tables
 from imujax.data_builders.tabular.card import Axes, Card, Layout, Time, fill_template
-from imujax.data_builders.tabular.sources import resolve_path
+from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
 
 SAME_RATE = 0.01  # share by which two clocks may differ and still count as one rate
@@ -19,9 +18,9 @@ Table = dict[str, np.ndarray]
 
 
 class Source(NamedTuple):
-    """A file and what of it is wanted."""
+    """A clock: that of a file, or another one in the recording's own."""
 
-    file: str
+    file: str | None
     layout: Layout
     time: Time
 
@@ -36,9 +35,16 @@ class Track(NamedTuple):
 
 
 def own_columns(card: Card, groups: dict[str, str]) -> list[str]:
-    """Columns of the sensors in the recording's own file."""
-    axes = [a for sensor in card.sensors for a in (sensor.acc, sensor.gyr) if a.file is None]
+    """Columns of the sensors that have the clock of the recording's own file."""
+    axes = [axes for axes in card.axes if axes.time is None]
     return [fill_template(name, groups) for a in axes for name in a.names]
+
+
+def without_tail(table: Table, clock: np.ndarray) -> Table:
+    """Without the last rows, of a longer table beside this one, in which its clock has nothing."""
+    is_there = clock != "" if clock.dtype.kind == "U" else np.isfinite(clock)
+    count = int(np.flatnonzero(is_there)[-1]) + 1 if is_there.any() else 0
+    return {name: column[:count] for name, column in table.items()}
 
 
 def read_track(
@@ -68,15 +74,16 @@ def read_track(
 
 
 def read_others(
-    card: Card, raw: Path, groups: dict[str, str], origin: float
+    card: Card, item: Item, suffix: str, groups: dict[str, str], origin: float
 ) -> dict[Source, tuple[list[str], Track]]:
-    """The columns of the sensors that lie in other files, a track a file.
+    """The columns of the sensors that have other clocks, a track a clock.
 
     Parameters
     ----------
     card : Card
-    raw : Path
-        Folder of the raw files.
+    item : Item
+    suffix : str
+        Of the recording, as of `tables.read_own`.
     groups : dict of str
         What stands in braces.
     origin : float
@@ -88,23 +95,28 @@ def read_others(
         By source the names of the columns, and their track.
     """
     wanted: dict[Source, list[str]] = {}
-    for axes in (a for sensor in card.sensors for a in (sensor.acc, sensor.gyr)):
-        if axes.file is not None and axes.time is not None:
+    for axes in card.axes:
+        if axes.time is not None:
             names = wanted.setdefault(Source(axes.file, axes.layout, axes.time), [])
             names += [fill_template(name, groups) for name in axes.names]
     tracks = {}
     for source, names in wanted.items():
         columns, time = list(dict.fromkeys(names)), source.time
-        path = resolve_path(raw, source.file, groups)
         clock = [fill_template(time.stamps, groups)] if time.stamps else []
         texts = stamps.text_columns(time, groups)
         numbers = [name for name in [*columns, *clock] if name not in texts]
-        table = readers.read_table(path, source.layout, numbers, texts)
+        if source.file is None:
+            read = tables.read_own(card, item, numbers, texts)
+            name, table = next((name, table) for end, name, table in read if end == suffix)
+        else:
+            path = resolve_path(item.raw, source.file, groups)
+            name, table = str(path), readers.read_table(path, source.layout, numbers, texts)
         seconds = None
         if clock:
-            seconds, zero = stamps.to_seconds(table[clock[0]], time, str(path))
+            table = without_tail(table, table[clock[0]]) if source.file is None else table
+            seconds, zero = stamps.to_seconds(table[clock[0]], time, name)
             seconds = seconds + (zero - origin)
-        tracks[source] = columns, read_track(table, columns, seconds, time, str(path))
+        tracks[source] = columns, read_track(table, columns, seconds, time, name)
     return tracks
 
 

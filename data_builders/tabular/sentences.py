@@ -1,10 +1,13 @@
 """What sentences on mistakes are made of: names as they may stand there, and names near them."""
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from imujax.errors import UserError
+
+LFS_POINTER = b"version https://git-lfs"
 
 
 def suggest_names(word: str, known: Iterable[str]) -> str:
@@ -43,3 +46,22 @@ def printable_name(text: str) -> str:
     """A name from a file as it may stand in a sentence: short, control characters escaped."""
     text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
     return text if len(text) <= 200 else text[:200] + "..."
+
+
+def refuse_pointer(path: Path) -> None:
+    """UserError for a file that stands for one that was not fetched."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise unreadable_file(path, error) from None
+    if start == LFS_POINTER:
+        raise UserError(
+            f"{path}: is a pointer of Git LFS, not the file itself: fetch it with `git lfs pull`"
+        )
+
+
+def tidy_name(value: object) -> str:
+    """A name as text without blanks around it; a class number that was stored as 8.0 is "8"."""
+    text = str(value).strip()
+    return text[:-2] if re.fullmatch(r"-?\d+\.0", text) else text

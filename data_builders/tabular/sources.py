@@ -5,14 +5,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from imujax.data_builders.tabular import hdf5, readers
+from imujax.data_builders.tabular import arrays, hdf5, readers
 from imujax.data_builders.tabular.card import Card, fill_template
 from imujax.errors import UserError
 
 
 @dataclass(frozen=True)
 class Item:
-    """What one call of `read_examples` reads: a file, or one data set of an HDF5 file.
+    """What one call of `read_examples` reads: a file, or one data set or variable of it.
 
     `paths` are all files it needs, the recording's own first; `groups` the named groups of the
     card's expressions; `recording` the id, still without the row of a data set and the side;
@@ -76,10 +76,16 @@ def _items_of_file(card: Card, raw: Path, path: Path) -> Iterator[Item]:
                 'narrow "files" or widen "match"'
             )
         groups = match.groupdict(default="")
-    if (readers.table_format(path, card.layout) == "hdf5") != (card.hdf5 is not None):
-        raise UserError(f"{path}: HDF5 files, and no others, need the table [hdf5] in the card")
+    kind = readers.table_format(path, card.layout)
+    for table, is_there in (("hdf5", card.hdf5 is not None), ("mat", card.mat is not None)):
+        if is_there and kind != table:
+            raise UserError(f"{path}: is no file for the table [{table}] in the card: leave it out")
     stem = re.sub(r"(\.\w+)?(\.gz)?$", "", relative)
-    datasets = hdf5.list_recordings(path, card.hdf5) if card.hdf5 else [(None, {})]
+    datasets: list[tuple[str | None, dict[str, str]]] = [(None, {})]
+    if card.hdf5:
+        datasets = list(hdf5.list_recordings(path, card.hdf5))
+    elif card.mat:
+        datasets = list(arrays.list_parts(path, card.mat))
     for dataset, dataset_groups in datasets:
         all_groups = groups | dataset_groups
         if card.subject is not None:

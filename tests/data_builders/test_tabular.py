@@ -157,7 +157,7 @@ def test_the_rule_of_crossings(raw):
     assert dropped == {"events whose window leaves the recording": 1}
 
 
-@pytest.mark.parametrize("statistic", STATISTICS)
+@pytest.mark.parametrize("statistic", [s for s in STATISTICS if s != "duration"])
 def test_statistics_against_numpy_at_another_rate(raw, statistic):
     """The target lies in a file at 1000 Hz that begins earlier; divided by mass and height."""
     table = make_table()

@@ -151,7 +151,12 @@ MISTAKES = {
         ["hold", "level"],
     ),
     "no rule": (LABELLED, "level = 50", "", ["[events]", '"level"']),
-    "HDF5 without table": (PLAIN, "[time]", 'format = "hdf5"\n[time]', ["[hdf5]"]),
+    "two containers": (
+        PLAIN,
+        "[time]",
+        '[hdf5]\ndataset = "x"\n[mat]\nvariable = "x"\n[time]',
+        ["[hdf5] and [mat]"],
+    ),
     "same characters": (PLAIN, "[time]", 'delimiter=";"\ndecimal=";"\n[time]', ["same character"]),
     "name": (PLAIN, "[time]", 'name = "a/b"\n[time]', ['"name"', "a/b"]),
     "body table": (

@@ -201,7 +201,7 @@ FAULTS = {
     "field": (_hdf5(columns=[*"abcdefgh"]), HDF5, ["s1_a.h5 (walk)", 'no column "ax"']),
     "values outside": (_outside_hdf5, HDF5, ["s1_a.h5 (walk)", "another file"]),
     "link to another file": (_linked_hdf5, HDF5, ["s1_a.h5 (walk)", 'no column "gz"']),
-    "HDF5 without its table": (_hdf5(), PLAIN.replace("*.csv", "*.h5"), ["s1_a.h5", "[hdf5]"]),
+    "HDF5 without its table": (_hdf5(), PLAIN.replace("*.csv", "*.h5"), ["s1_a.h5", "no column"]),
     "cut MATLAB": (_cut_mat, PLAIN.replace("*.csv", "*.mat"), ["s1_a.mat", "cannot be read"]),
     "uneven MATLAB": (_uneven_mat, PLAIN.replace("*.csv", "*.mat"), ["s1_a.mat", '"gz"', "999"]),
     "MATLAB v7.3": (_v73, PLAIN.replace("*.csv", "*.mat"), ["s1_a.mat", "v7.3", "HDF5"]),
@@ -294,9 +294,14 @@ FAULTS = {
     ),
     "mass in grams": (_beside("b.tsv", "s\tkg\ns1\t70000\n"), MASS + BODY, ["s1_a.csv", "mass"]),
     "HDF5 beside": (
-        _beside("a.h5", ""),
+        _beside("a.h5", "no HDF5"),
         PLAIN + ACTIVITY.replace("tsv", "h5"),
-        ["x/a.h5", "cannot be HDF5"],
+        ["x/a.h5", "cannot be read"],
+    ),
+    "a table for another format": (
+        _text(lambda x: None),
+        PLAIN + "[mat]\nvariable = 'x'\n",
+        ["s1_a.csv", "[mat]", "leave it out"],
     ),
 }
 

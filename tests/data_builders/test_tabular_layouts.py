@@ -10,6 +10,16 @@ import pyarrow as pa
 import pyarrow.feather
 import pytest
 from helpers.moving import moving_unit
+from helpers.plain_layout import (
+    CARD,
+    COUNT,
+    NAMES,
+    RATE,
+    lines_of,
+    make_values,
+    require_equal,
+    write,
+)
 from helpers.tabular_files import read_all_examples
 
 from imujax.data import builders, datasets
@@ -18,41 +28,7 @@ from imujax.data_builders import picture
 from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
-RATE, COUNT = 50.0, 600
-NAMES = ["time", "ax", "ay", "az", "gx", "gy", "gz"]
 DEGREE = np.pi / 180
-CARD = """
-files = "*.csv"
-match = '(?P<subject>\\w+?)_(?P<recording>\\w+)'
-[time]
-column = "time"
-[units]
-acc = "m/s^2"
-gyr = "rad/s"
-[sensors.waist]
-acc = ["ax", "ay", "az"]
-gyr = ["gx", "gy", "gz"]
-[window]
-rate = 50
-length = 64
-motion = 0
-"""
-
-
-def make_values(seed=0):
-    """[600, 7]: time [s], acc [m/s^2], gyr [rad/s], of 12 s at 50 Hz."""
-    acc, gyr = moving_unit(COUNT / RATE, RATE, seed)
-    return np.concatenate([np.arange(COUNT)[:, None] / RATE, acc[:, 0], gyr[:, 0]], axis=1)
-
-
-def lines_of(values, names=NAMES, delimiter=","):
-    rows = [delimiter.join(f"{x:.6f}" for x in row) for row in values]
-    return [delimiter.join(names), *rows]
-
-
-def write(raw, lines, name="p1_walk.csv", end="\n", encoding="utf-8"):
-    raw.mkdir(exist_ok=True, parents=True)
-    (raw / name).write_bytes(end.join([*lines, ""]).encode(encoding))
 
 
 def read(raw, card=CARD):
@@ -64,15 +40,6 @@ def plain(tmp_path_factory):
     raw = tmp_path_factory.mktemp("plain")
     write(raw, lines_of(make_values()))
     return read(raw)
-
-
-def require_equal(examples, plain, tolerance=2e-5):
-    assert len(examples) == len(plain) == 9
-    for one, other in zip(examples, plain, strict=True):
-        np.testing.assert_allclose(one["acc"], other["acc"], atol=tolerance)
-        np.testing.assert_allclose(one["gyr"], other["gyr"], atol=tolerance)
-        assert one["start"] == pytest.approx(other["start"], abs=1e-4)
-        assert (one["subject"], one["recording"]) == ("p1", "walk")
 
 
 def test_the_plain_file_is_what_was_measured(plain):
@@ -200,7 +167,7 @@ def test_what_is_no_table_is_said_by_its_line(tmp_path, change, says):
     ("name", "content", "says"),
     [
         ("p1_a.csv", b"version https://git-lfs.github.com/spec/v1\noid", "pointer of Git LFS"),
-        ("p1_a.xlsx", b"PK\x03\x04", "is a workbook: save its sheet as CSV"),
+        ("p1_a.xls", b"\xd0\xcf", "is a workbook: save it as .xlsx"),
         ("p1_a.npz", b"PK\x03\x04", "cannot be read"),
     ],
 )
