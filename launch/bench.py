@@ -2,6 +2,7 @@
 
     python launch/bench.py build --raw raw/sisfall    data set hours a second of wall time
     python launch/bench.py movi --raw raw/movi        the same of MoVi, and the memory
+    python launch/bench.py tabular                    a thousand recordings of two CSV files each
     python launch/bench.py study --raw raw            `:tiny`, raw files to figure
     python launch/bench.py import                     `import imujax` and `imujax --help`
     python launch/bench.py simulate                   simulated people against real time, and the
@@ -84,6 +85,64 @@ def time_movi(raw: pathlib.Path):
         f"movi: {hours:.2f} h in {seconds:.1f} s, {hours * 3600 / seconds:.0f} times real time, at "
         f"most {memory:.2f} GiB; goal 240 s, 4 GiB"
     )
+
+
+RECORDINGS, MINUTES = 1000, 1  # of a logger that writes a file for each instrument
+LOGGER_CARD = """
+files = "*/*/acc.csv"
+match = '(?P<subject>p\\d+)/(?P<recording>\\d+)/'
+[time]
+column = "t"
+[units]
+acc = "m/s^2"
+gyr = "rad/s"
+[sensors.waist]
+acc = ["x", "y", "z"]
+gyr = { file = "{subject}/{recording}/gyr.csv", columns = ["x", "y", "z"], time = "t" }
+[window]
+rate = 100
+length = 128
+"""
+
+
+def time_tabular():
+    """Build a thousand recordings of a minute at 100 Hz, each a file of either instrument; the goal
+    is a thousand times real time.
+    """
+    from imujax.data import builders, datasets
+
+    with tempfile.TemporaryDirectory() as folder:
+        root = pathlib.Path(folder)
+        for number in range(RECORDINGS):
+            write_logger(root / "raw" / f"p{number % 20}" / f"{number}", number)
+        (root / "logger.toml").write_text(LOGGER_CARD)
+        begin = time.perf_counter()
+        card = str(root / "logger.toml")
+        path = builders.build("tabular", root / "raw", root / "data", card=card)
+        seconds = time.perf_counter() - begin
+        hours = datasets.read_metadata(path)["hours"]
+    print(
+        f"tabular: {RECORDINGS} recordings of two files, {hours:.2f} h in {seconds:.1f} s, "
+        f"{hours * 3600 / seconds:.0f} times real time; goal 1000"
+    )
+
+
+def write_logger(folder: pathlib.Path, seed: int):
+    """A unit that swings about one axis, exactly: acc.csv and gyr.csv, the latter 3 ms late."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    rates, sizes, phases = rng.uniform(0.5, 3, 5), rng.uniform(0.1, 0.5, 5), rng.uniform(0, 6, 5)
+    folder.mkdir(parents=True)
+    for name, late in (("acc", 0.0), ("gyr", 0.003)):
+        t = np.arange(60 * MINUTES * 100) / 100 + late
+        waves = 2 * np.pi * rates * t[:, None] + phases
+        angle, speed = np.sin(waves) @ sizes, np.cos(waves) @ (2 * np.pi * rates * sizes)
+        acc = 9.81 * np.stack([0 * t, np.sin(angle), np.cos(angle)], axis=1)
+        gyr = np.stack([speed, 0 * t, 0 * t], axis=1)
+        values = (acc if name == "acc" else gyr) + rng.normal(0, 0.05, (len(t), 3))
+        rows = np.concatenate([t[:, None], values], axis=1)
+        np.savetxt(folder / f"{name}.csv", rows, "%.4f", ",", header="t,x,y,z", comments="")
 
 
 def time_study(raw: pathlib.Path):
@@ -329,6 +388,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     with_raw = {"build": time_build, "movi": time_movi, "study": time_study}
     without_raw = {
+        "tabular": time_tabular,
         "import": time_imports,
         "simulate": time_simulation,
         "stream": time_stream,

@@ -1,10 +1,11 @@
-"""Formats that need a package of their own: sheets of workbooks (openpyxl) and C3D (ezc3d)."""
+"""Formats that need a package of their own: sheets of workbooks (openpyxl) and C3D (c3d)."""
 
 import csv
 import datetime
 import importlib
 import io
 import struct
+import warnings
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +14,7 @@ import numpy as np
 from imujax.data_builders.tabular import sentences
 from imujax.errors import UserError
 
+BLOCK = 512  # bytes, of C3D
 INSTALL = 'pip install "imujax[formats]"'
 
 
@@ -78,23 +80,26 @@ def load_c3d(path: Path) -> dict[str, np.ndarray]:
     Raises
     ------
     UserError
-        ezc3d is not installed, or the file is damaged, cut off, or without analogue channels.
+        c3d is not installed, or the file is damaged, cut off, or without analogue channels.
     """
-    ezc3d = _import("ezc3d", path)
+    c3d = _import("c3d", path)
     try:
-        file = ezc3d.c3d(str(path))
-        values = np.asarray(file["data"]["analogs"], np.float64)[0]
-        rate = float(file["header"]["analogs"]["frame_rate"])
-        groups = file["parameters"]["ANALOG"]
-        labels = [
-            label for key in groups if key.startswith("LABELS") for label in _texts(groups[key])
-        ]
+        with path.open("rb") as stream, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of markers, which are not read
+            file = c3d.Reader(stream)
+            frames = [analogue for _, _, analogue in file.read_frames()]
+            values = np.concatenate(frames, axis=1, dtype=np.float64)
+            rate = float(file.analog_rate)
+            labels = [str(label) for label in file.analog_labels]
     except Exception as error:  # as above
         raise sentences.unreadable_file(path, error) from None
     if not values.size or not rate > 0:
         raise UserError(f"{path}: has no analogue channels, where inertial units would be")
-    if path.stat().st_size < _least_size(path):
+    size, least = path.stat().st_size, _least_size(path)
+    if size < least:
         raise UserError(f"{path}: is cut off: it is shorter than its header says")
+    if size != least and size % BLOCK:
+        raise UserError(f"{path}: is damaged: it is no whole number of blocks of {BLOCK} bytes")
     columns = {"time": np.arange(values.shape[1]) / rate}
     for label, column in zip(labels, values, strict=False):
         name, number = label.strip(), 1
@@ -105,10 +110,6 @@ def load_c3d(path: Path) -> dict[str, np.ndarray]:
     return columns
 
 
-def _texts(parameter) -> list[str]:
-    return [str(value) for value in parameter["value"]]
-
-
 def _least_size(path: Path) -> int:
     """Bytes up to the end of the last frame, by the header of the file."""
     with path.open("rb") as stream:
@@ -116,7 +117,7 @@ def _least_size(path: Path) -> int:
         stream.seek(12)
         scale, start = struct.unpack("<fH", stream.read(6))
     size = 4 if scale < 0 else 2  # real numbers or integers
-    return (start - 1) * 512 + (last - first + 1) * (4 * points + analogue) * size
+    return (start - 1) * BLOCK + (last - first + 1) * (4 * points + analogue) * size
 
 
 def _import(name: str, path: Path) -> ModuleType:

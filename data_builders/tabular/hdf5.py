@@ -90,10 +90,23 @@ def read_columns(path: Path, numbers: Sequence[str], texts: Sequence[str]) -> ar
 
 def _open_file(path: Path) -> h5py.File:
     sentences.refuse_pointer(path)
+    size, end = path.stat().st_size, _end_of_file(path)
+    if end is not None and size > end:
+        raise UserError(f"{path}: is damaged: it is {size - end} bytes longer than its header says")
     try:
         return h5py.File(path, "r")
     except OSError as error:
         raise sentences.unreadable_file(path, error) from None
+
+
+def _end_of_file(path: Path) -> int | None:
+    """Where the file ends by its superblock, if that lies at the beginning."""
+    with path.open("rb") as stream:
+        head = stream.read(48)
+    if len(head) < 48 or head[:8] != b"\x89HDF\r\n\x1a\n" or head[8] > 3:
+        return None
+    at, width = (40, head[13]) if head[8] < 2 else (28, head[9])
+    return int.from_bytes(head[at : at + 8], "little") if width == 8 else None
 
 
 def _field_names(file: h5py.File, node: h5py.Dataset, hdf5: Hdf5, source: str) -> list[str]:

@@ -12,6 +12,7 @@ from imujax.data_builders.tabular.card import Axes, Card, Layout, Time, fill_tem
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
 
+MOST = 1e9  # in any unit, and in counts of 24 bits
 SAME_RATE = 0.01  # share by which two clocks may differ and still count as one rate
 
 Table = dict[str, np.ndarray]
@@ -68,6 +69,12 @@ def read_track(
     Track
     """
     stack = np.stack([table[name] for name in columns], axis=1)
+    if len(wild := np.argwhere(np.abs(stack) > MOST)):
+        row, column = wild[0]
+        raise UserError(
+            f'{source}: row {row} has {stack[row, column]:.3g} in column "{columns[column]}": no '
+            "sensor reads that; damaged?"
+        )
     values, rate, start, gaps = stamps.put_on_clock(stack, seconds, time, source, len(columns))
     values, holes = clocks.fill_gaps(values, rate, time.max_gap, source)
     return Track(values, rate, start, gaps + holes)

@@ -152,7 +152,7 @@ def test_cells_of_matrices_are_recordings_too(tmp_path, plain):
 
 
 def test_a_sheet_of_a_workbook(tmp_path, plain):
-    openpyxl = pytest.importorskip("openpyxl", reason="needs the extra `formats`")
+    openpyxl = pytest.importorskip("openpyxl", reason="is in the extra `test`")
     book = openpyxl.Workbook()
     book.active.title = "about"
     book.active.append(["logger", "L5"])
@@ -172,7 +172,7 @@ def test_a_sheet_of_a_workbook(tmp_path, plain):
 
 
 def test_analogue_channels_of_c3d(tmp_path, plain):
-    ezc3d = pytest.importorskip("ezc3d", reason="needs the extra `formats`")
+    ezc3d = pytest.importorskip("ezc3d", reason="is in the extra `test`")
     values, file = make_values(), ezc3d.c3d()
     analog, point = file["parameters"]["ANALOG"], file["parameters"]["POINT"]
     analog["RATE"]["value"], point["RATE"]["value"] = [RATE], [RATE / 2]
