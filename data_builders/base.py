@@ -195,12 +195,10 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         progress = log.Progress(len(items), self.name, "files")
         with contextlib.closing(results), contextlib.closing(progress):
             for item, result in zip(items, results, strict=True):
-                subjects = {example["subject"] for example in result.examples}
                 self._add_report(
                     item,
-                    len(result.examples),
                     result.dropped,
-                    subjects,
+                    facts.targets_of(result.examples),
                     result.seconds,
                     result.signals,
                     result.facts,
@@ -213,18 +211,18 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     def _add_report(
         self,
         item: Any,
-        count: int,
         dropped: Dropped,
-        subjects: Iterable[str],
+        targets: dict[str, list[list[float]]],
         seconds: float,
         signals: content.Content,
         found: facts.Facts,
     ) -> None:
         """Add up what came of one item."""
         totals = self._totals
-        totals["kept"] += count
+        totals["kept"] += sum(map(len, targets.values()))
         totals["dropped"].update(dropped)
-        totals["subjects"].update(subjects)
+        for subject, values in targets.items():
+            totals["targets"].setdefault(subject, []).extend(values)
         totals["seconds"] += seconds
         source = next(map(self._name_file, _item_paths(item)), "")
         sources = np.full(len(signals.subject), source)
@@ -298,8 +296,12 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         lengths = [0] * count
         for report in beam.write_shards(words, job, items, edges, Path(self.data_path)):
             lengths[report["shard"]] += report["kept"]
-            names = ("kept", "dropped", "subjects", "seconds", "signals", "facts")
-            self._add_report(items[report["number"]], *(report[name] for name in names))
+            names = ("dropped", "targets", "seconds", "signals", "facts")
+            item, shown = items[report["number"]], self._totals["shown"]
+            self._add_report(item, *(report[name] for name in names))
+            if report["kept"] and len(shown) < picture.MOST:  # Beam hands no examples back
+                options = self.builder_config.options
+                shown += workers.read_item(self.module.__name__, item, options).examples[:1]
         split = tfds.core.SplitInfo(
             name=datasets.SPLIT,
             shard_lengths=lengths,
@@ -309,7 +311,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         self.info.set_splits(tfds.core.SplitDict([split]))
 
     def _download_and_prepare(self, dl_manager, download_config=None) -> None:
-        self._totals = {"kept": 0, "dropped": Dropped(), "subjects": set(), "seconds": 0.0}
+        self._totals = {"kept": 0, "dropped": Dropped(), "targets": {}, "seconds": 0.0}
         self._totals |= {"signals": [], "facts": [], "shown": []}
         if self.beam is not None:
             self._write_on_beam(self.beam)
@@ -321,12 +323,9 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             reasons = ", ".join(f"{n} {why}" for why, n in sorted(totals["dropped"].items()))
             raise UserError(f"no example of {self.raw} was kept ({reasons}): see the options")
         signals = content.concatenate(totals["signals"])
-        content.require_separate_subjects(signals, totals["subjects"], self.raw)
+        content.require_separate_subjects(signals, totals["targets"], self.raw)
         content.save(self.data_path, signals)
-        facts.save(Path(self.data_path), totals["facts"])
-        if totals["shown"]:
-            drawn = self.draw(totals["shown"])
-            files.write_whole(Path(self.data_path) / picture.FILE, lambda p: p.write_bytes(drawn))
+        self._save_for_people(Path(self.data_path))
         metadata: Any = self.info.metadata
         if (self.raw / datasets.SIMULATED_MARK).is_file():
             metadata["simulated"] = True
@@ -335,11 +334,21 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         metadata.update(
             kept=totals["kept"],
             dropped=dict(sorted(totals["dropped"].items())),
-            subjects=sorted(totals["subjects"]),
+            subjects=sorted(totals["targets"]),
             hours=round(totals["seconds"] / 3600, 4),
             sources={name: builders.sha256(path) for name, path in sorted(self._sources.items())},
         )
         _print_summary(self.name, metadata, content.count_equal_examples(signals), totals["facts"])
+
+    def _save_for_people(self, folder: Path) -> None:
+        """The tables of recordings and subjects, and the picture."""
+        totals = self._totals
+        info = self.module.describe(self.builder_config.options)
+        names = [f"{target['name']} [{target['unit']}]" for target in info["targets"]]
+        facts.save(folder, totals["facts"])
+        facts.save_subjects(folder, totals["facts"], totals["targets"], names)
+        drawn = self.draw(totals["shown"])
+        files.write_whole(folder / picture.FILE, lambda path: path.write_bytes(drawn))
 
 
 def _item_paths(item: Any) -> Iterable[Path]:

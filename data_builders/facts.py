@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from imujax.data.recordings import Recording
 from imujax.runtime import files
 
-FILE = "recordings.csv"  # in the folder of the data set
+FILE, SUBJECTS_FILE = "recordings.csv", "subjects.csv"  # in the folder of the data set
 COLUMNS = ("source", "subject", "recording", "rate", "start", "seconds", "interpolated", "warnings")
 MOST_LINES = 20  # printed; more are summed up
 
@@ -63,6 +65,63 @@ def save(folder: Path, facts: Facts) -> None:
         words = [row["source"], row["subject"], row["recording"]]
         writer.writerow([*words, *numbers, row["interpolated"], "; ".join(row["warnings"])])
     files.write_whole(folder / FILE, lambda path: path.write_text(text.getvalue(), "utf-8"))
+
+
+def targets_of(examples: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
+    """Collect the targets of examples, as JSON can hold them.
+
+    Parameters
+    ----------
+    examples : sequence of dict
+        As of `windows.make_example`.
+
+    Returns
+    -------
+    dict of list
+        By subject a list of targets for each example, empty ones without labels.
+    """
+    targets: dict[str, list[list[float]]] = {}
+    for example in examples:
+        values = [] if example.get("target") is None else example["target"]
+        targets.setdefault(example["subject"], []).append([float(v) for v in values])
+    return targets
+
+
+def save_subjects(
+    folder: Path, facts: Facts, targets: dict[str, list[list[float]]], names: Sequence[str]
+) -> None:
+    """Write subjects.csv, a row a subject: what was recorded, and mean, SD, least and most of each
+    target.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the data set.
+    facts : list of dict
+        Of `collect`.
+    targets : dict of list
+        Of `targets_of`.
+    names : sequence of str
+        Of the targets, with their units.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    statistics = {"mean": np.mean, "SD": np.std, "least": np.min, "most": np.max}
+    columns = [f"{statistic} {name}" for name in names for statistic in statistics]
+    writer.writerow(["subject", "recordings", "seconds", "examples", *columns])
+    for subject in sorted({row["subject"] for row in facts} | set(targets)):
+        rows = [row for row in facts if row["subject"] == subject]
+        own = targets.get(subject, [])
+        values = np.array(own, np.float64).reshape(len(own), len(names))
+        seconds = sum(row["seconds"] for row in rows)
+        numbers = [
+            f"{statistic(column):.6g}" if len(column) else ""
+            for column in values.T
+            for statistic in statistics.values()
+        ]
+        writer.writerow([subject, len(rows), f"{seconds:.6g}", len(own), *numbers])
+    save_as = folder / SUBJECTS_FILE
+    files.write_whole(save_as, lambda path: path.write_text(text.getvalue(), "utf-8"))
 
 
 def origins(facts: Facts) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """A user's own recordings by a card: formats, events, targets, the data set."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -391,6 +392,21 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     assert got.info["dropped"] == dropped and got.info["options"]["text"] == card.read_text()
     assert got.info["targets"] == [{"name": "peak force", "unit": "N"}]
     assert got.info["hours"] == round(9 * 5 / 3600, 4) and len(got.info["sources"]) == 9
+    rows = list(csv.DictReader((path / "subjects.csv").read_text().splitlines()))
+    assert [row["subject"] for row in rows] == ["s0", "s1", "s2"]
+    for row in rows:
+        targets = np.array([e["target"][0] for e in want if e["subject"] == row["subject"]])
+        assert (row["recordings"], row["seconds"], int(row["examples"])) == (
+            "3",
+            "15",
+            len(targets),
+        )
+        for name, value in (
+            ("mean", targets.mean()),
+            ("SD", targets.std()),
+            ("most", max(targets)),
+        ):
+            assert float(row[f"{name} peak force [N]"]) == pytest.approx(value, rel=1e-4)
 
     with pytest.raises(UserError, match="no sensor foot: there are shank"):
         datasets.read_arrays(path, sensors=("foot",))
