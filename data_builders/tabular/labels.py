@@ -1,14 +1,15 @@
 """A table of labels: an event a row, with its recording, its time and what was measured."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from imujax.data_builders.tabular import readers, sentences
-from imujax.data_builders.tabular.card import SAMPLES, TIME_UNITS, Labels
+from imujax.data_builders.tabular.card import TEXT_STAMPS, Labels
 from imujax.data_builders.tabular.sources import resolve_path
+from imujax.data_builders.tabular.stamps import EventClock
 
 
 def find_rows(
@@ -16,7 +17,7 @@ def find_rows(
     raw: Path,
     groups: dict[str, str],
     recording: str,
-    sample_times: Callable[[np.ndarray, str], np.ndarray],
+    clock: EventClock,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The events of one recording.
 
@@ -29,8 +30,8 @@ def find_rows(
         What stands in braces; subject among it.
     recording : str
         Its id.
-    sample_times : callable
-        Times [s] of its samples, by their numbers and unit.
+    clock : EventClock
+        Of the recording.
 
     Returns
     -------
@@ -39,15 +40,15 @@ def find_rows(
     targets : ndarray, [E, K]
         NaN where nothing was measured.
     """
-    table = _read_table(resolve_path(raw, labels.file, groups), labels)
-    is_own = np.isfinite(table[labels.time])
+    path = resolve_path(raw, labels.file, groups)
+    table = _read_table(path, labels)
+    times = clock.to_seconds(table[labels.time], labels.unit, str(path))
+    is_own = np.isfinite(times)
     wanted = {labels.subject: groups["subject"], labels.recording: recording}
     for column, value in wanted.items():
         if column:
             is_own &= table[column] == sentences.tidy_name(value)
-    times = table[labels.time][is_own]
-    is_samples = labels.unit in SAMPLES
-    times = sample_times(times, labels.unit) if is_samples else times * TIME_UNITS[labels.unit]
+    times = times[is_own]
     targets = np.stack([table[column][is_own] for column, _, _ in labels.targets], axis=1)
     order = np.argsort(times, kind="stable")
     return times[order], targets[order]
@@ -71,5 +72,6 @@ def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:
 @functools.lru_cache(maxsize=4)
 def _read_version(path: Path, labels: Labels, changed: int) -> dict[str, np.ndarray]:
     texts = [column for column in (labels.subject, labels.recording) if column]
-    numbers = [labels.time, *(column for column, _, _ in labels.targets)]
+    numbers = [column for column, _, _ in labels.targets]
+    (texts if labels.unit in TEXT_STAMPS else numbers).append(labels.time)
     return readers.read_table(path, labels.layout, numbers, texts)

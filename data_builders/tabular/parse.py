@@ -40,6 +40,8 @@ FORMATS += ("c3d",)
 ACC_UNITS = ("m/s^2", "g", "mg")
 GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
 
+EVENT_UNITS = (*TIME_UNITS, *SAMPLES, *TEXT_STAMPS)
+
 _LAYOUT = {
     "format": (kinds.one_of(*FORMATS), None),
     "delimiter": (kinds.delimiter, None),
@@ -77,7 +79,7 @@ _SIGNAL = {
 _EVENTS = {
     "times": (kinds.list_of(kinds.number), ()),
     **_SIGNAL,
-    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
     "level": (kinds.number, None),
     "distance": (kinds.not_negative, 0.0),
     "hold": (kinds.not_negative, 0.0),
@@ -91,7 +93,7 @@ _TARGET = {
     "from": (kinds.number, 0.0),
     "to": (kinds.number, None),
     "to_share": (kinds.share, None),
-    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
     "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
     "level": (kinds.number, None),
     "until": (kinds.one_of("below", "above"), None),
@@ -103,7 +105,7 @@ _ACTIVITY = {
     "name": (kinds.text, kinds.REQUIRED),
     "start": (kinds.text, kinds.REQUIRED),
     "end": (kinds.text, kinds.REQUIRED),
-    "unit": (kinds.one_of(*TIME_UNITS), "s"),
+    "unit": (kinds.one_of(*EVENT_UNITS), "s"),
 }
 _WINDOW = {
     "rate": (kinds.positive, kinds.REQUIRED),
@@ -140,7 +142,7 @@ _LABELS = {
     "subject": (kinds.text, None),
     "recording": (kinds.text, None),
     "time": (kinds.text, kinds.REQUIRED),
-    "time_unit": (kinds.one_of(*TIME_UNITS, *SAMPLES), "s"),
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
     "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
 }
 _CARD = {
@@ -397,10 +399,14 @@ def _parse_events(table: dict | None) -> Events | None:
         if set(table) - {"times", "time_unit"}:
             extra = min(set(table) - {"times", "time_unit"})
             raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
+        if t["time_unit"] in TEXT_STAMPS:
+            raise UserError(f'[events] gives numbers as "times", and time_unit {t["time_unit"]!r}')
         return Events(t["times"], t["time_unit"], None, None, *rule)
     if t["level"] is not None:
-        if t["time_unit"] in SAMPLES:
-            raise UserError('"events.time_unit" counts samples, and that goes for times alone')
+        if t["time_unit"] not in TIME_UNITS:
+            raise UserError(
+                f'"events.time_unit" is {t["time_unit"]!r}, and that goes for times alone'
+            )
         return Events((), "s", _parse_signal(t, "events"), t["level"], *rule)
     if t["column"] is None or t["file"] is None:
         raise UserError(
@@ -425,8 +431,10 @@ def _parse_target(table: dict | None) -> Target | None:
             '[target] is a "duration": give the "level" up to whose crossing it runs, or "file" '
             'and "column" of event times'
         )
-    if t["time_unit"] in SAMPLES and not is_times:
-        raise UserError('"target.time_unit" counts samples, and that goes for event times alone')
+    if t["time_unit"] not in TIME_UNITS and not is_times:
+        raise UserError(
+            f'"target.time_unit" is {t["time_unit"]!r}, and that goes for event times alone'
+        )
     if t["statistic"] == "value":
         if t["to"] is not None or t["to_share"] is not None:
             raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')

@@ -12,7 +12,7 @@ from imujax.data.recordings import Channel, Interval, Recording
 from imujax.data_builders.tabular import events, labels, readers, sensors, sentences, stamps, tables
 from imujax.data_builders.tabular.card import (
     SAMPLES,
-    TIME_UNITS,
+    TEXT_STAMPS,
     Card,
     Quantity,
     Signal,
@@ -20,32 +20,6 @@ from imujax.data_builders.tabular.card import (
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
-
-
-class SampleClock(NamedTuple):
-    """When the rows of a recording's own file were measured.
-
-    Attributes
-    ----------
-    seconds : ndarray, [T], or None
-        Of each row, on the recording's clock; None where the rate alone is known.
-    start, rate : float
-        s and Hz.
-    """
-
-    seconds: np.ndarray | None
-    start: float
-    rate: float
-
-    def to_seconds(self, rows: np.ndarray, unit: str) -> np.ndarray:
-        """Times of rows, told in one of SAMPLES; beyond either end the rate goes on."""
-        rows = rows - SAMPLES[unit]
-        if self.seconds is None:
-            return self.start + rows / self.rate
-        last = len(self.seconds) - 1
-        times = np.interp(rows, np.arange(last + 1), self.seconds)
-        beyond = np.minimum(rows, 0) + np.maximum(rows - last, 0)
-        return times + beyond / self.rate
 
 
 class Read(NamedTuple):
@@ -156,11 +130,11 @@ def _make_recordings(
             elif described and described.signal and described.signal.time:
                 channels[name] = _read_channel(described.signal, item.raw, groups, start)
         end = start + len(acc) / rate
-        index = SampleClock(None if seconds is None else seconds + origin, start, rate)
+        index = stamps.EventClock(None if seconds is None else seconds + origin, start, rate)
         recording_id = groups.get("recording") if card.columns.recording else item.recording
         if card.labels:
             times, targets = labels.find_rows(
-                card.labels, item.raw, groups, str(recording_id), index.to_seconds
+                card.labels, item.raw, groups, str(recording_id), index
             )
         else:
             times = _event_times(card, item.raw, groups, channels, index, end, source)
@@ -169,7 +143,7 @@ def _make_recordings(
             inside = (times >= start) & (times < end)
             times, targets = times[inside], targets[inside] if targets is not None else None
         side = f"/{groups['side']}" if groups["side"] else ""
-        intervals = _read_intervals(card, item.raw, groups)
+        intervals = _read_intervals(card, item.raw, groups, index)
         if card.columns.activity:
             when = start + np.arange(len(acc)) / rate if clock is None else clock + origin
             intervals = _find_intervals(rows[card.columns.activity], when, 1 / rate)
@@ -234,7 +208,7 @@ def _event_times(
     raw: Path,
     groups: dict[str, str],
     channels: dict[str, Channel],
-    index: SampleClock,
+    index: stamps.EventClock,
     end: float,
     source: str,
 ) -> np.ndarray:
@@ -243,10 +217,8 @@ def _event_times(
     if rule is None:
         return np.zeros(0)
     if rule.times:
-        given = np.array(rule.times)
-        if rule.unit in SAMPLES:
-            return index.to_seconds(given, rule.unit)
-        return index.start + given * TIME_UNITS[rule.unit]
+        offset = 0.0 if rule.unit in SAMPLES else index.start
+        return index.to_seconds(np.array(rule.times), rule.unit) + offset
     if rule.level is None:
         return _read_times(rule.signal, rule.unit, raw, groups, index)
     channel = channels["events"]
@@ -259,7 +231,7 @@ def _event_times(
 
 
 def _target_times(
-    card: Card, raw: Path, groups: dict[str, str], index: SampleClock
+    card: Card, raw: Path, groups: dict[str, str], index: stamps.EventClock
 ) -> dict[str, np.ndarray]:
     """The second events, up to which a duration runs, if the card has them in a file."""
     target = card.target
@@ -269,18 +241,21 @@ def _target_times(
 
 
 def _read_times(
-    signal: Signal, unit: str, raw: Path, groups: dict[str, str], index: SampleClock
+    signal: Signal, unit: str, raw: Path, groups: dict[str, str], index: stamps.EventClock
 ) -> np.ndarray:
     """A column of event times, ascending [s]."""
     column = fill_template(signal.column, groups)
     path = resolve_path(raw, signal.file, groups)
-    values = readers.read_table(path, signal.layout, [column])[column]
-    values = values[np.isfinite(values)]
-    times = index.to_seconds(values, unit) if unit in SAMPLES else values * TIME_UNITS[unit]
-    return np.sort(times)
+    is_text = unit in TEXT_STAMPS
+    numbers, texts = ([], [column]) if is_text else ([column], [])
+    values = readers.read_table(path, signal.layout, numbers, texts)[column]
+    times = index.to_seconds(values, unit, str(path))
+    return np.sort(times[np.isfinite(times)])
 
 
-def _read_intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Interval, ...]:
+def _read_intervals(
+    card: Card, raw: Path, groups: dict[str, str], index: stamps.EventClock
+) -> tuple[Interval, ...]:
     activity = card.activity
     if activity is None:
         return ()
@@ -288,13 +263,18 @@ def _read_intervals(card: Card, raw: Path, groups: dict[str, str]) -> tuple[Inte
     name, start, end = (
         fill_template(n, groups) for n in (activity.name, activity.start, activity.end)
     )
-    table = readers.read_table(path, activity.layout, [start, end], [name])
-    unit = TIME_UNITS[activity.unit]
+    is_text = activity.unit in TEXT_STAMPS
+    numbers, texts = ([], [start, end]) if is_text else ([start, end], [])
+    table = readers.read_table(path, activity.layout, numbers, [*texts, name])
+    begins, ends = (index.to_seconds(table[key], activity.unit, str(path)) for key in (start, end))
     intervals = []
-    for row, (label, a, b) in enumerate(zip(table[name], table[start], table[end], strict=True)):
+    for row, (label, a, b) in enumerate(zip(table[name], begins, ends, strict=True)):
         if not a < b:  # NaN too
-            raise UserError(f"{path}: interval {row + 1} ({label}) runs from {a:g} to {b:g}")
-        intervals.append(Interval(str(label), float(a) * unit, float(b) * unit))
+            raise UserError(
+                f"{path}: interval {row + 1} ({label}) runs from {table[start][row]} to "
+                f"{table[end][row]}"
+            )
+        intervals.append(Interval(str(label), float(a), float(b)))
     return tuple(intervals)
 
 

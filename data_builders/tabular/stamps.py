@@ -4,11 +4,18 @@ import datetime
 import itertools
 import re
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from imujax.data import clocks
-from imujax.data_builders.tabular.card import TEXT_STAMPS, TIME_UNITS, Time, fill_template
+from imujax.data_builders.tabular.card import (
+    SAMPLES,
+    TEXT_STAMPS,
+    TIME_UNITS,
+    Time,
+    fill_template,
+)
 from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
@@ -58,7 +65,11 @@ def to_seconds(column: np.ndarray, time: Time, source: str) -> tuple[np.ndarray,
         For text that is no time, and a counter that is none.
     """
     if time.unit in TEXT_STAMPS and time.column:
-        seconds, origin = _parse_texts(column, time.unit, source)
+        seconds = _parse_texts(column, time.unit, source)
+        if time.unit == "hh:mm:ss":  # midnight
+            seconds += DAY * np.concatenate([[0], np.cumsum(np.diff(seconds) < -DAY / 2)])
+        origin = float(seconds[0])
+        seconds -= origin
     elif time.counter:
         seconds, origin = clocks.unwrap_counter(column, source) / (time.rate or 1.0), 0.0
         seconds -= seconds[:1]
@@ -69,6 +80,64 @@ def to_seconds(column: np.ndarray, time: Time, source: str) -> tuple[np.ndarray,
         origin = first * unit if is_far else 0.0
         seconds = (column - first) * unit if is_far else column * unit
     return (clocks.spread_stamps(seconds, source) if time.spread else seconds), origin
+
+
+class EventClock(NamedTuple):
+    """How times in other tables are told on the clock of a recording.
+
+    Attributes
+    ----------
+    seconds : ndarray, [T], or None
+        Of each row of the recording's own file; None where the rate alone is known.
+    start, rate : float
+        s and Hz.
+    """
+
+    seconds: np.ndarray | None
+    start: float
+    rate: float
+
+    def to_seconds(self, values: np.ndarray, unit: str, source: str = "") -> np.ndarray:
+        """Read times.
+
+        Parameters
+        ----------
+        values : ndarray, [E]
+            Numbers in one of TIME_UNITS, rows in one of SAMPLES (beyond either end of the recording
+            its rate goes on), or text in one of TEXT_STAMPS.
+        unit : str
+        source : str
+            The file name that error sentences show.
+
+        Returns
+        -------
+        ndarray, [E]
+            s; NaN where nothing stands.
+
+        Raises
+        ------
+        UserError
+            For text that is no time.
+        """
+        if unit in TEXT_STAMPS:
+            return self._read_texts(values, unit, source)
+        if unit in TIME_UNITS:
+            return values * TIME_UNITS[unit]
+        rows = values - SAMPLES[unit]
+        if self.seconds is None:
+            return self.start + rows / self.rate
+        last = len(self.seconds) - 1
+        beyond = np.minimum(rows, 0) + np.maximum(rows - last, 0)
+        return np.interp(rows, np.arange(last + 1), self.seconds) + beyond / self.rate
+
+    def _read_texts(self, values: np.ndarray, unit: str, source: str) -> np.ndarray:
+        """Those of a clock without dates lie within half a day of the recording's start."""
+        times, filled = np.full(len(values), np.nan), np.flatnonzero(values != "")
+        if len(filled):
+            times[filled] = _parse_texts(values[filled], unit, source)
+        if unit == "hh:mm:ss":
+            times += DAY * np.round((self.start - times) / DAY)
+        return times
 
 
 def text_columns(time: Time, groups: Mapping[str, str]) -> list[str]:
@@ -124,8 +193,8 @@ def find_stretches(seconds: np.ndarray, time: Time, source: str) -> list[slice]:
     return [slice(a, b) for a, b in itertools.pairwise(edges) if b - a > 1]
 
 
-def _parse_texts(column: np.ndarray, unit: str, source: str) -> tuple[np.ndarray, float]:
-    """Seconds from the first stamp on, and that stamp [s]."""
+def _parse_texts(column: np.ndarray, unit: str, source: str) -> np.ndarray:
+    """Seconds since 1970 or midnight."""
     parse: Callable[[str], float] = _parse_clock if unit == "hh:mm:ss" else _parse_iso
     values = np.empty(len(column))
     for row, text in enumerate(column.tolist()):
@@ -135,9 +204,7 @@ def _parse_texts(column: np.ndarray, unit: str, source: str) -> tuple[np.ndarray
             raise UserError(
                 f'{source}: the time stamp of row {row} is "{printable_name(text)}", no {unit}'
             ) from None
-    if unit == "hh:mm:ss":  # midnight
-        values += DAY * np.concatenate([[0], np.cumsum(np.diff(values) < -DAY / 2)])
-    return values - values[0], float(values[0])
+    return values
 
 
 def _parse_clock(text: str) -> float:
