@@ -166,5 +166,5 @@ statistic = "value"
                 example["acc"][:, 0], values[row - 10 : row + 54, 1:4], atol=1e-4
             )
     write(tmp_path, ["when", "noon"], "events.csv")
-    with pytest.raises(UserError, match='events.csv: the time stamp of row 0 is "noon"'):
+    with pytest.raises(UserError, match=r'events.csv: the time stamp of row 0 is "noon"'):
         read(tmp_path, card + events)
