@@ -9,11 +9,9 @@ import pathlib
 import re
 import tomllib
 
-from imujax.data_builders.tabular import kinds, sentences
+from imujax.data_builders.tabular import keys, kinds, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
-    SAMPLES,
-    STATISTICS,
     TEXT_STAMPS,
     TIME_UNITS,
     Activity,
@@ -32,139 +30,6 @@ from imujax.data_builders.tabular.card import (
     Window,
 )
 from imujax.errors import UserError
-
-# Tables of the card: key -> (kind, default).
-
-FORMATS = ("csv", "tsv", "opensim", "xlsx", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
-FORMATS += ("c3d",)
-ACC_UNITS = ("m/s^2", "g", "mg")
-GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
-
-EVENT_UNITS = (*TIME_UNITS, *SAMPLES, *TEXT_STAMPS)
-
-_LAYOUT = {
-    "format": (kinds.one_of(*FORMATS), None),
-    "delimiter": (kinds.delimiter, None),
-    "decimal": (kinds.character, "."),
-    "skip_rows": (kinds.count, 0),
-    "names": (kinds.list_of(kinds.text), ()),
-    "header_rows": (kinds.length, 1),
-    "unit_rows": (kinds.count, 0),
-    "footer_rows": (kinds.count, 0),
-    "comment": (kinds.text, None),
-    "header_has": (kinds.one_or_more, ()),
-    "sheet": (kinds.text, None),
-    "alias": (kinds.alias, ()),
-}
-_TIME = {
-    "column": (kinds.text, None),
-    "counter": (kinds.text, None),
-    "unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
-    "rate": (kinds.positive, None),
-    "max_gap": (kinds.not_negative, 0.0),
-    "spread": (kinds.flag, False),
-    "split": (kinds.flag, False),
-}
-_SIGNAL = {
-    "column": (kinds.text, None),
-    "file": (kinds.path, None),
-    **_LAYOUT,
-    "time": (kinds.text, None),
-    "time_unit": (kinds.one_of(*TIME_UNITS), "s"),
-    "rate": (kinds.positive, None),
-    "max_gap": (kinds.not_negative, 0.0),
-    "scale": (kinds.number, 1.0),
-    "lowpass": (kinds.positive, None),
-}
-_EVENTS = {
-    "times": (kinds.list_of(kinds.number), ()),
-    **_SIGNAL,
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
-    "level": (kinds.number, None),
-    "distance": (kinds.not_negative, 0.0),
-    "hold": (kinds.not_negative, 0.0),
-    "below": (kinds.share, 0.0),
-    "peak": (kinds.number, -math.inf),
-}
-_TARGET = {
-    "name": (kinds.text, kinds.REQUIRED),
-    "unit": (kinds.text, kinds.REQUIRED),
-    **_SIGNAL,
-    "from": (kinds.number, 0.0),
-    "to": (kinds.number, None),
-    "to_share": (kinds.share, None),
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
-    "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
-    "level": (kinds.number, None),
-    "until": (kinds.one_of("below", "above"), None),
-    "divide_by": (kinds.list_of(kinds.divisor), ()),
-}
-_ACTIVITY = {
-    "file": (kinds.path, kinds.REQUIRED),
-    **_LAYOUT,
-    "name": (kinds.text, kinds.REQUIRED),
-    "start": (kinds.text, kinds.REQUIRED),
-    "end": (kinds.text, kinds.REQUIRED),
-    "unit": (kinds.one_of(*EVENT_UNITS), "s"),
-}
-_WINDOW = {
-    "rate": (kinds.positive, kinds.REQUIRED),
-    "length": (kinds.length, kinds.REQUIRED),
-    "before": (kinds.count, 0),
-    "pad": (kinds.flag, False),
-    "stride": (kinds.length, None),
-    "motion": (kinds.not_negative, 0.3),
-    "upsample": (kinds.positive, 1.25),
-}
-_UNITS = {
-    "acc": (kinds.one_of(*ACC_UNITS), kinds.REQUIRED),
-    "gyr": (kinds.one_of(*GYR_UNITS), kinds.REQUIRED),
-    "acc_factor": (kinds.factor, 1.0),
-    "gyr_factor": (kinds.factor, 1.0),
-    "rest_error": (kinds.share, 0.1),
-}
-_AXES = {
-    "columns": (kinds.axes, kinds.REQUIRED),
-    "factor": (kinds.factor, None),
-    "offset": (kinds.list_of(kinds.number, 3), (0.0, 0.0, 0.0)),
-    "file": (kinds.path, None),
-    **_LAYOUT,
-    "time": (kinds.text, None),
-    "time_unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
-    "rate": (kinds.positive, None),
-    "max_gap": (kinds.not_negative, 0.0),
-    "spread": (kinds.flag, False),
-}
-_COLUMNS = dict.fromkeys(("subject", "recording", "activity"), (kinds.text, None))
-_LABELS = {
-    "file": (kinds.path, kinds.REQUIRED),
-    **_LAYOUT,
-    "subject": (kinds.text, None),
-    "recording": (kinds.text, None),
-    "time": (kinds.text, kinds.REQUIRED),
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
-    "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
-}
-_CARD = {
-    "name": (kinds.text, None),
-    "files": (kinds.path, kinds.REQUIRED),
-    "match": (kinds.regex, None),
-    **_LAYOUT,
-    "hdf5": (kinds.table, None),
-    "mat": (kinds.table, None),
-    "subject": (kinds.text, None),
-    "columns": (kinds.table, {}),
-    "sides": (kinds.list_of(kinds.text), ()),
-    "time": (kinds.table, kinds.REQUIRED),
-    "units": (kinds.table, kinds.REQUIRED),
-    "sensors": (kinds.table, kinds.REQUIRED),
-    "activity": (kinds.table, None),
-    "events": (kinds.table, None),
-    "target": (kinds.table, None),
-    "labels": (kinds.table, None),
-    "body": (kinds.table, {}),
-    "window": (kinds.table, kinds.REQUIRED),
-}
 
 
 def load_card(path: str | pathlib.Path) -> Card:
@@ -205,11 +70,11 @@ def parse_card(text: str, path: pathlib.Path) -> Card:
 
 
 def _build_card(raw: dict, path: pathlib.Path) -> Card:
-    top = kinds.complete_table(raw, "", _CARD)
+    top = kinds.complete_table(raw, "", keys.CARD)
     hdf5 = _parse_hdf5(top["hdf5"])
     mat = _parse_mat(top["mat"])
     groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
-    units = kinds.complete_table(top["units"], "units", _UNITS)
+    units = kinds.complete_table(top["units"], "units", keys.UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
     if (top["target"] is None) != (top["events"] is None):
         raise UserError("[target] and [events] belong together: give both, or neither")
@@ -227,7 +92,7 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         sides=top["sides"],
         time=_parse_time(top["time"]),
         subject=top["subject"],
-        columns=Columns(**kinds.complete_table(top["columns"], "columns", _COLUMNS)),
+        columns=Columns(**kinds.complete_table(top["columns"], "columns", keys.COLUMNS)),
         labels=_parse_labels(top["labels"]),
         rest_error=units["rest_error"],
         sensors=tuple(_parse_sensor(name, table, units) for name, table in top["sensors"].items()),
@@ -286,7 +151,7 @@ def _parse_mat(table: dict | None) -> str | None:
 
 
 def _parse_time(table: dict) -> Time:
-    t = kinds.complete_table(table, "time", _TIME)
+    t = kinds.complete_table(table, "time", keys.TIME)
     if t["column"] is None and t["rate"] is None:
         raise UserError('[time] needs "column" or "rate"')
     if t["counter"] is not None and t["column"] is not None:
@@ -308,8 +173,8 @@ def _parse_sensor(name: str, table: dict, units: dict) -> Sensor:
     given = (_anything, kinds.REQUIRED)
     fields = {"acc": given, "gyr": given, "frame": (kinds.frame, None)}
     t = kinds.complete_table(table, key, fields)
-    acc = _parse_axes(t["acc"], f"{key}.acc", ACC_UNITS, units["acc"], units["acc_factor"])
-    gyr = _parse_axes(t["gyr"], f"{key}.gyr", GYR_UNITS, units["gyr"], units["gyr_factor"])
+    acc = _parse_axes(t["acc"], f"{key}.acc", keys.ACC_UNITS, units["acc"], units["acc_factor"])
+    gyr = _parse_axes(t["gyr"], f"{key}.gyr", keys.GYR_UNITS, units["gyr"], units["gyr_factor"])
     names = [(axes.file, column) for axes in (acc, gyr) for column in axes.names]
     for place in names:
         if names.count(place) > 1:
@@ -323,14 +188,14 @@ def _parse_sensor(name: str, table: dict, units: dict) -> Sensor:
 def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: float) -> Axes:
     """A list of three columns, or a table that says more of them."""
     table = value if isinstance(value, dict) else {"columns": value}
-    fields = _AXES | {"unit": (kinds.one_of(*known), unit)}
+    fields = keys.AXES | {"unit": (kinds.one_of(*known), unit)}
     if not isinstance(value, dict):
         kinds.axes(value, f'"{key}"')
     t = kinds.complete_table(table, key, fields)
     time = None
     if t["time"] is not None or t["rate"] is not None:
-        keys = ("time", "time_unit", "rate", "max_gap")
-        time = Time(*(t[name] for name in keys), spread=t["spread"])
+        own = ("time", "time_unit", "rate", "max_gap")
+        time = Time(*(t[name] for name in own), spread=t["spread"])
     elif t["file"] is not None:
         raise UserError(f'[{key}] reads another file and needs its "time" column or "rate"')
     used = factor if t["factor"] is None else t["factor"]
@@ -340,7 +205,7 @@ def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: floa
 def _parse_labels(table: dict | None) -> Labels | None:
     if table is None:
         return None
-    t = kinds.complete_table(table, "labels", _LABELS)
+    t = kinds.complete_table(table, "labels", keys.LABELS)
     fields = dict.fromkeys(("column", "unit"), (kinds.text, kinds.REQUIRED))
     targets = []
     for i, target in enumerate(t["targets"]):
@@ -364,13 +229,13 @@ def _parse_layout(table: dict) -> Layout:
         raise UserError('"decimal" and "delimiter" are the same character')
     if table["header_has"] and (table["skip_rows"] or table["names"]):
         raise UserError('"header_has" finds the line with the names: leave out skip_rows and names')
-    return Layout(**{key: table[key] for key in _LAYOUT})
+    return Layout(**{key: table[key] for key in keys.LAYOUT})
 
 
 def _parse_activity(table: dict | None) -> Activity | None:
     if table is None:
         return None
-    t = kinds.complete_table(table, "activity", _ACTIVITY)
+    t = kinds.complete_table(table, "activity", keys.ACTIVITY)
     return Activity(t["file"], _parse_layout(t), t["name"], t["start"], t["end"], t["unit"])
 
 
@@ -393,7 +258,7 @@ def _parse_signal(table: dict, name: str) -> Signal:
 def _parse_events(table: dict | None) -> Events | None:
     if table is None:
         return None
-    t = kinds.complete_table(table, "events", _EVENTS)
+    t = kinds.complete_table(table, "events", keys.EVENTS)
     rule = (t["distance"], t["hold"], t["below"], t["peak"])
     if t["times"]:
         if set(table) - {"times", "time_unit"}:
@@ -422,7 +287,7 @@ def _parse_events(table: dict | None) -> Events | None:
 def _parse_target(table: dict | None) -> Target | None:
     if table is None:
         return None
-    t = kinds.complete_table(table, "target", _TARGET)
+    t = kinds.complete_table(table, "target", keys.TARGET)
     is_times = t["statistic"] == "duration" and t["level"] is None
     if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):
         raise UserError('[target] has "level" or "until", and the statistic is no "duration"')
@@ -476,7 +341,7 @@ def _parse_quantity(name: str, value) -> Quantity | None:
     fields = {
         "column": (kinds.text, kinds.REQUIRED),
         "file": (kinds.path, None),
-        **_LAYOUT,
+        **keys.LAYOUT,
         "subject": (kinds.text, None),
         "unit": (kinds.one_of(*units), next(iter(units))),
     }
@@ -487,7 +352,7 @@ def _parse_quantity(name: str, value) -> Quantity | None:
 
 
 def _parse_window(table: dict, labelled: bool) -> Window:
-    t = kinds.complete_table(table, "window", _WINDOW)
+    t = kinds.complete_table(table, "window", keys.WINDOW)
     for key in ("stride", "motion") if labelled else ("before", "pad"):
         if key in table:
             kind = "labelled" if labelled else "unlabelled"

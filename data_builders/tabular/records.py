@@ -271,11 +271,15 @@ def _read_intervals(
     for row, (label, a, b) in enumerate(zip(table[name], begins, ends, strict=True)):
         if not a < b:  # NaN too
             raise UserError(
-                f"{path}: interval {row + 1} ({label}) runs from {table[start][row]} to "
-                f"{table[end][row]}"
+                f"{path}: interval {row + 1} ({label}) runs from {_as_read(table[start][row])} to "
+                f"{_as_read(table[end][row])}"
             )
         intervals.append(Interval(str(label), float(a), float(b)))
     return tuple(intervals)
+
+
+def _as_read(value: float | str) -> str:
+    return sentences.printable_name(value) if isinstance(value, str) else f"{value:g}"
 
 
 def _read_body(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imujax.data_builders.tabular import kinds, parse
+from imujax.data_builders.tabular import keys, kinds, parse
 from imujax.data_builders.tabular.card import fill_template
 from imujax.errors import UserError
 
@@ -194,11 +194,11 @@ def test_the_readme_tells_of_every_key_and_its_cards_are_right():
     assert loaded.sensors[0].gyr.file == "{subject}/Gyroscope.csv"
     assert loaded.sensors[1].acc.columns[2] == ("userZ", "gravityZ")
     assert [target["unit"] for target in _load(first + of_labels).targets] == ["m", "s"]
-    tables = [parse._CARD, parse._EVENTS, parse._TARGET, parse._ACTIVITY, parse._WINDOW]
-    tables += [parse._TIME, parse._UNITS, parse._AXES, parse._COLUMNS, parse._LABELS]
-    keys = {key for table in tables for key, (kind, _) in table.items() if kind is not kinds.table}
-    keys |= {"rest_error", "acc", "gyr", "frame", "dataset", "columns", "trim", "mass", "height"}
-    assert not [key for key in keys if f"`{key}`" not in text]
+    tables = [keys.CARD, keys.EVENTS, keys.TARGET, keys.ACTIVITY, keys.WINDOW]
+    tables += [keys.TIME, keys.UNITS, keys.AXES, keys.COLUMNS, keys.LABELS]
+    names = {k for table in tables for k, (kind, _) in table.items() if kind is not kinds.table}
+    names |= {"rest_error", "acc", "gyr", "frame", "dataset", "columns", "trim", "mass", "height"}
+    assert not [key for key in names if f"`{key}`" not in text]
 
 
 def test_a_card_that_cannot_be_read(tmp_path):

@@ -1,0 +1,137 @@
+"""Every key that a card may have, table by table: key -> (kind, default). README.md has more."""
+
+import math
+
+from imujax.data_builders.tabular import kinds
+from imujax.data_builders.tabular.card import SAMPLES, STATISTICS, TEXT_STAMPS, TIME_UNITS
+
+FORMATS = ("csv", "tsv", "opensim", "xlsx", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
+FORMATS += ("c3d",)
+ACC_UNITS = ("m/s^2", "g", "mg")
+GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
+
+EVENT_UNITS = (*TIME_UNITS, *SAMPLES, *TEXT_STAMPS)
+
+LAYOUT = {
+    "format": (kinds.one_of(*FORMATS), None),
+    "delimiter": (kinds.delimiter, None),
+    "decimal": (kinds.character, "."),
+    "skip_rows": (kinds.count, 0),
+    "names": (kinds.list_of(kinds.text), ()),
+    "header_rows": (kinds.length, 1),
+    "unit_rows": (kinds.count, 0),
+    "footer_rows": (kinds.count, 0),
+    "comment": (kinds.text, None),
+    "header_has": (kinds.one_or_more, ()),
+    "sheet": (kinds.text, None),
+    "alias": (kinds.alias, ()),
+}
+TIME = {
+    "column": (kinds.text, None),
+    "counter": (kinds.text, None),
+    "unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+    "spread": (kinds.flag, False),
+    "split": (kinds.flag, False),
+}
+SIGNAL = {
+    "column": (kinds.text, None),
+    "file": (kinds.path, None),
+    **LAYOUT,
+    "time": (kinds.text, None),
+    "time_unit": (kinds.one_of(*TIME_UNITS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+    "scale": (kinds.number, 1.0),
+    "lowpass": (kinds.positive, None),
+}
+EVENTS = {
+    "times": (kinds.list_of(kinds.number), ()),
+    **SIGNAL,
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "level": (kinds.number, None),
+    "distance": (kinds.not_negative, 0.0),
+    "hold": (kinds.not_negative, 0.0),
+    "below": (kinds.share, 0.0),
+    "peak": (kinds.number, -math.inf),
+}
+TARGET = {
+    "name": (kinds.text, kinds.REQUIRED),
+    "unit": (kinds.text, kinds.REQUIRED),
+    **SIGNAL,
+    "from": (kinds.number, 0.0),
+    "to": (kinds.number, None),
+    "to_share": (kinds.share, None),
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
+    "level": (kinds.number, None),
+    "until": (kinds.one_of("below", "above"), None),
+    "divide_by": (kinds.list_of(kinds.divisor), ()),
+}
+ACTIVITY = {
+    "file": (kinds.path, kinds.REQUIRED),
+    **LAYOUT,
+    "name": (kinds.text, kinds.REQUIRED),
+    "start": (kinds.text, kinds.REQUIRED),
+    "end": (kinds.text, kinds.REQUIRED),
+    "unit": (kinds.one_of(*EVENT_UNITS), "s"),
+}
+WINDOW = {
+    "rate": (kinds.positive, kinds.REQUIRED),
+    "length": (kinds.length, kinds.REQUIRED),
+    "before": (kinds.count, 0),
+    "pad": (kinds.flag, False),
+    "stride": (kinds.length, None),
+    "motion": (kinds.not_negative, 0.3),
+    "upsample": (kinds.positive, 1.25),
+}
+UNITS = {
+    "acc": (kinds.one_of(*ACC_UNITS), kinds.REQUIRED),
+    "gyr": (kinds.one_of(*GYR_UNITS), kinds.REQUIRED),
+    "acc_factor": (kinds.factor, 1.0),
+    "gyr_factor": (kinds.factor, 1.0),
+    "rest_error": (kinds.share, 0.1),
+}
+AXES = {
+    "columns": (kinds.axes, kinds.REQUIRED),
+    "factor": (kinds.factor, None),
+    "offset": (kinds.list_of(kinds.number, 3), (0.0, 0.0, 0.0)),
+    "file": (kinds.path, None),
+    **LAYOUT,
+    "time": (kinds.text, None),
+    "time_unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
+    "rate": (kinds.positive, None),
+    "max_gap": (kinds.not_negative, 0.0),
+    "spread": (kinds.flag, False),
+}
+COLUMNS = dict.fromkeys(("subject", "recording", "activity"), (kinds.text, None))
+LABELS = {
+    "file": (kinds.path, kinds.REQUIRED),
+    **LAYOUT,
+    "subject": (kinds.text, None),
+    "recording": (kinds.text, None),
+    "time": (kinds.text, kinds.REQUIRED),
+    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
+}
+CARD = {
+    "name": (kinds.text, None),
+    "files": (kinds.path, kinds.REQUIRED),
+    "match": (kinds.regex, None),
+    **LAYOUT,
+    "hdf5": (kinds.table, None),
+    "mat": (kinds.table, None),
+    "subject": (kinds.text, None),
+    "columns": (kinds.table, {}),
+    "sides": (kinds.list_of(kinds.text), ()),
+    "time": (kinds.table, kinds.REQUIRED),
+    "units": (kinds.table, kinds.REQUIRED),
+    "sensors": (kinds.table, kinds.REQUIRED),
+    "activity": (kinds.table, None),
+    "events": (kinds.table, None),
+    "target": (kinds.table, None),
+    "labels": (kinds.table, None),
+    "body": (kinds.table, {}),
+    "window": (kinds.table, kinds.REQUIRED),
+}
