@@ -201,7 +201,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     said = says(capsys, ["study", *at("--config.encoders.small.seeds=0")])
     assert "encoders.small.seeds is 0, but must be 1 or more" in said
     said = says(capsys, ["study", *at("--config.tasks.force.select.draws=3")])
-    assert "tasks.force.select has 1 splits and 3 draws" in said
+    assert "tasks.force.select.draws is 3, but must be 1 to 2" in said
     said = says(capsys, ["study", *at("--config.tasks.force.stops=(0.5, 0.8)")])
     assert "tasks.force.stops is (0.5, 0.8): give ascending shares" in said
     said = says(capsys, ["build", "sisfall", "--raw", raw, "--data", data, "--workers", "two"])
