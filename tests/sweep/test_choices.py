@@ -160,17 +160,37 @@ def test_rate_and_stop_of_least_inner_error_are_taken(pretend):
 CONFIG = ConfigDict({"passes": 40.0, "steps": (100, 4000), "batch": 8, "warmup": 0.05})
 
 
-def test_a_rate_that_is_clearly_lost_goes_no_further(pretend):
-    """1e-3 has 1.5 times the error of the best at a fifth, 1e-2 has 1.1 times."""
-    factor = {1e-3: 1.5, 3e-3: 1.0, 1e-2: 1.1}
-    _, training, trainer, _ = pretend(lambda lane, step: 0.4 * factor[lane.rate])
+def last_stops(training) -> dict[float, float]:
+    """By rate."""
     last_stop = {}
     for row in training:
         key = row["learning_rate"]
         last_stop[key] = max(last_stop.get(key, 0), row["stop"])
-    assert last_stop == {1e-3: 0.2, 3e-3: 1.0, 1e-2: 1.0}
+    return last_stop
+
+
+def test_a_rate_that_is_clearly_lost_goes_no_further(pretend):
+    """1e-3 has 1.5 times the error of the best at a fifth, 1e-2 has 1.08 times."""
+    factor = {1e-3: 1.5, 3e-3: 1.0, 1e-2: 1.08}
+    _, training, trainer, _ = pretend(lambda lane, step: 0.4 * factor[lane.rate])
+    assert last_stops(training) == {1e-3: 0.2, 3e-3: 1.0, 1e-2: 1.0}
     steps_of_lost = [last for lane, last in trainer.advanced if lane.rate == 1e-3]
     assert max(steps_of_lost) <= 0.21 * max(last for _, last in trainer.advanced)
+
+
+def test_a_second_look_is_stricter_and_brings_nobody_back(pretend):
+    """1e-3 is lost at a fifth although the others grow worse; 1e-2 at the stop after two fifths."""
+
+    def errors(lane, step):
+        share = step / budget.most_steps(CONFIG, len(lane.train))
+        first = {1e-3: 0.5, 3e-3: 0.4, 1e-2: 0.46}[lane.rate]
+        return first if share < 0.3 else first + 0.3
+
+    _, training, *_ = pretend(errors)
+    assert last_stops(training) == {1e-3: 0.2, 3e-3: 1.0, 1e-2: 0.6}
+    assert choices.looks(ConfigDict({"stops": STOPS})) == [(1, 1.2), (2, 1.1), (3, np.inf)]
+    assert choices.looks(ConfigDict({"stops": (0.5, 1.0)})) == [(0, 1.2), (1, np.inf)]
+    assert choices.looks(ConfigDict({"stops": (1.0,)})) == [(0, np.inf)]
 
 
 def test_where_every_rate_diverges_the_lowest_is_taken_and_it_is_noted(pretend):
