@@ -206,7 +206,10 @@ def load_configuration(path: str, words: list[str]) -> "ConfigDict":
         values(argv)
     except (flags.Error, *CONFIGURATION_ERRORS) as error:
         raise UserError(f"{path}: {' '.join(str(error).split())}") from error
-    return values["config"].value
+    config = values["config"].value
+    if not hasattr(config, "items"):
+        raise UserError(f"{path}: get_config gives {config!r}: does it end in `return config`?")
+    return config
 
 
 def locate_configuration(path: str) -> str:

@@ -4,28 +4,66 @@ Every step is re-entrant, so the study picks up where it was stopped.  A configu
 ConfigDict {seed, data_sets, encoders, tasks}, see configs/README.md.
 """
 
+import dataclasses
 import functools
 import pathlib
 import sys
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from imujax.data import builders, datasets
 from imujax.errors import UserError, require_known
+from imujax.runtime import fields
 
 Folder = pathlib.Path | str
 SEED_STEP = 1000  # between the pre-trainings of an encoder
 
 
 def check_config(config: ConfigDict) -> None:
-    """UserError for what cannot be in the configuration, before anything is done."""
+    """Check a configuration, before anything is done, and fill in what it leaves out.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of `settings_class`.
+
+    Raises
+    ------
+    UserError
+        A field that does not exist, or a value that cannot be.
+    """
     from imujax.pretrain.settings import check_encoder
     from imujax.sweep.settings import check_task
 
+    fields.check(settings_class(), config, "")
+    fields.complete(settings_class(), config)
     for name, section in config.encoders.items():
         check_encoder(name, section, config.data_sets)
     for name, section in config.tasks.items():
         check_task(name, section, config.data_sets, config.encoders)
+
+
+@functools.cache
+def settings_class() -> type:
+    """The class of a whole configuration, see `imujax.runtime.fields`."""
+    from imujax.data.settings import DataSetSettings
+    from imujax.pretrain.settings import EncoderSettings
+    from imujax.sweep.settings import TaskSettings
+
+    @dataclasses.dataclass(frozen=True)
+    class StudySettings:
+        """An experiment."""
+
+        seed: int = fields.setting(0, "of everything that is drawn", least=0)
+        data_sets: dict[str, DataSetSettings] = fields.setting({}, "by name")
+        encoders: dict[str, EncoderSettings] = fields.setting({}, "by name")
+        tasks: dict[str, TaskSettings] = fields.setting({}, "by name")
+        simulate: dict[str, dict[str, Any]] = fields.setting(
+            fields.ABSENT, "for `imujax quickstart`: sets of simulated people to write first"
+        )
+
+    return StudySettings
 
 
 def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) -> pathlib.Path:

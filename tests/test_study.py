@@ -189,7 +189,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     said = says(capsys, ["report", tmp_path / "new"])
     assert str(tmp_path / "new") in said
     said = says(capsys, ["study", *at("--config.encoders.small.loss=symetric")])
-    assert "encoders.small.loss is 'symetric': there are symmetric, one_sided" in said
+    assert "encoders.small.loss names 'symetric': there are symmetric, one_sided" in said
     said = says(capsys, ["study", *at("--config.tasks.force.arms.random.weights=Random")])
     assert "arms.random.weights names 'Random': there are pretrained, random" in said
     said = says(capsys, ["study", *at("--config.tasks.force.references=('tree',)")])
@@ -199,7 +199,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     said = says(capsys, ["study", *at("--config.encoders.small.net.norm=bach")])
     assert "net.norm is 'bach', but must be one of" in said
     said = says(capsys, ["study", *at("--config.encoders.small.seeds=0")])
-    assert "encoders.small.seeds is 0, but must be 1 or more" in said
+    assert "encoders.small.seeds is 0, but must be at least 1" in said
     said = says(capsys, ["study", *at("--config.tasks.force.select.draws=3")])
     assert "tasks.force.select.draws is 3, but must be 1 to 2" in said
     said = says(capsys, ["study", *at("--config.tasks.force.stops=(0.5, 0.8)")])

@@ -42,6 +42,11 @@ def load_npz(path: Path) -> Columns:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             for name in arrays.files:
                 value = np.asarray(arrays[name])
+                if value.dtype.names and value.ndim == 1:
+                    for key in value.dtype.names:
+                        part = value[key] if value[key].ndim > 1 else value[key][:, None]
+                        columns |= flatten_variable(f"{name}.{key}", part)
+                    continue
                 columns |= flatten_variable(name, value[:, None] if value.ndim == 1 else value)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise sentences.unreadable_file(path, error) from None

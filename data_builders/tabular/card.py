@@ -44,6 +44,14 @@ class Layout:
         Of a workbook; None: the first one.
     alias : tuple of (str, tuple of str)
         Other names that a column has in other versions of an export.
+    until_blank : bool
+        Whether the data end at the first blank line.
+    thousands : str or None
+        One character between the thousands of a number.
+    missing : tuple of str
+        Texts and numbers that stand for missing values.
+    where : tuple of (str, tuple of str)
+        Columns of text, and their values in the rows that count.
     """
 
     format: str | None = None
@@ -58,6 +66,10 @@ class Layout:
     header_has: tuple[str, ...] = ()
     sheet: str | None = None
     alias: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    until_blank: bool = False
+    thousands: str | None = None
+    missing: tuple[str, ...] = ()
+    where: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,27 +99,32 @@ class Time:
     ----------
     column : str or None
         Time stamps.
-    unit : str
-        Of the stamps: one of TIME_UNITS, or of TEXT_STAMPS where they are text.
+    unit : str or float
+        Of the stamps: one of TIME_UNITS or so many seconds; where they are text one of TEXT_STAMPS
+        or a format of `datetime.strptime`.
     rate : float or None
         Hz.
     max_gap : float
         s: gaps and missing values up to this long are interpolated, longer ones are an error.
     counter : str or None
         Column with the number of each sample, which may wrap around; `rate` is its own.
-    spread : bool
-        Whether stamps in blocks or bursts are spread evenly.
+    spread : str or None
+        Stamps in blocks or bursts are spread evenly; the sample of a block that its stamp is the
+        time of, one of `clocks.STAMPED`.
+    wrap : float or None
+        At which stamps begin anew, in their unit.
     split : bool
         Whether a longer gap splits the recording.
     """
 
     column: str | None
-    unit: str
+    unit: str | float
     rate: float | None
     max_gap: float
     counter: str | None = None
-    spread: bool = False
+    spread: str | None = None
     split: bool = False
+    wrap: float | None = None
 
     @property
     def stamps(self) -> str | None:
@@ -134,6 +151,8 @@ class Axes:
         Of `file`.
     time : Time or None
         Their own clock, of `file` or within the recording's own file.
+    shift : float
+        s that are added to it.
     """
 
     columns: tuple[tuple[str, ...], ...]
@@ -143,6 +162,12 @@ class Axes:
     file: str | None
     layout: Layout
     time: Time | None
+    shift: float
+
+    @property
+    def place(self) -> tuple:
+        """The table in which they lie."""
+        return self.file, self.layout.where
 
     @property
     def names(self) -> list[str]:
@@ -479,6 +504,16 @@ class Card:
         if self.labels:
             return [{"name": name, "unit": unit} for _, name, unit in self.labels.targets]
         return [{"name": self.target.name, "unit": self.target.unit}] if self.target else []
+
+
+def is_text(unit: str | float) -> bool:
+    """Whether time stamps in this unit are text."""
+    return unit in TEXT_STAMPS or "%" in str(unit)
+
+
+def unit_seconds(unit: str | float) -> float:
+    """How many seconds a unit of time has."""
+    return TIME_UNITS[unit] if isinstance(unit, str) else unit
 
 
 def fill_template(template: str, groups: Mapping[str, str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from imujax.data_builders.tabular.card import BLANKS, Layout
@@ -25,6 +26,7 @@ from imujax.errors import UserError
 
 SEPARATOR = re.compile(r"sep=(.)\s*")  # a first line that spreadsheet programs understand
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
+BLANK = re.compile(rb"\n[ \t,;]*(?=\n)")
 COMMENT = re.compile(r"\s*(#|//|%|;)")  # how comments begin
 MOST_HEAD = 1000  # lines before the names
 MANY_LINES = 200_000  # that are looked at for the sentence on a fault
@@ -124,7 +126,10 @@ def cut_text(
         end = len(content) if end < 0 else end
         lines.append(content[at:end])
         at = min(end + 1, len(content))
-    data = _without_footer(content[at:], layout.footer_rows)
+    data = content[at:]
+    if layout.until_blank and (blank := BLANK.search(data)):
+        data = data[: blank.start() + 1]
+    data = _without_footer(data, layout.footer_rows)
     named = [line.decode(encoding) for line in lines[n_head : n_head + n_named]]
     if n_named and not "".join(named).strip():
         number = n_head + 1
@@ -234,7 +239,8 @@ def parse_columns(
     width = len(text.names)
     width += _has_trailing_delimiter(text, width)
     keys = [f"{i}" for i in range(width)]
-    types = {keys[place]: pa.float64() for name, place in places.items() if name in numbers}
+    as_text = pa.string() if layout.thousands else pa.float64()
+    types = {keys[place]: as_text for name, place in places.items() if name in numbers}
     types |= {keys[place]: pa.string() for name, place in places.items() if name in texts}
     try:
         table = pyarrow.csv.read_csv(
@@ -242,12 +248,27 @@ def parse_columns(
             pyarrow.csv.ReadOptions(use_threads=False, column_names=keys, encoding=text.encoding),
             pyarrow.csv.ParseOptions(delimiter=text.delimiter),
             pyarrow.csv.ConvertOptions(
-                include_columns=list(types), column_types=types, decimal_point=layout.decimal
+                include_columns=list(types),
+                column_types=types,
+                decimal_point=layout.decimal,
+                null_values=[*pyarrow.csv.ConvertOptions().null_values, *layout.missing],
             ),
         )
+        if layout.thousands:
+            table = _without_thousands(table, [keys[places[n]] for n in numbers], layout)
     except pa.ArrowException as error:
         raise _explain(text, layout, places, numbers, width, path, error) from None
     return pa.table({name: table[keys[place]] for name, place in places.items()})
+
+
+def _without_thousands(table: pa.Table, columns: list[str], layout: Layout) -> pa.Table:
+    for name in columns:
+        words = pc.replace_substring(pc.utf8_trim_whitespace(table[name]), layout.thousands, "")
+        words = pc.replace_substring(words, layout.decimal, ".")
+        words = pc.if_else(pc.equal(words, ""), None, words)
+        place = table.column_names.index(name)
+        table = table.set_column(place, name, pc.cast(words, pa.float64()))
+    return table
 
 
 def find_column(name: str, names: list[str], source: Path | str) -> int:
@@ -347,7 +368,12 @@ def _explain(
     def words(fields: list[str]) -> list[str]:
         """The columns of numbers in which there is something else."""
         known = [(at, name) for at, name in columns.items() if at < len(fields)]
-        return [name for at, name in known if not is_number(fields[at], layout.decimal)]
+        return [
+            name
+            for at, name in known
+            if not is_number(fields[at].replace(layout.thousands or "\0", ""), layout.decimal)
+            and fields[at].strip() not in layout.missing
+        ]
 
     for i, line in enumerate(lines[:MANY_LINES]):
         fields = cut(line, text.delimiter)
@@ -362,7 +388,7 @@ def _explain(
         else:
             value = printable_name(fields[places[wrong[0]]].strip())
             what = f'{place} is text in column "{wrong[0]}": "{value}"'
-        mend = "mend the line, or see delimiter, decimal and comment in the card"
+        mend = _mend_for(fields, wrong, places) or MEND
         if mark := COMMENT.match(line):
             mend = f'a comment? Say comment = "{mark[1]}"'
         elif i == 0 and last > 0 and not words(cut(lines[1], text.delimiter)):
@@ -373,6 +399,32 @@ def _explain(
             mend = "the file is cut off there"
         return UserError(f"{path}: {what}: {mend}")
     return UserError(f"{path}: is no table as the card says: {first_line(error)}")
+
+
+MEND = "mend the line, or see delimiter, decimal, comment and missing in the card"
+
+
+def _mend_for(fields: list[str], wrong: list[str], places: dict[str, int]) -> str:
+    """What a card can say to a word where a number should be, if it is clear."""
+    if not wrong or places[wrong[0]] >= len(fields):
+        return ""
+    word = fields[places[wrong[0]]].strip().strip('"')
+    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d*)?", word):
+        return 'commas between thousands? Say thousands = ","'
+    if re.fullmatch(r"\W+|[a-zA-Z]{1,8}", word):
+        return f'a mark for a missing value? Say missing = "{word}"'
+    if re.fullmatch(r"-?[\d.]+ ?[a-zA-Z]+", word):
+        return "a number with its unit: write the unit into the name of the column"
+    return ""
+
+
+def is_plain_number(word: str) -> bool:
+    """Whether a word is a number and nothing else."""
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
 
 
 def is_number(field: str, decimal: str) -> bool:

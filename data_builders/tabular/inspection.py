@@ -43,6 +43,11 @@ GYR = re.compile(
 NOT_TOTAL = re.compile(r"user|linear|gravity|without|free")
 TIME = re.compile(r"time|stamp|epoch|clock|elapsed|(?<![a-z])(t|ms|us|sec|seconds)(?![a-z])")
 COUNTER = re.compile(r"counter|packet|sample ?(no|num|index)|(?<![a-z])(index|frame)(?![a-z])")
+FORMATS = tuple(
+    f"{date} {clock}"
+    for date in ("%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%Y/%m/%d")
+    for clock in ("%H:%M:%S.%f", "%H:%M:%S", "%I:%M:%S.%f %p", "%I:%M:%S %p")
+)
 USUAL_RATES, SLOW_RATES = (8.0, 4000.0), (0.5, 8.0)  # Hz of recordings
 AXIS = re.compile(r"(?<![a-z])([xyz])(?![a-z])|(?<=[a-z_ ])([xyz])(?=$|[^a-z])|([XYZ])(?=$|[^a-z])")
 RATE = re.compile(r"(?:rate|frequency|freq)\D{0,24}?(\d+(?:\.\d+)?)\s*(?:hz)?", re.IGNORECASE)
@@ -293,7 +298,7 @@ def find_triples(look: Look) -> tuple[list[Triple], list[Triple]]:
             continue
         kind = _kind_of(low, look, name)
         rest = {"acc": ACC, "gyr": GYR}[kind].sub("", low) if kind else low
-        rest = re.sub(r"\(:,\d\)", "", rest)
+        rest = re.sub(r"\(:,\d\)|^_?[123]$", "", rest)
         key = re.sub(r"[^a-z0-9]+", "_", AXIS.sub("", rest)).strip("_")
         groups[kind].setdefault(key, {}).setdefault(axis, name)
     found = {
@@ -353,8 +358,8 @@ def _axis_of(name: str) -> str | None:
         return "xyz"[int(match[1]) - 1]
     places = list(AXIS.finditer(name)) or list(AXIS.finditer(name.lower()))
     if not places:
-        match = re.search(r"([xyz])$", name.strip().lower())
-        return match[1] if match else None
+        match = re.search(r"([xyz])$|(?:acc|gyr)[a-z]*_?([123])$", name.strip().lower())
+        return (match[1] or "xyz"[int(match[2]) - 1]) if match else None
     return next(filter(None, places[-1].groups())).lower()
 
 
@@ -376,7 +381,7 @@ def find_clock(look: Look, table: dict[str, np.ndarray]) -> Clock:
     candidates += look.names[:1] if len(look.layout.names) == 7 else []
     for rates in (USUAL_RATES, SLOW_RATES):
         for name in candidates:
-            column, units = table[name], list(TEXT_STAMPS)
+            column, units = table[name], [*TEXT_STAMPS, *FORMATS]
             if column.dtype.kind != "U":
                 if not np.isfinite(column).all() or len(np.unique(column)) < 3:
                     continue

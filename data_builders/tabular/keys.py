@@ -25,22 +25,27 @@ LAYOUT = {
     "header_has": (kinds.one_or_more, ()),
     "sheet": (kinds.text, None),
     "alias": (kinds.alias, ()),
+    "until_blank": (kinds.flag, False),
+    "thousands": (kinds.character, None),
+    "missing": (kinds.marks, ()),
+    "where": (kinds.conditions, ()),
 }
 TIME = {
     "column": (kinds.text, None),
     "counter": (kinds.text, None),
-    "unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
+    "unit": (kinds.time_unit(*TIME_UNITS, *TEXT_STAMPS), "s"),
     "rate": (kinds.positive, None),
     "max_gap": (kinds.not_negative, 0.0),
-    "spread": (kinds.flag, False),
+    "spread": (kinds.spread, None),
     "split": (kinds.flag, False),
+    "wrap": (kinds.positive, None),
 }
 SIGNAL = {
     "column": (kinds.text, None),
     "file": (kinds.path, None),
     **LAYOUT,
     "time": (kinds.text, None),
-    "time_unit": (kinds.one_of(*TIME_UNITS), "s"),
+    "time_unit": (kinds.time_unit(*TIME_UNITS), "s"),
     "rate": (kinds.positive, None),
     "max_gap": (kinds.not_negative, 0.0),
     "scale": (kinds.number, 1.0),
@@ -49,7 +54,7 @@ SIGNAL = {
 EVENTS = {
     "times": (kinds.list_of(kinds.number), ()),
     **SIGNAL,
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
     "level": (kinds.number, None),
     "distance": (kinds.not_negative, 0.0),
     "hold": (kinds.not_negative, 0.0),
@@ -63,7 +68,7 @@ TARGET = {
     "from": (kinds.number, 0.0),
     "to": (kinds.number, None),
     "to_share": (kinds.share, None),
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
     "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
     "level": (kinds.number, None),
     "until": (kinds.one_of("below", "above"), None),
@@ -75,7 +80,7 @@ ACTIVITY = {
     "name": (kinds.text, kinds.REQUIRED),
     "start": (kinds.text, kinds.REQUIRED),
     "end": (kinds.text, kinds.REQUIRED),
-    "unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "unit": (kinds.time_unit(*EVENT_UNITS), "s"),
 }
 WINDOW = {
     "rate": (kinds.positive, kinds.REQUIRED),
@@ -100,10 +105,11 @@ AXES = {
     "file": (kinds.path, None),
     **LAYOUT,
     "time": (kinds.text, None),
-    "time_unit": (kinds.one_of(*TIME_UNITS, *TEXT_STAMPS), "s"),
+    "time_unit": (kinds.time_unit(*TIME_UNITS, *TEXT_STAMPS), "s"),
     "rate": (kinds.positive, None),
     "max_gap": (kinds.not_negative, 0.0),
-    "spread": (kinds.flag, False),
+    "spread": (kinds.spread, None),
+    "shift": (kinds.number, 0.0),
 }
 COLUMNS = dict.fromkeys(("subject", "recording", "activity"), (kinds.text, None))
 LABELS = {
@@ -112,7 +118,7 @@ LABELS = {
     "subject": (kinds.text, None),
     "recording": (kinds.text, None),
     "time": (kinds.text, kinds.REQUIRED),
-    "time_unit": (kinds.one_of(*EVENT_UNITS), "s"),
+    "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
     "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
 }
 CARD = {

@@ -3,12 +3,14 @@
 `key` is named in the UserError that a wrong value raises.
 """
 
+import datetime
 import math
 import re
 from collections.abc import Callable
 
 import numpy as np
 
+from imujax.data import clocks
 from imujax.data_builders.tabular.card import BLANKS
 from imujax.data_builders.tabular.sentences import suggest_names
 from imujax.errors import UserError
@@ -108,6 +110,48 @@ def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable
         return tuple(kind(v, f"{key}[{i}]") for i, v in enumerate(value))
 
     return check
+
+
+def time_unit(*known: str) -> Callable:
+    """One of these, seconds of a tick, or a format of strptime."""
+
+    def check(value, key: str) -> str | float:
+        if isinstance(value, int | float):
+            return positive(value, key)
+        if "%" not in str(value):
+            return one_of(*known, "seconds of a tick", "a format as %d/%m/%Y %H:%M:%S.%f")(
+                value, key
+            )
+        moment = datetime.datetime(2001, 2, 3, 4, 5, 6)
+        try:
+            datetime.datetime.strptime(moment.strftime(value), value)
+        except (ValueError, re.error):
+            raise UserError(f"{key} is {value!r}, no format of strptime that can be read") from None
+        return value
+
+    return check
+
+
+def spread(value, key: str) -> str | None:
+    """Which sample of a block its stamp is the time of; true: the middle."""
+    if isinstance(value, bool):
+        return "middle" if value else None
+    return one_of(*clocks.STAMPED)(value, key)
+
+
+def marks(value, key: str) -> tuple[str, ...]:
+    """Texts and numbers that stand for missing values."""
+    values = value if isinstance(value, list) else [value]
+    return tuple(v if isinstance(v, str) else f"{number(v, key):g}" for v in values)
+
+
+def conditions(value, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """A table: of a column the values, one or more, of the rows that count."""
+    entries = table(value, key).items()
+    return tuple(
+        (name, (values,) if values == "" else marks(values, f"{key}.{name}"))
+        for name, values in entries
+    )
 
 
 def one_or_more(value, key: str) -> tuple[str, ...]:

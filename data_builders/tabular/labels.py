@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imujax.data_builders.tabular import readers, sentences
-from imujax.data_builders.tabular.card import TEXT_STAMPS, Labels
+from imujax.data_builders.tabular.card import Labels, is_text
 from imujax.data_builders.tabular.sources import resolve_path
 from imujax.data_builders.tabular.stamps import EventClock
 
@@ -73,5 +73,5 @@ def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:
 def _read_version(path: Path, labels: Labels, changed: int) -> dict[str, np.ndarray]:
     texts = [column for column in (labels.subject, labels.recording) if column]
     numbers = [column for column, _, _ in labels.targets]
-    (texts if labels.unit in TEXT_STAMPS else numbers).append(labels.time)
+    (texts if is_text(labels.unit) else numbers).append(labels.time)
     return readers.read_table(path, labels.layout, numbers, texts)

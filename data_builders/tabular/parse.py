@@ -12,8 +12,7 @@ import tomllib
 from imujax.data_builders.tabular import keys, kinds, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
-    TEXT_STAMPS,
-    TIME_UNITS,
+    SAMPLES,
     Activity,
     Axes,
     Card,
@@ -28,6 +27,7 @@ from imujax.data_builders.tabular.card import (
     Target,
     Time,
     Window,
+    is_text,
 )
 from imujax.errors import UserError
 
@@ -71,6 +71,7 @@ def parse_card(text: str, path: pathlib.Path) -> Card:
 
 def _build_card(raw: dict, path: pathlib.Path) -> Card:
     top = kinds.complete_table(raw, "", keys.CARD)
+    top["given"] = raw
     hdf5 = _parse_hdf5(top["hdf5"])
     mat = _parse_mat(top["mat"])
     groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
@@ -95,7 +96,9 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         columns=Columns(**kinds.complete_table(top["columns"], "columns", keys.COLUMNS)),
         labels=_parse_labels(top["labels"]),
         rest_error=units["rest_error"],
-        sensors=tuple(_parse_sensor(name, table, units) for name, table in top["sensors"].items()),
+        sensors=tuple(
+            _parse_sensor(name, table, top, units) for name, table in top["sensors"].items()
+        ),
         activity=_parse_activity(top["activity"]),
         events=_parse_events(top["events"]),
         target=_parse_target(top["target"]),
@@ -162,7 +165,7 @@ def _parse_time(table: dict) -> Time:
     return Time(**t)
 
 
-def _parse_sensor(name: str, table: dict, units: dict) -> Sensor:
+def _parse_sensor(name: str, table: dict, top: dict, units: dict) -> Sensor:
     key = f"sensors.{name}"
     if isinstance(table, dict) and set(table) - {"frame"} in ({"acc"}, {"gyr"}):
         there, lacking = ("acc", "gyroscope") if "acc" in table else ("gyr", "accelerometer")
@@ -173,21 +176,32 @@ def _parse_sensor(name: str, table: dict, units: dict) -> Sensor:
     given = (_anything, kinds.REQUIRED)
     fields = {"acc": given, "gyr": given, "frame": (kinds.frame, None)}
     t = kinds.complete_table(table, key, fields)
-    acc = _parse_axes(t["acc"], f"{key}.acc", keys.ACC_UNITS, units["acc"], units["acc_factor"])
-    gyr = _parse_axes(t["gyr"], f"{key}.gyr", keys.GYR_UNITS, units["gyr"], units["gyr_factor"])
-    names = [(axes.file, column) for axes in (acc, gyr) for column in axes.names]
+    acc, gyr = (
+        _parse_axes(t[kind], f"{key}.{kind}", known, units[kind], units[f"{kind}_factor"], top)
+        for kind, known in (("acc", keys.ACC_UNITS), ("gyr", keys.GYR_UNITS))
+    )
+    names = [(axes.place, column) for axes in (acc, gyr) for column in axes.names]
     for place in names:
         if names.count(place) > 1:
             raise UserError(
                 f'"{key}" names the same column twice, "{place[1]}": acceleration and angular '
-                "rate have three columns each"
+                f'rate have three columns each (the second one of that name is "{place[1]}#2")'
             )
     return Sensor(name, acc, gyr, t["frame"])
 
 
-def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: float) -> Axes:
-    """A list of three columns, or a table that says more of them."""
+def _parse_axes(
+    value, key: str, known: tuple[str, ...], unit: str, factor: float, top: dict
+) -> Axes:
+    """A list of three columns, or a table that says more of them.
+
+    What a table leaves out of layout and clock is as the card has it of the recording's own file.
+    """
     table = value if isinstance(value, dict) else {"columns": value}
+    if "file" in table:
+        shared = {k: v for k, v in top["given"].items() if k in keys.LAYOUT}
+        shared |= {k: v for k, v in top["time"].items() if k in ("max_gap", "spread")}
+        table = shared | table
     fields = keys.AXES | {"unit": (kinds.one_of(*known), unit)}
     if not isinstance(value, dict):
         kinds.axes(value, f'"{key}"')
@@ -199,7 +213,10 @@ def _parse_axes(value, key: str, known: tuple[str, ...], unit: str, factor: floa
     elif t["file"] is not None:
         raise UserError(f'[{key}] reads another file and needs its "time" column or "rate"')
     used = factor if t["factor"] is None else t["factor"]
-    return Axes(t["columns"], t["unit"], used, t["offset"], t["file"], _parse_layout(t), time)
+    if t["where"] and time is None:
+        raise UserError(f'[{key}] takes rows by "where", and needs a clock of its own: "time"')
+    layout = _parse_layout(t)
+    return Axes(t["columns"], t["unit"], used, t["offset"], t["file"], layout, time, t["shift"])
 
 
 def _parse_labels(table: dict | None) -> Labels | None:
@@ -264,11 +281,11 @@ def _parse_events(table: dict | None) -> Events | None:
         if set(table) - {"times", "time_unit"}:
             extra = min(set(table) - {"times", "time_unit"})
             raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
-        if t["time_unit"] in TEXT_STAMPS:
+        if is_text(t["time_unit"]):
             raise UserError(f'[events] gives numbers as "times", and time_unit {t["time_unit"]!r}')
         return Events(t["times"], t["time_unit"], None, None, *rule)
     if t["level"] is not None:
-        if t["time_unit"] not in TIME_UNITS:
+        if is_text(t["time_unit"]) or t["time_unit"] in SAMPLES:
             raise UserError(
                 f'"events.time_unit" is {t["time_unit"]!r}, and that goes for times alone'
             )
@@ -296,7 +313,7 @@ def _parse_target(table: dict | None) -> Target | None:
             '[target] is a "duration": give the "level" up to whose crossing it runs, or "file" '
             'and "column" of event times'
         )
-    if t["time_unit"] not in TIME_UNITS and not is_times:
+    if (is_text(t["time_unit"]) or t["time_unit"] in SAMPLES) and not is_times:
         raise UserError(
             f'"target.time_unit" is {t["time_unit"]!r}, and that goes for event times alone'
         )
@@ -394,7 +411,7 @@ def _check_sources(card: Card) -> None:
         raise UserError("[columns] goes for one clock, and the sensors have several")
     if card.hdf5 and card.mat:
         raise UserError("[hdf5] and [mat] are for files of different formats: give one of them")
-    if card.hdf5 and (card.columns.names or (card.time.column and card.time.unit in TEXT_STAMPS)):
+    if card.hdf5 and (card.columns.names or (card.time.column and is_text(card.time.unit))):
         raise UserError("[columns] and stamps of text are for tables, and HDF5 files hold numbers")
     if card.labels and (card.labels.subject is None) != (card.labels.recording is None):
         raise UserError('[labels] needs both of "subject" and "recording", its columns, or neither')

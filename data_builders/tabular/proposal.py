@@ -4,6 +4,7 @@ Each line is marked: `sure` follows from the files, `guess` from names or values
 what only the user can know.
 """
 
+import itertools
 import json
 import re
 from collections import Counter
@@ -25,6 +26,8 @@ SUBJECT = re.compile(r"(?<![a-z])(subject|user|participant|person|volunteer|subj
 ACTIVITY = re.compile(r"(?<![a-z])(activity|label|gt|class|task|condition)(?![a-z])")
 LAYOUT_KEYS = ("format", "delimiter", "decimal", "comment", "skip_rows", "header_rows", "unit_rows")
 LAYOUT_KEYS += ("footer_rows",)
+THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
+CORE_MOTION = re.compile(r"accelerometerAcceleration|motionUserAcceleration|^motionGravity")
 GOOD_NORM = (0.9 * G, 1.12 * G)
 
 
@@ -60,7 +63,9 @@ def propose_card(raw: Path) -> str:
     units, main = _find_units(_look_at_some(paths, raw))
     kind = _kind_of(main[0].path, raw)
     names = [path.relative_to(raw) for path in paths if _kind_of(path, raw) == kind]
+    siblings = [u.gyr_look.path.relative_to(raw) for u in units if u.gyr_look]
     table = read_everything(main[0])
+    word_lines = _word_lines(table, [c for u in units for c in _own_axes(u)])
     clock = inspection.find_clock(main[0], table)
     rate = _rate_of(clock, table, main[0])
     lines = [
@@ -68,10 +73,15 @@ def propose_card(raw: Path) -> str:
         "# sure: follows from the files; guess: from names and values; yours: only you know.",
         "",
     ]
-    lines += _path_lines(names, main[0])
-    lines += _layout_lines(main[0].layout)
-    lines += ["", "[time]", *_clock_lines(clock, is_alone=not any(u.gyr_look for u in units))]
-    lines += _sensor_lines(units, table, rate, raw, main[0])
+    first = main[0].path.relative_to(raw)
+    path_lines = _path_lines(names, main[0])
+    if siblings and siblings[0].parent == first.parent:
+        path_lines = _lines_of_pairs(first, siblings[0], path_lines)
+    lines += path_lines
+    lines += _layout_lines(main[0].layout) + word_lines
+    lines += ["", "[time]", *_clock_lines(clock, main[0], table, is_alone=not siblings)]
+    template = _sibling_template(first, siblings[0], path_lines) if siblings else ""
+    lines += _sensor_lines(units, table, rate, template, main[0], clock)
     lines += _column_lines(main[0], table)
     whole = rate if rate and rate < 100 else 100.0
     lines += [
@@ -102,8 +112,10 @@ def _look_at_some(paths: list[Path], raw: Path) -> list[Look]:
         except UserError as error:
             faults.append(str(error))
     if not looks:
-        reason = faults[0] if faults else f"{raw}: holds no files"
-        raise UserError(reason)
+        known = ", ".join(readers.SUFFIXES)
+        raise UserError(
+            faults[0] if faults else f"{raw}: holds no files of recordings: known are {known}"
+        )
     return looks
 
 
@@ -120,6 +132,7 @@ def _find_units(looks: list[Look]) -> tuple[list[Unit], list[Look]]:
             user, gravity = sums
             return [Unit("unit", user, gyrs[0], None, gravity)], [look]
     accs = [(look, a) for look, a, w in found if a and not w]
+    accs.sort(key=lambda pair: "total" not in pair[0].path.stem.lower())  # with gravity, first
     gyrs = [(look, w) for look, a, w in found if w and not a]
     for look, a in accs:
         for other, w in gyrs:
@@ -185,7 +198,13 @@ def _rate_of(clock: Clock, table: dict[str, np.ndarray], look: Look) -> float | 
     """Hz, as far as it can be told."""
     if clock.column is None:
         return clock.rate
-    time = Time(clock.column, clock.unit, None, 0.0, spread=clock.fault in ("blocks", "bursts"))
+    time = Time(
+        clock.column,
+        clock.unit,
+        None,
+        0.0,
+        spread="middle" if clock.fault in ("blocks", "bursts") else None,
+    )
     try:
         seconds, _ = stamps.to_seconds(table[clock.column], time, str(look.path))
         return clocks.find_rate(np.unique(seconds))
@@ -241,7 +260,38 @@ def _layout_lines(layout: Layout) -> list[str]:
     return lines
 
 
-def _clock_lines(clock: Clock, is_alone: bool) -> list[str]:
+def _own_axes(unit: Unit) -> list[str]:
+    """Columns of a sensor in the file that a recording is named after."""
+    triples = [unit.acc, unit.gravity, None if unit.gyr_look else unit.gyr]
+    return [name for triple in triples if triple for name in triple.columns]
+
+
+def _word_lines(table: dict[str, np.ndarray], columns: list[str]) -> list[str]:
+    """What is to be said of words among the numbers of these columns, which become numbers here."""
+    marks: Counter[str] = Counter()
+    has_thousands = False
+    for name in columns:
+        if table[name].dtype.kind != "U":
+            continue
+        words = table[name].tolist()
+        has_thousands |= any(THOUSANDS.fullmatch(word) for word in words)
+        words = [word.replace(",", "") if THOUSANDS.fullmatch(word) else word for word in words]
+        marks.update(word for word in words if not delimited.is_number(word, "."))
+        table[name] = np.array([_to_float(word) for word in words])
+        if np.isfinite(table[name]).mean() < 0.5:
+            raise UserError(
+                f'column "{name}" looks like an axis and holds text: "{words[len(words) // 2]}"'
+            )
+    lines = ['thousands = ","  # sure: commas between thousands'] if has_thousands else []
+    if marks:
+        shown = ", ".join(_quote(word) for word, _ in marks.most_common(3))
+        lines.append(f"missing = [{shown}]  # guess: no numbers, where numbers should be")
+    return lines
+
+
+def _clock_lines(
+    clock: Clock, look: Look, table: dict[str, np.ndarray], is_alone: bool
+) -> list[str]:
     """[time]; of several files none is split."""
     split = ["split = true  # guess: at longer gaps"] if is_alone else []
     if clock.column:
@@ -249,32 +299,80 @@ def _clock_lines(clock: Clock, is_alone: bool) -> list[str]:
         if clock.unit != "s":
             lines.append(f"unit = {_quote(clock.unit)}  # guess: a rate of movement comes out")
         if clock.fault in ("blocks", "bursts"):
-            lines.append(f"spread = true  # sure: the stamps come in {clock.fault}")
-        elif not clock.fault:
+            lines.append(f'spread = "middle"  # sure: the stamps come in {clock.fault};')
+            lines.append("# yours: which sample of one is stamped, the first, middle or last")
+        elif clock.fault in ("", "repeat"):
             lines += ["max_gap = 0.1  # guess: s that may be interpolated", *split]
         return lines
     lines = []
     if clock.counter:
         lines += [f"counter = {_quote(clock.counter)}  # guess", "max_gap = 0.1", *split]
     if clock.rate:
-        lines.append(f"rate = {clock.rate:g}  # guess: Hz, as the file says")
-    else:
-        lines.append("rate = 100  # yours: Hz; no clock was found")
+        return [*lines, f"rate = {clock.rate:g}  # guess: Hz, as the file says"]
+    lines.append("# rate =   yours: Hz; no clock was found that could be read")
+    for name in look.names:
+        if inspection.TIME.search(name.lower()):
+            value = str(table[name][len(table[name]) // 2])
+            lines.append(f'# column = {_quote(name)}   it reads "{value[:60]}": in which unit?')
     return lines
 
 
+def _lines_of_pairs(first: Path, sibling: Path, lines: list[str]) -> list[str]:
+    """`files` and `match` where each recording is two files beside each other: p1_acc, p1_gyr."""
+    pairs = zip(first.name, sibling.name, strict=False)
+    prefix = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    prefix = prefix[: max(map(prefix.rfind, "_-. "), default=-1) + 1]
+    folder = "/".join(["*"] * (len(first.parts) - 1)) + "/" if len(first.parts) > 1 else ""
+    if folder or not prefix.strip("_-. "):
+        return lines
+    rest = first.name[len(prefix) :]
+    inner = prefix.strip("_-. ")
+    recording = r"[_-](?P<recording>.+)" if re.search(r"[_-]", inner) else ""
+    return [
+        f"files = {_quote('*' + prefix[-1] + rest)}  # guess",
+        f"match = '^(?P<subject>[^_-]+){recording}{re.escape(prefix[-1] + rest)}$'  # guess",
+    ]
+
+
+def _sibling_template(first: Path, sibling: Path, lines: list[str]) -> str:
+    """The path of a recording's other file, with braces for what `match` finds in the first."""
+    text = "\n".join(lines)
+    found = re.search(r"match = '(.*)'", text)
+    match = re.search(found[1], first.as_posix()) if found else None
+    template = sibling.as_posix()
+    groups = match.groupdict(default="") if match else {}
+    for name, value in sorted(groups.items(), key=lambda pair: -len(pair[1])):
+        if value:
+            template = template.replace(value, f"{{{name}}}", 1)
+    return template
+
+
 def _sensor_lines(
-    units: list[Unit], table: dict[str, np.ndarray], rate: float | None, raw: Path, look: Look
+    units: list[Unit],
+    table: dict[str, np.ndarray],
+    rate: float | None,
+    template: str,
+    look: Look,
+    clock: Clock,
 ) -> list[str]:
-    """[units] by the first sensor, and all of them."""
+    """[units] by the first sensor, and all; a gyroscope's own file is that of `template`."""
     first = units[0]
     others = {u.gyr_look.path: read_everything(u.gyr_look) for u in units if u.gyr_look}
+    for unit in units:
+        if unit.gyr_look:
+            _word_lines(others[unit.gyr_look.path], unit.gyr.columns)
     acc = _stack(table, first.acc)
     if first.gravity:
         acc = acc + _stack(table, first.gravity)
     gyr = _stack(others[first.gyr_look.path] if first.gyr_look else table, first.gyr)
-    size = min(len(acc), len(gyr))  # of two files, for this look good enough
-    lines = _unit_lines(acc[:size], gyr[:size], first, rate or 100.0)
+    if first.gyr_look:
+        other = others[first.gyr_look.path]
+        times = [
+            _seconds(clock, table, look),
+            _seconds(inspection.find_clock(first.gyr_look, other), other, first.gyr_look),
+        ]
+        acc, gyr = _on_one_clock(acc, gyr, times)
+    lines = _unit_lines(acc, gyr, first, rate or 100.0)
     for unit in units:
         lines += ["", f"[sensors.{unit.name}]  # yours: a name for where it sits"]
         columns = ", ".join(map(_quote, unit.acc.columns))
@@ -286,15 +384,41 @@ def _sensor_lines(
         if unit.gyr_look is None:
             lines.append(f"gyr = [{columns}]")
             continue
-        clock = inspection.find_clock(unit.gyr_look, others[unit.gyr_look.path])
-        timed = f"time = {_quote(clock.column)}" if clock.column else f"rate = {clock.rate or 100}"
-        if clock.column and clock.unit != "s":
-            timed += f", time_unit = {_quote(clock.unit)}"
-        folder = look.path.parent.relative_to(raw).as_posix()
-        place = "{subject}_{recording}" if "_" in folder and "/" not in folder else "{subject}"
-        file = f"{place}/{unit.gyr_look.path.name}" if folder != "." else unit.gyr_look.path.name
-        lines.append(f"gyr = {{ file = {_quote(file)}, columns = [{columns}], {timed} }}")
+        own = inspection.find_clock(unit.gyr_look, others[unit.gyr_look.path])
+        timed = f"time = {_quote(own.column)}" if own.column else f"rate = {own.rate or 0:g}"
+        if own.column and own.unit != "s":
+            timed += f", time_unit = {_quote(own.unit)}"
+        if own.fault in ("blocks", "bursts") and own.fault != clock.fault:
+            timed += ', spread = "middle"'
+        lines.append(f"gyr = {{ file = {_quote(template)}, columns = [{columns}], {timed} }}")
     return lines
+
+
+def _seconds(clock: Clock, table: dict[str, np.ndarray], look: Look) -> np.ndarray | None:
+    """The times of a file's rows since 1970 or whatever its clock counts from [s]."""
+    if clock.column is None:
+        return None
+    spread = "middle" if clock.fault in ("blocks", "bursts") else None
+    time = Time(clock.column, clock.unit, None, 0.0, spread=spread)
+    try:
+        seconds, origin = stamps.to_seconds(table[clock.column], time, str(look.path))
+    except UserError:
+        return None
+    return seconds + origin
+
+
+def _on_one_clock(
+    acc: np.ndarray, gyr: np.ndarray, times: list[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both at the times of the accelerometer, as far as the clocks overlap; else row by row."""
+    ours, its = times
+    if ours is not None and its is not None:
+        rows = (ours >= its[0]) & (ours <= its[-1])
+        if rows.sum() > 10:
+            gyr = np.stack([np.interp(ours[rows], its, axis) for axis in gyr.T], axis=1)
+            return acc[rows], gyr
+    size = min(len(acc), len(gyr))
+    return acc[:size], gyr[:size]
 
 
 def _stack(table: dict[str, np.ndarray], triple: Triple) -> np.ndarray:
@@ -309,7 +433,8 @@ def _unit_lines(acc: np.ndarray, gyr: np.ndarray, unit: Unit, rate: float) -> li
         acc, gyr, rate, unit.acc.unit, unit.gyr.unit
     )
     is_good = GOOD_NORM[0] <= norm <= GOOD_NORM[1]
-    why = f"turned back, it reads {norm:.1f} m/s^2" if is_good else "NOT SURE"
+    why = f"turned back, it reads {norm:.1f} m/s^2; of which sign cannot be told"
+    why = why if is_good else "see above"
     lines = ["", "[units]"]
     if not is_good:
         lines.append(
@@ -320,9 +445,11 @@ def _unit_lines(acc: np.ndarray, gyr: np.ndarray, unit: Unit, rate: float) -> li
     if down := gravity.axis_down(*si, rate):
         lines.append(f"# At rest {down[0]} reads {down[1]:.1f} m/s^2: if that axis points up, say")
         lines.append("# acc_factor = -1 (iOS does so); if it points down, all is well.")
-    marks = ["sure" if said else "guess" for said in (unit.acc.unit, unit.gyr.unit)]
+    marks = ["sure" if said and is_good else "guess" for said in (unit.acc.unit, unit.gyr.unit)]
     lines.append(f"acc = {_quote(acc_unit)}  # {marks[0]}: {why}")
-    if acc_factor != 1:
+    if any(CORE_MOTION.search(name) for name in unit.acc.columns):
+        lines.append("acc_factor = -1  # guess: Core Motion (iOS) reads -1 g upwards")
+    elif acc_factor != 1:
         lines.append(f'acc_factor = "1/{1 / acc_factor:.6g}"  # guess: counts')
     lines.append(f"gyr = {_quote(gyr_unit)}  # {marks[1]}")
     if gyr_factor != 1:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet
@@ -20,6 +21,7 @@ from imujax.data_builders.tabular.sentences import (
     check_column_names,
     first_line,
     refuse_pointer,
+    suggest_names,
     tidy_name,
     unreadable_file,
 )
@@ -91,6 +93,8 @@ def read_table(
     refuse_pointer(path)
     kind = table_format(path, layout)
     numbers, texts = list(dict.fromkeys(numbers)), list(dict.fromkeys(texts))
+    if layout.where:
+        return _read_some_rows(path, layout, numbers, texts)
     if layout.alias:
         table = _read_under_other_names(path, layout, numbers, texts)
     elif kind in TEXTS:
@@ -112,7 +116,31 @@ def read_table(
         table = arrays.select_columns(load(path), numbers, texts, path)
     if not all(len(column) for column in table.values()):
         raise UserError(f"{path}: the table has no rows")
+    for name in numbers:
+        for mark in filter(delimited.is_plain_number, layout.missing):
+            table[name][table[name] == float(mark)] = np.nan
     return table
+
+
+def _read_some_rows(
+    path: Path, layout: Layout, numbers: list[str], texts: list[str]
+) -> dict[str, np.ndarray]:
+    """The rows in which the columns of `where` have one of their values."""
+    plain = dataclasses.replace(layout, where=())
+    keys = [name for name, _ in layout.where]
+    if set(keys) & set(numbers):
+        raise UserError(f'{path}: "where" asks for text in column "{keys[0]}", which holds numbers')
+    table = read_table(path, plain, numbers, [*texts, *keys])
+    rows = np.ones(len(next(iter(table.values()))), bool)
+    for name, values in layout.where:
+        rows &= np.isin(table[name], values)
+    if not rows.any():
+        name, values = layout.where[0]
+        raise UserError(
+            f'{path}: in no row "{name}" is {" or ".join(values)}'
+            + suggest_names(values[0], dict.fromkeys(table[name].tolist()))
+        )
+    return {name: table[name][rows] for name in (*numbers, *texts)}
 
 
 def _read_under_other_names(
@@ -150,7 +178,7 @@ def list_columns(path: Path, layout: Layout) -> list[str]:
     if kind in TEXTS:
         return read_text(path, layout).names
     if kind == "parquet":
-        return list(_open_parquet(path).schema_arrow.names)
+        return list(_flatten(_open_parquet(path).schema_arrow.empty_table()).column_names)
     if kind in ("feather", "jsonl"):
         return list(_load_arrow(path, kind).column_names)
     if kind == "hdf5":
@@ -186,12 +214,16 @@ def read_text(path: Path, layout: Layout) -> delimited.Text:
 
 
 def _read_parquet(path: Path, numbers: list[str], texts: list[str]) -> dict:
-    file = _open_parquet(path)
-    check_column_names(file.schema_arrow.names, [*numbers, *texts], path)
+    file, wanted = _open_parquet(path), list(dict.fromkeys([*numbers, *texts]))
+    is_nested = any(pa.types.is_nested(field.type) for field in file.schema_arrow)
+    if not is_nested:
+        check_column_names(file.schema_arrow.names, wanted, path)
     try:
-        table = file.read(list(dict.fromkeys([*numbers, *texts])), use_threads=False)
+        table = file.read(None if is_nested else wanted, use_threads=False)
+        table = _flatten(table) if is_nested else table
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable_file(path, error) from None
+    check_column_names(table.column_names, wanted, path)
     return _convert_columns(table, numbers, texts, path)
 
 
@@ -208,10 +240,27 @@ def _load_arrow(path: Path, kind: str) -> pa.Table:
     """Feather, or JSON with an object a line."""
     try:
         if kind == "feather":
-            return pyarrow.feather.read_table(path, use_threads=False)
-        return pyarrow.json.read_json(path, pyarrow.json.ReadOptions(use_threads=False))
+            return _flatten(pyarrow.feather.read_table(path, use_threads=False))
+        options = pyarrow.json.ReadOptions(use_threads=False)
+        return _flatten(pyarrow.json.read_json(path, options))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise unreadable_file(path, error) from None
+
+
+def _flatten(table: pa.Table) -> pa.Table:
+    """Fields of structs as `acc.x`, members of lists as `acc(:,1)`."""
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+        table = table.flatten()
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if not pa.types.is_list(column.type) and not pa.types.is_fixed_size_list(column.type):
+            columns[name] = column
+            continue
+        sizes = set(pc.list_value_length(column).to_pylist())
+        if len(sizes) == 1 and None not in sizes:
+            size = sizes.pop()
+            columns |= {f"{name}(:,{j + 1})": pc.list_element(column, j) for j in range(size)}
+    return pa.table(columns)
 
 
 def _convert_columns(table: pa.Table, numbers: list[str], texts: list[str], path: Path) -> dict:

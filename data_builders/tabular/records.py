@@ -12,11 +12,11 @@ from imujax.data.recordings import Channel, Interval, Recording
 from imujax.data_builders.tabular import events, labels, readers, sensors, sentences, stamps, tables
 from imujax.data_builders.tabular.card import (
     SAMPLES,
-    TEXT_STAMPS,
     Card,
     Quantity,
     Signal,
     fill_template,
+    is_text,
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
@@ -100,13 +100,15 @@ def _make_recordings(
 ) -> Iterator[Read]:
     """One side of one table: its stretches."""
     imu = list(dict.fromkeys(sensors.own_columns(card, groups)))
-    seconds, origin, stretches = None, 0.0, [slice(None)]
+    seconds, origin, zone, twice, stretches = None, 0.0, None, 0, [slice(None)]
     if card.time.stamps:
         clock = table[fill_template(card.time.stamps, groups)]
         if any(axes.has_own_clock for axes in card.axes):
             table = sensors.without_tail(table, clock)
             clock = table[fill_template(card.time.stamps, groups)]
         seconds, origin = stamps.to_seconds(clock, card.time, source)
+        zone = stamps.has_zone(clock, card.time.unit) if clock.dtype.kind == "U" else None
+        table, seconds, twice = stamps.without_repeats(table, seconds, card.time)
         stretches = stamps.find_stretches(seconds, card.time, source)
     others = sensors.read_others(card, item, suffix, groups, origin)
     signals = _signals_in_file(card)
@@ -130,7 +132,7 @@ def _make_recordings(
             elif described and described.signal and described.signal.time:
                 channels[name] = _read_channel(described.signal, item.raw, groups, start)
         end = start + len(acc) / rate
-        index = stamps.EventClock(None if seconds is None else seconds + origin, start, rate)
+        index = stamps.EventClock(None if seconds is None else seconds + origin, start, rate, zone)
         recording_id = groups.get("recording") if card.columns.recording else item.recording
         if card.labels:
             times, targets = labels.find_rows(
@@ -164,9 +166,13 @@ def _make_recordings(
             rest_error=card.rest_error,
             origin=origin,
             interpolated=mended,
-            warnings=tuple(sensors.upside_down(card, acc, gyr, rate)),
+            warnings=(*_repeats(twice), *sensors.upside_down(card, acc, gyr, rate)),
         )
         yield Read(recording, mended, targets, groups.get("condition", ""))
+
+
+def _repeats(count: int) -> list[str]:
+    return [f"{count} rows that repeat the one before were left out"] if count else []
 
 
 def _find_intervals(names: np.ndarray, time: np.ndarray, step: float) -> tuple[Interval, ...]:
@@ -246,8 +252,7 @@ def _read_times(
     """A column of event times, ascending [s]."""
     column = fill_template(signal.column, groups)
     path = resolve_path(raw, signal.file, groups)
-    is_text = unit in TEXT_STAMPS
-    numbers, texts = ([], [column]) if is_text else ([column], [])
+    numbers, texts = ([], [column]) if is_text(unit) else ([column], [])
     values = readers.read_table(path, signal.layout, numbers, texts)[column]
     times = index.to_seconds(values, unit, str(path))
     return np.sort(times[np.isfinite(times)])
@@ -263,8 +268,7 @@ def _read_intervals(
     name, start, end = (
         fill_template(n, groups) for n in (activity.name, activity.start, activity.end)
     )
-    is_text = activity.unit in TEXT_STAMPS
-    numbers, texts = ([], [start, end]) if is_text else ([start, end], [])
+    numbers, texts = ([], [start, end]) if is_text(activity.unit) else ([start, end], [])
     table = readers.read_table(path, activity.layout, numbers, [*texts, name])
     begins, ends = (index.to_seconds(table[key], activity.unit, str(path)) for key in (start, end))
     intervals = []

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax.data import clocks, gravity, windows
+from imujax.data import clocks, doubts, gravity, windows
 from imujax.data.recordings import rotate, to_si
 from imujax.data_builders.tabular import readers, stamps, tables
 from imujax.data_builders.tabular.card import Axes, Card, Layout, Time, fill_template
@@ -14,6 +14,8 @@ from imujax.errors import UserError
 
 MOST = 1e9  # in any unit, and in counts of 24 bits
 SAME_RATE = 0.01  # share by which two clocks may differ and still count as one rate
+
+OWN = (None, ())  # the place of what has the clock of the recording's own file
 
 Table = dict[str, np.ndarray]
 
@@ -24,6 +26,12 @@ class Source(NamedTuple):
     file: str | None
     layout: Layout
     time: Time
+    shift: float
+
+    @property
+    def place(self) -> tuple:
+        """As of `Axes`."""
+        return self.file, self.layout.where
 
 
 class Track(NamedTuple):
@@ -75,6 +83,8 @@ def read_track(
             f'{source}: row {row} has {stack[row, column]:.3g} in column "{columns[column]}": no '
             "sensor reads that; damaged?"
         )
+    for first in range(0, len(columns), 3):  # as far as the axes of a sensor stand together
+        doubts.require_no_marks(stack[:, first : first + 3], source)
     values, rate, start, gaps = stamps.put_on_clock(stack, seconds, time, source, len(columns))
     values, holes = clocks.fill_gaps(values, rate, time.max_gap, source)
     return Track(values, rate, start, gaps + holes)
@@ -104,7 +114,7 @@ def read_others(
     wanted: dict[Source, list[str]] = {}
     for axes in card.axes:
         if axes.time is not None:
-            names = wanted.setdefault(Source(axes.file, axes.layout, axes.time), [])
+            names = wanted.setdefault(Source(axes.file, axes.layout, axes.time, axes.shift), [])
             names += [fill_template(name, groups) for name in axes.names]
     tracks = {}
     for source, names in wanted.items():
@@ -113,7 +123,7 @@ def read_others(
         texts = stamps.text_columns(time, groups)
         numbers = [name for name in [*columns, *clock] if name not in texts]
         if source.file is None:
-            read = tables.read_own(card, item, numbers, texts)
+            read = tables.read_own(card, item, numbers, texts, source.layout.where)
             name, table = next((name, table) for end, name, table in read if end == suffix)
         else:
             path = resolve_path(item.raw, source.file, groups)
@@ -122,8 +132,10 @@ def read_others(
         if clock:
             table = without_tail(table, table[clock[0]]) if source.file is None else table
             seconds, zero = stamps.to_seconds(table[clock[0]], time, name)
+            table, seconds, _ = stamps.without_repeats(table, seconds, time)
             seconds = seconds + (zero - origin)
-        tracks[source] = columns, read_track(table, columns, seconds, time, name)
+        track = read_track(table, columns, seconds, time, name)
+        tracks[source] = columns, track._replace(start=track.start + source.shift)
     return tracks
 
 
@@ -131,7 +143,7 @@ def join_tracks(
     own: tuple[list[str], Track] | None,
     others: dict[Source, tuple[list[str], Track]],
     name: str,
-) -> tuple[dict[tuple[str | None, str], np.ndarray], float, float, int]:
+) -> tuple[dict[tuple, np.ndarray], float, float, int]:
     """Lay tracks of several files on one grid, over the time that all have.
 
     Parameters
@@ -146,7 +158,7 @@ def join_tracks(
     Returns
     -------
     columns : dict of ndarray, [N]
-        By (file, column).
+        By (place, column).
     rate : float
         That of the first track [Hz].
     start : float
@@ -159,13 +171,13 @@ def join_tracks(
     UserError
         The files have no time in common.
     """
-    tracks = [(None, *own)] if own else []
-    tracks += [(source.file, *both) for source, both in others.items()]
+    tracks = [(OWN, *own)] if own else []
+    tracks += [(source.place, *both) for source, both in others.items()]
     first = tracks[0][2]
     mended = sum(track.mended for _, _, track in tracks)
     if len(tracks) == 1:
-        file, columns, track = tracks[0]
-        values = {(file, c): track.values[:, i] for i, c in enumerate(columns)}
+        place, columns, track = tracks[0]
+        values = {(place, c): track.values[:, i] for i, c in enumerate(columns)}
         return values, track.rate, track.start, mended
     same = [_at_rate(track, first.rate) for _, _, track in tracks]
     start = max(track.start for track in same)
@@ -177,10 +189,10 @@ def join_tracks(
         )
     grid = start + np.arange(int((end - start) * first.rate + 1e-6) + 1) / first.rate
     values = {}
-    for (file, columns, _), track in zip(tracks, same, strict=True):
+    for (place, columns, _), track in zip(tracks, same, strict=True):
         time = track.start + np.arange(len(track.values)) / track.rate
         for i, column in enumerate(columns):
-            values[file, column] = np.interp(grid, time, track.values[:, i])
+            values[place, column] = np.interp(grid, time, track.values[:, i])
     return values, first.rate, start, mended
 
 
@@ -192,7 +204,7 @@ def _at_rate(track: Track, rate: float) -> Track:
 
 
 def convert_sensors(
-    card: Card, columns: dict[tuple[str | None, str], np.ndarray], groups: dict[str, str]
+    card: Card, columns: dict[tuple, np.ndarray], groups: dict[str, str]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Put the columns of all sensors together.
 
@@ -200,7 +212,7 @@ def convert_sensors(
     ----------
     card : Card
     columns : dict of ndarray, [N]
-        By (file, column).
+        By (place, column).
     groups : dict of str
         What stands in braces.
 
@@ -251,7 +263,7 @@ def _convert_axes(axes: Axes, columns, groups: dict[str, str]) -> np.ndarray:
     """[N, 3] in SI units."""
     parts = []
     for names, offset in zip(axes.columns, axes.offset, strict=True):
-        added = [columns[axes.file, fill_template(name, groups)] for name in names]
+        added = [columns[axes.place, fill_template(name, groups)] for name in names]
         total = sum(added[1:], added[0])
         parts.append(total + offset if offset else total)
     values = np.stack(parts, axis=1)

@@ -51,7 +51,24 @@ def list_items(card: Card, raw: Path) -> list[Item]:
                 'tell them apart by a group (?P<recording>...) in "match"'
             )
         first_paths[key] = item.paths[0]
+    _require_own_files(card, raw, items)
     return items
+
+
+def _require_own_files(card: Card, raw: Path, items: list[Item]) -> None:
+    """No two recordings take their accelerometer or gyroscope from one file."""
+    takers: dict[tuple[str, Path], Item] = {}
+    for item in items:
+        for template in {axes.file for axes in card.axes if axes.file}:
+            for side in card.sides or ("",):
+                path = resolve_path(raw, template, {**item.groups, "side": side})
+                other = takers.setdefault((template, path), item)
+                if other.paths[0] != item.paths[0]:
+                    raise UserError(
+                        f"{item.paths[0]} and {other.paths[0]} take a sensor from one file, "
+                        f'{path}: put braces into "{template}" in the card, so that each '
+                        "recording has its own"
+                    )
 
 
 def resolve_path(raw: Path, template: str, groups: dict[str, str]) -> Path:

@@ -1,5 +1,6 @@
 """The tables of one item: its file, one data set of it, or one variable."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 
 from imujax.data_builders.tabular import arrays, hdf5, readers
@@ -8,7 +9,11 @@ from imujax.data_builders.tabular.sources import Item
 
 
 def read_own(
-    card: Card, item: Item, numbers: Sequence[str], texts: Sequence[str] = ()
+    card: Card,
+    item: Item,
+    numbers: Sequence[str],
+    texts: Sequence[str] = (),
+    where: tuple[tuple[str, tuple[str, ...]], ...] = (),
 ) -> Iterator[tuple[str, str, arrays.Columns]]:
     """Read columns of an item's own file.
 
@@ -18,6 +23,8 @@ def read_own(
     item : Item
     numbers, texts : sequence of str
         Names of columns.
+    where : tuple
+        Rows that count, of `Layout`, in the place of the card's own.
 
     Yields
     ------
@@ -35,4 +42,5 @@ def read_own(
         source = f"{path} ({item.dataset})"
         yield "", source, arrays.read_matlab(path, numbers, texts, item.dataset or "")
     else:
-        yield "", str(path), readers.read_table(path, card.layout, numbers, texts)
+        layout = dataclasses.replace(card.layout, where=where) if where else card.layout
+        yield "", str(path), readers.read_table(path, layout, numbers, texts)

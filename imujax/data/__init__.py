@@ -14,6 +14,7 @@ __all__ = [
     "clocks",
     "content",
     "datasets",
+    "doubts",
     "frames",
     "gravity",
     "labels",
@@ -21,5 +22,6 @@ __all__ = [
     "recordings",
     "scales",
     "sensor_windows",
+    "settings",
     "windows",
 ]

@@ -14,6 +14,7 @@ LONG = 5  # times the median step: longer than the gaps that lost samples leave
 LEAST_RATE = 0.5  # Hz of anything that moves
 ATOL = 1e-6  # of a step: a point of the grid that lies so near to a stamp is that stamp
 COUNTERS = (8, 16, 24, 32)  # bits of a counter that wraps
+STAMPED = ("first", "middle", "last")  # sample of a block that its stamp is the time of
 
 
 class ClockError(UserError):
@@ -22,7 +23,7 @@ class ClockError(UserError):
     Attributes
     ----------
     fault : str
-        "blocks", "bursts", "restart", "order", "gap", "missing", "rate" or "number".
+        "blocks", "repeat", "bursts", "restart", "order", "gap", "missing", "rate" or "number".
     """
 
     def __init__(self, sentence: str, fault: str):
@@ -56,13 +57,13 @@ def check_stamps(time: np.ndarray, source: str) -> None:
     if (step == 0).any():
         row = int(np.argmax(step == 0))
         size = len(time) / (1 + (step > 0).sum())
-        same = (step == 0).sum()
-        blocks = f"blocks of about {size:.0f} share one" if size >= 1.5 else "some repeat"
-        raise ClockError(
-            f"{source}: the time repeats at {time[row]:.3f} s (row {row + 1}), and {same} of "
-            f"{len(time)} samples have the stamp of the one before: {blocks}",
-            "blocks",
+        place = f"{source}: the time repeats at {time[row]:.3f} s (row {row + 1})"
+        place += (
+            f", and {(step == 0).sum()} of {len(time)} samples have the stamp of the one before"
         )
+        if size < 1.5:
+            raise ClockError(f"{place}, with other values: two samples for one moment", "repeat")
+        raise ClockError(f"{place}: blocks of about {size:.0f} share one", "blocks")
     mean, median = (time[-1] - time[0]) / len(step), np.median(step)
     pauses = step[step > USUAL * median]
     if mean > USUAL * median and len(pauses) >= 3 and np.median(pauses) > LONG * median:
@@ -137,7 +138,7 @@ def unwrap_counter(counts: np.ndarray, source: str) -> np.ndarray:
     return counts[0] + np.concatenate([[0.0], np.cumsum(step)])
 
 
-def spread_stamps(time: np.ndarray, source: str) -> np.ndarray:
+def spread_stamps(time: np.ndarray, source: str, sample: str = "middle") -> np.ndarray:
     """Spread the stamps of blocks or bursts evenly: sample k of a stretch at its line through them.
 
     A step over three times the usual one between blocks ends a stretch, and stays a gap.
@@ -148,6 +149,8 @@ def spread_stamps(time: np.ndarray, source: str) -> np.ndarray:
         Stamps [s]; may repeat, must not go back.
     source : str
         The file name that error sentences show.
+    sample : str
+        Which one of a block its stamp is the time of: one of STAMPED.
 
     Returns
     -------
@@ -165,17 +168,30 @@ def spread_stamps(time: np.ndarray, source: str) -> np.ndarray:
         _refuse_going_back(time, step, source)
     jumps = np.flatnonzero(step > LONG * np.median(step))
     if len(jumps) < 2:
-        raise ClockError(f"{source}: fewer than three blocks of stamps to spread", "blocks")
+        raise ClockError(
+            f"{source}: its stamps come neither in blocks nor in bursts, so there is nothing to "
+            "spread",
+            "number",
+        )
     between = np.median(np.diff(time[jumps + 1]))
     breaks = np.flatnonzero(step > 3 * between) + 1
-    spread = []
-    for stretch in np.split(time, breaks):
-        index = np.arange(len(stretch))
-        slope, first = np.polyfit(index, stretch, 1) if len(stretch) > 1 else (0.0, stretch[0])
-        spread.append(first + slope * index)
-    even = np.concatenate(spread)
+    even = np.concatenate([_spread_stretch(x, sample) for x in np.split(time, breaks)])
     check_stamps(even, source)
     return even
+
+
+def _spread_stretch(time: np.ndarray, sample: str) -> np.ndarray:
+    """The line through one sample of each block, of which the first and the last may be cut off."""
+    step = np.diff(time)
+    jumps = np.flatnonzero(step > LONG * np.median(step)) if len(step) else np.zeros(0, int)
+    index = np.arange(len(time))
+    if len(jumps) < 3:  # too few whole blocks
+        slope, first = np.polyfit(index, time, 1) if len(time) > 1 else (0.0, time[0])
+        return first + slope * index
+    firsts, lasts = jumps[:-1] + 1, jumps[1:]
+    at = {"first": firsts, "last": lasts, "middle": (firsts + lasts) / 2}[sample]
+    slope, first = np.polyfit(at, np.interp(at, index, time), 1)
+    return first + slope * index
 
 
 def find_rate(time: np.ndarray) -> float:

@@ -71,13 +71,15 @@ def find_doubt(acc: np.ndarray, gyr: np.ndarray, rate: float, error: float) -> D
 
     factors = np.array([G, 1000, 1000 / G])  # of g, mg and m/s^2 said to be each other
     mended = [(UNIT, norm * factor) for factor in (factors if norm < G else 1 / factors)]
-    if norm < G:
-        mended += [(FAST, float(turned_back(acc, gyr / RADIAN, rate)[0]))]
+    ways = [(FAST, 1 / RADIAN)] if norm < G else []
+    for cause, factor in (*ways, (SLOW, RADIAN), (AXES, -1.0)):
+        mended.append((cause, float(turned_back(acc, gyr * factor, rate)[0])))
     # What comes nearest to gravity is likeliest.
     mended.sort(key=lambda way: abs(np.log(way[1] / G)) if way[1] > 0 else np.inf)
     causes = [cause for cause, value in mended if _is_within(value, LIKELY, error)]
-    causes += [REMOVED, FAST, UNIT] if norm < G else [SLOW, AXES, UNIT]
-    return Doubt(norm, not _is_within(norm, SURE, error), tuple(dict.fromkeys(causes)))
+    causes += [REMOVED, FAST, AXES] if norm < G else [SLOW, AXES, UNIT]
+    causes = list(dict.fromkeys(causes))[:3]
+    return Doubt(norm, not _is_within(norm, SURE, error), tuple(causes))
 
 
 def at_rest(acc: np.ndarray, gyr: np.ndarray, rate: float) -> tuple[int, np.ndarray] | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imujax.data import content, gravity
+from imujax.data import content, doubts, gravity
 from imujax.data.gravity import G
 from imujax.errors import UserError
 
@@ -148,9 +148,9 @@ def list_warnings(recording: Recording) -> list[str]:
 
     Shapes, rate and names; finite values; no constant sensor; median accelerometer norm within 5
     to 60 m/s^2 (a runner's foot has 30, a hand in jumping jacks 40); 99.9th percentile of the
-    gyroscope norm below 60 rad/s; gravity, where a unit moves, in its accelerations turned back by
-    its own gyroscope (see `gravity`); and, where the recording has a still second, gravity within
-    `rest_error` in the stillest one.
+    gyroscope norm below 60 rad/s; samples that no movement makes (see `doubts`); gravity, where a
+    unit moves, in its accelerations turned back by its own gyroscope (see `gravity`); and, where
+    the recording has a still second, gravity within `rest_error` in the stillest one.
 
     Parameters
     ----------
@@ -185,6 +185,8 @@ def list_warnings(recording: Recording) -> list[str]:
         title = f"{r.source}: sensor {sensor}"
         _check_values(r.acc[:, s], f"{title}: accelerometer", r)
         _check_values(r.gyr[:, s], f"{title}: gyroscope", r)
+        found = doubts.list_doubts(r.acc[:, s], r.gyr[:, s], r.rate, r.start)
+        warnings += [f"sensor {sensor}: {sentence}" for sentence in found]
         doubt = gravity.find_doubt(r.acc[:, s], r.gyr[:, s], r.rate, r.rest_error)
         if doubt and doubt.is_sure:
             raise UserError(f"{title}: {gravity.describe(doubt)}")

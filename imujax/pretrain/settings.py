@@ -1,6 +1,8 @@
-"""Whether the settings of an encoder can be, before anything is done."""
+"""The settings of an encoder, and whether they can be, before anything is done."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -8,8 +10,72 @@ from imujax.errors import UserError, require_known
 from imujax.nets import networks
 from imujax.objectives import relations
 from imujax.objectives.objectives import OBJECTIVES
+from imujax.runtime.fields import ABSENT, REQUIRED, setting
 
 ORDERS = ("windows", "blocks")
+
+
+@dataclass(frozen=True)
+class EncoderSettings:
+    """What is pre-trained without labels, on what, and how long."""
+
+    data: tuple[str, ...] = setting(
+        REQUIRED, "the data sets to train on; none of them where `stream` is given"
+    )
+    stream: dict[str, Any] = setting(
+        ABSENT, "in the place of data sets: what is simulated, see imujax/simulate/stream.py"
+    )
+    sensors: tuple[str, ...] = setting((), "the sensors to train on; none named: all")
+    rate: float = setting(100.0, "rate of the input", unit="Hz", above=0)
+    window: int = setting(128, "length of the input", unit="samples", least=1)
+    motion: float = setting(
+        0.3, "least mean SD of a sensor's acceleration in a window", unit="m/s^2", least=0
+    )
+    monitor: float = setting(
+        0.1, "share of the subjects held out to watch the training", least=0, most=0.9
+    )
+    net: dict[str, Any] = setting(
+        REQUIRED, "the network: a dict of imujax/nets/resnet.py, any key of it changed"
+    )
+    loss: str = setting("symmetric", "the contrastive loss", known=OBJECTIVES)
+    relations: dict[str, float] = setting(
+        {}, "pairs that are no negatives, or count less: imujax/objectives/relations.py", least=0
+    )
+    temperature: float = setting(0.1, "by which similarities are divided", above=0)
+    learn_temperature: bool = setting(False, "whether it is learned, from there on")
+    batch: int = setting(512, "sensor-windows of a step", least=1)
+    microbatch: int = setting(
+        0, "how many of a device's are encoded at a time; 0: all", unit="sensor-windows", least=0
+    )
+    grouped: bool = setting(False, "whether all sensors of a window come in one batch")
+    order: str = setting(
+        "windows",
+        "in which windows are drawn; `blocks` is one that a disk can follow",
+        known=ORDERS,
+    )
+    resident: bool = setting(
+        True, "whether the data lie on the device; if not, they are read batch by batch"
+    )
+    seeds: int = setting(
+        3, "pre-trainings, which differ in their seed and are spread over the runs", least=1
+    )
+    steps: int = setting(1000, "of training", least=1)
+    warmup: float = setting(
+        0.2, "share of the steps in which the learning rate rises", least=0, most=1
+    )
+    learning_rate: float = setting(1e-3, "the highest", above=0)
+    weight_decay: float = setting(1e-5, "of AdamW", least=0)
+    rotation: float = setting(
+        0.0, "by which a sensor-window is turned, at most", unit="degrees", least=0, most=180
+    )
+    gain: float = setting(
+        0.0, "by which the scale of a sensor-window changes, at most", least=0, most=1
+    )
+    noise: tuple[float, float] = setting(
+        (0.0, 0.0), "SD that is added to both modalities", unit="m/s^2, rad/s", least=0
+    )
+    log_every: int = setting(50, "between lines of metrics.jsonl", unit="steps", least=1)
+    save_every: int = setting(500, "between checkpoints", unit="steps", least=1)
 
 
 def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
@@ -20,7 +86,7 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
     name : str
         The encoder's name in the configuration, for the sentence.
     config : ConfigDict
-        Its section, see configs/common.py.
+        Its section, of EncoderSettings.
     data_sets : iterable of str
         Names of the data sets of the configuration.
 
@@ -30,16 +96,11 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
         A value that cannot be, or two that do not go together.
     """
     field = f"encoders.{name}"
-    if config.loss not in OBJECTIVES:
-        raise UserError(f"{field}.loss is {config.loss!r}: there are {', '.join(OBJECTIVES)}")
     if bool(config.data) == ("stream" in config):
         raise UserError(
             f"{field}.data must name data sets to train on, or be empty and `stream` "
             "say what is simulated"
         )
-    if config.seeds < 1:
-        raise UserError(f"{field}.seeds is {config.seeds}, but must be 1 or more")
-    require_known(f"{field}.order", config.order, ORDERS)
     if not config.resident and (config.order != "blocks" or not config.data):
         raise UserError(
             f"{field}.resident is False: data sets that are read batch by batch need order='blocks'"

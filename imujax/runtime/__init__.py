@@ -11,6 +11,7 @@ __all__ = [
     "checkpoint",
     "cluster",
     "drawing",
+    "fields",
     "files",
     "host",
     "log",

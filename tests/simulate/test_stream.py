@@ -121,6 +121,6 @@ def test_mistakes_are_one_sentence(tmp_path):
     config = pretrain_simulated.get_config("tiny")
     study.check_config(config)
     config.encoders.people.data = ("waist",)
-    config.data_sets.waist = {}
+    config.data_sets.waist = {"builder": "sisfall", "raw": "sisfall"}
     with pytest.raises(UserError, match="must name data sets to train on, or be empty"):
         study.check_config(config)
