@@ -5,6 +5,7 @@ the others are told of, since a sensor may be like that.
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -112,7 +113,7 @@ def clipped_share(x: np.ndarray) -> float:
     return float(is_clipped.mean())
 
 
-def _longest(mask: np.ndarray) -> tuple[int, int]:
+def _longest(mask: Any) -> tuple[int, int]:
     """Length and begin of the longest run of True."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask, [0]])))
     if not len(edges):
