@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -111,6 +112,16 @@ VERBS = {
         ),
         extra="; further options are the builder's own, see its README",
     ),
+    "config": Verb(
+        "print a configuration with a sentence beside each field, or write one to fill in",
+        "imujax config public:tiny",
+        (
+            option("config", "FILE", CONFIG, nargs="?"),
+            option(
+                "--new", "FILE", "write a configuration of your own to fill in", type=pathlib.Path
+            ),
+        ),
+    ),
     "audit": Verb(
         "compare all signals of a configuration: is anybody trained on and tested, or there twice?",
         "imujax audit --config configs/public.py --data data",
@@ -205,11 +216,21 @@ def load_configuration(path: str, words: list[str]) -> "ConfigDict":
     try:
         values(argv)
     except (flags.Error, *CONFIGURATION_ERRORS) as error:
-        raise UserError(f"{path}: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path}: {_last_words(str(error), path)}") from error
     config = values["config"].value
     if not hasattr(config, "items"):
         raise UserError(f"{path}: get_config gives {config!r}: does it end in `return config`?")
     return config
+
+
+def _last_words(text: str, path: str) -> str:
+    """An error in one sentence: of a traceback the line of the configuration and what was said."""
+    if "Traceback" not in text:
+        return " ".join(text.split())
+    file = re.escape(path.partition(":")[0])
+    places = re.findall(rf'File "{file}", line (\d+)', text)
+    place = f"line {places[-1]}: " if places else ""
+    return place + text.strip().splitlines()[-1]
 
 
 def locate_configuration(path: str) -> str:
@@ -269,6 +290,30 @@ def card(args, words: list[str]):
         return
     files.write_whole(args.out, lambda path: path.write_text(text, encoding="utf-8"))
     print(args.out)
+
+
+def config(args, words: list[str]):
+    """A configuration in words, or a new one."""
+    from imujax.runtime import files
+
+    if (args.config is None) == (args.new is None):
+        raise UserError("give a configuration to print, or --new FILE.py to write one")
+    if args.new is not None:
+        from imujax import explain
+
+        refuse_words(words)
+        if args.new.suffix != ".py":
+            raise UserError(f"{args.new}: a configuration is a file of Python, NAME.py")
+        if args.new.exists():
+            raise UserError(f"{args.new} is there already: give another name, or delete it")
+        text = explain.template(str(args.new))
+        files.write_whole(args.new, lambda path: path.write_text(text, encoding="utf-8"))
+        print(args.new)
+        return
+    chosen = checked_configuration(args, words)
+    from imujax import explain
+
+    print(explain.explain(chosen))
 
 
 def report(args, words: list[str]):
@@ -364,6 +409,7 @@ COMMANDS = {
     "simulate": simulate,
     "card": card,
     "build": build,
+    "config": config,
     "audit": audit,
     "pretrain": pretrain,
     "sweep": sweep,

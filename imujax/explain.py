@@ -1,0 +1,203 @@
+"""A configuration in words: each field with its sentence, a table of all, a template to fill in."""
+
+import dataclasses
+import textwrap
+import typing
+from collections.abc import Iterator
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from imujax import study
+from imujax.runtime import fields
+
+WIDTH = 100
+TEMPLATE = '''"""My study: what it asks, in one sentence.
+
+    imujax config {name}
+    imujax study --config {name} --raw raw --data data --workdir work/mine
+
+Fields that are commented out have the value that stands there.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax.configs import common
+from imujax.nets import resnet
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict({{"seed": 0}})
+    config.data_sets = ConfigDict(
+        {{
+            # Recordings without labels, and steps with labels, each described by a card
+            # (`imujax card raw/mine --out raw/mine/unlabelled.toml` proposes one).
+            "unlabelled": common.data_set("tabular", "mine", card="mine/unlabelled.toml"),
+            "labelled": common.data_set("tabular", "mine", card="mine/labelled.toml"),
+        }}
+    )
+    # For a trial resnet.tiny("none"); for a pod resnet.resnet50(64, "none").
+    net = resnet.tan2023("none") | {{"pool": "mean_max"}}
+    config.encoders = ConfigDict(
+        {{
+            "unit": common.encoder(
+                ("unlabelled",),
+                net,
+{encoder}
+            ),
+        }}
+    )
+    config.tasks = ConfigDict(
+        {{
+            "mine": common.task(
+                "labelled",
+                "What is estimated, for the title of the report",
+                common.arms("unit"),
+                **common.SMALL,  # for two cores and hours; leave it out for an accelerator
+{task}
+            ),
+        }}
+    )
+    return config
+'''
+
+
+def explain(config: ConfigDict) -> str:
+    """Write a configuration with the sentence of every field.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Which `study.check_config` has passed.
+
+    Returns
+    -------
+    str
+    """
+    return "\n".join(_section_lines(study.settings_class(), config, ""))
+
+
+def _section_lines(settings: type, section: Any, place: str) -> Iterator[str]:
+    hints = typing.get_type_hints(settings)
+    below = []
+    if place:
+        yield f"\n[{place}]"
+    for row in fields.rows(settings):
+        if row.name not in section:
+            continue
+        value, hint = section[row.name], hints[row.name]
+        if dataclasses.is_dataclass(hint):
+            below.append((typing.cast(type, hint), value, _join(place, row.name)))
+        elif typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1]):
+            part = typing.get_args(hint)[1]
+            below += [
+                (part, of_name, _join(place, f"{row.name}.{n}")) for n, of_name in value.items()
+            ]
+        else:
+            value = _plain(value)
+            is_other = row.default in (fields.REQUIRED, fields.ABSENT) or value != _plain(
+                row.default
+            )
+            has_default = row.default not in (fields.REQUIRED, fields.ABSENT)
+            sentence = _sentence(row)
+            sentence += f"; {row.default!r} by default" if is_other and has_default else ""
+            yield from _field_lines(f"{row.name} = {value!r}", sentence, "")
+    for part, value, name in below:
+        yield from _section_lines(part, value, name)
+
+
+def _field_lines(code: str, sentence: str, indent: str) -> list[str]:
+    """Code with its sentence behind it, or above it where the line would be too long."""
+    if len(indent) + len(code) + len(sentence) + 4 <= WIDTH:
+        return [f"{indent}{code}  # {sentence}"]
+    return [
+        *textwrap.wrap(
+            sentence, WIDTH, initial_indent=f"{indent}# ", subsequent_indent=f"{indent}# "
+        ),
+        f"{indent}{code}",
+    ]
+
+
+def _sentence(row: fields.Row) -> str:
+    return row.sentence + (f" [{row.unit}]" if row.unit else "")
+
+
+def _plain(value: Any) -> Any:
+    """Without the types of ml_collections."""
+    if hasattr(value, "items"):
+        return {name: _plain(part) for name, part in value.items()}
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}.{name}" if place else name
+
+
+def template(name: str) -> str:
+    """Write a configuration file for somebody's own data set, encoder and task.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, as it is called in its commands.
+
+    Returns
+    -------
+    str
+        Python, which is a configuration as it stands.
+    """
+    encoder, task = (
+        "\n".join(_commented(part, given))
+        for part, given in ((_parts()["encoders"], {"data", "net"}), (_parts()["tasks"], GIVEN))
+    )
+    return TEMPLATE.format(name=name, encoder=encoder, task=task)
+
+
+GIVEN = {"data", "title", "arms", "passes", "steps", "batch", "rates", "select", "draws"}
+
+
+def _commented(settings: type, given: set[str]) -> Iterator[str]:
+    """The other fields with their defaults, as comments."""
+    for row in fields.rows(settings):
+        if row.name in given or row.default is fields.ABSENT:
+            continue
+        code = f"# {row.name}={row.default!r},"
+        yield from _field_lines(code, _sentence(row), " " * 16)
+
+
+def _parts() -> dict[str, type]:
+    """The class of each section of a configuration."""
+    hints = typing.get_type_hints(study.settings_class())
+    return {
+        name: typing.get_args(hint)[1]
+        for name, hint in hints.items()
+        if typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1])
+    }
+
+
+def tables() -> str:
+    """Write the tables of all fields, as they stand in configs/README.md.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    parts = {f"`{name}.NAME`": part for name, part in _parts().items()}
+    task = typing.get_type_hints(_parts()["tasks"])
+    parts["`tasks.NAME.arms.NAME`"] = typing.get_args(task["arms"])[1]
+    parts["`tasks.NAME.select`"] = task["select"]
+    blocks = []
+    for name, part in parts.items():
+        lines = [f"**{name}**: {(part.__doc__ or '').rstrip('.')}.", "", "| field | default | |"]
+        lines += ["|---|---|---|", *map(_table_line, fields.rows(part))]
+        blocks.append("\n".join(lines))
+    return "\n\n".join(blocks)
+
+
+def _table_line(row: fields.Row) -> str:
+    if row.default is fields.REQUIRED:
+        default = "must be given"
+    else:
+        default = "" if row.default is fields.ABSENT else f"`{row.default!r}`"
+    return f"| `{row.name}` | {default} | {_sentence(row)} |"
