@@ -93,7 +93,7 @@ def check_imujax(words: list[str]):
         options = cli.parse_builder_options(rest)
         if args.name != "tabular":
             builders.dataset_name(args.name, options)
-    elif "config" in args:
+    elif getattr(args, "config", None) is not None:
         config = cli.load_configuration(args.config, rest)
         study.check_config(config)
         assert getattr(args, "task", None) in {None, *config.tasks}
