@@ -207,7 +207,6 @@ def recordings(miniature):
             walk[side] = [[off + int(rng.integers(-8, 9)), on] for off, on in walk[side]]
         file.write_text(json.dumps(walk))
     people.write_people(miniature / "recordings", subjects=2)
-    (miniature / "recordings/moves.toml").rename(miniature / "recordings/card.toml")
     return miniature
 
 
@@ -217,6 +216,9 @@ def test_the_journeys_of_the_readme_are_run(recordings):
     for words in commands(ROOT / "README.md", recordings / "calls"):
         if words[0] == "imujax":  # the quick start stands there as .venv/bin/imujax
             cli.run_command(words[1:])
+        if words[:2] == ["imujax", "card"]:  # as its reader does: these files have no clock
+            card = recordings / "recordings/card.toml"
+            card.write_text(card.read_text().replace("# rate = ", "rate = 100  # "))
     assert (recordings / "work/public/report/report.html").stat().st_size > 1000
     assert len(list((recordings / "data").glob("*/*/1.0.0/dataset_info.json"))) == 3
     (lines,) = re.findall(r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)

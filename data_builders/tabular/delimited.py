@@ -412,7 +412,7 @@ def _mend_for(fields: list[str], wrong: list[str], places: dict[str, int]) -> st
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d*)?", word):
         return 'commas between thousands? Say thousands = ","'
     if re.fullmatch(r"\W+|[a-zA-Z]{1,8}", word):
-        return f'a mark for a missing value? Say missing = "{word}"'
+        return f'mend the line, or if it marks a missing value say so (missing = "{word}")'
     if re.fullmatch(r"-?[\d.]+ ?[a-zA-Z]+", word):
         return "a number with its unit: write the unit into the name of the column"
     return ""

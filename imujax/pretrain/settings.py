@@ -37,7 +37,9 @@ class EncoderSettings:
     net: dict[str, Any] = setting(
         REQUIRED, "the network: a dict of imujax/nets/resnet.py, any key of it changed"
     )
-    loss: str = setting("symmetric", "the contrastive loss", known=OBJECTIVES)
+    loss: str = setting(
+        "symmetric", "the contrastive loss, a name in imujax/objectives/objectives.py"
+    )
     relations: dict[str, float] = setting(
         {}, "pairs that are no negatives, or count less: imujax/objectives/relations.py", least=0
     )
@@ -96,6 +98,7 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
         A value that cannot be, or two that do not go together.
     """
     field = f"encoders.{name}"
+    require_known(f"{field}.loss", config.loss, OBJECTIVES)
     if bool(config.data) == ("stream" in config):
         raise UserError(
             f"{field}.data must name data sets to train on, or be empty and `stream` "

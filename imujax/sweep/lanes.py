@@ -266,6 +266,12 @@ def estimate_network(lane, rows, average, data, net):
     return y[:, 0] * lane["sd"] + lane["mean"]
 
 
+@jax.jit
+def _pick_lanes(states: list[dict[str, Any]], index: np.ndarray) -> dict[str, Any]:
+    """Lanes of several states [R, ..], one behind the other: those of `index` [R']."""
+    return jax.tree.map(lambda *x: jnp.concatenate(x)[index], *states)
+
+
 def map_lanes(function, mesh, n_stacked: int, n_shared: int, **static):
     """Jit of shard_map of vmap: the first `n_stacked` arguments have the run axis, the rest not."""
     axes = (0,) * n_stacked + (None,) * n_shared
@@ -468,11 +474,14 @@ class LaneTrainer:
         for first in range(0, len(sources), self.runs):
             members = sources[first : first + self.runs]
             size = self.stack_size(len(members))
-            lanes = [stack.lanes[i] for stack, i in members]
-            states = [jax.tree.map(lambda x, i=i: x[i], stack.state) for stack, i in members]
-            states += [states[-1]] * (size - len(states))
-            state = jax.tree.map(lambda *x: jnp.stack(x), *states)
+            used = list({id(stack): stack for stack, _ in members}.values())
+            sizes = [len(jax.tree.leaves(stack.state)[0]) for stack in used]
+            begins = dict(zip(map(id, used), np.cumsum([0, *sizes]), strict=False))
+            index = [begins[id(stack)] + i for stack, i in members]
+            index += [index[-1]] * (size - len(index))
+            state = _pick_lanes([stack.state for stack in used], np.array(index))
             state = sharding.place(state, sharding.sharded(self.mesh))
+            lanes = [stack.lanes[i] for stack, i in members]
             regrouped.append(Stack(lanes, self.place(lanes, size), state))
         return regrouped
 
