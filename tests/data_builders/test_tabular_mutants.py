@@ -18,7 +18,7 @@ from helpers.tabular_files import read_all_examples
 from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
-COUNT = int(os.environ.get("IMUJAX_MUTANTS", "20"))
+COUNT = int(os.environ.get("IMUJAX_MUTANTS", "10"))
 FEW = 12  # of 576 rows may differ: a digit that was changed is read, where it is packed repeatedly
 VALUES = make_values()
 
