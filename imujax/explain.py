@@ -88,11 +88,9 @@ def _section_lines(settings: type, section: Any, place: str) -> Iterator[str]:
         value, hint = section[row.name], hints[row.name]
         if dataclasses.is_dataclass(hint):
             below.append((typing.cast(type, hint), value, _join(place, row.name)))
-        elif typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1]):
-            part = typing.get_args(hint)[1]
-            below += [
-                (part, of_name, _join(place, f"{row.name}.{n}")) for n, of_name in value.items()
-            ]
+        elif part := fields.class_of_parts(hint):
+            names = ((name, _join(place, f"{row.name}.{name}")) for name in value)
+            below += [(part, value[name], dotted) for name, dotted in names]
         else:
             value = _plain(value)
             is_other = row.default in (fields.REQUIRED, fields.ABSENT) or value != _plain(
@@ -168,11 +166,7 @@ def _commented(settings: type, given: set[str]) -> Iterator[str]:
 def _parts() -> dict[str, type]:
     """The class of each section of a configuration."""
     hints = typing.get_type_hints(study.settings_class())
-    return {
-        name: typing.get_args(hint)[1]
-        for name, hint in hints.items()
-        if typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1])
-    }
+    return {name: part for name, hint in hints.items() if (part := fields.class_of_parts(hint))}
 
 
 def tables() -> str:
@@ -185,7 +179,7 @@ def tables() -> str:
     """
     parts = {f"`{name}.NAME`": part for name, part in _parts().items()}
     task = typing.get_type_hints(_parts()["tasks"])
-    parts["`tasks.NAME.arms.NAME`"] = typing.get_args(task["arms"])[1]
+    parts["`tasks.NAME.arms.NAME`"] = fields.class_of_parts(task["arms"])
     parts["`tasks.NAME.select`"] = task["select"]
     blocks = []
     for name, part in parts.items():

@@ -28,6 +28,7 @@ SEPARATOR = re.compile(r"sep=(.)\s*")  # a first line that spreadsheet programs 
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
 BLANK = re.compile(rb"\n[ \t,;]*(?=\n)")
 COMMENT = re.compile(r"\s*(#|//|%|;)")  # how comments begin
+THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 MOST_HEAD = 1000  # lines before the names
 MANY_LINES = 200_000  # that are looked at for the sentence on a fault
 
@@ -409,7 +410,7 @@ def _mend_for(fields: list[str], wrong: list[str], places: dict[str, int]) -> st
     if not wrong or places[wrong[0]] >= len(fields):
         return ""
     word = fields[places[wrong[0]]].strip().strip('"')
-    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d*)?", word):
+    if THOUSANDS.fullmatch(word):
         return 'commas between thousands? Say thousands = ","'
     if re.fullmatch(r"\W+|[a-zA-Z]{1,8}", word):
         return f'mend the line, or if it marks a missing value say so (missing = "{word}")'

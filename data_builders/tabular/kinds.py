@@ -142,7 +142,7 @@ def spread(value, key: str) -> str | None:
 def marks(value, key: str) -> tuple[str, ...]:
     """Texts and numbers that stand for missing values."""
     values = value if isinstance(value, list) else [value]
-    return tuple(v if isinstance(v, str) else f"{number(v, key):g}" for v in values)
+    return tuple(v if isinstance(v, str) else f"{number(v, key):.15g}" for v in values)
 
 
 def conditions(value, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -409,6 +409,11 @@ def _check_sources(card: Card) -> None:
         raise UserError('"time.split" goes for one clock, and the sensors have several')
     if card.columns.names and any(axes.has_own_clock for axes in card.axes):
         raise UserError("[columns] goes for one clock, and the sensors have several")
+    of_tables = [card.layout, *(axes.layout for axes in card.axes if axes.file is None)]
+    if (card.hdf5 or card.mat) and any(layout.where or layout.alias for layout in of_tables):
+        raise UserError(
+            '"where" and "alias" are for tables, and [hdf5] and [mat] take arrays apart'
+        )
     if card.hdf5 and card.mat:
         raise UserError("[hdf5] and [mat] are for files of different formats: give one of them")
     if card.hdf5 and (card.columns.names or (card.time.column and is_text(card.time.unit))):

@@ -26,7 +26,6 @@ SUBJECT = re.compile(r"(?<![a-z])(subject|user|participant|person|volunteer|subj
 ACTIVITY = re.compile(r"(?<![a-z])(activity|label|gt|class|task|condition)(?![a-z])")
 LAYOUT_KEYS = ("format", "delimiter", "decimal", "comment", "skip_rows", "header_rows", "unit_rows")
 LAYOUT_KEYS += ("footer_rows",)
-THOUSANDS = re.compile(r"-?\d{1,3}(,\d{3})+(\.\d*)?")
 CORE_MOTION = re.compile(r"accelerometerAcceleration|motionUserAcceleration|^motionGravity")
 GOOD_NORM = (0.9 * G, 1.12 * G)
 
@@ -198,18 +197,8 @@ def _rate_of(clock: Clock, table: dict[str, np.ndarray], look: Look) -> float | 
     """Hz, as far as it can be told."""
     if clock.column is None:
         return clock.rate
-    time = Time(
-        clock.column,
-        clock.unit,
-        None,
-        0.0,
-        spread="middle" if clock.fault in ("blocks", "bursts") else None,
-    )
-    try:
-        seconds, _ = stamps.to_seconds(table[clock.column], time, str(look.path))
-        return clocks.find_rate(np.unique(seconds))
-    except UserError:
-        return None
+    seconds = _seconds(clock, table, look)
+    return None if seconds is None else clocks.find_rate(np.unique(seconds))
 
 
 def _path_lines(names: list[Path], look: Look) -> list[str]:
@@ -274,8 +263,10 @@ def _word_lines(table: dict[str, np.ndarray], columns: list[str]) -> list[str]:
         if table[name].dtype.kind != "U":
             continue
         words = table[name].tolist()
-        has_thousands |= any(THOUSANDS.fullmatch(word) for word in words)
-        words = [word.replace(",", "") if THOUSANDS.fullmatch(word) else word for word in words]
+        has_thousands |= any(delimited.THOUSANDS.fullmatch(word) for word in words)
+        words = [
+            word.replace(",", "") if delimited.THOUSANDS.fullmatch(word) else word for word in words
+        ]
         marks.update(word for word in words if not delimited.is_number(word, "."))
         table[name] = np.array([_to_float(word) for word in words])
         if np.isfinite(table[name]).mean() < 0.5:

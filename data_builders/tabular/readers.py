@@ -116,9 +116,15 @@ def read_table(
         table = arrays.select_columns(load(path), numbers, texts, path)
     if not all(len(column) for column in table.values()):
         raise UserError(f"{path}: the table has no rows")
-    for name in numbers:
-        for mark in filter(delimited.is_plain_number, layout.missing):
-            table[name][table[name] == float(mark)] = np.nan
+    return without_marks(table, layout)
+
+
+def without_marks(table: dict[str, np.ndarray], layout: Layout) -> dict[str, np.ndarray]:
+    """NaN in columns [T] of numbers where one of the marks for missing values stands."""
+    marks = [float(mark) for mark in layout.missing if delimited.is_plain_number(mark)]
+    for column in table.values() if marks else ():
+        if column.dtype.kind == "f":
+            column[np.isin(column, marks)] = np.nan
     return table
 
 

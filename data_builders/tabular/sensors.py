@@ -83,7 +83,7 @@ def read_track(
             f'{source}: row {row} has {stack[row, column]:.3g} in column "{columns[column]}": no '
             "sensor reads that; damaged?"
         )
-    for first in range(0, len(columns), 3):  # as far as the axes of a sensor stand together
+    for first in range(0, len(columns) - 2, 3):  # as far as the axes of a sensor stand together
         doubts.require_no_marks(stack[:, first : first + 3], source)
     values, rate, start, gaps = stamps.put_on_clock(stack, seconds, time, source, len(columns))
     values, holes = clocks.fill_gaps(values, rate, time.max_gap, source)

@@ -37,10 +37,12 @@ def read_own(
     path = item.paths[0]
     if card.hdf5 and item.dataset is not None:
         for suffix, table in hdf5.read_recordings(path, item.dataset, card.hdf5, numbers):
-            yield suffix, f"{path} ({item.dataset}{suffix})", table
+            source = f"{path} ({item.dataset}{suffix})"
+            yield suffix, source, readers.without_marks(table, card.layout)
     elif card.mat:
         source = f"{path} ({item.dataset})"
-        yield "", source, arrays.read_matlab(path, numbers, texts, item.dataset or "")
+        table = arrays.read_matlab(path, numbers, texts, item.dataset or "")
+        yield "", source, readers.without_marks(table, card.layout)
     else:
         layout = dataclasses.replace(card.layout, where=where) if where else card.layout
         yield "", str(path), readers.read_table(path, layout, numbers, texts)

@@ -106,8 +106,7 @@ def clipped_share(x: np.ndarray) -> float:
     for axis in x.T:
         for end in (axis.min(), axis.max()):
             at_end = axis == end
-            edges = np.flatnonzero(np.diff(np.concatenate([[0], at_end, [0]])))
-            lengths = edges[1::2] - edges[::2]
+            lengths, _ = _runs(at_end)
             if (lengths >= PLATEAU).sum() >= PLATEAUS and abs(end) > 0:
                 is_clipped |= at_end
     return float(is_clipped.mean())
@@ -115,9 +114,14 @@ def clipped_share(x: np.ndarray) -> float:
 
 def _longest(mask: Any) -> tuple[int, int]:
     """Length and begin of the longest run of True."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask, [0]])))
-    if not len(edges):
+    lengths, begins = _runs(mask)
+    if not len(lengths):
         return 0, 0
-    lengths = edges[1::2] - edges[::2]
     which = int(lengths.argmax())
-    return int(lengths[which]), int(edges[2 * which])
+    return int(lengths[which]), int(begins[which])
+
+
+def _runs(mask: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths and begins of the runs of True."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask, [0]])))
+    return edges[1::2] - edges[::2], edges[::2]

@@ -24,14 +24,11 @@ class Row(NamedTuple):
     Attributes
     ----------
     name, unit, sentence : str
-    kind : str
-        What its value must be.
     default : Any
         REQUIRED or ABSENT where there is none.
     """
 
     name: str
-    kind: str
     default: Any
     unit: str
     sentence: str
@@ -109,8 +106,15 @@ def rows(settings: type) -> Iterator[Row]:
         if dataclasses.is_dataclass(hints[field.name]):
             default = defaults(hints[field.name]) | default
         meta = field.metadata
-        kind = ", ".join(meta["known"]) or _describe(hints[field.name])
-        yield Row(field.name, kind, default, meta["unit"], meta["sentence"])
+        yield Row(field.name, default, meta["unit"], meta["sentence"])
+
+
+def class_of_parts(hint: Any) -> Any:
+    """The class of the parts of a section by name, dict[str, CLASS]; None for another type."""
+    if typing.get_origin(hint) is not dict:
+        return None
+    part = typing.get_args(hint)[1]
+    return part if dataclasses.is_dataclass(part) else None
 
 
 def check(settings: type, section: Mapping[str, Any], place: str) -> None:
@@ -163,9 +167,9 @@ def complete(settings: type, section: Any) -> None:
             continue
         if dataclasses.is_dataclass(hint):
             complete(typing.cast(type, hint), section[name])
-        elif typing.get_origin(hint) is dict and dataclasses.is_dataclass(typing.get_args(hint)[1]):
-            for part in section[name].values():
-                complete(typing.get_args(hint)[1], part)
+        elif part := class_of_parts(hint):
+            for of_name in section[name].values():
+                complete(part, of_name)
 
 
 def suggest(word: str, known: Iterable[str]) -> str:
@@ -195,12 +199,11 @@ def _check_value(hint: Any, value: Any, place: str, meta: Mapping[str, Any]) -> 
     if dataclasses.is_dataclass(hint):
         check(typing.cast(type, hint), value, place)
         return
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin is dict and dataclasses.is_dataclass(arguments[1]):
+    if part := class_of_parts(hint):
         if not hasattr(value, "items"):
             raise UserError(f"{place} is {value!r}, but must be sections by name")
-        for name, part in value.items():
-            check(typing.cast(type, arguments[1]), part, _join(place, name))
+        for name, of_name in value.items():
+            check(part, of_name, _join(place, name))
         return
     if not _fits(hint, value):
         raise UserError(f"{place} is {value!r}, but must be {_describe(hint)}")

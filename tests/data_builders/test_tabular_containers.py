@@ -6,25 +6,22 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
-from helpers.plain_layout import CARD, NAMES, RATE, lines_of, make_values, require_equal, write
-from helpers.tabular_files import read_all_examples
+from helpers.plain_layout import (
+    CARD,
+    NAMES,
+    RATE,
+    lines_of,
+    make_values,
+    read,
+    require_equal,
+    write,
+)
 
 from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
 INSTRUMENTS = {"ax": "acc(:,1)", "ay": "acc(:,2)", "az": "acc(:,3)"}
 INSTRUMENTS |= {"gx": "gyr(:,1)", "gy": "gyr(:,2)", "gz": "gyr(:,3)"}
-
-
-def read(raw, card):
-    return read_all_examples(raw, card)[0]
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("plain")
-    write(raw, lines_of(make_values()))
-    return read(raw, CARD)
 
 
 def card_for(suffix, names=INSTRUMENTS, above="", time="time", below=""):

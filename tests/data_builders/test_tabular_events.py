@@ -4,15 +4,10 @@ import datetime
 
 import numpy as np
 import pytest
-from helpers.plain_layout import CARD, NAMES, RATE, lines_of, make_values, write
+from helpers.plain_layout import CARD, NAMES, RATE, lines_of, make_values, read, write
 from helpers.tabular_files import read_all_examples
 
 from imujax.errors import UserError
-
-
-def read(raw, card):
-    return read_all_examples(raw, card)[0]
-
 
 LABELS = """
 [events]

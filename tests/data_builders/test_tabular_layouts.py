@@ -17,6 +17,7 @@ from helpers.plain_layout import (
     RATE,
     lines_of,
     make_values,
+    read,
     require_equal,
     write,
 )
@@ -29,17 +30,6 @@ from imujax.data_builders.tabular import proposal
 from imujax.errors import UserError
 
 DEGREE = np.pi / 180
-
-
-def read(raw, card=CARD):
-    return read_all_examples(raw, card)[0]
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("plain")
-    write(raw, lines_of(make_values()))
-    return read(raw)
 
 
 def test_the_plain_file_is_what_was_measured(plain):

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
+import scipy.io
 from helpers.plain_layout import (
     CARD,
     COUNT,
@@ -14,24 +15,13 @@ from helpers.plain_layout import (
     RATE,
     lines_of,
     make_values,
+    read,
     require_equal,
     write,
 )
-from helpers.tabular_files import read_all_examples
 
 from imujax.data import doubts
 from imujax.errors import UserError
-
-
-def read(raw, card):
-    return read_all_examples(raw, card)[0]
-
-
-@pytest.fixture(scope="module")
-def plain(tmp_path_factory):
-    raw = tmp_path_factory.mktemp("plain")
-    write(raw, lines_of(make_values()))
-    return read(raw, CARD)
 
 
 def test_stamps_in_a_format_of_ones_own_ticks_and_wraps(tmp_path, plain):
@@ -127,6 +117,36 @@ def test_marks_for_missing_values_are_read_as_such_or_refused(tmp_path, plain):
         examples = read(tmp_path, f"missing = {word}\n" + gap)
         require_equal(examples, plain, tolerance=8.0)  # interpolated there
         np.testing.assert_allclose(examples[2]["acc"], plain[2]["acc"], atol=2e-5)
+
+
+def test_marks_have_all_their_digits_and_go_for_matlab_too(tmp_path, plain):
+    values = make_values()
+    values[70:72, 1:] = 99999999
+    scipy.io.savemat(
+        tmp_path / "p1_walk.mat", {"p1": {n: values[:, [i]] for i, n in enumerate(NAMES)}}
+    )
+    card = CARD.replace("*.csv", "*.mat").replace(
+        "match = '(?P<subject>\\w+?)_(?P<recording>\\w+)'", ""
+    )
+    card = card.replace('column = "time"', 'column = "time"\nmax_gap = 0.1')
+    above = "[mat]\nvariable = '(?P<subject>p1)'\n"
+    files, rest = card.strip().split("\n", 1)
+    examples = read(tmp_path, f"{files}\nmissing = 99999999\n{above}{rest}")
+    np.testing.assert_allclose(examples[2]["acc"], plain[2]["acc"], atol=1e-5)
+    assert np.abs(examples[1]["acc"]).max() < 100
+    with pytest.raises(UserError, match="mark for missing values"):
+        read(tmp_path, f"{files}\n{above}{rest}")
+    with pytest.raises(UserError, match=r'"where" and "alias" are for tables'):
+        read(tmp_path, f'{files}\nwhere = {{ a = "b" }}\n{above}{rest}')
+
+
+def test_sensors_may_share_columns(tmp_path):
+    """Seven columns, which are no triples."""
+    values = make_values()
+    write(tmp_path, lines_of(np.concatenate([values, values[:, 6:]], axis=1), [*NAMES, "h"]))
+    other = '[sensors.other]\nacc = ["ax", "ay", "az"]\ngyr = ["gx", "gy", "h"]\n[window]'
+    examples = read(tmp_path, CARD.replace("[window]", other))
+    np.testing.assert_allclose(examples[0]["gyr"][:, 1], values[:64, 4:], atol=1e-5)
 
 
 def test_thousands_and_an_end_at_a_blank_line(tmp_path, plain):

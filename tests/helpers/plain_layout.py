@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from helpers.moving import moving_unit
+from helpers.tabular_files import read_all_examples
 
 RATE, COUNT = 50.0, 600
 NAMES = ["time", "ax", "ay", "az", "gx", "gy", "gz"]
@@ -48,3 +49,8 @@ def require_equal(examples, plain, tolerance=2e-5):
         np.testing.assert_allclose(one["gyr"], other["gyr"], atol=tolerance)
         assert one["start"] == pytest.approx(other["start"], abs=1e-4)
         assert (one["subject"], one["recording"]) == ("p1", "walk")
+
+
+def read(raw, card=CARD):
+    """All examples of a card."""
+    return read_all_examples(raw, card)[0]
