@@ -9,6 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imujax import study
+from imujax.nets import networks
 from imujax.runtime import fields
 
 WIDTH = 100
@@ -91,6 +92,9 @@ def _section_lines(settings: type, section: Any, place: str) -> Iterator[str]:
         elif part := fields.class_of_parts(hint):
             names = ((name, _join(place, f"{row.name}.{name}")) for name in value)
             below += [(part, value[name], dotted) for name, dotted in names]
+        elif row.chooses:
+            chosen = row.chooses(value)
+            below.append((chosen, fields.defaults(chosen) | dict(value), _join(place, row.name)))
         else:
             value = _plain(value)
             is_other = row.default in (fields.REQUIRED, fields.ABSENT) or value != _plain(
@@ -179,6 +183,7 @@ def tables() -> str:
     """
     parts = {f"`{name}.NAME`": part for name, part in _parts().items()}
     task = typing.get_type_hints(_parts()["tasks"])
+    parts["`encoders.NAME.net`"] = networks.settings_class({})
     parts["`tasks.NAME.arms.NAME`"] = fields.class_of_parts(task["arms"])
     parts["`tasks.NAME.select`"] = task["select"]
     blocks = []

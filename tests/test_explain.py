@@ -30,14 +30,14 @@ def test_every_field_is_printed_with_its_value_and_sentence():
         lines = sections[name].split("\n")
         values = dict(line.split(" = ", 1) for line in lines if " = " in line and line[0] != "#")
         for row in fields.rows(part):
-            if row.name in ("arms", "select") or row.name not in section:
+            if row.name in ("arms", "select", "net") or row.name not in section:
                 continue
             value = ast.literal_eval(values[row.name].split("  # ")[0])
             assert value == explain._plain(section[row.name])
             assert " ".join(row.sentence.split()) in " ".join(
                 sections[name].replace("#", "").split()
             )
-    assert max(len(line) for line in text.split("\n") if "net = " not in line) <= explain.WIDTH
+    assert max(len(line) for line in text.split("\n")) <= explain.WIDTH
     assert "60  # of training; 1000 by default" in text
 
 
@@ -99,7 +99,13 @@ def get_config(size="full"):
         ("X", "noise=(0.1,)", "encoders.unit.noise is (0.1,), but must be a tuple of 2"),
         ("X", "grouped=1", "encoders.unit.grouped is 1, but must be True or False"),
         ("X", "net={}", "line 10: TypeError: encoder() got multiple values for argument 'net'"),
-        ('resnet.tiny("none")', '{"widht": 8}', "the net configuration has no key 'widht'"),
+        (
+            'resnet.tiny("none")',
+            '{"widht": 8}',
+            "net.widht: no such field; did you mean width?",
+        ),
+        ('resnet.tiny("none")', '{"width": 0}', "encoders.unit.net.width is 0, but must be at"),
+        ('resnet.tiny("none")', '{"network": "rnn"}', "net.network names 'rnn'"),
         ("Y", "rates=(1e-3, 'x')", "tasks.gait.rates is (0.001, 'x'), but must be a tuple"),
         ("Y", 'select={"folds": 4, "split": 2}', "tasks.gait.select.split: no such field"),
         ("Y", 'axes={"window": (0.5,)}', "tasks.gait.axes has 'window': there are windows"),

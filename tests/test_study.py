@@ -197,7 +197,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     said = says(capsys, ["study", *at("--config.encoders.small.microbatch=7")])
     assert "cannot be cut into microbatches of 7; take a divisor" in said
     said = says(capsys, ["study", *at("--config.encoders.small.net.norm=bach")])
-    assert "net.norm is 'bach', but must be one of" in said
+    assert "encoders.small.net.norm names 'bach': there are batch" in said
     said = says(capsys, ["study", *at("--config.encoders.small.seeds=0")])
     assert "encoders.small.seeds is 0, but must be at least 1" in said
     said = says(capsys, ["study", *at("--config.tasks.force.select.draws=3")])

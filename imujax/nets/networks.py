@@ -2,13 +2,13 @@
 
 A network is a module with
 
-    FIELDS                 its own settings with their defaults
-    check_fields(fields)   UserError for a value that cannot be
+    SETTINGS               its fields, a subclass of NetSettings (imujax/runtime/fields.py)
     make_encoder(fields, name)
-                           a flax module (x [B, T, C], length [B] or None, train) -> [B, D] in
-                           float32, with the property `embedding`, which is D
+                           of the fields that SETTINGS declares itself, a flax module
+                           (x [B, T, C], length [B] or None, train) -> [B, D] in float32, with the
+                           property `embedding`, which is D
 
-A new one is a file with these three and one line in NETWORKS.
+A new one is a file with these two and one line in NETWORKS.
 """
 
 from collections.abc import Mapping
@@ -16,20 +16,24 @@ from typing import Any
 
 from flax import linen as nn
 
-from imujax.errors import UserError
+from imujax.errors import require_known
 from imujax.nets import resnet
+from imujax.nets.settings import NetSettings
+from imujax.runtime import fields
 
 NETWORKS = {
     "resnet": resnet,
 }
 
-# What the towers look at, whatever the network.
-TOWERS = {
-    "shared": False,  # one encoder for both modalities
-    "projection": (128, 128),  # widths of the projection heads
-    "norm": "batch",  # of the heads, and where a network has one of the same name of both
-    "network": "resnet",  # a name in NETWORKS
-}
+
+def settings_class(net: Mapping[str, Any]) -> type[NetSettings]:
+    """The class of the settings of the network that a net configuration names.
+
+    Raises UserError where there is no such network.
+    """
+    network = net.get("network", fields.defaults(NetSettings)["network"])
+    require_known("net.network", network, NETWORKS)
+    return NETWORKS[network].SETTINGS
 
 
 def resolve_net(net: Mapping[str, Any]) -> dict[str, Any]:
@@ -38,7 +42,7 @@ def resolve_net(net: Mapping[str, Any]) -> dict[str, Any]:
     Parameters
     ----------
     net : dict or ConfigDict
-        The fields that differ from the defaults of the network and of TOWERS.
+        The fields that differ from the defaults of the network.
 
     Returns
     -------
@@ -50,25 +54,10 @@ def resolve_net(net: Mapping[str, Any]) -> dict[str, Any]:
     UserError
         An unknown network or field, or a value that cannot be.
     """
-    net = {key: net[key] for key in net}
-    network = net.get("network", TOWERS["network"])
-    if network not in NETWORKS:
-        raise UserError(f"net.network is {network!r}: there are {', '.join(NETWORKS)}")
-    fields = NETWORKS[network].FIELDS
-    defaults = fields | {key: value for key, value in TOWERS.items() if key not in fields}
-    for key in net:
-        if key not in defaults:
-            raise UserError(
-                f"the net configuration has no key {key!r}: it knows {', '.join(defaults)}"
-            )
-    full = defaults | net
-    NETWORKS[network].check_fields(own_fields(full))
+    settings = settings_class(net)
+    fields.check(settings, net, "net")
+    full = fields.defaults(settings) | {key: net[key] for key in net}
     return {key: tuple(v) if isinstance(v, list | tuple) else v for key, v in full.items()}
-
-
-def own_fields(full: Mapping[str, Any]) -> dict[str, Any]:
-    """The part of a resolved net configuration that its network knows."""
-    return {key: full[key] for key in NETWORKS[full["network"]].FIELDS}
 
 
 def make_encoder(net: Mapping[str, Any], name: str | None = None) -> nn.Module:
@@ -87,4 +76,6 @@ def make_encoder(net: Mapping[str, Any], name: str | None = None) -> nn.Module:
         Called as (x, length, train); its `embedding` is D.
     """
     full = resolve_net(net)
-    return NETWORKS[full["network"]].make_encoder(own_fields(full), name)
+    network = NETWORKS[full["network"]]
+    own = {key: full[key] for key in network.SETTINGS.__annotations__}
+    return network.make_encoder(own, name)

@@ -8,14 +8,16 @@ residual branches of known variance. Both follow the amplitude of their input.
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imujax.errors import UserError
 from imujax.nets import convolution, layers
+from imujax.nets.settings import NetSettings
+from imujax.runtime.fields import setting
 
 EXPANSION = 4  # channels out of a bottleneck over its width
 ALPHA = 0.2  # size of a normaliser-free residual branch
@@ -23,13 +25,43 @@ GAMMA = math.sqrt(2 / (1 - 1 / math.pi))  # 1 / SD of ReLU(unit normal)
 STEM_STRIDE = 2
 POOL = {"kernel": 3, "stride": 2, "padding": 1}
 
-CHOICES = {
-    "block": ("bottleneck", "basic"),
-    "norm": ("batch", "none", "group", "layer"),
-    "pool": ("mean", "mean_max"),
-    "conv": ("dot", "lax"),
-    "dtype": ("float32", "bfloat16"),
-}
+
+@dataclass(frozen=True)
+class ResNetSettings(NetSettings):
+    """The network of an encoder: residual, along time."""
+
+    block: str = setting(
+        "bottleneck",
+        "three convolutions, of kernels 1, `kernel` and 1, or two of `kernel`",
+        known=("bottleneck", "basic"),
+    )
+    stages: tuple[int, ...] = setting((3, 4, 6, 3), "blocks in each stage", least=1)
+    width: int = setting(
+        64, "of the first stage, doubled in each further one", unit="channels", least=1
+    )
+    stem_kernel: int = setting(7, "of the first convolution", unit="samples", least=1)
+    kernel: int = setting(3, "of the convolutions in the blocks", unit="samples", least=1)
+    bias: bool = setting(
+        False, "whether convolutions have one; the normaliser-free layout always has"
+    )
+    norm: str = setting(
+        "batch",
+        "after each convolution, and in the heads; none is the normaliser-free layout",
+        known=("batch", "none", "group", "layer"),
+    )
+    pool: str = setting(
+        "mean",
+        "of the last stage over time, or mean and maximum of the last two",
+        known=("mean", "mean_max"),
+    )
+    conv: str = setting(
+        "dot", "form of convolution, imujax/nets/convolution.py", known=("dot", "lax")
+    )
+    dtype: str = setting(
+        "float32",
+        "of the activations; parameters and embeddings are float32",
+        known=("float32", "bfloat16"),
+    )
 
 
 def resnet50(width: int = 64, norm: str = "batch") -> dict[str, Any]:
@@ -104,20 +136,12 @@ def tiny(norm: str = "batch") -> dict[str, Any]:
     return resnet50(8, norm) | {"block": "basic", "stages": (1, 1), "projection": (16, 16)}
 
 
-# What `networks` asks of every network: FIELDS, check_fields and make_encoder.
-FIELDS = {key: value for key, value in resnet50().items() if key not in ("shared", "projection")}
-
-
-def check_fields(fields: Mapping[str, Any]) -> None:
-    """UserError for a value that none of these networks can have."""
-    for key, choices in CHOICES.items():
-        if fields[key] not in choices:
-            known = ", ".join(choices)
-            raise UserError(f"net.{key} is {fields[key]!r}, but must be one of {known}")
+# What `networks` asks of every network: SETTINGS and make_encoder.
+SETTINGS = ResNetSettings
 
 
 def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "ResNet1D":
-    """The residual network of these FIELDS."""
+    """The residual network of the fields that ResNetSettings adds to NetSettings."""
     return ResNet1D(**fields, name=name)
 
 

@@ -35,7 +35,9 @@ class EncoderSettings:
         0.1, "share of the subjects held out to watch the training", least=0, most=0.9
     )
     net: dict[str, Any] = setting(
-        REQUIRED, "the network: a dict of imujax/nets/resnet.py, any key of it changed"
+        REQUIRED,
+        "the network: a dict of imujax/nets/resnet.py, any key of it changed",
+        chooses=networks.settings_class,
     )
     loss: str = setting(
         "symmetric", "the contrastive loss, a name in imujax/objectives/objectives.py"

@@ -9,7 +9,7 @@ import difflib
 import math
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from imujax.errors import UserError
@@ -26,12 +26,15 @@ class Row(NamedTuple):
     name, unit, sentence : str
     default : Any
         REQUIRED or ABSENT where there is none.
+    chooses : callable, optional
+        From the value, a section, to the class of its settings.
     """
 
     name: str
     default: Any
     unit: str
     sentence: str
+    chooses: Callable[[Any], type] | None
 
 
 def setting(
@@ -43,6 +46,7 @@ def setting(
     above: float | None = None,
     most: float | None = None,
     known: Iterable[str] = (),
+    chooses: Callable[[Any], type] | None = None,
 ) -> Any:
     """Declare a field of a class of settings.
 
@@ -57,6 +61,8 @@ def setting(
         Bounds of every number in the value: at least, above, at most.
     known : iterable of str, optional
         The words that every text in the value may be.
+    chooses : callable, optional
+        From the value, a section, to the class of its settings, where that depends on the value.
 
     Returns
     -------
@@ -64,7 +70,8 @@ def setting(
     """
     bounds = {"at least": least, "above": above, "at most": most}
     bounds = {words: bound for words, bound in bounds.items() if bound is not None}
-    meta = {"sentence": sentence, "unit": unit, "known": tuple(known), "bounds": bounds}
+    meta: dict[str, Any] = {"sentence": sentence, "unit": unit, "bounds": bounds}
+    meta |= {"known": tuple(known), "chooses": chooses}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=default.copy, metadata=meta)
     return dataclasses.field(default=default, metadata=meta)
@@ -106,7 +113,7 @@ def rows(settings: type) -> Iterator[Row]:
         if dataclasses.is_dataclass(hints[field.name]):
             default = defaults(hints[field.name]) | default
         meta = field.metadata
-        yield Row(field.name, default, meta["unit"], meta["sentence"])
+        yield Row(field.name, default, meta["unit"], meta["sentence"], meta["chooses"])
 
 
 def class_of_parts(hint: Any) -> Any:
@@ -207,6 +214,9 @@ def _check_value(hint: Any, value: Any, place: str, meta: Mapping[str, Any]) -> 
         return
     if not _fits(hint, value):
         raise UserError(f"{place} is {value!r}, but must be {_describe(hint)}")
+    if meta["chooses"]:
+        check(meta["chooses"](value), value, place)
+        return
     for leaf in _leaves(value):
         _check_leaf(leaf, value, place, meta)
 

@@ -1,6 +1,7 @@
 """The table of networks: what an entry must have, and that a new one is one line."""
 
 import types
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,8 @@ from helpers import draws
 
 from imujax import UserError
 from imujax.nets import networks, towers
+from imujax.nets.settings import NetSettings
+from imujax.runtime.fields import setting
 
 
 class Toy(nn.Module):
@@ -27,15 +30,15 @@ class Toy(nn.Module):
         return nn.Dense(self.features)(x.mean(1)).astype(jnp.float32)
 
 
-def check_toy(fields):
-    if fields["features"] < 1:
-        raise UserError(f"net.features is {fields['features']}: it must be 1 or more")
+@dataclass(frozen=True)
+class ToySettings(NetSettings):
+    """Of the toy."""
+
+    features: int = setting(5, "channels", least=1)
 
 
 TOY = types.SimpleNamespace(
-    FIELDS={"features": 5},
-    check_fields=check_toy,
-    make_encoder=lambda fields, name: Toy(**fields, name=name),
+    SETTINGS=ToySettings, make_encoder=lambda fields, name: Toy(**fields, name=name)
 )
 
 
@@ -71,9 +74,9 @@ def test_a_toy_goes_through_both_towers(toy):
 
 
 def test_mistakes_name_the_network(toy):
-    with pytest.raises(UserError, match=r"net\.network is 'resnte': there are resnet, toy"):
+    with pytest.raises(UserError, match=r"net\.network names 'resnte': there are resnet, toy"):
         networks.resolve_net({"network": "resnte"})
-    with pytest.raises(UserError, match="no key 'stages': it knows features, shared"):
+    with pytest.raises(UserError, match=r"net\.stages: no such field; there are network, shared"):
         networks.resolve_net({"network": "toy", "stages": (1, 1)})
     with pytest.raises(UserError, match=r"net\.features is 0"):
         networks.resolve_net({"network": "toy", "features": 0})

@@ -220,8 +220,8 @@ def test_configuration_may_be_partial_and_a_configdict():
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("depth", 50, "no key 'depth': it knows block, stages"),
-        ("norm", "bach", "one of batch, none"),
+        ("depth", 50, r"net\.depth: no such field"),
+        ("norm", "bach", "net.norm names 'bach': there are batch, none"),
     ],
 )
 def test_an_unknown_key_or_value_is_named(key, value, sentence):
