@@ -8,10 +8,12 @@ import dataclasses
 import functools
 import pathlib
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from imujax import checks
 from imujax.data import builders, datasets
 from imujax.errors import UserError, require_known
 from imujax.runtime import fields
@@ -88,11 +90,10 @@ def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) 
     UserError
         The data set is not there and cannot be built.
     """
-    options = dict(section.options)
     if raw is not None:
-        if "card" in options:
-            options["card"] = str(pathlib.Path(raw) / options["card"])
-        return builders.build(section.builder, pathlib.Path(raw) / section.raw, data, **options)
+        place, options = _below_raw(section, raw)
+        return builders.build(section.builder, place, data, **options)
+    options = dict(section.options)
     try:
         if "card" in options and not pathlib.Path(options["card"]).is_file():
             name = pathlib.Path(options["card"]).stem
@@ -102,6 +103,50 @@ def find_or_build(section: ConfigDict, data: Folder, raw: Folder | None = None) 
         return datasets.find_dataset(data, builders.dataset_name(section.builder, options))
     except UserError as error:
         raise UserError(f"{error}; build it first, or give the raw files with --raw") from error
+
+
+def _below_raw(section: ConfigDict, raw: Folder) -> tuple[pathlib.Path, dict[str, Any]]:
+    """The folder of a data set's raw files, and the builder's options, below the folder of all."""
+    options = dict(section.options)
+    if "card" in options:
+        options["card"] = str(pathlib.Path(raw) / options["card"])
+    return pathlib.Path(raw) / section.raw, options
+
+
+def find_all(
+    config: ConfigDict,
+    names: Iterable[str],
+    data: Folder,
+    raw: Folder | None = None,
+) -> dict[str, str]:
+    """Find or build data sets, once the cards, options and raw files of all have been looked at.
+
+    Parameters
+    ----------
+    config : ConfigDict
+    names : iterable of str
+        Of the data sets.
+    data, raw : Path
+        See `find_or_build`.
+
+    Returns
+    -------
+    dict of str to str
+        The folder of each.
+
+    Raises
+    ------
+    UserError
+        See `find_or_build`; or what is to be built will not fit an encoder or a task.
+    """
+    sections = {name: config.data_sets[name] for name in dict.fromkeys(names)}
+    if raw is not None:
+        described = {}
+        for name, section in sections.items():
+            place, options = _below_raw(section, raw)
+            described[name] = builders.describe(section.builder, place, data, **options)
+        checks.require_matching(config, described)
+    return {name: str(find_or_build(section, data, raw)) for name, section in sections.items()}
 
 
 def pretrain_all(
@@ -128,20 +173,23 @@ def pretrain_all(
     from imujax.runtime import processes
 
     folders = checkpoint_folders(config, workdir)
+    used = [key for section in config.encoders.values() for key in section.data]
+
+    def find() -> dict[str, str]:
+        paths = find_all(config, used, data, raw)
+        checks.require_enough(config, paths)
+        return paths
+
+    paths = processes.on_main(find)
     for name, members in folders.items():
         section = config.encoders[name]
-        sections = [config.data_sets[key] for key in section.data]
-        paths = processes.on_main(functools.partial(_find_all, sections, data, raw))
         # Without their number, for more of them may be asked for later.
         one = ConfigDict({key: value for key, value in section.items() if key != "seeds"})
         for member, folder in enumerate(members):
             title = f"pretrain {name}, {member + 1} of {len(members)}"
-            loop.train(one, paths, folder, config.seed + SEED_STEP * member, title)
+            seed = config.seed + SEED_STEP * member
+            loop.train(one, [paths[key] for key in section.data], folder, seed, title)
     return folders
-
-
-def _find_all(sections, data: Folder, raw: Folder | None) -> list[str]:
-    return [str(find_or_build(section, data, raw)) for section in sections]
 
 
 def checkpoint_folders(
@@ -163,6 +211,15 @@ def checkpoint_folders(
         ]
         for name, section in config.encoders.items()
     }
+
+
+def _is_pretrained(config: ConfigDict, workdir: Folder) -> bool:
+    """Whether the last step of all encoders is there."""
+    return all(
+        (folder / str(config.encoders[name].steps)).is_dir()
+        for name, members in checkpoint_folders(config, workdir).items()
+        for folder in members
+    )
 
 
 def sweep_all(
@@ -213,6 +270,11 @@ def run_study(
     """All of it -> the files of the report; arguments as of `pretrain_all`."""
     from imujax.report import report
 
+    paths = find_all(config, config.data_sets, data, raw)
+    if not _is_pretrained(config, workdir):
+        print("study: looking ahead, before anything is trained", file=sys.stderr)
+        for line in checks.look_ahead(config, paths):
+            print(f"study: {line}", file=sys.stderr, flush=True)
     sweep_all(config, data, pretrain_all(config, data, workdir, raw), workdir, raw)
     return report.write_report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
 

@@ -14,6 +14,7 @@ from imujax.data import builders
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import checkpoint, files, processes
+from imujax.sweep import arms
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +166,49 @@ def says(capsys, words) -> str:
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert stopped.value.code == 2 and said.startswith("imujax: ") and "Traceback" not in said
     return said
+
+
+@pytest.mark.parametrize(
+    ("changes", "says_so"),
+    [
+        (["tasks.force.folds=7"], "7 folds need at least 7 subjects, there are 6"),
+        (["tasks.force.sensors=('hip',)"], "tasks.force.sensors names 'hip': there are shank"),
+        (["encoders.small.sensors=('hip',)"], "encoders.small.sensors names 'hip'"),
+        (["encoders.small.rate=200.0"], "data set moves holds data at 100 Hz"),
+        (["encoders.small.window=65"], "data set moves holds windows of 64 samples"),
+        (["encoders.small.batch=100000"], "encoders.small.batch is 100000, but moves have"),
+        (["encoders.small.monitor=0.9"], "would hold out all 5 subjects"),
+        (["tasks.force.data=moves"], "tasks.force.data is moves, which has no target"),
+        (["encoders.small.data=('force',)"], "was pre-trained on signals of"),
+        (["data_sets.force.raw=nobody"], "no folder"),
+        (["data_sets.force.options.card=people/farce.toml"], "farce.toml"),
+    ],
+)
+def test_a_mistake_in_a_later_part_is_told_before_the_first_step(
+    place, tmp_path, capsys, changes, says_so
+):
+    words = [f"--config.{change}" for change in changes]
+    said = says(capsys, ["study", *arguments(place, tmp_path / "work", *words)])
+    assert says_so in said
+    assert not (tmp_path / "work" / "encoders").exists()
+
+
+def test_what_the_labelled_files_lack_is_told_before_anything_is_built(tmp_path, capsys):
+    place = people.write_study(tmp_path)
+    card = place["raw"] / "people" / "force.toml"
+    card.write_text(card.read_text().replace("statistic", "statistics"))
+    said = says(capsys, ["study", *arguments(place, tmp_path / "work")])
+    assert "statistics" in said and "force.toml" in said
+    assert not place["data"].exists()
+
+
+def test_a_run_that_does_not_fit_the_memory_is_told_before_the_first_step(
+    place, done, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr(arms, "memory_budget", lambda mesh: 2**10)
+    said = says(capsys, ["study", *arguments(place, tmp_path / "work")])
+    assert "one run of fine-tuning takes" in said and "lower batch" in said
+    assert not (tmp_path / "work" / "encoders").exists()
 
 
 def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_path, capsys):

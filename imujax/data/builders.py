@@ -227,6 +227,29 @@ def _make_builder(
         return builder_class.from_options(options, raw, data, workers, beam), data
 
 
+def describe(name: str, raw: str | Path, data: str | Path, **options: Any) -> dict[str, Any]:
+    """Say what a build would make, once its options, its card and its raw files have been found.
+
+    Parameters
+    ----------
+    name, raw, data, **options
+        As of `build`; nothing is read but a card, and nothing is written.
+
+    Returns
+    -------
+    dict
+        sensors, rate [Hz], window [samples], targets, ..., as of the builder's `describe`.
+
+    Raises
+    ------
+    UserError
+        As of `build`, but for what stands in the raw files.
+    """
+    builder, _ = _make_builder(name, raw, data, options)
+    builder.source_files()
+    return builder.module.describe(builder.builder_config.options)
+
+
 def try_out(
     name: str, raw: str | Path, data: str | Path, picture: str | Path, **options: Any
 ) -> list[str]:

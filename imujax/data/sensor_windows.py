@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +119,14 @@ def valid_motion(data: Dataset) -> np.ndarray:
     return motion
 
 
-def require_rate_and_window(metadata: dict[str, Any], path: Path | str, rate: float, window: int):
+def require_rate_and_window(
+    metadata: Mapping[str, Any], path: Path | str, rate: float, window: int
+):
     """Require that a data set has this rate and windows at least this long.
 
     Parameters
     ----------
-    metadata : dict
+    metadata : mapping
         Of the data set, as of `datasets.read_metadata`.
     path : Path or str
         Its folder, named in the sentence.
@@ -141,12 +143,12 @@ def require_rate_and_window(metadata: dict[str, Any], path: Path | str, rate: fl
     if abs(metadata["rate"] - rate) > 1e-6 * rate:
         raise UserError(
             f"{path} holds data at {metadata['rate']:g} Hz but the configuration wants {rate:g}; "
-            f"build it again with --rate {rate:g}"
+            f"build it again with the option rate={rate:g}"
         )
     if metadata["window"] < window:
         raise UserError(
             f"{path} holds windows of {metadata['window']} samples but the configuration wants "
-            f"{window}; build it again with --window {window}"
+            f"{window}; build it again with the option window={window}"
         )
 
 

@@ -113,7 +113,7 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
     mute = not processes.is_main()
     lines = log.MetricsLog(checkpoints.folder / "metrics.jsonl", mute)
     lines.drop_lines_after(begin)
-    progress = log.Progress(config.steps, title, "step", done=begin, mute=mute)
+    progress = log.Progress(config.steps, title, "step", done=begin, mute=mute, first="compiling")
     step_flops = arithmetic.training_flops(config.net, config.window) * config.batch
     most = STEPS_PER_CALL if source.batches and on_accelerator() else 1
     clock, logged, now = time.monotonic(), begin, begin

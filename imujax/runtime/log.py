@@ -98,7 +98,9 @@ class MetricsLog:
 
 
 class Progress:
-    """A bar with rate and time left on a terminal; elsewhere a plain line now and then.
+    """How far a run is, its pace and the time left: a bar on a terminal, plain lines elsewhere.
+
+    The pace is that from the first update on, since what comes before it is mostly compilation.
 
     Parameters
     ----------
@@ -112,6 +114,8 @@ class Progress:
         s between plain lines, at least.
     mute : bool
         Print nothing, as all but one of several processes.
+    first : str
+        What goes on until the first update, if it takes long.
 
     Attributes
     ----------
@@ -129,24 +133,48 @@ class Progress:
         done: int = 0,
         interval: float = 20.0,
         mute: bool = False,
+        first: str = "",
     ):
         self.total, self.title, self.unit, self.done = total, title, unit, done
         self.interval, self.mute = interval, mute
-        self.initial, self.start_time = done, time.monotonic()
-        self.last_line_time = self.start_time
+        self.last_line_time = time.monotonic()
+        self.first_time: float | None = None  # of the first update
+        self.timed = 0  # units since then
         self.bar = None
-        if sys.stderr.isatty() and not mute:
+        if mute:
+            return
+        if sys.stderr.isatty():
             import tqdm
 
-            self.bar = tqdm.tqdm(total=total, initial=done, desc=title, unit=unit, leave=True)
+            shape = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {unit}{postfix}"
+            self.bar = tqdm.tqdm(
+                total=total, initial=done, desc=title, unit=unit, leave=True, bar_format=shape
+            )
+            self.bar.set_postfix_str(first)
+        elif first:
+            self.print_line(first)
 
-    def update(self, count: int = 1, note: str = ""):
-        """Count `count` more units; `note` is shown behind them."""
+    def update(self, count: int = 1, note: str = "", kept: bool = False):
+        """Count more units.
+
+        Parameters
+        ----------
+        count : int
+        note : str
+            Shown behind them.
+        kept : bool
+            Whether they were done before and have only been read: they say nothing of the pace.
+        """
+        now = time.monotonic()
         self.done += count
+        if self.first_time is None:
+            self.first_time = None if kept else now
+        elif not kept:
+            self.timed += count
         if self.bar is not None:
-            self.bar.set_postfix_str(note, refresh=False)
+            self.bar.set_postfix_str(self._describe_pace(now, note), refresh=False)
             self.bar.update(count)
-        elif time.monotonic() - self.last_line_time > self.interval:
+        elif now - self.last_line_time > self.interval:
             self.print_line(note)
 
     def print_line(self, note: str):
@@ -155,11 +183,16 @@ class Progress:
             return
         self.last_line_time = time.monotonic()
         text = f"{self.title}: {self.done}/{self.total} {self.unit}"
-        if self.done > self.initial:
-            seconds = max(self.last_line_time - self.start_time, 1e-9)
-            rate = (self.done - self.initial) / seconds
-            text += f", {rate:.3g} {self.unit}/s, {(self.total - self.done) / rate:.0f} s left"
-        print(", ".join(filter(None, (text, note))), file=sys.stderr)
+        pace = self._describe_pace(self.last_line_time, note)
+        print(", ".join(filter(None, (text, pace))), file=sys.stderr, flush=True)
+
+    def _describe_pace(self, now: float, note: str) -> str:
+        words = [note] if note else []
+        if self.first_time is not None and self.timed:
+            rate = self.timed / max(now - self.first_time, 1e-9)
+            left = f"{(self.total - self.done) / rate:.0f} s left"
+            words = [f"{rate:.3g} {self.unit}/s", left, *words]
+        return ", ".join(words)
 
     def close(self, note: str = ""):
         """End the bar, or print a last line."""

@@ -463,7 +463,7 @@ def write_set(
     serial = len(settings["trials"])
     in_pool = workers > 1 if workers else len(jobs) - serial >= MIN_POOL_TRIALS
     write_one = functools.partial(_write_recording, folder, name, settings)
-    progress = log.Progress(len(jobs), f"simulate {name}", "trial")
+    progress = log.Progress(len(jobs), f"simulate {name}", "trial", first="compiling")
     run_jobs(write_one, jobs, serial, in_pool, progress, workers)
     return folder
 

@@ -129,11 +129,12 @@ def choose_settings(
             list(config.stops),
         )
         path = parts / f"{arm.name}-contest-{name}.npz"
+        is_kept = path.exists()
         arrays = keep_part(path, functools.partial(run_contests, arm, trials, subject))
         for key, (rate, stop, note) in least_errors(config, trials, arrays["errors"]).items():
             choices[key] = dataclasses.replace(choices[key], rate=rate, stop=stop, note=note)
         training += _training_rows(arm, trials, arrays, choices)
-        progress.update(len(trials), f"{arm.name} choices")
+        progress.update(len(trials), f"{arm.name} choices", is_kept)
     return choices, training
 
 

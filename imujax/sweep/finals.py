@@ -1,6 +1,7 @@
 """The final runs of an arm, with the settings that were chosen: the only ones that meet the test
 subjects, and only to estimate them."""
 
+import functools
 import pathlib
 from collections.abc import Hashable, Sequence
 from typing import Any
@@ -66,7 +67,10 @@ def final_rows(
     for members in chunk_by(ends, arm.trainer.runs):
         group = [cell_lanes[i] for i in members]
         starts, of_group = [arm.start(cells[i]) for i in members], [heads[i] for i in members]
-        arrays = _finetune_group(arm, group, starts, of_group, ends[members[0]], parts)
+        path = _group_path(arm, group, starts, ends[members[0]], parts)
+        is_kept = path.exists()
+        compute = functools.partial(_finetune_group, arm, group, of_group, ends[members[0]])
+        arrays = keep_part(path, compute)
         edges = np.cumsum([len(lane.test) for lane in group])[:-1]
         for stage in ("finetune", "fifth"):
             split = np.split(arrays[stage], edges)
@@ -75,7 +79,7 @@ def final_rows(
                 runs += [row | {"point": point} for point in cells[i].points]
         for i, losses in zip(members, arrays["losses"], strict=True):
             training += _training_rows(arm, cells[i], settings[i], ends[i], losses)
-        progress.update(len(members), f"{arm.name} finals")
+        progress.update(len(members), f"{arm.name} finals", is_kept)
     return runs, training
 
 
@@ -111,17 +115,16 @@ def _fifth(steps: int) -> int:
     return max(1, round(steps / budget.FIFTH))
 
 
-def _finetune_group(arm: Arm, group, starts, heads, ends: tuple[int, ...], parts) -> Arrays:
+def _group_path(arm: Arm, group, starts, ends: tuple[int, ...], parts) -> pathlib.Path:
+    return parts / f"{arm.name}-final-{group_hash(group, starts, list(ends))}.npz"
+
+
+def _finetune_group(arm: Arm, group, heads, ends: tuple[int, ...]) -> Arrays:
     """Estimates of the lanes' test examples end to end, after a fifth and at the end; losses."""
-
-    def compute() -> Arrays:
-        stack = arm.trainer.begin(group, heads)
-        losses, estimates = walk(arm.trainer, stack, ends)
-        at = {"fifth": ends.index(_fifth(ends[-1])), "finetune": len(ends) - 1}
-        return {stage: np.concatenate(estimates[i]) for stage, i in at.items()} | {"losses": losses}
-
-    name = group_hash(group, starts, list(ends))
-    return keep_part(parts / f"{arm.name}-final-{name}.npz", compute)
+    stack = arm.trainer.begin(group, heads)
+    losses, estimates = walk(arm.trainer, stack, ends)
+    at = {"fifth": ends.index(_fifth(ends[-1])), "finetune": len(ends) - 1}
+    return {stage: np.concatenate(estimates[i]) for stage, i in at.items()} | {"losses": losses}
 
 
 def _row(arm: Arm, cell: grid.Cell, choice, stage: str, estimate: np.ndarray) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def reference_rows(
             arrays = files.load_arrays(path)
             if arrays is not None:
                 arrays_by_cell[number] = arrays
-                progress.update(1, "references")
+                progress.update(1, "references", kept=True)
                 continue
             embeddings = {  # by this thread alone, and no more of them than are soon wanted
                 label: sharding.to_host(arm.embed(cell, cell.train))

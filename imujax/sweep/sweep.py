@@ -56,9 +56,7 @@ def run_sweep(
         another sweep, or another run writes there.
     """
     workdir = pathlib.Path(workdir)
-    data = datasets.read_arrays(data_path, sensors=tuple(config.sensors) or None)
-    if data.target is None:
-        raise UserError(f"{data_path} has no target: a task needs a labelled data set")
+    data = read_labelled(config, data_path)
     used = {arm.encoder for arm in config.arms.values()}
     encoders: dict[str, list[encoder.Encoder]] = {key: [] for key in sorted(used)}
     for key, members in encoders.items():
@@ -82,7 +80,7 @@ def run_sweep(
         if (workdir / "summary.json").exists():
             return workdir
         parts = workdir / "parts"
-        progress = log.Progress(count_runs(config, cells), name, "run")
+        progress = log.Progress(count_runs(config, cells), name, "run", first="compiling")
         rows, training, arm_by_label, trainers = [], [], {}, {}
         for label, spec in config.arms.items():
             members = encoders[spec.encoder]
@@ -97,6 +95,14 @@ def run_sweep(
         progress.close()
         results.write_results(workdir, name, settings, data, encoders, rows, training)
     return workdir
+
+
+def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
+    """Read the labelled examples of a task; UserError where there is no target or sensor."""
+    data = datasets.read_arrays(data_path, sensors=tuple(config.sensors) or None)
+    if data.target is None:
+        raise UserError(f"{data_path} has no target: a task needs a labelled data set")
+    return data
 
 
 def require_trained(card: dict, key: str) -> None:

@@ -79,7 +79,9 @@ def write_files(
     changes: dict[str, Any] = {"seed": seed, "seconds": seconds, "subjects": subjects}
     changes |= {"sensors": [*UNITS.values()], "trials": make_trials(repetitions)}
     settings = people.simulation_settings("peak_force", changes)
-    progress = log.Progress(subjects * len(settings["trials"]), f"simulate {NAME}", "trial")
+    progress = log.Progress(
+        subjects * len(settings["trials"]), f"simulate {NAME}", "trial", first="compiling"
+    )
     with layouts.new_folder(out, NAME) as folder:
         rows = [subject_row(settings, subject_number) for subject_number in range(subjects)]
         csv.write_csv(pa.Table.from_pylist(rows), folder / "SubjectInfo.csv")

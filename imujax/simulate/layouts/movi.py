@@ -68,7 +68,7 @@ def write_files(
     changes |= {} if subjects is None else {"subjects": subjects}
     settings = people.simulation_settings("movi", changes)
     jobs = list(range(settings["subjects"]))
-    progress = log.Progress(len(jobs), f"simulate {NAME}", "subject")
+    progress = log.Progress(len(jobs), f"simulate {NAME}", "subject", first="compiling")
     in_pool = len(jobs) * len(settings["trials"]) >= people.MIN_POOL_TRIALS
     with layouts.new_folder(out, NAME) as folder:
         write_one = functools.partial(write_subject, settings, folder)

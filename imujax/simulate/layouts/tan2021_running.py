@@ -57,7 +57,7 @@ def write_files(
     changes |= {} if subjects is None else {"subjects": subjects}
     settings = people.simulation_settings("loading_rate", changes)
     jobs = list(itertools.product(range(settings["subjects"]), range(trials + 1)))
-    progress = log.Progress(len(jobs), f"simulate {NAME}", "trial")
+    progress = log.Progress(len(jobs), f"simulate {NAME}", "trial", first="compiling")
     with layouts.new_folder(out, NAME) as folder:
         write_one = functools.partial(_write_trial, folder, settings)
         in_pool = settings["subjects"] > MAX_SERIAL_SUBJECTS

@@ -65,7 +65,7 @@ def write_files(
     changes |= {} if subjects is None else {"subjects": subjects}
     settings = people.simulation_settings("knee_moment", changes)
     count, trials = settings["subjects"], len(settings["trials"])
-    progress = log.Progress(count * trials, f"simulate {NAME}", "trial")
+    progress = log.Progress(count * trials, f"simulate {NAME}", "trial", first="compiling")
     with layouts.new_folder(out, NAME) as folder, h5py.File(folder / FILE, "w") as file:
         for subject_number in range(count):
             steps = []

@@ -1,0 +1,114 @@
+"""What a study can fail at, looked for before its first step: nothing here trains.
+
+First what the configuration, the cards and the names of files say, before anything is built; then
+what the data sets say, before anything is trained.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from imujax.data import datasets, sensor_windows
+from imujax.errors import UserError, require_known
+
+
+def require_matching(config: ConfigDict, descriptions: Mapping[str, Mapping[str, Any]]) -> None:
+    """Require that data sets have what encoders and tasks ask of them.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the study.
+    descriptions : mapping of str to mapping
+        Of each data set {sensors, rate, window, targets, ...}, built or not; sets that are not
+        named here are not looked at.
+
+    Raises
+    ------
+    UserError
+        Another rate, too short windows, a sensor or a target that is not there.
+    """
+    for name, section in config.encoders.items():
+        for key in set(section.data) & set(descriptions):
+            described = descriptions[key]
+            sensor_windows.require_rate_and_window(
+                described, f"data set {key}", section.rate, section.window
+            )
+            for sensor in section.sensors:
+                require_known(f"encoders.{name}.sensors", sensor, described["sensors"])
+    for name, task in config.tasks.items():
+        if task.data not in descriptions:
+            continue
+        described = descriptions[task.data]
+        if not described["targets"]:
+            raise UserError(
+                f"tasks.{name}.data is {task.data}, which has no target: a task needs a labelled "
+                "data set"
+            )
+        for sensor in task.sensors:
+            require_known(f"tasks.{name}.sensors", sensor, described["sensors"])
+        for arm in task.arms.values():
+            rate = config.encoders[arm.encoder].rate
+            sensor_windows.require_rate_and_window(described, f"data set {task.data}", rate, 1)
+
+
+def require_enough(config: ConfigDict, paths: Mapping[str, Path | str]) -> None:
+    """Require that the data sets of each encoder fill a batch and leave subjects to train on.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the study.
+    paths : mapping of str to Path
+        Folders of the data sets.
+
+    Raises
+    ------
+    UserError
+        A batch is larger than all sensor-windows, or all subjects would be held out.
+    """
+    for name, section in config.encoders.items():
+        sets = {key: datasets.read_metadata(paths[key]) for key in section.data}
+        if not sets:
+            continue
+        count = sum(one["kept"] * len(section.sensors or one["sensors"]) for one in sets.values())
+        if count < section.batch:
+            raise UserError(
+                f"encoders.{name}.batch is {section.batch}, but {', '.join(sets)} have "
+                f"{count} sensor-windows in all; lower it"
+            )
+        subjects = [f"{key}/{subject}" for key, one in sets.items() for subject in one["subjects"]]
+        sensor_windows.monitor_mask(np.array(subjects), section.monitor, config.seed)
+
+
+def look_ahead(config: ConfigDict, paths: Mapping[str, Path | str]) -> Iterator[str]:
+    """Go through what a study does after its data sets are there, short of training.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the study.
+    paths : mapping of str to Path
+        Folders of all data sets.
+
+    Yields
+    ------
+    str
+        What was looked at.
+
+    Raises
+    ------
+    UserError
+        What pre-training, sweep or audit would raise.
+    """
+    from imujax.sweep import audit, rehearsal
+
+    require_matching(config, {name: datasets.read_metadata(path) for name, path in paths.items()})
+    require_enough(config, paths)
+    yield from audit.audit_configuration(config, paths)
+    for name, task in config.tasks.items():
+        found = rehearsal.rehearse(task, paths[task.data], config.encoders, config.seed)
+        yield f"task {name}: {found}"

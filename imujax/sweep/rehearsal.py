@@ -1,0 +1,64 @@
+"""What a sweep can fail at, looked for while its encoders are not there yet: nothing is trained."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from imujax.data import sensor_windows
+from imujax.pretrain import encoder
+from imujax.sweep import arms, grid, lanes, sweep
+
+
+def rehearse(
+    config: ConfigDict, data_path: Path | str, sections: Mapping[str, ConfigDict], seed: int
+) -> str:
+    """Go through what a sweep does before its first run, with encoders of random weights.
+
+    What is compiled here is what the sweep will run.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        A task's section of a configuration.
+    data_path : Path or str
+        Folder of the labelled data set.
+    sections : mapping of str to ConfigDict
+        The encoders' sections.
+    seed : int
+        Of folds and subsets.
+
+    Returns
+    -------
+    str
+        What was found: examples, subjects, folds, the smallest training subset, lanes.
+
+    Raises
+    ------
+    UserError
+        The data set has no target, lacks a sensor or does not fit an encoder, folds or axes cannot
+        be, or a single run does not fit the memory.
+    """
+    data = sweep.read_labelled(config, data_path)
+    used = {arm.encoder: sections[arm.encoder] for arm in config.arms.values()}
+    for section in used.values():
+        sensor_windows.require_rate_and_window(data.info, data_path, section.rate, 1)
+    cells = grid.make_grid(config, data.subject, seed)
+    found = (
+        f"{len(data.acc)} examples of {len(set(data.subject.tolist()))} subjects in "
+        f"{1 + max(cell.fold for cell in cells)} folds, "
+        f"{min(len(cell.train) for cell in cells)} examples in the smallest training subset"
+    )
+    if "finetune" not in config.stages:
+        return found
+    trainers: dict[str, lanes.LaneTrainer] = {}
+    unit = {"mean": 0.0, "sd": 1.0}
+    for label, spec in config.arms.items():
+        section = used[spec.encoder]
+        card = {"net": section.net.to_dict(), "window": section.window}
+        card |= {"scales": {"acc": unit, "gyr": unit}, "settings": {"seed": seed}}
+        untrained = encoder.random_encoder(card, seed)
+        arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers)
+        arm.prepare_finetuning(cells[0])
+    runs = min(trainer.runs for trainer in trainers.values())
+    return f"{found}, {runs} runs at once"
