@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imujax.errors import UserError
-from imujax.runtime import host
+from imujax.runtime import host, interrupt
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -421,6 +421,9 @@ COMMANDS = {
 LONG = {"pretrain", "sweep", "study"}
 
 
+STOPPED = "imujax: stopped; the same command goes on from here"
+
+
 def checked_configuration(args, words: list[str]) -> "ConfigDict":
     """The configuration of a command, which can be."""
     use_cache()
@@ -445,7 +448,8 @@ def use_cache() -> None:
 
 
 def main() -> None:
-    """Entry point: exit status 2 and one sentence for what a user can mend."""
+    """Entry point: exit status 2 and one sentence for what a user can mend, 130 at Ctrl-C."""
+    interrupt.watch(STOPPED)
     try:
         if len(sys.argv) > 1 and sys.argv[1] in LONG:
             host.keep_freed_memory()
@@ -454,8 +458,7 @@ def main() -> None:
         print(f"imujax: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("imujax: stopped; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+        interrupt.leave(STOPPED)
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             sys.stdout.close()

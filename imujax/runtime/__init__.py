@@ -14,6 +14,7 @@ __all__ = [
     "fields",
     "files",
     "host",
+    "interrupt",
     "log",
     "processes",
     "settings",

@@ -86,7 +86,7 @@ def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
             used = jax.local_device_count() if jax.default_backend() == "gpu" else 0
             _print_message(cluster.warning_if_gpus_idle(used))
         yield
-    except (Exception, KeyboardInterrupt) as error:
+    except Exception as error:
         if place is None:
             raise
         status = 1
