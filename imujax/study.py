@@ -251,6 +251,8 @@ def sweep_all(
     list of Path
         The folder of each task's tables.
     """
+    from imujax.report import tables
+    from imujax.runtime import files
     from imujax.sweep import sweep
 
     if only is not None:
@@ -261,6 +263,11 @@ def sweep_all(
         folder = pathlib.Path(workdir) / "tasks" / name
         labelled = find_or_build(config.data_sets[task.data], data, raw)
         folders.append(sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name))
+        text = config.to_json_best_effort(indent=1) + "\n"
+        files.write_whole(
+            pathlib.Path(workdir) / tables.CONFIG_FILE,
+            lambda path, text=text: path.write_text(text, encoding="utf-8"),
+        )
     return folders
 
 

@@ -1,7 +1,9 @@
 """The whole study on made-up people, through the command line, as a user meets it."""
 
+import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -138,6 +140,84 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
     np.testing.assert_allclose(
         resumed.predictions["estimate"], straight.predictions["estimate"], atol=1e-4 * scale
     )
+
+
+def test_a_finished_task_mends_itself_when_one_of_its_files_is_gone(place, done, tmp_path, capsys):
+    """Each in turn; what cannot be had from the others is made again, to the same numbers."""
+    quick = ("--config.tasks.force.stages=('probe',)", "--config.tasks.force.references=('ridge',)")
+    words = ["sweep", *arguments(place, tmp_path, *quick)]
+    words += ["--checkpoint", str(done / "encoders" / "small")]
+    folder = tmp_path / "tasks" / "force"
+
+    def report():
+        cli.run_command(["report", str(tmp_path)])
+        return (tmp_path / "report" / "curves.csv").read_bytes()
+
+    cli.run_command(words)
+    straight = report()
+    names = sorted(path.name for path in folder.iterdir() if path.name != "run.lock")
+    assert {"runs.csv", "training.csv", "predictions.npz", "summary.json"} < set(names)
+    for name in names:
+        (folder / name).unlink()
+        if name in ("runs.csv", "predictions.npz", "summary.json"):
+            said = says(capsys, ["report", str(tmp_path)])
+            assert f"{name} is missing: give `imujax sweep` again" in said
+        cli.run_command(words)
+        err = capsys.readouterr().err
+        lost = name in ("runs.csv", "training.csv", "predictions.npz")
+        assert (f"{name} in {folder} is missing or damaged: the task is run again" in err) == lost
+        assert report() == straight
+    (folder / "predictions.npz").write_bytes(b"PK cut short")
+    cli.run_command(words)
+    assert report() == straight
+    (folder / "settings.json").write_text("{")
+    assert f"settings.json is damaged: delete {folder}" in says(capsys, words)
+
+
+def test_a_sweep_that_has_lost_its_parts_begins_again(place, done, tmp_path, monkeypatch):
+    words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
+    words += [
+        "--config.tasks.force.stages=('probe',)",
+        "--config.tasks.force.references=('ridge',)",
+    ]
+    real = files.save_arrays
+
+    def stops(path, arrays):
+        real(path, arrays)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "save_arrays", stops)
+    with pytest.raises(KeyboardInterrupt):
+        cli.run_command(words)
+    monkeypatch.undo()
+    shutil.rmtree(tmp_path / "tasks" / "force" / "parts")
+    cli.run_command(words)
+    assert tables.load_sweep(tmp_path / "tasks" / "force").summary["subjects"] == 6
+
+
+def test_the_report_covers_the_tasks_that_the_configuration_names(place, done, tmp_path, capsys):
+    """A task that has been renamed leaves its folder behind, but not its numbers."""
+    quick = ["--config.tasks.force.stages=('probe',)", "--config.tasks.force.references=('ridge',)"]
+    checkpoint = ["--checkpoint", str(done / "encoders" / "small")]
+    cli.run_command(["sweep", *arguments(place, tmp_path, *checkpoint, *quick)])
+    text = place["config"].read_text().replace('"force": common.task(', '"push": common.task(')
+    renamed = tmp_path / "renamed.py"
+    renamed.write_text(text)
+    words = [
+        word.replace(str(place["config"]), str(renamed)) for word in arguments(place, tmp_path)
+    ]
+    quick = [word.replace("tasks.force", "tasks.push") for word in quick]
+    cli.run_command(["sweep", *words, *checkpoint, *quick])
+    cli.run_command(["report", str(tmp_path)])
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert [task["task"] for task in numbers["tasks"]] == ["push"]
+    assert (tmp_path / "tasks" / "force").is_dir() and numbers["missing"] == []
+    config = tmp_path / "config.json"
+    kept = json.loads(config.read_text())
+    kept["tasks"]["pull"] = {}
+    config.write_text(json.dumps(kept))
+    cli.run_command(["report", str(tmp_path)])
+    assert "not yet run: pull" in (tmp_path / "report" / "report.html").read_text()
 
 
 def test_a_checkpoint_opens_in_three_lines_in_a_process_of_its_own(done):

@@ -226,9 +226,10 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        name: <name>/<config>; version; files: the first 12 digits of each raw file's checksum,
-        sorted.
+        name: <name>/<config>; version; files: of each raw file its name and the first 12 digits of
+        its checksum.
     """
     path = Path(path)
-    files = sorted(digest[:12] for digest in read_metadata(path)["sources"].values())
+    sources = read_metadata(path)["sources"]
+    files = [f"{name} {digest[:12]}" for name, digest in sorted(sources.items())]
     return {"name": "/".join(path.parts[-3:-1]), "version": path.name, "files": files}

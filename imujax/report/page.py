@@ -29,6 +29,7 @@ def render_page(
     curves_svg: bytes,
     agreement_pngs: Sequence[bytes | None],
     training_pngs: Sequence[bytes | None],
+    missing: Sequence[str] = (),
 ) -> str:
     """The whole document.
 
@@ -41,6 +42,8 @@ def render_page(
         A picture for each task, or None where no arm is fine-tuned with all windows.
     training_pngs : sequence of (bytes or None)
         A picture for each task, or None where no arm is fine-tuned.
+    missing : sequence of str
+        Tasks that are named in a configuration and have not been begun.
 
     Returns
     -------
@@ -54,6 +57,7 @@ def render_page(
     return template.render(
         tasks=[_task_view(*of_task) for of_task in pictures],
         small_budget=_small_budget(tasks),
+        missing=", ".join(missing),
         svg_attributes=svg_attributes,
         svg_content=svg_content,
         svg_pixels=n_panels * MIN_PANEL_PIXELS,
@@ -104,6 +108,19 @@ def _small_budget(tasks: Sequence[TaskSummary]) -> str | None:
     return training.SMALL_BUDGET.replace(":", f"{names}:", 1)
 
 
+def _configuration(config: Any) -> str:
+    return json.dumps(_brief(config), indent=1, sort_keys=True)
+
+
+def _brief(config: Any, name: str = "") -> Any:
+    """A configuration with the number of raw files in the place of their names and checksums."""
+    if isinstance(config, dict):
+        return {key: _brief(value, key) for key, value in config.items()}
+    if isinstance(config, list):
+        return f"{len(config)} raw files" if name == "files" else [_brief(x) for x in config]
+    return config
+
+
 def _task_view(
     task: TaskSummary, agreement_png: bytes | None, training_png: bytes | None
 ) -> dict[str, Any]:
@@ -138,7 +155,9 @@ def _task_view(
         "edges": _edges_sentence(task),
         "settings": page_tables.settings_table(task),
         "provenance": _provenance(task),
-        "config": json.dumps(task.sweep.summary.get("config", {}), indent=1, sort_keys=True),
+        "config": json.dumps(
+            _brief(task.sweep.summary.get("config", {})), indent=1, sort_keys=True
+        ),
     }
 
 

@@ -38,14 +38,16 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
         There is no task, a folder is not whole, or `out` cannot be written.
     """
     paths = [Path(workdir) for workdir in workdirs]
-    folders = [folder for workdir in paths for folder in _task_folders(workdir)]
+    found = [_task_folders(workdir) for workdir in paths]
+    folders = [folder for begun, _ in found for folder in begun]
+    missing = [name for _, not_begun in found for name in not_begun]
     tasks = [summarise(tables.load_sweep(folder)) for folder in folders]
     out = Path(out) if out is not None else paths[0] / "report"
     curves = [row for task in tasks for row in task.curves]
     differences = [row for task in tasks for c in task.comparisons for row in c.differences]
     csv_rows = [(task.sweep.folder / "scores.csv", task.sweep.scores) for task in tasks]
     csv_rows += [(out / "curves.csv", curves), (out / "differences.csv", differences)]
-    contents = _pictures_and_pages(tasks)
+    contents = _pictures_and_pages(tasks, missing)
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = [files.write_csv(path, rows) for path, rows in csv_rows]
@@ -105,16 +107,19 @@ def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
     )
 
 
-def _task_folders(workdir: Path) -> list[Path]:
+def _task_folders(workdir: Path) -> tuple[list[Path], list[str]]:
+    """The folders of the tasks that the configuration names, and those that have none yet."""
     folder = workdir / "tasks"
-    paths = sorted(folder.iterdir()) if folder.is_dir() else []
-    folders = [path for path in paths if path.is_dir()]
-    if not folders:
+    names = tables.configured_tasks(workdir)
+    if names is None:  # no sweep has been here, only its folders
+        names = sorted(path.name for path in folder.glob("*/"))
+    begun = [folder / name for name in names if (folder / name).is_dir()]
+    if not begun:
         raise UserError(f"{folder} holds no task: give the working directory of a finished sweep")
-    return folders
+    return begun, [name for name in names if not (folder / name).is_dir()]
 
 
-def _pictures_and_pages(tasks: Sequence[TaskSummary]) -> dict[str, bytes]:
+def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) -> dict[str, bytes]:
     """The content of every file that is no CSV, by its name."""
     curves = figures.curves_figure(tasks)
     svg = drawing.svg(curves)
@@ -126,11 +131,13 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary]) -> dict[str, bytes]:
         drawing.png(training_figure.training_figure(task), dpi=200) if task.training else None
         for task in tasks
     ]
-    page_text = page.render_page(tasks, svg, agreement_pngs, training_pngs)
+    page_text = page.render_page(tasks, svg, agreement_pngs, training_pngs, missing)
     contents = {
         "figure.png": drawing.png(curves),
         "figure.svg": svg,
-        "report.json": (json.dumps(report_numbers(tasks), indent=1) + "\n").encode(),
+        "report.json": (
+            json.dumps(report_numbers(tasks) | {"missing": list(missing)}, indent=1) + "\n"
+        ).encode(),
         "report.html": page_text.encode(),
     }
     for name, pngs in (("agreement", agreement_pngs), ("training", training_pngs)):

@@ -36,6 +36,7 @@ RUN_COLUMNS = {
     "n_test": int,
     "note": str,
 }
+CONFIG_FILE = "config.json"  # in a working folder: the configuration of its last sweep
 PREDICTION_COLUMNS = (
     "run",
     "index",
@@ -72,6 +73,32 @@ class Sweep:
     scores: list[dict[str, Any]]
 
 
+def configured_tasks(workdir: Path | str) -> list[str] | None:
+    """List the tasks that the configuration of a working folder names.
+
+    Parameters
+    ----------
+    workdir : Path or str
+
+    Returns
+    -------
+    list of str, or None
+        In their order; None where no sweep has kept its configuration.
+
+    Raises
+    ------
+    UserError
+        The configuration is damaged.
+    """
+    path = Path(workdir) / CONFIG_FILE
+    if not path.is_file():
+        return None
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["tasks"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{path} is damaged: delete it, or give `imujax sweep` again") from None
+
+
 def load_sweep(folder: Path | str) -> Sweep:
     """Read the three files of a task's folder.
 
@@ -92,7 +119,7 @@ def load_sweep(folder: Path | str) -> Sweep:
     folder = Path(folder)
     for name in ("runs.csv", "predictions.npz", "summary.json"):
         if not (folder / name).is_file():
-            raise UserError(f"{folder / name} is missing: run the sweep to its end")
+            raise UserError(f"{folder / name} is missing: give `imujax sweep` again")
     runs = _read_runs(folder / "runs.csv")
     predictions = _read_predictions(folder / "predictions.npz")
     summary = _read_summary(folder / "summary.json")

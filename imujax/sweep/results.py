@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,6 +14,41 @@ from imujax.data import datasets
 from imujax.pretrain import encoder
 from imujax.runtime import files, log
 from imujax.sweep import budget, grid
+
+TABLES = ("runs.csv", "training.csv", "predictions.npz")
+
+
+def is_complete(workdir: pathlib.Path, name: str) -> bool:
+    """Say whether the files of a task are there and whole.
+
+    Where summary.json is there and another file is not, or is damaged, that is said on stderr: the
+    task has to be run again, for its parts are gone.
+
+    Parameters
+    ----------
+    workdir : Path
+        Folder of the task.
+    name : str
+        Of the task.
+
+    Returns
+    -------
+    bool
+    """
+    summary = workdir / "summary.json"
+    if not summary.exists():
+        return False
+    faults = [file for file in TABLES if not (workdir / file).is_file()]
+    if not faults and files.load_arrays(workdir / "predictions.npz") is None:
+        faults = ["predictions.npz"]
+    if not faults:
+        return True
+    print(
+        f"{name}: {', '.join(faults)} in {workdir} is missing or damaged: the task is run again",
+        file=sys.stderr,
+    )
+    summary.unlink()
+    return False
 
 
 def write_results(

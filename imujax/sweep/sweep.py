@@ -77,9 +77,10 @@ def run_sweep(
     cells = grid.make_grid(config, data.subject, seed)
     with processes.claim_folder(workdir):
         begin_folder(workdir, settings)
-        if (workdir / "summary.json").exists():
+        if results.is_complete(workdir, name):
             return workdir
         parts = workdir / "parts"
+        parts.mkdir(exist_ok=True)
         progress = log.Progress(count_runs(config, cells), name, "run", first="compiling")
         rows, training, arm_by_label, trainers = [], [], {}, {}
         for label, spec in config.arms.items():
@@ -117,14 +118,22 @@ def require_trained(card: dict, key: str) -> None:
 
 def begin_folder(workdir: pathlib.Path, settings: dict):
     """Make the folder and note what runs there; other settings in it are a UserError."""
-    settings_file = workdir / "settings.json"
-    text = json.dumps(settings, indent=1, sort_keys=True)
-    if settings_file.exists():
-        old = json.loads(settings_file.read_text(encoding="utf-8"))
+    for file, read in (("settings.json", dict), ("summary.json", lambda kept: kept["config"])):
+        try:
+            old = read(json.loads((workdir / file).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            continue
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{workdir / file} is damaged: delete {workdir}, and the task is run again"
+            ) from None
         require_same_settings(old, settings, workdir)
-        return
-    (workdir / "parts").mkdir(parents=True, exist_ok=True)
-    files.write_whole(settings_file, lambda path: path.write_text(text, encoding="utf-8"))
+    workdir.mkdir(parents=True, exist_ok=True)
+    if not (workdir / "settings.json").exists():
+        text = json.dumps(settings, indent=1, sort_keys=True)
+        files.write_whole(
+            workdir / "settings.json", lambda path: path.write_text(text, encoding="utf-8")
+        )
 
 
 def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:

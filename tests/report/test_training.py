@@ -298,7 +298,7 @@ def test_a_file_cut_short_or_missing_ends_in_one_sentence(tmp_path):
     with pytest.raises(UserError, match="not a CSV file"):
         training.summarise_training(sweep)
     path.unlink()
-    with pytest.raises(UserError, match="is missing: run the sweep to its end"):
+    with pytest.raises(UserError, match="is missing: give `imujax sweep` again"):
         training.summarise_training(sweep)
 
 

@@ -30,6 +30,24 @@ def test_of_several_encoders_the_setting_that_differs_is_named():
     assert differences({"rate": 100.0, "encoders": wide}) == [("encoders.waist.1.net.width", 8, 16)]
 
 
+def test_of_many_files_the_one_that_differs_is_named():
+    """661 checksums of a data set are no sentence."""
+    names = [f"SA{i:02d}/walk.csv {i:012x}" for i in range(661)]
+    old = {"data": [{"name": "sisfall/w128", "files": names}]}
+    for files, says in (
+        ([*names[:3], "SA03/walk.csv abc", *names[4:]], "it has SA03/walk.csv 000000000003"),
+        (names[1:], "it has SA00/walk.csv 000000000000"),
+        ([*names, "SB01/walk.csv 1"], "it lacks SB01/walk.csv 1"),
+        (names[5:], "it has SA00/walk.csv 000000000000, and 4 more differ"),
+    ):
+        with pytest.raises(UserError) as error:
+            settings.require_same_settings(
+                old, {"data": [{"name": "sisfall/w128", "files": files}]}, "work"
+            )
+        assert f"work holds a run with other data.sisfall/w128.files: {says};" in str(error.value)
+        assert len(str(error.value)) < 200
+
+
 def test_another_number_of_encoders_is_a_short_sentence():
     fewer = {"rate": 100.0, "encoders": {"waist": ENCODERS["waist"][:1]}}
     assert differences(fewer)[0] == ("encoders.waist", 2, 1)
