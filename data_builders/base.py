@@ -361,7 +361,8 @@ def _print_summary(name: str, metadata: dict, equal: int, found: facts.Facts) ->
     twice = f" ({equal} of them equal to others of the same subject)" if equal else ""
     print(
         f"{name}: {metadata['hours']:.2f} h of {len(metadata['subjects'])} subjects, "
-        f"{metadata['kept']} examples kept{twice}; dropped or mended:",
+        f"{metadata['kept']} examples kept{twice}; "
+        + ("dropped or mended:" if metadata["dropped"] else "nothing was dropped or mended"),
         *(f"  {n} {why}" for why, n in metadata["dropped"].items()),
         *facts.summary_lines(found, facts.FILE),
         sep="\n",

@@ -10,7 +10,7 @@ from imujax.errors import UserError
 
 if TYPE_CHECKING:
     from imujax.data.builders import build
-    from imujax.data.datasets import Dataset, find_dataset, read_arrays, read_metadata
+    from imujax.data.datasets import Dataset, find_dataset, read, read_metadata
     from imujax.data.recordings import Recording
     from imujax.pretrain.encoder import Encoder, load
     from imujax.report.report import write_report
@@ -26,7 +26,7 @@ __all__ = [
     "find_dataset",
     "load",
     "load_sweep",
-    "read_arrays",
+    "read",
     "read_metadata",
     "write_report",
 ]
@@ -34,7 +34,7 @@ __all__ = [
 # Where each name lies.  `import imujax` and `imujax --help` must not wait for jax.
 _MODULES = {
     "imujax.data.builders": ("build",),
-    "imujax.data.datasets": ("Dataset", "find_dataset", "read_arrays", "read_metadata"),
+    "imujax.data.datasets": ("Dataset", "find_dataset", "read", "read_metadata"),
     "imujax.data.recordings": ("Recording",),
     "imujax.pretrain.encoder": ("Encoder", "load"),
     "imujax.report.report": ("write_report",),

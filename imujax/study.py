@@ -252,7 +252,6 @@ def sweep_all(
         The folder of each task's tables.
     """
     from imujax.report import tables
-    from imujax.runtime import files
     from imujax.sweep import sweep
 
     if only is not None:
@@ -263,11 +262,7 @@ def sweep_all(
         folder = pathlib.Path(workdir) / "tasks" / name
         labelled = find_or_build(config.data_sets[task.data], data, raw)
         folders.append(sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name))
-        text = config.to_json_best_effort(indent=1) + "\n"
-        files.write_whole(
-            pathlib.Path(workdir) / tables.CONFIG_FILE,
-            lambda path, text=text: path.write_text(text, encoding="utf-8"),
-        )
+        tables.keep_configuration(workdir, config.to_json_best_effort(indent=1))
     return folders
 
 

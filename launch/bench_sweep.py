@@ -36,7 +36,7 @@ def time_imujax(net: dict) -> dict[int, float]:
     runs = 4
     trainer = lanes.LaneTrainer(card, examples, ConfigDict(CONFIG), COUNT, runs)
     starts = [encoder.random_encoder(card, seed) for seed in range(runs)]
-    width = starts[0].embed(acc[:1], gyr[:1]).shape[1]
+    width = starts[0].features(acc[:1], gyr[:1]).shape[1]
     head = {"kernel": np.zeros((1, width), np.float32), "bias": np.zeros(1, np.float32)}
     index = np.arange(COUNT)
 

@@ -50,7 +50,7 @@ def run_task(config, name: str, folder: pathlib.Path):
     task = config.tasks[name]
     task.references = tuple(references.REFERENCES)
     path = study.find_or_build(config.data_sets[task.data], folder)
-    data = datasets.read_arrays(path, sensors=tuple(task.sensors) or None)
+    data = datasets.read(path, sensors=tuple(task.sensors) or None)
     cells = grid.make_grid(task, data.subject, config.seed)
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as parts:

@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
 from helpers import children, people
 
 from imujax import UserError, cli
 from imujax.data import builders
-from imujax.pretrain import encoder
+from imujax.pretrain import encoder, inputs
 from imujax.report import tables
 from imujax.runtime import checkpoint, files, processes
 from imujax.sweep import arms
@@ -224,18 +225,92 @@ def test_a_checkpoint_opens_in_three_lines_in_a_process_of_its_own(done):
     code = (
         "import imujax, numpy as np\n"
         f"encoder = imujax.load({str(done / 'encoders' / 'small')!r})\n"
-        "print(encoder.embed(np.zeros((5, 32, 3)), np.zeros((5, 32, 3))).shape, encoder.rate)"
+        "print(encoder.embed(np.full((5, 32, 3), 5.6), np.zeros((5, 32, 3))).shape, encoder.rate)"
     )
     alone = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}  # one device
     said = subprocess.run([sys.executable, "-c", code], env=alone, capture_output=True, text=True)
     assert said.stdout == "(5, 32) 100.0\n", said.stderr
 
 
-def test_an_embedding_scales_si_units_and_names_wrong_shapes(done):
+def test_an_encoder_says_what_it_is_in_ten_lines(done):
+    trained = encoder.load(done / "encoders" / "small")
+    said = repr(trained).split("\n")
+    assert len(said) <= 10 and max(map(len, said)) < 100 and str(trained) == repr(trained)
+    count = sum(leaf.size for leaf in jax.tree.leaves(trained.params))
+    assert said == [
+        "imujax encoder",
+        "  network: resnet basic 1-1 width 8 norm none",
+        f"  parameters: {count:,}",
+        "  input: 32 samples at 100 Hz",
+        "  sensors: shank",
+        "  trained on: tabular/moves_" + said[5].partition("moves_")[2],
+        "  steps: 30 of 30",
+    ]
+
+
+def walking(count=6, samples=32, seed=0):
+    """Windows [N, T, 3] of a unit that swings about, in m/s^2 and rad/s; gravity turns with it."""
+    rng, t = np.random.default_rng(seed), np.arange(samples) / 100
+    angle = 0.3 * np.sin(2 * np.pi * t + rng.uniform(0, 6, (count, 1)))
+    rate = np.gradient(angle, 0.01, axis=1)
+    acc = 9.81 * np.stack([np.sin(angle), np.cos(angle), 0 * angle], axis=-1)
+    gyr = np.stack([0 * rate, 0 * rate, rate], axis=-1)
+    return acc + rng.normal(0, 0.3, acc.shape), gyr + rng.normal(0, 0.1, gyr.shape)
+
+
+def test_an_embedding_scales_si_units(done):
     trained = encoder.load(done / "encoders" / "small")
     assert 5 < trained.card["scales"]["acc"]["sd"] < 9 and trained.card["sensors"] == ["shank"]
-    with pytest.raises(UserError, match=r"must both be \[windows, samples, sensors, 3\]"):
-        trained.embed(np.zeros((5, 32, 2)), np.zeros((5, 32, 2)))
+    acc, gyr = walking()
+    h = trained.embed(acc, gyr)
+    assert h.shape == (6, 32) and np.isfinite(h).all()
+    np.testing.assert_array_equal(h, trained.embed(acc[:, :, None], gyr[:, :, None]))
+    np.testing.assert_array_equal(h, trained.features(*np.float32([acc, gyr])[..., None, :]))
+
+
+def test_what_lies_beyond_a_window_is_not_embedded(done):
+    trained = encoder.load(done / "encoders" / "small")
+    acc, gyr = walking()
+    length = np.array([32, 20, 32, 25, 31, 32])
+    h = trained.embed(acc, gyr, length)
+    for n, end in enumerate(length):
+        acc[n, end:], gyr[n, end:] = np.nan, 1e30
+    np.testing.assert_array_equal(h, trained.embed(acc, gyr, length))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda a, g: (a[..., :2], g[..., :2]), r"must both be \[windows, samples, sensors, 3\]"),
+        (lambda a, g: (a, g[:3]), "must both be"),
+        (lambda a, g: (a[:0], g[:0]), "must both be"),
+        (lambda a, g: (a / 9.81, g), r"acc reads (1|0\.9).*is it in g\?"),
+        (lambda a, g: (a * 1000, g), "acc reads .*in another unit"),
+        (lambda a, g: (a - a.mean(axis=1, keepdims=True), g), "acc reads .*without gravity"),
+        (lambda a, g: (a, g * 57.3), r"gyr reads .*is it in deg/s\?"),
+        (lambda a, g: (g, a), "seem to be exchanged"),
+        (lambda a, g: (a[0][:, None], g[0][:, None]), "windows of 1 samples"),
+        (lambda a, g: (a[:, :30], g[:, :30]), "windows of 30 samples.* trained on 32 at 100 Hz"),
+        (lambda a, g: (np.where(a == a[2, 7, 1], np.nan, a), g), "acc is not .* 7 of window 2"),
+        (lambda a, g: (a, g, [32, 32]), "length must be a whole number from 1 to 32"),
+        (lambda a, g: (a, g, [0.5] * 6), "length must be a whole number"),
+    ],
+)
+def test_what_cannot_be_embedded_is_one_sentence(done, change, sentence):
+    trained = encoder.load(done / "encoders" / "small")
+    acc, gyr = walking()
+    with pytest.raises(UserError, match=sentence) as error:
+        trained.embed(*change(acc, gyr))
+    assert "\n" not in str(error.value)
+
+
+def test_windows_of_a_second_are_turned_back_before_they_are_embedded():
+    """What a mean over the window does not show: rad/s that are said to be deg/s."""
+    card = {"rate": 100.0, "window": 128}
+    acc, gyr = walking(40, 128)
+    inputs.check(acc, gyr, None, card)
+    with pytest.raises(UserError, match="sensor 0: turned back by its gyroscope"):
+        inputs.check(acc, gyr * 9, None, card)
 
 
 def says(capsys, words) -> str:

@@ -25,7 +25,10 @@ def complete_options(given: dict) -> dict:
         if name != "card":
             raise UserError(f"no option {name!r}: tabular has card alone, the rest stands in there")
     if not given.get("card"):
-        raise UserError("tabular needs a card: give card=FILE.toml, which describes your files")
+        raise UserError(
+            "tabular needs a card, which describes your files: give --card FILE.toml, in a "
+            'configuration card="FILE.toml"'
+        )
     path = Path(given["card"]).expanduser()
     card = parse.load_card(path)
     return {"card": card.path.name, "text": path.read_text(encoding="utf-8")}

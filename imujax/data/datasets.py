@@ -10,11 +10,14 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from imujax.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas
 
 SPLIT = "train"
 # In a folder of raw files: they are simulated, see imujax/simulate/layouts.
@@ -53,6 +56,40 @@ class Dataset:
     start: np.ndarray
     target: np.ndarray | None
     info: dict[str, Any]
+
+    def __repr__(self) -> str:
+        """What it is, in one line."""
+        count, samples, sensors, _ = self.acc.shape
+        named = ", ".join(f"{one['name']} [{one['unit']}]" for one in self.info["targets"])
+        return (
+            f"{count} examples of {len(set(self.subject.tolist()))} subjects, {samples} samples at "
+            f"{self.info['rate']:g} Hz, {sensors} sensor{'s' if sensors > 1 else ''}"
+            + (f", target {named}" if named else "")
+        )
+
+    def table(self) -> "pandas.DataFrame":
+        """Tell what each example is; needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row an example, in the order of the arrays: subject, recording, activity, condition,
+            start [s], length [samples], and a column for each target, under its name.
+
+        Raises
+        ------
+        UserError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UserError("a table needs pandas, which is not installed") from error
+        columns = {name: getattr(self, name) for name in (*STRING_FEATURES, "start", "length")}
+        if self.target is not None:
+            names = [target["name"] for target in self.info["targets"]]
+            columns |= dict(zip(names, self.target.T, strict=True))
+        return pandas.DataFrame(columns)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
@@ -114,10 +151,21 @@ def find_dataset(data: str | Path, ref: str | Path) -> Path:
     if not matches:
         listed = ", ".join(sorted({str(known.parent) for known in names.values()})) or "nothing"
         raise UserError(f"no data set {name!r} below {data}: there is {listed}")
-    return max(matches, key=lambda folder: [int(x) for x in folder.name.split(".")])
+    return max(matches, key=_version)
 
 
-def read_arrays(
+def _version(folder: Path) -> list[int]:
+    return [int(x) for x in folder.name.split(".")]
+
+
+def _newest_version(path: str | Path) -> Path:
+    """The folder of a data set, where the path may leave out the version."""
+    folders = [file.parent for file in Path(path).glob("*.*.*/dataset_info.json")]
+    folders = [folder for folder in folders if "incomplete" not in folder.name]
+    return max(folders, key=_version) if folders else Path(path)
+
+
+def read(
     path: str | Path, sensors: Sequence[str] | None = None, limit: int | None = None
 ) -> Dataset:
     """Read a data set, or its first examples, into memory; no builder is imported.
@@ -125,7 +173,7 @@ def read_arrays(
     Parameters
     ----------
     path : str or Path
-        The folder of the data set.
+        The folder of the data set, as `imujax build` prints it; without the version the newest one.
     sensors : sequence of str, optional
         Picks and orders axis 2; all by default.
     limit : int, optional
@@ -142,6 +190,7 @@ def read_arrays(
         For a sensor that is not there (those that are, are named), and where the data set is not
         finished or cannot be read.
     """
+    path = _newest_version(path)
     metadata, columns = _select_sensors(path, sensors)
     with explain_damage(path):
         source = _open_source(path)
@@ -152,7 +201,7 @@ def read_arrays(
 def iter_arrays(
     path: str | Path, sensors: Sequence[str] | None = None, size: int = READ_CHUNK
 ) -> Iterator[Dataset]:
-    """The same as `read_arrays`, `size` examples at a time: for what does not fit in memory."""
+    """The same as `read`, `size` examples at a time: for what does not fit in memory."""
     metadata, columns = _select_sensors(path, sensors)
     with explain_damage(path):
         source = _open_source(path)

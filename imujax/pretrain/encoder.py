@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import math
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,7 @@ import numpy as np
 from imujax.data import scales
 from imujax.errors import UserError
 from imujax.nets import parameters, towers
+from imujax.pretrain import inputs
 from imujax.runtime import checkpoint
 
 # Parameters that pre-training hands on; heads are left behind.
@@ -54,6 +56,25 @@ class Encoder:
         """
         return self.card["rate"]
 
+    def __repr__(self) -> str:
+        """What it is, in at most ten lines."""
+        settings, net = self.card.get("settings", {}), self.card["net"]
+        sizes = [leaf.size for leaf in jax.tree.leaves(self.params)]
+        stages = "-".join(map(str, net.get("stages", ())))
+        words = [net.get("network", "resnet"), net.get("block", ""), stages]
+        words += [f"width {net['width']}" if "width" in net else "", f"norm {net['norm']}"]
+        sensors = self.card.get("sensors", [])
+        lines = {
+            "network": " ".join(filter(None, words)),
+            "parameters": f"{sum(sizes):,}",
+            "input": f"{self.card['window']} samples at {self.card.get('rate', math.nan):g} Hz",
+            "sensors": ", ".join(sensors[:8]) + (", ..." if len(sensors) > 8 else ""),
+            "trained on": ", ".join(data["name"] for data in settings.get("data", ())),
+            "steps": f"{self.card['step']} of {settings['steps']}" if "step" in self.card else "",
+        }
+        shown = [f"  {name}: {text}" for name, text in lines.items() if text]
+        return "\n".join(["imujax encoder", *shown])
+
     def embed(
         self,
         acc: np.ndarray,
@@ -61,7 +82,7 @@ class Encoder:
         length: np.ndarray | None = None,
         batch: int = 512,
     ) -> np.ndarray:
-        """Embed windows, running statistics frozen.
+        """Embed windows as the encoder was trained on, once they have been looked at.
 
         Parameters
         ----------
@@ -70,7 +91,7 @@ class Encoder:
         gyr : ndarray, [N, T, S, 3]
             rad/s, of the same shape as `acc`.
         length : ndarray, [N], optional
-            Valid samples of each window, all T by default.
+            Valid samples of each window, all T by default; what lies beyond is not seen.
         batch : int
             Windows that are embedded at once.
 
@@ -82,15 +103,34 @@ class Encoder:
         Raises
         ------
         UserError
-            `acc` and `gyr` are not of one of these shapes.
+            Other shapes, windows of another length, samples that are not finite, or signals that
+            cannot be m/s^2 with gravity and rad/s.
         """
-        acc, gyr = np.asarray(acc, np.float32), np.asarray(gyr, np.float32)
-        if acc.ndim == 3:
-            acc, gyr = acc[:, :, None], gyr[:, :, None]
-        if acc.shape != gyr.shape or acc.ndim != 4 or acc.shape[-1] != 3:
-            raise UserError(
-                f"acc {acc.shape} and gyr {gyr.shape} must both be [windows, samples, sensors, 3]"
-            )
+        return self.features(*inputs.check(acc, gyr, length, self.card), batch)
+
+    def features(
+        self,
+        acc: np.ndarray,
+        gyr: np.ndarray,
+        length: np.ndarray | None = None,
+        batch: int = 512,
+    ) -> np.ndarray:
+        """Embed windows as they come, of any length.
+
+        Parameters
+        ----------
+        acc, gyr : ndarray, [N, T, S, 3]
+            m/s^2 and rad/s.
+        length : ndarray, [N], optional
+            Valid samples of each window, all T by default.
+        batch : int
+            Windows that are embedded at once.
+
+        Returns
+        -------
+        ndarray, [N, S * 2 * D]
+            float32; for each sensor the accelerometer's D numbers, then the gyroscope's.
+        """
         acc, gyr = scales.standardise(acc, gyr, self.card["scales"])
         if length is not None and (np.asarray(length) >= acc.shape[1]).all():
             length = None

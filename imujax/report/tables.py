@@ -73,6 +73,12 @@ class Sweep:
     scores: list[dict[str, Any]]
 
 
+def keep_configuration(workdir: Path | str, text: str) -> Path:
+    """Keep the configuration of a sweep, as JSON, in its working folder -> its file."""
+    path = Path(workdir) / CONFIG_FILE
+    return files.write_whole(path, lambda part: part.write_text(f"{text}\n", encoding="utf-8"))
+
+
 def configured_tasks(workdir: Path | str) -> list[str] | None:
     """List the tasks that the configuration of a working folder names.
 

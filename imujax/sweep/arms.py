@@ -156,7 +156,7 @@ class Arm:
             start = self.initial_encoder(cell)
             card = start.card | {"scales": self.input_scales(train, cell)}
             scaled = dataclasses.replace(start, card=card)
-            features = scaled.embed(self.data.acc, self.data.gyr, self.length)
+            features = scaled.features(self.data.acc, self.data.gyr, self.length)
             placed = sharding.place(features, sharding.replicated(self.trainer.mesh))
             while len(self.embeddings) >= EMBEDDINGS_KEPT:
                 self.embeddings.pop(next(iter(self.embeddings)))

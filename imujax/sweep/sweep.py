@@ -100,7 +100,7 @@ def run_sweep(
 
 def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
     """Read the labelled examples of a task; UserError where there is no target or sensor."""
-    data = datasets.read_arrays(data_path, sensors=tuple(config.sensors) or None)
+    data = datasets.read(data_path, sensors=tuple(config.sensors) or None)
     if data.target is None:
         raise UserError(f"{data_path} has no target: a task needs a labelled data set")
     return data

@@ -177,7 +177,7 @@ def test_tfds_accepts_readme_tags_and_citation(name):
 def test_the_readme_reads_a_data_set(tmp_path, monkeypatch, capsys):
     readme = pathlib.Path(__file__).parents[2] / "data_builders" / "README.md"
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    (lines,) = (block for block in blocks if "read_arrays" in block)
+    (lines,) = (block for block in blocks if "read" in block)
     write_sisfall(tmp_path / "raw")
     builders.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
     monkeypatch.chdir(tmp_path)

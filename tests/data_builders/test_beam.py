@@ -40,7 +40,7 @@ def test_the_same_bytes_in_the_same_shards(beam, tmp_path, monkeypatch, name, op
     files = hash_files(one)
     assert files == hash_files(two)  # the shards, and what the data set says of itself
     assert sum("array_record" in file for file in files) == shards
-    assert len(datasets.read_arrays(two).acc) == datasets.read_metadata(two)["kept"] > 10
+    assert len(datasets.read(two).acc) == datasets.read_metadata(two)["kept"] > 10
 
 
 def test_mistakes_are_the_same_sentences(beam, tmp_path):

@@ -94,7 +94,7 @@ def same(one, other):
 
 def test_a_build_gives_the_windows_and_peaks_known_by_hand(tmp_path):
     raw = write_study(tmp_path / "raw")
-    data = datasets.read_arrays(builders.build("camargo2021", raw, tmp_path / "data"))
+    data = datasets.read(builders.build("camargo2021", raw, tmp_path / "data"))
     # Peaks at 0.8, 1.8, ... s are samples 160, 360, ...; each lies in [48, 80) of one window.
     assert np.allclose(data.start * 200, [96, 288, 512, 704, 896], atol=1e-3)
     assert np.allclose(data.target[:, 0], [1.0, 1.1, 1.2, 1.3, 1.4], atol=2e-3)

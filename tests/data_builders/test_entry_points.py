@@ -92,7 +92,7 @@ def test_it_is_built_in_two_processes_and_read_back(run, walks, tmp_path):
     processes = {int(file.name) for file in (tmp_path / "trace").iterdir()}
     assert len(processes) >= 2  # the command, and those that it has spawned
 
-    data = datasets.read_arrays(datasets.find_dataset(tmp_path / "data", "mylab/w128_s100_m0.3"))
+    data = datasets.read(datasets.find_dataset(tmp_path / "data", "mylab/w128_s100_m0.3"))
     names = [f"{s}_{r}" for s, r in zip(data.subject, data.recording, strict=True)]
     assert names == [name for name in WALKS for _ in range(2)]
     assert list(data.start) == [0, 1] * 9 and data.info["sensors"] == ["shank"]

@@ -71,7 +71,7 @@ def test_ipol_windows_never_straddle_a_gap(tmp_path):
     lost = {500, 501, 502, *range(1203, 1211)}
     raw = write_ipol(tmp_path / "raw", lost=lost)
     path = builders.build("ipol_gait", raw, tmp_path / "data", stride=10)
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert path.parent.name == "windows_100hz_w128_s10"
     assert data.acc.shape[1:] == (128, 3, 3)
     first = np.round(data.start * 100).astype(int)
@@ -93,7 +93,7 @@ def test_ipol_steps_have_their_stance_time(tmp_path):
     raw = write_ipol(tmp_path / "raw", walks=("3-1",), lost={0, 1, 2, *range(1203, 1211)})
     path = builders.build("ipol_gait", raw, tmp_path / "data", task="stance_time")
     assert path.parent.name == "stance_time_100hz_b32_a96"
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert data.info["targets"] == [{"name": "stance time", "unit": "s"}]
     assert data.acc.shape[1:] == (128, 1, 3) and data.info["sensors"] == ["lb"]
     np.testing.assert_allclose(data.target, 0.6, atol=1e-6)

@@ -106,7 +106,7 @@ def test_joints_are_found_by_name_and_turned_to_our_axes(tmp_path):
     one = one_round()
     raw = write(tmp_path / "raw", {"I1": one})
     path = builders.build("movi", raw, tmp_path, rate=120, window=60)
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert data.acc.shape == (6, 60, 17, 3) and list(data.start) == [0, 0.5, 1, 1.5, 2, 2.5]
     assert set(data.subject) == {"Subject_1"} and set(data.recording) == {"I1"}
     for sensor, axes in AXES.items():

@@ -58,7 +58,7 @@ def test_a_set_says_that_it_is_simulated(raw, tmp_path):
 
 
 def test_windows_have_the_sensors_of_movi(raw, tmp_path):
-    data = datasets.read_arrays(builders.build("simulated", raw / "movi", tmp_path, stride=64))
+    data = datasets.read(builders.build("simulated", raw / "movi", tmp_path, stride=64))
     assert data.acc.shape[1:] == (128, 17, 3)
     assert set(data.activity) == {"speed 1.0", "kicking"}
     up = data.acc[data.activity == "speed 1.0"].mean((0, 1))[:, 2]
@@ -67,7 +67,7 @@ def test_windows_have_the_sensors_of_movi(raw, tmp_path):
 
 
 def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_path):
-    data = datasets.read_arrays(
+    data = datasets.read(
         builders.build("simulated", raw / "knee_moment", tmp_path, task="knee_moment")
     )
     count = 0
@@ -97,7 +97,7 @@ def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_pa
 
 def test_peak_forces_are_of_body_weight(raw, tmp_path):
     options = {"task": "peak_force"}
-    data = datasets.read_arrays(_built(raw, tmp_path, options))
+    data = datasets.read(_built(raw, tmp_path, options))
     assert data.acc.shape[1:] == (128, 2, 3)
     assert ((data.target > 0.95) & (data.target < 1.6)).all()
 
@@ -187,7 +187,7 @@ def labelled(tmp_path_factory, polished):
         raw = people.write_set(
             name, people.simulation_settings(name, {"subjects": 6, "seconds": 6.0}), folder
         )
-        return datasets.read_arrays(builders.build("simulated", raw, folder / "data", task=name))
+        return datasets.read(builders.build("simulated", raw, folder / "data", task=name))
 
     return built
 

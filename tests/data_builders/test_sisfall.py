@@ -45,7 +45,7 @@ def test_sisfall_windows_of_a_written_folder(tmp_path, capsys):
     raw = write_sisfall(tmp_path / "raw")
     path = builders.build("sisfall", raw, tmp_path / "data")
     assert path == tmp_path / "data" / "sisfall" / "100hz_w128_s128" / "1.0.0"
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert data.acc.shape == (len(data.start), 128, 1, 3)
     assert sorted(set(data.subject)) == ["SA01", "SE02"] == data.info["subjects"]
     assert set(data.activity) == {"D01", "D07"}
@@ -74,7 +74,7 @@ def test_a_parent_folder_will_do_and_options_name_the_folder(tmp_path):
     older.rename(raw / "SisFall" / "SA01" / older.name)  # as SE15's files lie in SA15
     path = builders.build("sisfall", raw, tmp_path / "data", rate="50", window=64, stride=16)
     assert path.parent.name == "50hz_w64_s16"
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert data.acc.shape[1:] == (64, 1, 3) and data.info["rate"] == 50
     assert set(data.subject) == {"SA01", "SE02"}
     motion = builders.build("sisfall", raw, tmp_path / "data", motion=0.5)

@@ -382,7 +382,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
     card = tmp_path / "walks.toml"
     card.write_text("# a comment\n" + LABELLED.replace("{suffix}", "csv.gz"))
     path = builders.build("tabular", raw, tmp_path / "data", workers=2, card=card)
-    got = datasets.read_arrays(path)
+    got = datasets.read(path)
     want, dropped = read_all_examples(raw, card.read_text())
     assert path.parent.name.startswith("walks_100hz_w64_")
     assert len(got.acc) == len(want) == got.info["kept"] == 36
@@ -409,7 +409,7 @@ def test_a_data_set_from_a_card(raw, tmp_path):
             assert float(row[f"{name} peak force [N]"]) == pytest.approx(value, rel=1e-4)
 
     with pytest.raises(UserError, match="no sensor foot: there are shank"):
-        datasets.read_arrays(path, sensors=("foot",))
+        datasets.read(path, sensors=("foot",))
 
     card.write_text(card.read_text().replace("comment", "remark"))
     assert builders.build("tabular", raw, tmp_path / "data", workers=2, card=card) == path

@@ -357,7 +357,7 @@ def test_a_fault_in_one_file_of_many_leaves_nothing(raw, tmp_path):
 
 
 def test_options_and_folders(raw, tmp_path):
-    with pytest.raises(UserError, match=r"needs a card"):
+    with pytest.raises(UserError, match=r"needs a card, .*: give --card FILE\.toml"):
         builders.build("tabular", raw, tmp_path / "data")
     with pytest.raises(UserError, match=r"no option 'rate'"):
         builders.build("tabular", raw, tmp_path / "data", rate=100)

@@ -495,7 +495,7 @@ def test_the_data_set_is_built_and_says_what_it_is(tmp_path):
     raw = write(write(tmp_path / "raw"), subject="subject_02", size=1.2)
     path = builders.build("tan2021_running", raw, tmp_path / "data", labels="force")
     assert path.parent.name == "loading_rate_force"
-    data = datasets.read_arrays(path)
+    data = datasets.read(path)
     assert data.acc.shape == (6, 64, 1, 3) and data.info["sensors"] == ["shank_l"]
     assert data.info["targets"] == [{"name": "vertical loading rate", "unit": "BW/s"}]
     assert data.info["dropped"] == {

@@ -54,7 +54,7 @@ def write(
 
 
 def built(raw: pathlib.Path, tmp_path: pathlib.Path):
-    return datasets.read_arrays(builders.build("tan2022_knee_moment", raw, tmp_path / "data"))
+    return datasets.read(builders.build("tan2022_knee_moment", raw, tmp_path / "data"))
 
 
 def test_the_real_example_gives_its_steps_and_peaks(shared_data, tmp_path):

@@ -28,7 +28,7 @@ def study(tmp_path_factory, polished):
 @pytest.fixture(scope="module")
 def built(study, tmp_path_factory):
     data = tmp_path_factory.mktemp("data")
-    return datasets.read_arrays(builders.build("camargo2021", study, data))
+    return datasets.read(builders.build("camargo2021", study, data))
 
 
 def tables(study, name: str) -> dict[str, dict[str, np.ndarray]]:

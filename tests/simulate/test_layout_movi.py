@@ -141,7 +141,7 @@ def test_joints_without_a_unit_lie_between_their_neighbours(rounds):
 
 
 def test_the_builder_reads_the_stand_in(people, tmp_path):
-    data = datasets.read_arrays(builders.build("movi", people, tmp_path))
+    data = datasets.read(builders.build("movi", people, tmp_path))
     assert data.info["dropped"].keys() <= {
         "windows in which no sensor moves",
         "stretches shorter than a window",

@@ -80,7 +80,7 @@ def test_quaternions_turn_what_the_unit_reads_to_the_world(knees):
 
 
 def test_the_builder_reads_the_stand_in(knees, tmp_path):
-    data = datasets.read_arrays(builders.build("tan2022_knee_moment", knees, tmp_path))
+    data = datasets.read(builders.build("tan2022_knee_moment", knees, tmp_path))
     assert len(data.acc) >= 18 and data.info["dropped"] == {} and data.info["simulated"]
     assert 1 < np.median(data.target) < 7
     up = data.acc[:, 35:50].mean((0, 1))

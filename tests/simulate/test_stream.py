@@ -106,7 +106,7 @@ def test_training_goes_on_with_the_batches_it_would_have_had(tmp_path, monkeypat
     trained = encoder.load(interrupted)
     assert trained.card["sensors"] == ["hand_r"] and trained.card["settings"]["data"] == []
     acc, gyr = (np.asarray(x)[0] for x in made_up(jax.random.key(9), settings().stream, 1, 100, 48))
-    embedded = trained.embed(*(np.moveaxis(x, 1, 2) for x in (acc, gyr)))
+    embedded = trained.features(*(np.moveaxis(x, 1, 2) for x in (acc, gyr)))
     assert embedded.shape[0] == 2 and np.isfinite(embedded).all()
 
 

@@ -72,7 +72,7 @@ def test_embeddings_are_those_of_the_weights_a_cell_starts_from():
     data = people()
     arm, cells = make_arm(data, "random", draws=4)
     for cell in (*cells[:8], cells[0]):  # more than are kept, and the first one anew
-        expected = arm.initial_encoder(cell).embed(data.acc, data.gyr, data.length)
+        expected = arm.initial_encoder(cell).features(data.acc, data.gyr, data.length)
         np.testing.assert_allclose(np.asarray(arm.embed(cell, cell.train)), expected, atol=1e-5)
     assert len(arm.embeddings) == arms.EMBEDDINGS_KEPT
 
@@ -98,7 +98,8 @@ def test_a_rescaled_probe_is_ridge_on_rescaled_windows():
     for lane, estimate in zip(lanes, estimates, strict=True):
         scale = scales_by_hand(data, lane.train)
         acc, gyr = ((getattr(data, k) - scale[k]["mean"]) / scale[k]["sd"] for k in ("acc", "gyr"))
-        features = encoder.random_encoder(CARD, 0).embed(acc, gyr, data.length).astype(np.float64)
+        start = encoder.random_encoder(CARD, 0)
+        features = start.features(acc, gyr, data.length).astype(np.float64)
         scaler = StandardScaler().fit(features[lane.train])
         x = scaler.transform(features)
         ridge = Ridge(0.1 * len(lane.train)).fit(x[lane.train], data.target[lane.train, 0])

@@ -62,7 +62,7 @@ def make_lanes(count=5, examples=90, seed=1, norm="batch"):
 
 
 def embed(data, start):
-    return start.embed(data.acc, data.gyr, data.length)
+    return start.features(data.acc, data.gyr, data.length)
 
 
 def probe_and_finetune(trainer, group, features, steps=12):
@@ -194,9 +194,9 @@ def test_fine_tuning_begins_where_the_probe_ends():
 def test_the_frozen_encoder_is_really_frozen():
     """Embedding examples one by one or all together gives the same: no statistics of the batch."""
     data, source = make_examples(), encoder.random_encoder(make_card("batch"), 0)
-    together = source.embed(data.acc, data.gyr)
+    together = source.features(data.acc, data.gyr)
     np.testing.assert_allclose(
-        source.embed(data.acc[:1], data.gyr[:1], batch=1), together[:1], rtol=1e-4, atol=1e-5
+        source.features(data.acc[:1], data.gyr[:1], batch=1), together[:1], rtol=1e-4, atol=1e-5
     )
 
 
