@@ -177,12 +177,13 @@ def test_tfds_accepts_readme_tags_and_citation(name):
 def test_the_readme_reads_a_data_set(tmp_path, monkeypatch, capsys):
     readme = pathlib.Path(__file__).parents[2] / "data_builders" / "README.md"
     blocks = re.findall(r"```python\n(.*?)```", readme.read_text(encoding="utf-8"), re.DOTALL)
-    (lines,) = (block for block in blocks if "read" in block)
+    (lines,) = (block for block in blocks if "imujax.read(" in block)
     write_sisfall(tmp_path / "raw")
     builders.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
     monkeypatch.chdir(tmp_path)
     exec(compile(lines, str(readme), "exec"), {})
-    assert capsys.readouterr().out.startswith("(27, 128, 1, 3) 100.0 ['waist'] {")
+    said = "27 examples of 3 subjects, 128 samples at 100 Hz, 1 sensor\n"
+    assert capsys.readouterr().out == said
 
 
 def test_workers_import_neither_tfds_nor_jax():
