@@ -182,7 +182,7 @@ def test_the_readme_reads_a_data_set(tmp_path, monkeypatch, capsys):
     builders.build("sisfall", tmp_path / "raw", tmp_path / "data", window=128, stride=64)
     monkeypatch.chdir(tmp_path)
     exec(compile(lines, str(readme), "exec"), {})
-    said = "27 examples of 3 subjects, 128 samples at 100 Hz, 1 sensor\n"
+    said = "27 examples of 2 subjects, 128 samples at 100 Hz, 1 sensor\n"
     assert capsys.readouterr().out == said
 
 
