@@ -72,6 +72,12 @@ class Encoder:
             "trained on": ", ".join(data["name"] for data in settings.get("data", ())),
             "steps": f"{self.card['step']} of {settings['steps']}" if "step" in self.card else "",
         }
+        if retrieval := self.card.get("retrieval"):
+            among = retrieval["among"]
+            lines["retrieval"] = (
+                f"{100 * retrieval['found']:.0f} % among {among:,} windows, "
+                f"chance {100 / among:.2g} %"
+            )
         shown = [f"  {name}: {text}" for name, text in lines.items() if text]
         return "\n".join(["imujax encoder", *shown])
 

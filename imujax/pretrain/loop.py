@@ -9,6 +9,7 @@ import json
 import pathlib
 import time
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -142,6 +143,8 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
                     f"the weights are no longer finite at step {now}; lower the learning rate, or "
                     "look at the data for values out of range"
                 )
+            if now == config.steps:
+                card = card | {"retrieval": _describe_retrieval(values, source.monitor_batch)}
             checkpoints.save(now, state, card)
         if stop:
             progress.close()
@@ -150,6 +153,13 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
                 "command goes on from there"
             )
     progress.close()
+
+
+def _describe_retrieval(values: dict, monitor_batch: tuple) -> dict[str, Any] | None:
+    """How often the monitor finds the gyroscope's window of an accelerometer's, among how many."""
+    data, rows = monitor_batch
+    among = len(data["length"] if rows is None else rows)
+    return {"found": float(values["retrieval_acc"]), "among": among}
 
 
 def _progress_note(values: dict) -> str:

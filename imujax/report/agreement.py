@@ -9,15 +9,16 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from imujax.report.sentences import STAGE_NAMES
+from imujax.report.subjects import full_curves
 from imujax.report.task_summary import TaskSummary
 from imujax.runtime.drawing import GREY, INK, STYLE
 
 
 def agreement_figure(task: TaskSummary) -> Figure:
-    """Estimate against truth, and Bland-Altman, of every arm with all windows.
+    """Estimate against truth, and Bland-Altman, of every arm and the best reference.
 
-    The first draw; one colour a subject, who was not trained on. Limits are bias -/+ 1.96 SD of all
-    differences.
+    With all windows, of the first draw; one colour a subject, who was not trained on. Limits are
+    bias -/+ 1.96 SD of all differences.
 
     Parameters
     ----------
@@ -27,24 +28,24 @@ def agreement_figure(task: TaskSummary) -> Figure:
     Returns
     -------
     Figure
-        A row of two axes for each arm.
+        A row of two axes for each of them.
     """
-    arms = list(task.conditions)
+    curves = full_curves(task)
     unit = f" [{task.unit}]" if task.unit else ""
     with matplotlib.rc_context(STYLE):
-        height = 3.1 * len(arms) + 0.35
+        height = 3.1 * len(curves) + 0.35
         figure = Figure(figsize=(8.0, height), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(arms), 2, squeeze=False, sharex="col", sharey="col")
+        axes = figure.subplots(len(curves), 2, squeeze=False, sharex="col", sharey="col")
         colours = matplotlib.colormaps["cividis"](np.linspace(0, 0.92, task.n_subjects))
-        for (left, right), arm in zip(axes, arms, strict=True):
-            truth, estimate, subject = _full_predictions(task, arm)
+        for (left, right), (name, stage) in zip(axes, curves, strict=True):
+            truth, estimate, subject = _full_predictions(task, name, stage)
             _, code = np.unique(subject, return_inverse=True)
             size = 16 if len(truth) < 500 else 7
             dots = {"c": colours[code], "s": size, "lw": 0, "alpha": 0.7}
             _draw_agreement(left, truth, estimate, dots)
             left.set_ylabel(f"estimate{unit}")
-            title = f"{arm}, {STAGE_NAMES[task.stage]}"
+            title = f"{name}, {STAGE_NAMES.get(stage, stage)}"
             left.set_title(title, loc="left", fontweight="bold", fontsize=9.5)
             _draw_bland_altman(right, truth, estimate, dots)
             right.set_ylabel(f"estimate \u2212 truth{unit}")
@@ -56,10 +57,12 @@ def agreement_figure(task: TaskSummary) -> Figure:
     return figure
 
 
-def _full_predictions(task: TaskSummary, arm: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _full_predictions(
+    task: TaskSummary, name: str, stage: str
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Truth, estimate and subject [M] of the first draw's finite estimates."""
     runs, predictions = task.sweep.runs, task.sweep.predictions
-    is_chosen = (runs["arm"] == arm) & (runs["stage"] == task.stage) & (runs["axis"] == "windows")
+    is_chosen = (runs["arm"] == name) & (runs["stage"] == stage) & (runs["axis"] == "windows")
     is_chosen &= runs["fraction"] == 1
     is_chosen &= runs["draw"] == runs["draw"][is_chosen].min()
     rows = np.isin(predictions["run"], runs["run"][is_chosen])

@@ -29,6 +29,7 @@ def render_page(
     curves_svg: bytes,
     agreement_pngs: Sequence[bytes | None],
     training_pngs: Sequence[bytes | None],
+    subjects_pngs: Sequence[bytes | None],
     missing: Sequence[str] = (),
 ) -> str:
     """The whole document.
@@ -42,6 +43,8 @@ def render_page(
         A picture for each task, or None where no arm is fine-tuned with all windows.
     training_pngs : sequence of (bytes or None)
         A picture for each task, or None where no arm is fine-tuned.
+    subjects_pngs : sequence of (bytes or None)
+        A picture for each task, or None where nothing has runs with all windows.
     missing : sequence of str
         Tasks that are named in a configuration and have not been begun.
 
@@ -53,11 +56,18 @@ def render_page(
     svg_attributes, svg_content = _clean_svg(curves_svg)
     n_panels = min(figures.PANELS_IN_ROW, max(len(tasks), len(tasks[0].axes)))
     template = _environment().get_template("page.html")
-    pictures = zip(tasks, agreement_pngs, training_pngs, strict=True)
+    pictures = zip(tasks, agreement_pngs, training_pngs, subjects_pngs, strict=True)
     return template.render(
         tasks=[_task_view(*of_task) for of_task in pictures],
         small_budget=_small_budget(tasks),
         missing=", ".join(missing),
+        titles=_join_titles(tasks),
+        has_arrow=any(c.reduction for task in tasks for c in task.comparisons),
+        has_probes_alone=any(task.stage == "probe" for task in tasks),
+        has_finetuning=any(task.stage == "finetune" for task in tasks),
+        has_differences=any(task.comparisons for task in tasks),
+        has_published=any(task.published for task in tasks),
+        has_references=any(task.references for task in tasks),
         svg_attributes=svg_attributes,
         svg_content=svg_content,
         svg_pixels=n_panels * MIN_PANEL_PIXELS,
@@ -121,8 +131,17 @@ def _brief(config: Any, name: str = "") -> Any:
     return config
 
 
+def _join_titles(tasks: Sequence[TaskSummary]) -> str:
+    """The titles of the tasks, as they stand in that of the page."""
+    titles = list(dict.fromkeys(task.title for task in tasks))
+    return "; ".join(titles)
+
+
 def _task_view(
-    task: TaskSummary, agreement_png: bytes | None, training_png: bytes | None
+    task: TaskSummary,
+    agreement_png: bytes | None,
+    training_png: bytes | None,
+    subjects_png: bytes | None,
 ) -> dict[str, Any]:
     target = str(task.sweep.summary.get("target", ""))
     subtitle = (", ".join(task.sensors), f"{task.n_subjects} subjects", target, task.unit)
@@ -143,6 +162,9 @@ def _task_view(
         ],
         "agreement": page_tables.agreement_table(task),
         "agreement_png": _base64(agreement_png),
+        "subjects": page_tables.subjects_table(task) if subjects_png else None,
+        "subjects_png": _base64(subjects_png),
+        "shares": page_tables.shares_table(task),
         "conditions": page_tables.conditions_table(task) if is_split else None,
         "references": [(axis, table) for axis, table in references if table],
         "added_values": [
@@ -226,6 +248,9 @@ def _provenance(task: TaskSummary) -> dict[str, str]:
     facts = {
         "folder": sweep.folder.name,
         "data set": summary.get("dataset"),
+        "built from it": _built(summary.get("built")),
+        "dropped or mended by its builder": _dropped(summary.get("built")),
+        "what the encoders have learned": _retrieval(summary.get("encoders", {})),
         "seed": summary.get("seed"),
         "runs": f"{len(sweep.runs['run'])}, {len(sweep.predictions['run'])} predictions",
         "weights to start from": _starts(task),
@@ -235,6 +260,35 @@ def _provenance(task: TaskSummary) -> dict[str, str]:
         if isinstance(value, dict):
             facts[name] = ", ".join(f"{k} {v}" for k, v in sorted(value.items()))
     return {name: str(value) for name, value in facts.items() if value not in (None, "")}
+
+
+def _built(built: Any) -> str | None:
+    """How much a data set holds."""
+    if not isinstance(built, dict):
+        return None
+    return f"{built['kept']:,} examples, {built['hours']:.2f} h"
+
+
+def _dropped(built: Any) -> str | None:
+    """What the builder of a data set has left out or mended, with its number."""
+    if not isinstance(built, dict):
+        return None
+    return "; ".join(f"{n:,} {why}" for why, n in built["dropped"].items()) or "nothing"
+
+
+def _retrieval(encoders: Any) -> str | None:
+    """How often the partner of a window is found, against chance, for each pre-training."""
+    sentences = []
+    for name, members in encoders.items() if isinstance(encoders, dict) else ():
+        found = [one["retrieval"] for one in members if one.get("retrieval")]
+        if found:
+            shares = ", ".join(format_percent(one["found"]) for one in found)
+            sentences.append(
+                f"{name} finds the gyroscope window of {shares} of the accelerometer windows that "
+                f"it watches, among {found[0]['among']:,}, where chance finds "
+                f"{format_percent(1 / found[0]['among'])}"
+            )
+    return "; ".join(sentences) or None
 
 
 def _starts(task: TaskSummary) -> dict[str, str]:

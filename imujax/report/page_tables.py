@@ -4,7 +4,9 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from imujax.report import published, training
+import numpy as np
+
+from imujax.report import published, subjects, training
 from imujax.report.sentences import STAGE_NAMES, format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
@@ -197,7 +199,42 @@ def agreement_table(task: TaskSummary) -> Table:
             values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
             name = STAGE_NAMES.get(stage, stage)
             rows.append((arm, name, *(values[m] for m in METRIC_NAMES)))
+    mean = subjects.training_mean(task.sweep)
+    if rows and mean:
+        values = {m: format_number(value, _digits(task, m)) for m, value in mean.items()}
+        values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
+        named = ("mean of the training labels", "yardstick")
+        rows.append((*named, *(values.get(m, DASH) for m in METRIC_NAMES)))
     return make_table(head, rows, n_words=2)
+
+
+def subjects_table(task: TaskSummary) -> Table:
+    """r and RMSE of every subject with all windows, two columns an arm and the best reference."""
+    names = [name for name, _ in subjects.full_curves(task)]
+    head: list[object] = ["subject", "examples"]
+    for name in names:
+        head += [f"r, {name}", (f"RMSE, {name}", task.unit)]
+    digits = _digits(task, "rmse")
+    rows = []
+    for row in subjects.subject_rows(task):
+        cells: list[object] = [row["subject"], row["n"]]
+        for name in names:
+            cells += [format_number(row[name]["r"]), format_number(row[name]["rmse"], digits)]
+        rows.append(cells)
+    return make_table(head, rows)
+
+
+def shares_table(task: TaskSummary) -> Table:
+    """How many training windows and subjects a share is; the range over folds and draws."""
+    runs = task.sweep.runs
+    rows = []
+    for axis in task.axes:
+        for fraction in _fractions(task, axis):
+            rows_of = (runs["axis"] == axis) & (runs["fraction"] == fraction)
+            counts = (runs[name][rows_of] for name in ("n_train", "n_train_subjects"))
+            ranges = (_format_range((np.median(n), n.min(), n.max()), 0) for n in counts)
+            rows.append((axis, format_percent(fraction), *ranges))
+    return make_table(("share of", "", "training windows", "training subjects"), rows, n_words=2)
 
 
 def conditions_table(task: TaskSummary) -> Table:
@@ -249,7 +286,7 @@ def settings_table(task: TaskSummary) -> Table | None:
 
 def _cells(values: Sequence[object]) -> list[Cell]:
     pairs = (value if isinstance(value, tuple) else (value, "") for value in values)
-    return [Cell(str(text), str(small)) for text, small in pairs]
+    return [Cell(str(text).replace(" %", "\u00a0%"), str(small)) for text, small in pairs]
 
 
 def _curve_keys(task: TaskSummary, axis: str | None = None) -> list[tuple[str, str]]:

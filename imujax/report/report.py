@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from imujax.errors import UserError
-from imujax.report import agreement, figures, page, tables, training, training_figure
+from imujax.report import (
+    agreement,
+    figures,
+    page,
+    subjects,
+    tables,
+    training,
+    training_figure,
+)
 from imujax.report.statistics import BOOTSTRAP_SEED, LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence, summarise
 from imujax.runtime import drawing, files
@@ -24,8 +32,9 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
         With tasks/TASK/{runs.csv, predictions.npz, summary.json}. scores.csv is written into each
         task's folder.
     out : Path or str, optional
-        Where figure.png, figure.svg, agreement_N.png, training_N.png, curves.csv, differences.csv,
-        report.json and report.html are written; the first working directory's report/ by default.
+        Where figure.png, figure.svg, {agreement,training,subjects}_N.png, curves.csv,
+        differences.csv, report.json and report.html are written; the first working directory's
+        report/ by default.
 
     Returns
     -------
@@ -131,7 +140,11 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) ->
         drawing.png(training_figure.training_figure(task), dpi=200) if task.training else None
         for task in tasks
     ]
-    page_text = page.render_page(tasks, svg, agreement_pngs, training_pngs, missing)
+    subjects_pngs = [
+        drawing.png(subjects.subjects_figure(task), dpi=200) if task.conditions else None
+        for task in tasks
+    ]
+    page_text = page.render_page(tasks, svg, agreement_pngs, training_pngs, subjects_pngs, missing)
     contents = {
         "figure.png": drawing.png(curves),
         "figure.svg": svg,
@@ -140,7 +153,12 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) ->
         ).encode(),
         "report.html": page_text.encode(),
     }
-    for name, pngs in (("agreement", agreement_pngs), ("training", training_pngs)):
+    pictures = {
+        "agreement": agreement_pngs,
+        "training": training_pngs,
+        "subjects": subjects_pngs,
+    }
+    for name, pngs in pictures.items():
         contents |= {f"{name}_{i}.png": png for i, png in enumerate(pngs, start=1) if png}
     return contents
 

@@ -201,22 +201,37 @@ def reference_sentence(task: TaskSummary, arm: str) -> str | None:
     str or None
         One sentence; None where there is no reference, or no arm, with all windows.
     """
-    reference_r = {
+    best = best_reference(task)
+    curve = task.curve(arm, task.stage, "windows")
+    if best is None or not curve or curve[-1]["fraction"] != 1:
+        return None
+    r, reference_r = curve[-1]["mean"], task.curve(best, "reference", "windows")[-1]["mean"]
+    relation = "above" if r > reference_r else "not above"
+    frozen = ", frozen," if task.stage == "probe" else ""
+    return (
+        f"With all windows {arm}{frozen} has r = {r:.3f}, {relation} the best shallow reference, "
+        f"{best}, with r = {reference_r:.3f}."
+    )
+
+
+def best_reference(task: TaskSummary) -> str | None:
+    """Name the reference of highest mean r with all windows.
+
+    Parameters
+    ----------
+    task : TaskSummary
+
+    Returns
+    -------
+    str or None
+        None where no reference has runs with all windows.
+    """
+    r = {
         name: rows[-1]["mean"]
         for name in task.references
         if (rows := task.curve(name, "reference", "windows")) and rows[-1]["fraction"] == 1
     }
-    curve = task.curve(arm, task.stage, "windows")
-    if not reference_r or not curve or curve[-1]["fraction"] != 1:
-        return None
-    best = max(reference_r, key=lambda name: reference_r[name])
-    r = curve[-1]["mean"]
-    relation = "above" if r > reference_r[best] else "not above"
-    frozen = ", frozen," if task.stage == "probe" else ""
-    return (
-        f"With all windows {arm}{frozen} has r = {r:.3f}, {relation} the best shallow reference, "
-        f"{best}, with r = {reference_r[best]:.3f}."
-    )
+    return max(r, key=lambda name: r[name]) if r else None
 
 
 def _baselines(summary: dict, arms: tuple[str, ...]) -> dict[str, str]:

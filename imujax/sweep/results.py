@@ -99,8 +99,12 @@ def write_results(
         "seed": settings["seed"],
         "config": settings,
         "provenance": log.provenance(),
+        "built": {name: data.info[name] for name in ("kept", "hours", "dropped")},
         "encoders": {
-            key: [trained.card["provenance"] for trained in members]
+            key: [
+                trained.card["provenance"] | {"retrieval": trained.card.get("retrieval")}
+                for trained in members
+            ]
             for key, members in encoders.items()
         },
     }

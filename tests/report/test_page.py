@@ -35,7 +35,7 @@ def make_task(folder, curve_of=lambda arm, fraction: settled, curves=CURVES, **s
 
 def render(task):
     """The page without its pictures."""
-    return page.render_page([task], b"<svg></svg>", [None], [None])
+    return page.render_page([task], b"<svg></svg>", [None], [None], [None])
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,56 @@ def cut(tmp_path_factory):
 
 def rows_below(text, heading):
     """The cells of the first table below a heading, row by row."""
+    text = text.replace("\u00a0", " ")
     body = text[text.index(heading) :].split("<tbody>")[1].split("</tbody>")[0]
     rows = [re.findall(r"<td[^>]*>(.*?)</td>", row) for row in body.split("</tr>")]
     return [row for row in rows if row]
+
+
+def test_the_title_names_the_study_and_the_caption_tells_of_what_is_drawn(tmp_path):
+    """No word of an arrow, of references or of a published curve where there is none."""
+    bare = make_task(
+        tmp_path / "bare", curves={k: v for k, v in CURVES.items() if "ridge" not in k}
+    )
+    text = render(make_task(tmp_path / "full"))
+    assert "<title>Peak force: does pre-training save labels?</title>" in text
+    assert "References are drawn" in text and "published curve" not in text
+    alone = {k: v for k, v in CURVES.items() if k[1] == "probe"}
+    text = render(make_task(tmp_path / "probes", curves=alone))
+    assert "References are drawn" not in text and "of the probes where" not in text
+    assert ("An arrow runs" in text) == any(c.reduction for c in bare.comparisons)
+
+
+def test_tasks_that_have_not_been_begun_are_named(cut):
+    text = page.render_page([cut], b"<svg></svg>", [None], [None], [None], ["pull", "push"])
+    assert "Named in the configuration and not yet run: pull, push." in text
+
+
+def test_what_a_share_is_stands_in_windows_and_subjects(cut):
+    rows = rows_below(render(cut), "What a share is")
+    runs = cut.sweep.runs
+    assert len(rows) == len(set(zip(runs["axis"], runs["fraction"], strict=True)))
+    is_it = (runs["axis"] == "windows") & (runs["fraction"] == 1)
+    n = runs["n_train"][is_it]
+    (row,) = (row for row in rows if row[:2] == ["windows", "100 %"])
+    assert row[2].startswith(f"{np.median(n):.0f}")
+    assert min(n) == max(n) or f"{min(n)} to {max(n)}" in row[2]
+
+
+def test_what_the_data_and_the_encoders_are_stands_below(tmp_path):
+    built = {"kept": 3401, "hours": 1.25, "dropped": {"steps without an end": 7}}
+    encoders = {"waist": [{"retrieval": {"found": 0.29, "among": 512}}, {"retrieval": None}]}
+    text = render(make_task(tmp_path / "t", built=built, encoders=encoders))
+    assert "<dd>3,401 examples, 1.25 h</dd>" in text
+    assert "<dd>7 steps without an end</dd>" in text
+    assert "window of 29 % of the accelerometer windows that it watches, among 512, where" in text
+    assert "chance finds 0.195 %" in text
+
+
+def test_a_list_of_raw_files_is_a_number_in_the_configuration(tmp_path):
+    config = {"data": [{"name": "sisfall", "files": ["a.txt 12", "b.txt 34"]}], "folds": [["A"]]}
+    text = render(make_task(tmp_path / "t", config=config | {"arms": {}, "axes": {}}))
+    assert "2 raw files" in text and "a.txt" not in text
 
 
 def test_what_was_not_trained_to_its_end_stands_before_the_verdict(cut):

@@ -91,7 +91,8 @@ def rows_of(path):
 def test_every_file_is_written_where_it_belongs(workdir, written):
     names = {str(path.relative_to(workdir)) for path in written}
     shown = ["figure.png", "figure.svg", "agreement_1.png", "agreement_2.png", "report.html"]
-    shown += ["training_1.png", "training_2.png", "curves.csv", "differences.csv", "report.json"]
+    shown += ["training_1.png", "training_2.png", "subjects_1.png", "subjects_2.png"]
+    shown += ["curves.csv", "differences.csv", "report.json"]
     assert names == {f"report/{name}" for name in shown} | {
         "tasks/grf/scores.csv",
         "tasks/moment/scores.csv",

@@ -1,0 +1,145 @@
+"""What means over subjects hide: each subject alone, and what a constant estimate would give."""
+
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from imujax.report import learning_curves, metrics
+from imujax.report.panels import arm_style
+from imujax.report.tables import Sweep
+from imujax.report.task_summary import TaskSummary, best_reference
+from imujax.runtime.drawing import GREY, INK, PALE, STYLE
+
+AXIS = "windows"
+DODGE = 0.12  # between the marks of a subject, in distances of subjects
+MOST_NAMED = 40  # subjects whose names fit below the picture
+
+
+def full_curves(task: TaskSummary) -> list[tuple[str, str]]:
+    """List what is compared with all windows: the arms, then the best reference.
+
+    Parameters
+    ----------
+    task : TaskSummary
+
+    Returns
+    -------
+    list of (str, str)
+        Arm or reference, and its stage.
+    """
+    curves = [(arm, task.stage) for arm in task.conditions]
+    best = best_reference(task)
+    return curves + ([(best, "reference")] if best else [])
+
+
+def subject_rows(task: TaskSummary) -> list[dict[str, Any]]:
+    """Score each subject with all windows, averaged over the draws.
+
+    Parameters
+    ----------
+    task : TaskSummary
+
+    Returns
+    -------
+    list of dict
+        subject, n, its examples, and by the names of `full_curves` its {r, rmse}; by descending r
+        of the last of them. Empty where nothing has runs with all windows.
+    """
+    curves = full_curves(task)
+    n = {row["subject"]: row["n"] for row in task.sweep.scores}
+    rows: dict[str, dict[str, Any]] = {}
+    for name, stage in curves:
+        for metric in ("r", "rmse"):
+            curve = learning_curves.subject_curve(task.sweep, name, stage, AXIS, metric)
+            for subject, value in zip(curve.subjects.tolist(), curve.values[-1], strict=True):
+                row = rows.setdefault(subject, {"subject": subject, "n": n[subject]})
+                row.setdefault(name, {})[metric] = float(value)
+    return sorted(rows.values(), key=lambda row: -row[curves[-1][0]]["r"])
+
+
+def subjects_figure(task: TaskSummary) -> Figure:
+    """Draw r of each subject with all windows, a mark for each arm and the best reference.
+
+    Parameters
+    ----------
+    task : TaskSummary
+        With at least one arm in `conditions`.
+
+    Returns
+    -------
+    Figure
+    """
+    rows, curves = subject_rows(task), full_curves(task)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(8.0, 2.9), facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        place = np.arange(len(rows))
+        ax.vlines(place, *np.array([_range(row, curves) for row in rows]).T, color=PALE, lw=6)
+        for i, (name, stage) in enumerate(curves):
+            r = [row[name]["r"] for row in rows]
+            aside = place + DODGE * (i - (len(curves) - 1) / 2)
+            if stage == "reference":
+                style: dict[str, Any] = {"marker": "_", "color": INK, "mew": 1.6, "ms": 9}
+            else:
+                colour, marker = arm_style(task, name)
+                style = {"marker": marker, "color": colour, "ms": 5}
+            ax.plot(aside, r, ls="", label=name, **style)
+        ax.set_ylabel("r within the subject")
+        if len(rows) <= MOST_NAMED:
+            ax.set_xticks(place, [row["subject"] for row in rows], rotation=90, fontsize=7)
+        else:
+            ax.set_xlabel(f"{len(rows)} subjects, by r of {curves[-1][0]}")
+            ax.set_xticks([])
+        ax.set_xlim(-0.7, len(rows) - 0.3)
+        ax.legend(frameon=False, ncols=len(curves), loc="lower left", bbox_to_anchor=(0, 1))
+        if task.simulated:
+            ax.set_title("simulated data", loc="right", fontsize=8.5, color=GREY)
+    return figure
+
+
+def _range(row: dict[str, Any], curves: list[tuple[str, str]]) -> tuple[float, float]:
+    values = [row[name]["r"] for name, _ in curves]
+    return min(values), max(values)
+
+
+def training_mean(sweep: Sweep) -> dict[str, float]:
+    """Score the mean of the training labels as an estimate: the yardstick of RMSE and R^2.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    dict of float
+        Metric to its mean over subjects, for those that a constant has; empty where nothing has
+        runs with all windows.
+    """
+    runs, predictions = sweep.runs, sweep.predictions
+    is_full = (runs["axis"] == AXIS) & (runs["fraction"] == 1)
+    if not is_full.any():
+        return {}
+    first = np.flatnonzero(is_full)[0]
+    for key in ("arm", "stage", "draw"):
+        is_full &= runs[key] == runs[key][first]
+    rows = np.isin(predictions["run"], runs["run"][is_full])
+    run, subject, truth = (predictions[name][rows] for name in ("run", "subject", "truth"))
+    truth = truth.astype(np.float64)
+    constant = np.empty(len(truth))
+    for number in np.unique(run):  # a fold; the others are its training subjects
+        is_tested = run == number
+        constant[is_tested] = truth[~is_tested].mean()
+    scores = metrics.score_subjects(np.zeros(len(run), int), subject, truth, constant)
+    undefined = [row["undefined"] for row in scores]
+    means = {}
+    for name in metrics.METRICS:
+        values, is_scorable = metrics.values_for_mean(
+            name, [row[name] for row in scores], undefined
+        )
+        if name not in ("r", "slope", "icc", "intercept") and is_scorable.any():
+            means[name] = float(values[is_scorable].mean())
+    return means
