@@ -230,7 +230,9 @@ def shares_table(task: TaskSummary) -> Table:
     rows = []
     for axis in task.axes:
         for fraction in _fractions(task, axis):
-            rows_of = (runs["axis"] == axis) & (runs["fraction"] == fraction)
+            # All windows are also all subjects.
+            rows_of = (runs["axis"] == axis) | (fraction == 1)
+            rows_of &= runs["fraction"] == fraction
             counts = (runs[name][rows_of] for name in ("n_train", "n_train_subjects"))
             ranges = (_format_range((np.median(n), n.min(), n.max()), 0) for n in counts)
             rows.append((axis, format_percent(fraction), *ranges))

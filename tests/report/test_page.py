@@ -86,6 +86,15 @@ def test_what_a_share_is_stands_in_windows_and_subjects(cut):
     assert min(n) == max(n) or f"{min(n)} to {max(n)}" in row[2]
 
 
+def test_all_subjects_are_all_windows(cut):
+    """A sweep runs them once, under the windows."""
+    runs = cut.sweep.runs
+    kept = ~((runs["axis"] == "subjects") & (runs["fraction"] == 1))
+    sweep = dataclasses.replace(cut.sweep, runs={k: v[kept] for k, v in runs.items()})
+    rows = page_tables.shares_table(dataclasses.replace(cut, sweep=sweep)).rows
+    assert rows == page_tables.shares_table(cut).rows
+
+
 def test_what_the_data_and_the_encoders_are_stands_below(tmp_path):
     built = {"kept": 3401, "hours": 1.25, "dropped": {"steps without an end": 7}}
     encoders = {"waist": [{"retrieval": {"found": 0.29, "among": 512}}, {"retrieval": None}]}
