@@ -6,8 +6,8 @@
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
-study's network at half its width, with fewer fractions, steps and draws than `full`. In both two of
-the eight sensors are used for the knee moment.
+study's network at half its width, with shorter trials and fewer fractions, steps and draws than
+`full`. In both two of the eight sensors are used for the knee moment.
 
 The people who move without labels are others than those with force plates, and their units are put
 on with more scatter: `simulate` says how, over imujax/simulate/people.py.
@@ -21,7 +21,7 @@ from imujax.nets import resnet
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training
     "full": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 5000},
-    "network": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 1000},
+    "network": {"movi": (90, 12.0), "labelled": (None, 10.0), "steps": 1000},
     "cores": {"movi": (90, 12.0), "labelled": (None, 20.0), "steps": 2000},
     "quick": {"movi": (8, 6.0), "labelled": (8, 6.0), "steps": 200},
     "tiny": {"movi": (3, 4.0), "labelled": (6, 6.0), "steps": 20},
@@ -67,7 +67,7 @@ def get_config(size: str = "quick") -> ConfigDict:
             "slow": common.encoder(("slow",), net, rate=100.0, **train),
         }
     )
-    axes = {"windows": (0.1, 0.3, 1.0)}
+    axes = {"windows": (0.1, 1.0) if size == "network" else (0.1, 0.3, 1.0)}
     quick = common.SMALL | common.TINY | {"axes": axes, "folds": 4}
     cores = common.SMALL | {"axes": axes}
     grid = {"full": {}, "network": cores, "cores": cores}.get(size, quick)
