@@ -5,12 +5,13 @@ same rules: the same training subset, settings chosen on inner subjects of that 
 standardisation fitted on the training side only.
 
 A reference is a line in REFERENCES: a function of a seed that makes a model of scikit-learn's
-shape, fit(windows [n], target [n], groups [n]) and predict(windows [m]) -> [m], and the names of
-what it sees.  The groups are the subjects.  Windows are records (`window_features.records`), of
-which `columns` lays some fields side by side.  What the model has chosen it tells in a dict
-`chosen`, for the tables; a member of another reference has its estimates of inner subjects in
-`inner`.  A configuration names a reference, "ridge", or with the frozen embedding of an arm beside
-what it sees, "ridge+ARM".
+shape, fit(windows [n], target [n], groups [n]) and predict(windows [m]) -> [m], a function that
+makes the fitted model again of the arrays and texts that its method `state` gives, without pickle,
+and the names of what it sees.  The groups are the subjects.  Windows are records
+(`window_features.records`), of which `columns` lays some fields side by side.  What the model has
+chosen it tells in a dict `chosen`, for the tables; a member of another reference has its estimates
+of inner subjects in `inner`.  A configuration names a reference, "ridge", or with the frozen
+embedding of an arm beside what it sees, "ridge+ARM".
 """
 
 import time
@@ -22,9 +23,15 @@ import numpy as np
 
 from imujax.sweep import trees
 from imujax.sweep.ridge import SubjectRidge, SubjectRocket
+from imujax.sweep.trees import TunedTrees
 
 TREES = ("boosted", "extra")  # the first where there is nothing to choose on
 STACKED = ("boosted", "extra", "rocket")
+RESTORE_MEMBER = {
+    "boosted": TunedTrees.restore,
+    "extra": TunedTrees.restore,
+    "rocket": SubjectRocket.restore,
+}
 
 
 class SubjectTrees:
@@ -62,6 +69,17 @@ class SubjectTrees:
     def predict(self, windows: np.ndarray) -> np.ndarray:
         """Estimates [m] for windows [m], in the target's unit."""
         return self.model.predict(windows)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` makes the fitted model of."""
+        return self.model.state()
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> "SubjectTrees":
+        """The model that gave this state, fit to predict."""
+        model = cls(0)
+        model.model = TunedTrees.restore(state)
+        return model
 
 
 class SubjectStack:
@@ -101,6 +119,26 @@ class SubjectStack:
     def predict(self, windows: np.ndarray) -> np.ndarray:
         """Estimates [m] for windows [m], in the target's unit."""
         return sum(self.weights[name] * self.members[name].predict(windows) for name in STACKED)
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` makes the fitted model of."""
+        state: dict[str, Any] = {"weights": np.array([self.weights[name] for name in STACKED])}
+        for name, member in self.members.items():
+            state |= {f"{name}.{key}": value for key, value in member.state().items()}
+        return state
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> "SubjectStack":
+        """The model that gave this state, fit to predict."""
+        model = cls(0)
+        model.weights = dict(zip(STACKED, state["weights"].tolist(), strict=True))
+        model.members = {}
+        for name in STACKED:
+            own = {
+                k.removeprefix(f"{name}."): v for k, v in state.items() if k.startswith(f"{name}.")
+            }
+            model.members[name] = RESTORE_MEMBER[name](own)
+        return model
 
 
 def stacking_weights(errors: np.ndarray) -> np.ndarray:
@@ -143,20 +181,24 @@ class Reference(NamedTuple):
         Names in window_features.FEATURES.
     members : tuple of str
         Names in REFERENCES of those that it is made of; its `fit` takes them as `fitted`.
+    restore : state -> model, optional
+        With predict(windows), of what the fitted model's `state` has given; without it the model
+        cannot be kept.
     """
 
     make: Callable[[int], Any]
     inputs: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    restore: Callable[[Mapping[str, Any]], Any] | None = None
 
 
 REFERENCES = {
-    "ridge": Reference(SubjectRidge, ("statistics",)),
-    "boosted": Reference(partial(trees.TunedTrees, "boosted"), trees.INPUTS),
-    "extra": Reference(partial(trees.TunedTrees, "extra"), trees.INPUTS),
-    "trees": Reference(SubjectTrees, members=TREES),
-    "rocket": Reference(SubjectRocket, ("signals", "length")),
-    "stack": Reference(SubjectStack, members=STACKED),
+    "ridge": Reference(SubjectRidge, ("statistics",), restore=SubjectRidge.restore),
+    "boosted": Reference(partial(TunedTrees, "boosted"), trees.INPUTS, restore=TunedTrees.restore),
+    "extra": Reference(partial(TunedTrees, "extra"), trees.INPUTS, restore=TunedTrees.restore),
+    "trees": Reference(SubjectTrees, members=TREES, restore=SubjectTrees.restore),
+    "rocket": Reference(SubjectRocket, ("signals", "length"), restore=SubjectRocket.restore),
+    "stack": Reference(SubjectStack, members=STACKED, restore=SubjectStack.restore),
 }
 
 

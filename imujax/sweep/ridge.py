@@ -4,6 +4,8 @@ Both choose their penalty on inner subjects.  MultiRocket has more features than
 so its ridge is solved from the products of windows with each other.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import scipy.linalg
 
@@ -58,6 +60,17 @@ class SubjectRidge:
     def predict(self, windows: np.ndarray) -> np.ndarray:
         """Estimates [m] for windows [m], in the target's unit."""
         return self.model.predict(columns(windows, ("statistics",)))[0]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What `restore` makes the fitted model of."""
+        return self.model.state()
+
+    @classmethod
+    def restore(cls, state: Mapping[str, np.ndarray]) -> "SubjectRidge":
+        """The model that gave this state, fit to predict."""
+        model = cls(0)
+        model.model = _Linear.restore(state)
+        return model
 
 
 class SubjectRocket:
@@ -120,6 +133,20 @@ class SubjectRocket:
             x /= self.sd
             estimates.append(self.offset + (x @ self.weights).astype(np.float64))
         return np.concatenate(estimates)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What `restore` makes the fitted model of."""
+        ends = {name: getattr(self, name) for name in ("mean", "sd", "weights")}
+        return rocket.state(self.rocket) | ends | {"offset": np.array(self.offset)}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, np.ndarray]) -> "SubjectRocket":
+        """The model that gave this state, fit to predict."""
+        model = cls(0)
+        model.rocket = rocket.restore(state)
+        model.mean, model.sd, model.weights = (state[name] for name in ("mean", "sd", "weights"))
+        model.offset = float(state["offset"])
+        return model
 
     def _features(self, windows: np.ndarray) -> tuple[np.ndarray, int]:
         """MultiRocket's features and the embedding, float32 [n, F], and the width of the latter."""
@@ -188,6 +215,19 @@ class _Linear:
         right = vectors.T @ ((y - self.offset) if wide else x.T @ (y - self.offset))
         weights = vectors @ (right / (np.maximum(values, 0) + n * penalties[:, None])).T
         self.weights = x.T @ weights if wide else weights  # [F, penalties]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What `restore` makes it of."""
+        arrays = {name: getattr(self, name) for name in ("mean", "sd", "weights")}
+        return arrays | {"offset": np.array(self.offset)}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, np.ndarray]) -> "_Linear":
+        """The ridge that gave this state."""
+        linear = cls.__new__(cls)
+        linear.mean, linear.sd, linear.weights = (state[name] for name in ("mean", "sd", "weights"))
+        linear.offset = float(state["offset"])
+        return linear
 
     def predict(self, features: np.ndarray) -> np.ndarray:
         """Estimates [penalties, m]."""

@@ -14,6 +14,7 @@ pooled over its own samples only.
 """
 
 import itertools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -101,6 +102,45 @@ def fit_rocket(signals: np.ndarray, length: np.ndarray, kernels: int, seed: int)
             first = last
         fitted.append(Convolutions(dilations, weights, biases))
     return Rocket(mean, scale, tuple(fitted))
+
+
+def state(rocket: Rocket) -> dict[str, np.ndarray]:
+    """Lay what was fitted out as arrays, of which `restore` makes it again.
+
+    Parameters
+    ----------
+    rocket : Rocket
+
+    Returns
+    -------
+    dict of ndarray
+    """
+    arrays = {"channel_mean": rocket.mean, "channel_scale": rocket.scale}
+    for number, fitted in enumerate(rocket.representations):
+        name = f"convolutions{number}"
+        arrays |= {f"{name}.dilations": fitted.dilations, f"{name}.weights": fitted.weights}
+        arrays |= {f"{name}.biases{k}": biases for k, biases in enumerate(fitted.biases)}
+    return arrays
+
+
+def restore(arrays: Mapping[str, np.ndarray]) -> Rocket:
+    """Make what `state` has laid out.
+
+    Parameters
+    ----------
+    arrays : mapping of ndarray
+
+    Returns
+    -------
+    Rocket
+    """
+    fitted = []
+    while f"convolutions{len(fitted)}.dilations" in arrays:
+        name = f"convolutions{len(fitted)}"
+        dilations = arrays[f"{name}.dilations"]
+        biases = [arrays[f"{name}.biases{k}"] for k in range(len(dilations))]
+        fitted.append(Convolutions(dilations, arrays[f"{name}.weights"], biases))
+    return Rocket(arrays["channel_mean"], arrays["channel_scale"], tuple(fitted))
 
 
 def choose_dilations(length: int, repeats: int) -> tuple[np.ndarray, np.ndarray]:

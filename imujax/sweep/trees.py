@@ -5,6 +5,8 @@ time: a forest of its own goes through joblib, which changes Python's list of wa
 thread reads it.  Friedman 2001; Geurts, Ernst, Wehenkel 2006.
 """
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -66,6 +68,82 @@ class TunedTrees:
     def predict(self, windows: np.ndarray) -> np.ndarray:
         """Estimates [m] for windows [m], in the target's unit."""
         return mean_estimate(self.kind, self.trees, columns(windows, INPUTS).astype(np.float32))
+
+    def state(self) -> dict[str, Any]:
+        """What `restore` makes the fitted model of: LightGBM's text, or arrays of nodes."""
+        if self.kind == "boosted":
+            return {f"model{k}": model.model_to_string() for k, model in enumerate(self.trees)}
+        return lay_out_nodes(self.trees)
+
+    @classmethod
+    def restore(cls, state: Mapping[str, Any]) -> "TunedTrees":
+        """The model that gave this state, fit to predict."""
+        if "model0" not in state:
+            model = cls("extra", 0)
+            model.trees = [KeptForest(**state)]
+            return model
+        import lightgbm
+
+        model = cls("boosted", 0)
+        texts = (state[f"model{k}"] for k in range(len(state)))
+        model.trees = [lightgbm.Booster(model_str=text) for text in texts]
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class KeptForest:
+    """Trees as arrays, one behind the other.
+
+    Attributes
+    ----------
+    root : ndarray, [trees]
+        The node where each begins.
+    left, right : ndarray, [nodes]
+        Where a window goes on whose feature is at most the threshold, or above; -1 in a leaf.
+    feature, threshold : ndarray, [nodes]
+    value : ndarray, [nodes]
+        Of a leaf, in the target's unit.
+    """
+
+    root: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+    feature: np.ndarray
+    threshold: np.ndarray
+    value: np.ndarray
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The mean [m] of what all trees say of features [m, F], float32."""
+        total, rows = np.zeros(len(x)), np.arange(len(x))
+        for root in self.root:
+            node = np.full(len(x), root)
+            while (inner := self.left[node] >= 0).any():
+                is_low = x[rows, np.maximum(self.feature[node], 0)] <= self.threshold[node]
+                node = np.where(inner, np.where(is_low, self.left[node], self.right[node]), node)
+            total += self.value[node]
+        return total / len(self.root)
+
+
+def lay_out_nodes(trees: Sequence[Any]) -> dict[str, np.ndarray]:
+    """The fields of a KeptForest of scikit-learn's trees."""
+    nodes = [tree.tree_ for tree in trees]
+    root = np.cumsum([0, *(one.node_count for one in nodes)])[:-1].astype(np.int32)
+
+    def children(name: str) -> np.ndarray:
+        moved = (
+            np.where(getattr(one, name) < 0, -1, getattr(one, name) + first)
+            for one, first in zip(nodes, root, strict=True)
+        )
+        return np.concatenate(list(moved)).astype(np.int32)
+
+    return {
+        "root": root,
+        "left": children("children_left"),
+        "right": children("children_right"),
+        "feature": np.concatenate([one.feature for one in nodes]).astype(np.int32),
+        "threshold": np.concatenate([one.threshold for one in nodes]),
+        "value": np.concatenate([one.value[:, 0, 0] for one in nodes]),
+    }
 
 
 def grow_boosted(

@@ -253,3 +253,25 @@ def test_a_new_reference_is_one_line(monkeypatch):
     sentence = "tasks.steps.references names 'median': there are ridge, boosted, .*, mean, ridge\\+"
     with pytest.raises(UserError, match=sentence):
         settings.check_task("steps", task, ["steps"], ["e"])
+
+
+@pytest.mark.parametrize("kind", [*REFERENCES])
+def test_a_model_is_kept_as_arrays_and_texts(movements, small, kind):
+    """What comes back estimates the same, to the last bit; no object is kept."""
+    windows, target, subject = movements
+    model = fitted(REFERENCES[kind].make, windows, target, subject, slice(0, 160))
+    state = model.state()
+    assert all(isinstance(value, np.ndarray | str) for value in state.values())
+    assert all(v.dtype.kind in "fiu" for v in state.values() if isinstance(v, np.ndarray))
+    again = REFERENCES[kind].restore(state)
+    np.testing.assert_array_equal(again.predict(windows[160:]), model.predict(windows[160:]))
+    assert np.std(again.predict(windows[160:])) > 0
+
+
+def test_a_kept_forest_is_that_of_scikit_learn(movements):
+    windows, target, _ = movements
+    x = columns(windows, trees.INPUTS).astype(np.float32)
+    grown = trees.grow_extra(x[:160], target[:160], 1, 0, 20)
+    kept = trees.KeptForest(**trees.lay_out_nodes(grown))
+    expected = np.mean([tree.predict(x[160:]) for tree in grown], axis=0)
+    np.testing.assert_allclose(kept.predict(x[160:]), expected, rtol=1e-12)
