@@ -64,7 +64,7 @@ def save(folder: Path, facts: Facts) -> None:
         numbers = [f"{row[name]:.6g}" for name in ("rate", "start", "seconds")]
         words = [row["source"], row["subject"], row["recording"]]
         writer.writerow([*words, *numbers, row["interpolated"], "; ".join(row["warnings"])])
-    files.write_whole(folder / FILE, lambda path: path.write_text(text.getvalue(), "utf-8"))
+    files.write_text(folder / FILE, text.getvalue())
 
 
 def targets_of(examples: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
@@ -121,7 +121,7 @@ def save_subjects(
         ]
         writer.writerow([subject, len(rows), f"{seconds:.6g}", len(own), *numbers])
     save_as = folder / SUBJECTS_FILE
-    files.write_whole(save_as, lambda path: path.write_text(text.getvalue(), "utf-8"))
+    files.write_text(save_as, text.getvalue())
 
 
 def origins(facts: Facts) -> dict[str, float]:

@@ -12,13 +12,15 @@ if TYPE_CHECKING:
     from imujax.data.builders import build
     from imujax.data.datasets import Dataset, find_dataset, read, read_metadata
     from imujax.data.recordings import Recording
-    from imujax.pretrain.encoder import Encoder, load
+    from imujax.models.model import Model, load
+    from imujax.pretrain.encoder import Encoder
     from imujax.report.report import write_report
     from imujax.report.tables import Sweep, load_sweep
 
 __all__ = [
     "Dataset",
     "Encoder",
+    "Model",
     "Recording",
     "Sweep",
     "UserError",
@@ -36,7 +38,8 @@ _MODULES = {
     "imujax.data.builders": ("build",),
     "imujax.data.datasets": ("Dataset", "find_dataset", "read", "read_metadata"),
     "imujax.data.recordings": ("Recording",),
-    "imujax.pretrain.encoder": ("Encoder", "load"),
+    "imujax.models.model": ("Model", "load"),
+    "imujax.pretrain.encoder": ("Encoder",),
     "imujax.report.report": ("write_report",),
     "imujax.report.tables": ("Sweep", "load_sweep"),
 }

@@ -69,6 +69,10 @@ BEAM = (
     "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; comes last"
 )
 DRY_RUN = "read a few files only, say what comes of them and draw it, and write nothing else"
+MODEL = (
+    "finetuned, probe, average of the network and the best reference, or a reference, say stack; "
+    "best by default: of least error on people who were held out"
+)
 SHOW = "draw one of the people, FILE.png or FILE.gif"
 VERBS = {
     "quickstart": Verb(
@@ -153,6 +157,18 @@ VERBS = {
         "data sets, encoders, sweeps and report from one configuration",
         "imujax study --config configs/public.py:tiny --raw raw --data data --workdir work",
         EXPERIMENT,
+    ),
+    "fit": Verb(
+        "fit a model on all subjects of a task, with intervals, to keep and to use",
+        "imujax fit --config configs/public.py --data data --workdir work",
+        (
+            *EXPERIMENT,
+            folder_option("--checkpoint", "take the encoder of this folder for every arm"),
+            option("--task", "NAME", "of this one alone, not of all of them"),
+            option("--model", "NAME", MODEL, default="best"),
+            option("--arm", "NAME", "whose network it is; the first pre-trained one by default"),
+            option("--level", "L", "of the intervals, 0.9 by default", type=float, default=0.9),
+        ),
     ),
     "report": Verb(
         "figures, tables and page of finished sweeps",
@@ -288,7 +304,7 @@ def card(args, words: list[str]):
     if args.out is None:
         print(text, end="")
         return
-    files.write_whole(args.out, lambda path: path.write_text(text, encoding="utf-8"))
+    files.write_text(args.out, text)
     print(args.out)
 
 
@@ -307,7 +323,7 @@ def config(args, words: list[str]):
         if args.new.exists():
             raise UserError(f"{args.new} is there already: give another name, or delete it")
         text = explain.template(str(args.new))
-        files.write_whole(args.new, lambda path: path.write_text(text, encoding="utf-8"))
+        files.write_text(args.new, text)
         print(args.new)
         return
     chosen = checked_configuration(args, words)
@@ -396,6 +412,18 @@ def sweep(args, words: list[str]):
     print_lines(folders)
 
 
+def fit(args, words: list[str]):
+    """Fit a model for all tasks, or for one."""
+    config = checked_configuration(args, words)
+    from imujax import study
+
+    checkpoints = study.checkpoint_folders(config, args.workdir, args.checkpoint)
+    options = {"kind": args.model, "arm": args.arm, "level": args.level}
+    print_lines(
+        study.fit_all(config, args.data, checkpoints, args.workdir, args.raw, args.task, **options)
+    )
+
+
 def run_study(args, words: list[str]):
     """Data sets, encoders, sweeps and report."""
     config = checked_configuration(args, words)
@@ -413,12 +441,13 @@ COMMANDS = {
     "audit": audit,
     "pretrain": pretrain,
     "sweep": sweep,
+    "fit": fit,
     "study": run_study,
     "report": report,
 }
 # Verbs that keep freed memory.  Not the quick start: many small programs, whose compilers want
 # arenas.
-LONG = {"pretrain", "sweep", "study"}
+LONG = {"pretrain", "sweep", "fit", "study"}
 
 
 STOPPED = "imujax: stopped; the same command goes on from here"

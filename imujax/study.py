@@ -266,6 +266,43 @@ def sweep_all(
     return folders
 
 
+def fit_all(
+    config: ConfigDict,
+    data: Folder,
+    checkpoints: dict[str, list[pathlib.Path]],
+    workdir: Folder,
+    raw: Folder | None = None,
+    only: str | None = None,
+    **options: Any,
+) -> list[pathlib.Path]:
+    """Fit a model for every task of the configuration, or for one; see `models.fit.fit_model`.
+
+    Parameters
+    ----------
+    config, data, checkpoints, workdir, raw, only
+        As of `sweep_all`.
+    **options
+        kind, arm and level of the models.
+
+    Returns
+    -------
+    list of Path
+        The folder of each model.
+    """
+    from imujax.models import fit
+
+    if only is not None:
+        require_known("--task", only, config.tasks)
+    folders = []
+    for name in config.tasks if only is None else [only]:
+        task, work = config.tasks[name], pathlib.Path(workdir)
+        labelled = find_or_build(config.data_sets[task.data], data, raw)
+        place, swept = work / "models" / name, work / "tasks" / name
+        arguments = (task, name, labelled, checkpoints, swept, place, config.seed)
+        folders.append(fit.fit_model(*arguments, **options))
+    return folders
+
+
 def run_study(
     config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
 ) -> list[pathlib.Path]:

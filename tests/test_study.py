@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from helpers import children, people
 
+import imujax
 from imujax import UserError, cli
 from imujax.data import builders
 from imujax.pretrain import encoder, inputs
@@ -173,6 +174,103 @@ def test_a_finished_task_mends_itself_when_one_of_its_files_is_gone(place, done,
     assert report() == straight
     (folder / "settings.json").write_text("{")
     assert f"settings.json is damaged: delete {folder}" in says(capsys, words)
+
+
+@pytest.fixture(scope="module", params=["average", "probe", "ridge"])
+def kept(request, place, done):
+    """The folder of a model of each kind, fitted on the people of the study."""
+    words = ["fit", *arguments(place, done), "--model", request.param]
+    cli.run_command(words)
+    folder = done / "models" / "force"
+    return request.param, folder.rename(done / "models" / request.param)
+
+
+def test_a_model_is_kept_and_estimates_new_people(place, done, kept, tmp_path):
+    """Its folder alone is enough; the size of a bump is plain to see, within the interval."""
+    kind, folder = kept
+    moved = shutil.copytree(folder, tmp_path / "model")
+    names = {path.name for path in moved.iterdir()}
+    assert {"card.json", "weights.safetensors", "README.md"} <= names
+    assert not [name for name in names if name.endswith((".pkl", ".joblib", ".npy"))]
+    kept_model = imujax.load(moved)
+    assert len(repr(kept_model).split("\n")) <= 10 and "peak force [N]" in repr(kept_model)
+    new = people.write_people(tmp_path / "raw", subjects=18)
+    for number in range(6):  # those that it was trained on
+        (new / f"P{number:02d}_walk.csv").unlink()
+    path = builders.build("tabular", new, tmp_path / "data", card=str(new / "force.toml"))
+    data = imujax.read(path)
+    made = kept_model.predict(data.acc, data.gyr, data.length)
+    truth = data.target[:, 0]
+    assert np.corrcoef(truth, made.estimate)[0, 1] > (0.85 if kind == "probe" else 0.9)
+    assert made.unit == "N" and made.level == pytest.approx(6 / 7)  # of six people no more
+    assert 0.7 < np.mean((made.low <= truth) & (truth <= made.high))
+    assert not made.is_unlike.mean() > 0.2
+    assert list(made.table().columns) == ["estimate", "low", "high", "is_unlike"]
+    again = imujax.load(moved).predict(data.acc, data.gyr, data.length)
+    np.testing.assert_array_equal(again.estimate, made.estimate)
+    assert kept_model.predict(data.acc[:5], data.gyr[:5] + 9).is_unlike.all()
+    with pytest.raises(UserError, match="has 2 sensors, and the model was trained on 1: shank"):
+        kept_model.predict(*(np.repeat(x, 2, axis=2) for x in (data.acc, data.gyr)))
+
+
+def test_a_card_holds_what_the_sweep_has_measured(done, kept):
+    kind, folder = kept
+    card = json.loads((folder / "card.json").read_text())
+    found = tables.load_sweep(done / "tasks" / "force")
+    arm, stage = {"probe": ("pretrained", "probe")}.get(kind, ("ridge", "reference"))
+    runs = found.runs
+    full = (runs["arm"] == arm) & (runs["stage"] == stage) & (runs["fraction"] == 1)
+    full &= runs["axis"] == "windows"
+    if kind != "average":
+        assert full.sum() == 6  # three folds, two draws
+        by_draw = []
+        for draw in (0, 1):
+            chosen = runs["run"][full & (runs["draw"] == draw)]
+            rows = np.isin(found.predictions["run"], chosen)
+            order = np.argsort(found.predictions["index"][rows])
+            by_draw.append(found.predictions["estimate"][rows][order].astype(float))
+        subject, truth = (found.predictions[k][rows][order] for k in ("subject", "truth"))
+        error = np.mean(by_draw, axis=0) - truth
+        rmse = [np.sqrt(np.mean(error[subject == s] ** 2)) for s in np.unique(subject)]
+        assert card["metrics"]["rmse"] == pytest.approx(np.mean(rmse), rel=1e-6)
+    assert card["interval"]["people"] == 6 and card["interval"]["asked"] == 0.9
+    assert set(card["candidates"]) == {"finetuned", "probe", "ridge", "average"}
+    page = (folder / "README.md").read_text()
+    assert "6 people can promise 86 %" in page and "{" not in page.replace("{samples}", "")
+    assert "P00" not in page and "P00" not in (folder / "card.json").read_text()
+
+
+def test_a_damaged_model_is_named(kept, tmp_path, capsys):
+    _, folder = kept
+    for name, damage, sentence in (
+        ("weights.safetensors", lambda file: file.unlink(), "is missing: copy the folder"),
+        ("weights.safetensors", lambda file: file.write_bytes(b"123"), "is damaged"),
+        ("card.json", lambda file: file.write_text("{"), "is damaged"),
+        ("card.json", lambda file: file.write_text('{"version": 99}'), "a newer imujax"),
+    ):
+        copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
+        damage(copy / name)
+        with pytest.raises(UserError, match=sentence):
+            imujax.load(copy)
+
+
+def test_mistakes_of_a_fit_are_one_sentence(place, done, capsys):
+    at = arguments(place, done)
+    said = says(capsys, ["fit", *at, "--model", "forest"])
+    assert "no model 'forest'" in said and "there are best, finetuned, probe, ridge" in said
+    said = says(capsys, ["fit", *at, "--arm", "pretraind"])
+    assert "--arm names 'pretraind': there are pretrained, random" in said
+    said = says(capsys, ["fit", *at, "--level", "90"])
+    assert "--level is 90, but must lie between 0 and 1" in said
+    assert not (done / "models" / "force").exists()
+
+
+def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path):
+    words = ["fit", *arguments(place, tmp_path, "--model", "probe")]
+    cli.run_command([*words, "--checkpoint", str(done / "encoders" / "small")])
+    card = imujax.load(tmp_path / "models" / "force").card
+    assert set(card["candidates"]) == {"probe"} or card["model"].startswith("probe")
+    assert card["metrics"]["r"] > 0.8
 
 
 def test_a_sweep_that_has_lost_its_parts_begins_again(place, done, tmp_path, monkeypatch):

@@ -76,7 +76,7 @@ class Sweep:
 def keep_configuration(workdir: Path | str, text: str) -> Path:
     """Keep the configuration of a sweep, as JSON, in its working folder -> its file."""
     path = Path(workdir) / CONFIG_FILE
-    return files.write_whole(path, lambda part: part.write_text(f"{text}\n", encoding="utf-8"))
+    return files.write_text(path, f"{text}\n")
 
 
 def configured_tasks(workdir: Path | str) -> list[str] | None:

@@ -62,6 +62,22 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
+def write_text(path: Path, text: str) -> Path:
+    """Write a text in UTF-8, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+
+    Returns
+    -------
+    Path
+        That of the file.
+    """
+    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+
+
 def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
     """Write arrays as one compressed .npz, whole or not at all.
 

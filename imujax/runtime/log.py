@@ -94,7 +94,7 @@ class MetricsLog:
             return
         lines = [line for line in self.read_lines() if line["step"] <= step]
         text = "".join(json.dumps(line) + "\n" for line in lines)
-        files.write_whole(self.path, lambda part: part.write_text(text, encoding="utf-8"))
+        files.write_text(self.path, text)
 
 
 class Progress:

@@ -109,9 +109,7 @@ def write_results(
         },
     }
     text = json.dumps(summary, indent=1)
-    files.write_whole(
-        workdir / "summary.json", lambda part: part.write_text(text, encoding="utf-8")
-    )
+    files.write_text(workdir / "summary.json", text)
     shutil.rmtree(workdir / "parts")
 
 

@@ -131,9 +131,7 @@ def begin_folder(workdir: pathlib.Path, settings: dict):
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / "settings.json").exists():
         text = json.dumps(settings, indent=1, sort_keys=True)
-        files.write_whole(
-            workdir / "settings.json", lambda path: path.write_text(text, encoding="utf-8")
-        )
+        files.write_text(workdir / "settings.json", text)
 
 
 def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:

@@ -1,0 +1,182 @@
+"""One model on everybody: chosen on people who were held out, trained, kept, and described."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from imujax.data import datasets
+from imujax.errors import UserError, require_known
+from imujax.models import held_out, intervals, model, page, parts
+from imujax.pretrain import encoder
+from imujax.report import tables
+from imujax.runtime import files, log, processes
+from imujax.sweep import fitting, sweep
+
+LEVEL = 0.9  # of the interval, unless another is asked for
+LEAST_PEOPLE = 3  # for an interval
+Folder = pathlib.Path | str
+
+
+def fit_model(
+    config: ConfigDict,
+    name: str,
+    data_path: Folder,
+    encoder_paths: Mapping[str, Sequence[Folder]],
+    sweep_folder: Folder,
+    folder: Folder,
+    seed: int,
+    kind: str = held_out.BEST,
+    arm: str | None = None,
+    level: float = LEVEL,
+) -> pathlib.Path:
+    """Fit a model on all subjects of a task, and keep it.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        The task's section of a configuration.
+    name : str
+        The task's.
+    data_path : Path
+        Folder of the labelled data set.
+    encoder_paths : mapping of str to sequence of Path
+        Folders of each encoder's pre-trainings.
+    sweep_folder : Path
+        Of the task's finished sweep. Without it one of all windows and one draw is run first, in
+        `folder`.
+    folder : Path
+        Of the model.
+    seed : int
+        As of the sweep.
+    kind : str
+        finetuned, probe, a reference, average, or best: of least mean RMSE over the people whom the
+        sweep has held out.
+    arm : str, optional
+        Whose network it is; the first pre-trained one by default.
+    level : float
+        Of the intervals.
+
+    Returns
+    -------
+    Path
+        `folder`.
+
+    Raises
+    ------
+    UserError
+        There is no such arm or model, or too few people; or as of `sweep.run_sweep`.
+    """
+    folder = pathlib.Path(folder)
+    arm = _choose_arm(config, name, arm)
+    if not 0 < level < 1:
+        raise UserError(f"--level is {level:g}, but must lie between 0 and 1")
+    data = sweep.read_labelled(config, data_path)
+    found = _held_out(config, name, data_path, encoder_paths, sweep_folder, folder, seed, arm, kind)
+    candidates = held_out.list_candidates(found, arm)
+    chosen = held_out.choose(candidates, kind)
+    people = len(np.unique(chosen.subject))
+    if people < LEAST_PEOPLE:
+        raise UserError(f"{data_path} has {people} subjects: an interval needs {LEAST_PEOPLE}")
+    residual = chosen.estimate - chosen.truth
+    width = intervals.half_width(residual, chosen.subject, level)
+    coverage = intervals.measure_coverage(residual, chosen.subject, level)
+    with processes.claim_folder(folder):
+        members = [encoder.load(path) for path in encoder_paths[config.arms[arm].encoder]]
+        made = [_fit_part(one, config, arm, data, members, seed, folder) for one in chosen.parts]
+        card = {
+            "task": name,
+            "title": config.title,
+            "model": _describe(chosen, arm),
+            "target": data.info["targets"][0],
+            "rate": data.info["rate"],
+            "window": int(data.acc.shape[1]),
+            "sensors": list(data.info["sensors"]),
+            "frame": data.info.get("frame", ""),
+            "interval": width._asdict()
+            | {"asked": level, "people": people, "coverage": coverage._asdict()},
+            "metrics": chosen.scores,
+            "candidates": {key: one.scores["rmse"] for key, one in candidates.items()},
+            "asked": kind,
+            "range_of": _ranges(data),
+            "trained_on": {
+                "subjects": len(set(data.subject.tolist())),
+                "examples": len(data.subject),
+                "data": _brief(datasets.fingerprint(data_path)),
+                "encoder": [_brief(d) for d in members[0].card["settings"]["data"]],
+                "simulated": bool(data.info.get("simulated", False)),
+                "options": data.info["options"],
+            },
+            "provenance": log.provenance(),
+        }
+        model.save(folder, card, [(1 / len(made), part) for part in made])
+        files.write_text(folder / "README.md", page.write_page(card))
+    return folder
+
+
+def _choose_arm(config: ConfigDict, name: str, arm: str | None) -> str:
+    if arm is not None:
+        require_known("--arm", arm, config.arms)
+        return arm
+    pretrained = [label for label, spec in config.arms.items() if spec.weights == "pretrained"]
+    if not pretrained:
+        raise UserError(f"tasks.{name}.arms has no pre-trained one: name another by --arm")
+    return pretrained[0]
+
+
+def _held_out(
+    config, name, data_path, encoder_paths, sweep_folder, folder, seed, arm, kind
+) -> tables.Sweep:
+    """The task's sweep, or a short one of all windows and the arm alone."""
+    if (pathlib.Path(sweep_folder) / "summary.json").is_file():
+        return tables.load_sweep(sweep_folder)
+    changes: dict[str, Any] = {"axes": {"windows": (1.0,)}, "draws": 1}
+    changes |= {"arms": {arm: config.arms[arm].to_dict()}}
+    changes |= {"select": config.select.to_dict() | {"draws": 1}}
+    references = tuple(one for one in config.references if "+" not in one)
+    if kind in held_out.NETWORKS:
+        references = ()
+    short = ConfigDict(config.to_dict() | changes | {"references": references})
+    place = folder / "held_out"
+    sweep.run_sweep(short, data_path, encoder_paths, place, seed, f"{name}, held out")
+    return tables.load_sweep(place)
+
+
+def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
+    if part not in held_out.NETWORKS:
+        print_line = log.Progress(1, f"fit {part}", "model", first="fitting")
+        fitted = fitting.fit_reference(part, data, seed)
+        print_line.close()
+        return parts.ReferencePart(part, fitted)
+    inner = folder / "parts"
+    inner.mkdir(exist_ok=True)
+    stage = held_out.NETWORKS[part]
+    network = fitting.fit_network(config, arm, data, members, seed, inner, stage)
+    return parts.NetworkPart(network, bool(config.mask))
+
+
+def _describe(chosen: held_out.Candidate, arm: str) -> str:
+    names = {"finetuned": f"fine-tuned network, arm {arm}", "probe": f"probe on arm {arm}, frozen"}
+    return " and ".join(names.get(part, part) for part in chosen.parts)
+
+
+def _brief(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """Without the names of the raw files, which may be those of people."""
+    return fingerprint | {"files": len(fingerprint["files"])}
+
+
+def _ranges(data: datasets.Dataset) -> dict[str, Any]:
+    """What the model has seen of the target and of the signals."""
+    assert data.target is not None  # sweep.read_labelled has seen to it
+    measured = model.measure(data.acc, data.gyr, data.length)
+    target = data.target[:, 0]
+    return {
+        "target": [float(target.min()), float(target.max())],
+        "signals": {
+            "measures": list(model.MEASURES),
+            "least": measured.min(axis=0).tolist(),
+            "most": measured.max(axis=0).tolist(),
+        },
+    }

@@ -1,0 +1,123 @@
+"""What each candidate says of people it has not seen, from a sweep, and which is best."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from imujax.errors import UserError
+from imujax.report import metrics
+from imujax.report.tables import Sweep
+
+NETWORKS = {"finetuned": "finetune", "probe": "probe"}  # the names of a model, and its stage
+AVERAGE = "average"  # of the network and the best reference, each with half the weight
+BEST = "best"
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A model and its estimates of people who were held out, with all windows.
+
+    Attributes
+    ----------
+    name : str
+        finetuned, probe, a reference, or average.
+    parts : tuple of str
+        Names of what it is made of, with equal weights.
+    subject, truth, estimate : ndarray, [N]
+        The mean over the draws, in the target's unit.
+    scores : dict of float
+        Metric to its mean over people.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    subject: np.ndarray
+    truth: np.ndarray
+    estimate: np.ndarray
+    scores: dict[str, float]
+
+
+def list_candidates(sweep: Sweep, arm: str) -> dict[str, Candidate]:
+    """List what a model can be made of.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    arm : str
+        Whose network it is.
+
+    Returns
+    -------
+    dict of Candidate
+        By name, those that have runs with all windows; references that need an arm are left out.
+    """
+    named = [(name, arm, stage) for name, stage in NETWORKS.items()]
+    runs = sweep.runs
+    references = dict.fromkeys(runs["arm"][runs["stage"] == "reference"].tolist())
+    named += [(name, name, "reference") for name in references if "+" not in name]
+    found = {}
+    for name, label, stage in named:
+        columns = _read(sweep, label, stage)
+        if columns is not None:
+            found[name] = _make(name, (name,), *columns)
+    best = [found[name] for name in references if name in found]
+    if "finetuned" in found and best:
+        network, reference = found["finetuned"], min(best, key=lambda one: one.scores["rmse"])
+        mean = (network.estimate + reference.estimate) / 2
+        members = (network.name, reference.name)
+        found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean)
+    return found
+
+
+def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
+    """Take a candidate by name, or the one of least mean RMSE.
+
+    Parameters
+    ----------
+    candidates : dict of Candidate
+    name : str
+        "best", or one of them.
+
+    Returns
+    -------
+    Candidate
+
+    Raises
+    ------
+    UserError
+        It has no runs with all windows.
+    """
+    if name == BEST and candidates:
+        return min(candidates.values(), key=lambda one: one.scores["rmse"])
+    if name not in candidates:
+        known = ", ".join([BEST, *candidates]) or "none"
+        raise UserError(f"no model {name!r} with runs on all windows: there are {known}")
+    return candidates[name]
+
+
+def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None:
+    """Subject, truth and mean estimate over the draws, by the number of the example."""
+    runs, made = sweep.runs, sweep.predictions
+    chosen = (runs["arm"] == label) & (runs["stage"] == stage)
+    chosen &= (runs["axis"] == "windows") & (runs["fraction"] == 1)
+    rows = np.isin(made["run"], runs["run"][chosen])
+    if not rows.any():
+        return None
+    _, first, code = np.unique(made["index"][rows], return_index=True, return_inverse=True)
+    estimate = np.bincount(code, made["estimate"][rows].astype(np.float64)) / np.bincount(code)
+    return made["subject"][rows][first], made["truth"][rows][first].astype(np.float64), estimate
+
+
+def _make(
+    name: str, parts: tuple[str, ...], subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
+) -> Candidate:
+    rows = metrics.score_subjects(np.zeros(len(truth), int), subject, truth, estimate)
+    undefined = [row["undefined"] for row in rows]
+    scores: dict[str, Any] = {}
+    for metric in metrics.METRICS:
+        values, is_scorable = metrics.values_for_mean(
+            metric, [row[metric] for row in rows], undefined
+        )
+        scores[metric] = float(values[is_scorable].mean()) if is_scorable.any() else float("nan")
+    return Candidate(name, parts, subject, truth, estimate, scores)

@@ -1,0 +1,318 @@
+"""A model that was kept: estimates with their intervals, from its folder alone.
+
+model = imujax.load("work/models/peak_force")
+estimates = model.predict(acc, gyr)
+"""
+
+import json
+import pathlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from imujax.errors import UserError
+from imujax.models import parts
+from imujax.pretrain import encoder, inputs
+from imujax.runtime import files
+
+if TYPE_CHECKING:
+    import pandas
+
+CARD_FILE, WEIGHTS_FILE = "card.json", "weights.safetensors"
+VERSION = 1  # of the folder; raised when an older imujax could not read it
+BEYOND = 0.1  # of its range, by which a signal may leave what was seen in training
+# Of each sensor of a window, what its signals are told by.
+MEASURES = ("mean norm of acc", "largest norm of acc", "root mean square of gyr", "largest of gyr")
+
+
+@dataclass(frozen=True, eq=False)
+class Estimates:
+    """Estimates of N windows.
+
+    Attributes
+    ----------
+    estimate, low, high : ndarray, [N]
+        In the unit; the interval holds `level` of the windows of a new person.
+    is_unlike : ndarray of bool, [N]
+        Where the signals lie outside of what the model has seen.
+    name, unit : str
+        Of the target.
+    level : float
+    """
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    is_unlike: np.ndarray
+    name: str
+    unit: str
+    level: float
+
+    def table(self) -> "pandas.DataFrame":
+        """Lay them out; needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row a window: estimate, low, high, is_unlike.
+
+        Raises
+        ------
+        UserError
+            Where pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError as error:
+            raise UserError("a table needs pandas, which is not installed") from error
+        names = ("estimate", "low", "high", "is_unlike")
+        return pandas.DataFrame({name: getattr(self, name) for name in names})
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model and its card.
+
+    Attributes
+    ----------
+    card : dict
+        task, title, model, target {name, unit}, interval {half, level, ...}, rate [Hz], window
+        [samples], sensors, parts, range_of, metrics, trained_on, versions.
+    parts : tuple of Part
+        Their weighted mean is the estimate; the weights stand in the card.
+    """
+
+    card: dict[str, Any]
+    parts: tuple[parts.Part, ...]
+
+    @property
+    def rate(self) -> float:
+        """Of the windows [Hz]."""
+        return self.card["rate"]
+
+    def __repr__(self) -> str:
+        """What it estimates, in at most ten lines."""
+        card = self.card
+        target, interval, metrics = card["target"], card["interval"], card["metrics"]
+        lines = {
+            "estimates": f"{target['name']} [{target['unit']}]",
+            "by": card["model"],
+            "from": f"{card['window']} samples at {card['rate']:g} Hz of "
+            + ", ".join(card["sensors"]),
+            "trained on": f"{card['trained_on']['subjects']} subjects of "
+            f"{card['trained_on']['data']['name']}",
+            "held out": f"r {metrics['r']:.3f}, RMSE {metrics['rmse']:.3g} {target['unit']}",
+            "interval": f"+-{interval['half']:.3g} {target['unit']} holds "
+            f"{100 * interval['level']:.0f} % of the windows of a new person",
+        }
+        return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
+
+    def predict(
+        self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None = None
+    ) -> Estimates:
+        """Estimate windows like those that the model was trained on.
+
+        Parameters
+        ----------
+        acc, gyr : ndarray, [N, L, S, 3]
+            m/s^2, gravity included, and rad/s, at `rate`, the sensors in the order of the card; a
+            single one may be given as [N, L, 3].
+        length : ndarray, [N], optional
+            Valid samples of each window, all by default.
+
+        Returns
+        -------
+        Estimates
+
+        Raises
+        ------
+        UserError
+            Windows or sensors of another number, or signals that cannot be m/s^2 and rad/s.
+        """
+        acc, gyr, length = inputs.check(acc, gyr, length, self.card)
+        if acc.shape[2] != len(self.card["sensors"]):
+            raise UserError(
+                f"acc {acc.shape} has {acc.shape[2]} sensors, and the model was trained on "
+                f"{len(self.card['sensors'])}: {', '.join(self.card['sensors'])}"
+            )
+        if length is None:
+            length = np.full(len(acc), acc.shape[1])
+        estimate = self.estimate(acc, gyr, length)
+        half, target = self.card["interval"]["half"], self.card["target"]
+        return Estimates(
+            estimate,
+            estimate - half,
+            estimate + half,
+            is_unlike(measure(acc, gyr, length), self.card["range_of"]["signals"]),
+            target["name"],
+            target["unit"],
+            self.card["interval"]["level"],
+        )
+
+    def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Estimate windows as they come.
+
+        Parameters
+        ----------
+        acc, gyr : ndarray, [N, L, S, 3], float32
+        length : ndarray, [N]
+
+        Returns
+        -------
+        ndarray, [N]
+            In the target's unit.
+        """
+        weights = [described["weight"] for described in self.card["parts"]]
+        estimates = [part.estimate(acc, gyr, length) for part in self.parts]
+        return np.average(estimates, axis=0, weights=weights)
+
+
+def measure(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Tell the signals of windows by a few numbers.
+
+    Parameters
+    ----------
+    acc, gyr : ndarray, [N, L, S, 3]
+    length : ndarray, [N]
+
+    Returns
+    -------
+    ndarray, [N, S, 4]
+        MEASURES.
+    """
+    inside = (np.arange(acc.shape[1]) < np.asarray(length)[:, None])[..., None]
+    pull, turn = (np.linalg.norm(x.astype(np.float64), axis=-1) for x in (acc, gyr))  # [N, L, S]
+    count = np.asarray(length, np.float64)[:, None]
+    columns = (
+        np.sum(pull, axis=1, where=inside) / count,
+        np.max(pull, axis=1, where=inside, initial=0),
+        np.sqrt(np.sum(turn**2, axis=1, where=inside) / count),
+        np.max(turn, axis=1, where=inside, initial=0),
+    )
+    return np.stack(columns, axis=-1)
+
+
+def is_unlike(measured: np.ndarray, limits: dict[str, Any]) -> np.ndarray:
+    """Mark windows whose signals lie outside of what was seen, by more than BEYOND of its range.
+
+    Parameters
+    ----------
+    measured : ndarray, [N, S, 4]
+    limits : dict
+        least and most, each [S, 4].
+
+    Returns
+    -------
+    ndarray of bool, [N]
+    """
+    least, most = (np.asarray(limits[name]) for name in ("least", "most"))
+    slack = BEYOND * (most - least)
+    return ((measured < least - slack) | (measured > most + slack)).any(axis=(1, 2))
+
+
+def save(
+    folder: pathlib.Path, card: dict[str, Any], members: Sequence[tuple[float, parts.Part]]
+) -> Model:
+    """Keep a model; the card is written last.
+
+    Parameters
+    ----------
+    folder : Path
+        Is made.
+    card : dict
+        As of Model, without parts.
+    members : sequence of (float, Part)
+        Weights, and what they weigh.
+
+    Returns
+    -------
+    Model
+        As it was kept.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays, described = {}, []
+    for number, (weight, part) in enumerate(members):
+        words, state = part.state()
+        for name, value in state.items():
+            if isinstance(value, str):
+                path = folder / f"part{number}.{name}.txt"
+                files.write_text(path, value)
+            else:
+                arrays[f"part{number}/{name}"] = np.array(value, order="C")
+        described.append(words | {"weight": weight})
+    files.write_whole(folder / WEIGHTS_FILE, lambda file: save_file(arrays, file))
+    text = json.dumps({"version": VERSION} | card | {"parts": described}, indent=1)
+    files.write_text(folder / CARD_FILE, text + "\n")
+    return open_model(folder)
+
+
+def open_model(folder: pathlib.Path | str) -> Model:
+    """Open the folder of a model.
+
+    Parameters
+    ----------
+    folder : Path or str
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UserError
+        A file is missing or damaged, or of a newer imujax.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    folder = pathlib.Path(folder)
+    try:
+        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
+        if card["version"] > VERSION:
+            raise UserError(f"{folder} was made by a newer imujax: update this one")
+        arrays = load_file(folder / WEIGHTS_FILE)
+        members = []
+        for number, described in enumerate(card["parts"]):
+            prefix = f"part{number}/"
+            state: parts.State = {
+                name[len(prefix) :]: value
+                for name, value in arrays.items()
+                if name.startswith(prefix)
+            }
+            for path in folder.glob(f"part{number}.*.txt"):
+                state[path.name[len(prefix) : -4]] = path.read_text("utf-8")
+            members.append(parts.restore(described, state))
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"{error.filename} is missing: copy the folder {folder} again") from error
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:100]
+        raise UserError(f"{folder} is damaged ({reason}): copy it again, or fit again") from error
+    return Model(card, tuple(members))
+
+
+def load(folder: pathlib.Path | str) -> "Model | encoder.Encoder":
+    """Open what a folder holds: a model, or an encoder.
+
+    Parameters
+    ----------
+    folder : Path or str
+        As `imujax fit` or `imujax pretrain` has printed it.
+
+    Returns
+    -------
+    Model or Encoder
+
+    Raises
+    ------
+    UserError
+        It holds neither, or is damaged.
+    """
+    if (pathlib.Path(folder) / CARD_FILE).is_file():
+        return open_model(folder)
+    return encoder.load(folder)

@@ -1,0 +1,139 @@
+"""What a model is made of: networks and references that estimate, and that are kept as arrays."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from imujax.data import scales
+from imujax.nets import towers
+from imujax.sweep import fitting, references
+
+BATCH = 512  # windows that a network estimates at once
+State = dict[str, Any]  # arrays and texts by name
+
+
+class Part(Protocol):
+    """One estimator of a model."""
+
+    def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """Estimate windows.
+
+        Parameters
+        ----------
+        acc, gyr : ndarray, [N, L, S, 3], float32
+            m/s^2, gravity included, and rad/s.
+        length : ndarray, [N]
+            Valid samples of each window.
+
+        Returns
+        -------
+        ndarray, [N]
+            In the target's unit.
+        """
+        ...
+
+    def state(self) -> tuple[dict[str, Any], State]:
+        """Describe it for the card, and give the arrays and texts that it is kept as."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPart:
+    """A network, or a probe on a frozen one.
+
+    Attributes
+    ----------
+    fitted : FittedNetwork
+    is_masked : bool
+        Whether what lies beyond the length of a window is not seen.
+    """
+
+    fitted: fitting.FittedNetwork
+    is_masked: bool
+
+    def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """See Part."""
+        fitted = self.fitted
+        acc, gyr = scales.standardise(acc, gyr, fitted.scales)
+        net = towers.Regressor(fitted.net)
+        variables = {"params": fitted.params, "batch_stats": fitted.stats}
+        is_full = not self.is_masked or bool((length >= acc.shape[1]).all())
+        estimates = []
+        for first in range(0, len(acc), BATCH):
+            rows = np.arange(first, first + BATCH).clip(max=len(acc) - 1)  # one compiled shape
+            valid = None if is_full else np.asarray(length, np.int32)[rows]
+            y = _apply(net, variables, acc[rows], gyr[rows], valid)
+            estimates.append(np.asarray(y, np.float64)[: len(acc) - first, 0])
+        return np.concatenate(estimates) * fitted.sd + fitted.mean
+
+    def state(self) -> tuple[dict[str, Any], State]:
+        """See Part."""
+        described = {"kind": "network", "is_masked": self.is_masked}
+        described |= {name: getattr(self.fitted, name) for name in PLAIN}
+        trees = {"params": self.fitted.params, "stats": self.fitted.stats}
+        return described, traverse_util.flatten_dict(trees, sep="/")
+
+
+PLAIN = ("net", "scales", "mean", "sd", "chosen")  # of a FittedNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class ReferencePart:
+    """A reference.
+
+    Attributes
+    ----------
+    kind : str
+        A name in sweep/references.REFERENCES.
+    model : object
+        With predict(windows) and state().
+    """
+
+    kind: str
+    model: Any
+
+    def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+        """See Part."""
+        return self.model.predict(fitting.see(self.kind, acc, gyr, length))
+
+    def state(self) -> tuple[dict[str, Any], State]:
+        """See Part."""
+        chosen = getattr(self.model, "chosen", {})
+        plain = {key: getattr(value, "item", lambda v=value: v)() for key, value in chosen.items()}
+        return {"kind": self.kind, "chosen": plain}, self.model.state()
+
+
+def restore(described: Mapping[str, Any], state: State) -> Part:
+    """Make a part again.
+
+    Parameters
+    ----------
+    described : mapping
+        Its entry in the card.
+    state : dict
+        Arrays and texts by name.
+
+    Returns
+    -------
+    Part
+    """
+    if described["kind"] == "network":
+        trees = traverse_util.unflatten_dict(state, sep="/")
+        plain = {name: described[name] for name in PLAIN}
+        fitted = fitting.FittedNetwork(
+            params=trees["params"], stats=trees.get("stats", {}), **plain
+        )
+        return NetworkPart(fitted, described["is_masked"])
+    make = references.REFERENCES[described["kind"]].restore
+    assert make is not None  # else it could not have been kept
+    return ReferencePart(described["kind"], make(state))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(net, variables, acc, gyr, length):
+    return net.apply(variables, acc, gyr, length, train=False)

@@ -1,0 +1,158 @@
+"""One model on all subjects, with the settings that a sweep would choose."""
+
+import pathlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from imujax.data.datasets import Dataset
+from imujax.pretrain.encoder import Encoder
+from imujax.runtime import log, sharding
+from imujax.sweep import arms, budget, choices, grid, lanes
+from imujax.sweep.references import fit_references, required_inputs
+from imujax.sweep.runs import fit_probes, make_lane
+from imujax.sweep.window_features import FEATURES, records
+
+Trees = dict[str, Any]
+
+
+class FittedNetwork(NamedTuple):
+    """A network that was trained on all subjects, or a probe on one.
+
+    Attributes
+    ----------
+    net : dict
+        Its configuration, see networks.resolve_net.
+    params, stats : dict
+        Of towers.Regressor, with its output layer.
+    scales : dict
+        Of the input, see data/scales.
+    mean, sd : float
+        Of the training labels: the output is in SDs from the mean.
+    chosen : dict
+        What was chosen on inner subjects.
+    """
+
+    net: dict[str, Any]
+    params: Trees
+    stats: Trees
+    scales: dict[str, dict[str, float]]
+    mean: float
+    sd: float
+    chosen: dict[str, Any]
+
+
+def fit_network(
+    config: ConfigDict,
+    label: str,
+    data: Dataset,
+    members: Sequence[Encoder],
+    seed: int,
+    parts: pathlib.Path,
+    stage: str,
+) -> FittedNetwork:
+    """Choose the settings of an arm on inner subjects, then train it on everybody.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        The task's section of a configuration.
+    label : str
+        The arm.
+    data : Dataset
+        The labelled examples.
+    members : sequence of Encoder
+        The pre-trainings of the arm's encoder, of which the first is taken.
+    seed : int
+        Of the inner folds, the random weights and the batches.
+    parts : Path
+        Folder in which groups of inner runs are kept when they are done.
+    stage : {"finetune", "probe"}
+
+    Returns
+    -------
+    FittedNetwork
+    """
+    everybody = np.arange(len(data.subject))
+    cell = grid.Cell(0, 0, (("windows", 1.0),), everybody, everybody[:0])
+    arm = arms.Arm(label, config, data, [cell], members, config.arms[label], seed, {})
+    progress = log.Progress(_count_runs(config, cell), f"fit {label}", "run", first="compiling")
+    only = ConfigDict(config.to_dict() | {"stages": (stage,)})
+    arm.config = only  # a probe has no inner runs of fine-tuning
+    chosen, _ = choices.choose_settings(arm, [cell], data.subject, parts, progress)
+    choice = chosen[grid.selection_key(cell)]
+    lane = make_lane(arm, cell, everybody, everybody[:0], (choice.penalty,), choice.rate)
+    heads, _ = fit_probes(arm, cell, [lane])
+    words: dict[str, Any] = {"penalty": choice.penalty, "note": choice.note}
+    if stage == "probe":
+        params = lane.start.params | {"output": _output(heads[0])}
+        stats = lane.start.stats
+    else:
+        words |= {"learning_rate": choice.rate}
+        steps = budget.steps_at(config, len(everybody), choice.stop)
+        words |= {"steps": steps}
+        arm.prepare_finetuning(cell)
+        stack = arm.trainer.begin([lane], heads)
+        arm.trainer.advance(stack, 0, steps)
+        average = sharding.to_host(stack.state["average"])
+        params, stats = (
+            jax.tree.map(lambda x: np.asarray(x[0]), average[name]) for name in ("params", "stats")
+        )
+    progress.close()
+    mean, sd = lanes.label_moments(lane, arm.trainer.examples)
+    net = members[0].card["net"]
+    return FittedNetwork(net, params, stats, lane.scale, float(mean), float(sd), words)
+
+
+def fit_reference(kind: str, data: Dataset, seed: int) -> Any:
+    """Fit a reference on everybody, its settings chosen on inner subjects.
+
+    Parameters
+    ----------
+    kind : str
+        A name in REFERENCES.
+    data : Dataset
+        The labelled examples.
+    seed : int
+
+    Returns
+    -------
+    model
+        With predict(windows), state() and chosen.
+    """
+    assert data.target is not None  # sweep.read_labelled has seen to it
+    windows = see(kind, data.acc, data.gyr, data.length)
+    target = data.target[:, 0].astype(np.float64)
+    return fit_references([kind], windows, target, data.subject, seed)[0][kind]
+
+
+def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Lay out what a reference sees of windows.
+
+    Parameters
+    ----------
+    kind : str
+        A name in REFERENCES.
+    acc, gyr : ndarray, [N, L, S, 3]
+        m/s^2 and rad/s.
+    length : ndarray, [N]
+
+    Returns
+    -------
+    ndarray, [N]
+        Records, see window_features.records.
+    """
+    return records({name: FEATURES[name](acc, gyr, length) for name in required_inputs([kind])})
+
+
+def _output(head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A probe as the output layer of a network."""
+    return {"kernel": head["kernel"][0, :, None], "bias": head["bias"][:1]}
+
+
+def _count_runs(config: ConfigDict, cell: grid.Cell) -> int:
+    count = choices.count_splits(config.select, len(cell.train), len(cell.train))
+    return count * len(config.rates)
