@@ -12,6 +12,7 @@ __all__ = [
     "blocks",
     "builders",
     "clocks",
+    "contacts",
     "content",
     "datasets",
     "doubts",
