@@ -73,6 +73,10 @@ MODEL = (
     "finetuned, probe, average of the network and the best reference, or a reference, say stack; "
     "best by default: of least error on people who were held out"
 )
+CARD = "card of the recordings (data_builders/tabular); its labels are left aside"
+CONTACTS = (
+    "windows at the contacts that a unit shows: foot, shank or back, and the sensor that it is"
+)
 SHOW = "draw one of the people, FILE.png or FILE.gif"
 VERBS = {
     "quickstart": Verb(
@@ -168,6 +172,28 @@ VERBS = {
             option("--model", "NAME", MODEL, default="best"),
             option("--arm", "NAME", "whose network it is; the first pre-trained one by default"),
             option("--level", "L", "of the intervals, 0.9 by default", type=float, default=0.9),
+        ),
+    ),
+    "predict": Verb(
+        "estimate new recordings with a model",
+        "imujax predict work/models/peak_force --card new/card.toml --contacts foot:foot_r "
+        "--out estimates.csv",
+        (
+            option("model", "MODEL", "folder of a model", type=pathlib.Path),
+            option(
+                "files",
+                "FILE",
+                "of these files alone; they stand behind the model",
+                nargs="*",
+                type=pathlib.Path,
+            ),
+            option("--card", "FILE", CARD, type=pathlib.Path, required=True),
+            folder_option("--raw", "folder that the card is about, its own by default"),
+            option("--contacts", "UNIT:SENSOR", CONTACTS),
+            option("--events", "FILE", "windows at these events: subject, recording, time [s]"),
+            option("--stride", "S", "windows so many seconds apart", type=float),
+            option("--out", "FILE", "table to write, .csv or .parquet", type=pathlib.Path),
+            folder_option("--plot", "where to draw each recording"),
         ),
     ),
     "report": Verb(
@@ -424,6 +450,33 @@ def fit(args, words: list[str]):
     )
 
 
+def predict(args, words: list[str]):
+    """Estimate new recordings."""
+    refuse_words(words)
+    use_cache()
+    from imujax.data import builders
+    from imujax.models import cutting, model, predict
+
+    if args.out is None:
+        raise UserError("give --out FILE, a table to write: .csv or .parquet")
+    if sum(one is not None for one in (args.contacts, args.events, args.stride)) != 1:
+        raise UserError("say where windows lie: one of --contacts, --events and --stride")
+    events = None if args.events is None else cutting.read_events(args.events)
+    opened = model.open_model(args.model)
+    recordings = builders.read_sensors(args.card, args.raw or args.card.parent, args.files)
+    cut = cutting.Cut(args.stride, args.contacts, events)
+    rows = predict.predict_recordings(opened, recordings, cut)
+    print(predict.write_table(rows, args.out))
+    unlike = sum(row["unlike"] for row in rows)
+    count = len({(row["subject"], row["recording"]) for row in rows})
+    print(
+        f"{len(rows)} windows of {count} recordings, {unlike} unlike what the model has seen",
+        file=sys.stderr,
+    )
+    if args.plot is not None:
+        print_lines(predict.draw(rows, opened, args.plot))
+
+
 def run_study(args, words: list[str]):
     """Data sets, encoders, sweeps and report."""
     config = checked_configuration(args, words)
@@ -442,6 +495,7 @@ COMMANDS = {
     "pretrain": pretrain,
     "sweep": sweep,
     "fit": fit,
+    "predict": predict,
     "study": run_study,
     "report": report,
 }

@@ -1,5 +1,6 @@
 """The whole study on made-up people, through the command line, as a user meets it."""
 
+import csv
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from helpers import children, people
+from pyarrow import parquet
 
 import imujax
 from imujax import UserError, cli
@@ -211,6 +213,77 @@ def test_a_model_is_kept_and_estimates_new_people(place, done, kept, tmp_path):
     assert kept_model.predict(data.acc[:5], data.gyr[:5] + 9).is_unlike.all()
     with pytest.raises(UserError, match="has 2 sensors, and the model was trained on 1: shank"):
         kept_model.predict(*(np.repeat(x, 2, axis=2) for x in (data.acc, data.gyr)))
+
+
+def without_force(raw):
+    """The recordings of tomorrow: no force plate."""
+    for file in raw.glob("*.csv"):
+        lines = file.read_text().splitlines()
+        file.write_text("\n".join(line.rpartition(",")[0] for line in lines) + "\n")
+
+
+def test_a_model_estimates_recordings_by_the_sensors_part_of_their_card(kept, tmp_path, capsys):
+    """The same numbers at the same events as those of windows that a builder has cut."""
+    _, folder = kept
+    raw = people.write_people(tmp_path / "raw", subjects=3, seconds=20)
+    path = builders.build("tabular", raw, tmp_path / "data", card=str(raw / "force.toml"))
+    data = imujax.read(path)
+    expected = imujax.load(folder).predict(data.acc, data.gyr, data.length)
+    events = tmp_path / "events.csv"
+    rows = [
+        f"{s},{r},{start + 0.08:.4f}"  # the card has eight samples before an event
+        for s, r, start in zip(data.subject, data.recording, data.start, strict=True)
+    ]
+    events.write_text("\n".join(["subject,recording,time", *rows, "P00,walk,19.95"]))
+    without_force(raw)
+    out = tmp_path / "new" / "estimates.csv"
+    words = ["predict", folder, "--card", raw / "force.toml", "--out", out]
+    cli.run_command([str(w) for w in (*words, "--events", events, "--plot", tmp_path / "plots")])
+    with out.open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["subject"] for row in table] == data.subject.tolist()
+    for name in ("estimate", "low", "high"):
+        numbers = [float(row[name]) for row in table]
+        np.testing.assert_allclose(numbers, getattr(expected, name), rtol=1e-5, atol=1e-3)
+    assert {row["unit"] for row in table} == {"N"}
+    assert len(list((tmp_path / "plots").glob("P0*_walk.png"))) == 3
+    assert f"{len(rows)} windows of 3 recordings" in capsys.readouterr().err
+    one = [raw / "P01_walk.csv", "--stride", "0.5", "--out", tmp_path / "one.parquet"]
+    cli.run_command([str(w) for w in (*words[:2], *one[:1], *words[2:4], *one[1:])])
+    table = parquet.read_table(tmp_path / "one.parquet").to_pydict()
+    assert set(table["subject"]) == {"P01"} and np.allclose(np.diff(table["time"]), 0.5)
+
+
+def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
+    _, folder = kept
+    raw = people.write_people(tmp_path / "raw", subjects=1, seconds=20)
+    card, out = raw / "force.toml", tmp_path / "out.csv"
+
+    def says_so(*more, files=(), card=card, out=out):
+        return says(capsys, ["predict", folder, *files, "--card", card, "--out", out, *more])
+
+    assert "one of --contacts, --events and --stride" in says_so()
+    assert "written as .csv or .parquet" in says_so("--stride", "1", out=tmp_path / "x.xlsx")
+    assert "must be UNIT:SENSOR" in says_so("--contacts", "hand:shank")
+    assert "must be UNIT:SENSOR" in says_so("--contacts", "foot:hip")
+    assert "less than a sample" in says_so("--stride", "0.001")
+    other = tmp_path / "other.csv"
+    other.write_text("who,when\nP00,1\n")
+    assert "need the columns subject, recording and time" in says_so("--events", other)
+    other.write_text("subject,recording,time\nP00,walk,19.99\n")
+    assert "no window lies in these 1 recordings: 1 events lie too near" in says_so(
+        "--events", other
+    )
+    stranger = tmp_path / "P09_walk.csv"
+    stranger.write_text("a")
+    assert f"{stranger}: the card {card} takes" in says_so("--stride", "1", files=[stranger])
+    hip = raw / "hip.toml"
+    hip.write_text(card.read_text().replace("[sensors.shank]", "[sensors.hip]"))
+    assert "sees the sensors shank, and there are hip" in says_so("--stride", "1", card=hip)
+    slow = raw / "slow.toml"
+    slow.write_text(card.read_text().replace("rate = 100\n[units]", "rate = 50\n[units]"))
+    assert "was recorded at 50 Hz, and the model sees 100 Hz" in says_so("--stride", "1", card=slow)
+    assert not out.exists()
 
 
 def test_a_card_holds_what_the_sweep_has_measured(done, kept):

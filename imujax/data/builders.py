@@ -14,15 +14,18 @@ import os
 import pkgutil
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
 from imujax.data.datasets import read_metadata
 from imujax.errors import UserError
 from imujax.runtime import files
+
+if TYPE_CHECKING:
+    from imujax.data.recordings import Recording
 
 # Where builders lie, and the group of entry points by which other packages name theirs.
 BUILDERS = "imujax.data_builders"
@@ -144,6 +147,34 @@ def propose_card(raw: str | Path) -> str:
     """
     module = importlib.import_module(f"{_builder_package('tabular')}.proposal")
     return module.propose_card(Path(raw))
+
+
+def read_sensors(
+    card: str | Path, raw: str | Path, files: Sequence[str | Path] = ()
+) -> "Iterator[Recording]":
+    """Read recordings by the sensors part of a card of `tabular`.
+
+    Parameters
+    ----------
+    card : str or Path
+        Its events, targets and labels are left aside.
+    raw : str or Path
+        Folder below which the files lie.
+    files : sequence of (str or Path)
+        Of these alone; all that the card takes by default.
+
+    Returns
+    -------
+    iterator of Recording
+
+    Raises
+    ------
+    UserError
+        The card is wrong, or a file is not what it says.
+    """
+    module = importlib.import_module(f"{_builder_package('tabular')}.reading")
+    raw = Path(raw).expanduser().absolute()
+    return module.read_sensors(Path(card), raw, [Path(file) for file in files])
 
 
 def build(

@@ -94,6 +94,7 @@ def fit_model(
             "rate": data.info["rate"],
             "window": int(data.acc.shape[1]),
             "sensors": list(data.info["sensors"]),
+            "before": data.info.get("before", data.info["options"].get("before")),
             "frame": data.info.get("frame", ""),
             "interval": width._asdict()
             | {"asked": level, "people": people, "coverage": coverage._asdict()},

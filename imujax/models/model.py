@@ -112,7 +112,7 @@ class Model:
     def predict(
         self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None = None
     ) -> Estimates:
-        """Estimate windows like those that the model was trained on.
+        """Estimate windows like those that the model was trained on; see `models.predict` too.
 
         Parameters
         ----------

@@ -60,7 +60,7 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = [files.write_csv(path, rows) for path, rows in csv_rows]
-        return written + [_write_bytes(out / name, data) for name, data in contents.items()]
+        return written + [files.write_bytes(out / name, data) for name, data in contents.items()]
     except OSError as error:
         raise UserError(f"the report cannot be written to {out}: {error.strerror}") from error
 
@@ -169,7 +169,3 @@ def _nan_to_none(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_nan_to_none(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _write_bytes(path: Path, data: bytes) -> Path:
-    return files.write_whole(path, lambda part: part.write_bytes(data))

@@ -78,6 +78,11 @@ def write_text(path: Path, text: str) -> Path:
     return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 
+def write_bytes(path: Path, data: bytes) -> Path:
+    """Write a file of these bytes, whole or not at all -> its path."""
+    return write_whole(path, lambda part: part.write_bytes(data))
+
+
 def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
     """Write arrays as one compressed .npz, whole or not at all.
 

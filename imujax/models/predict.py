@@ -1,0 +1,133 @@
+"""From recordings to a table of estimates, and a picture of each."""
+
+import pathlib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from imujax.data.recordings import Recording
+from imujax.errors import UserError
+from imujax.models import cutting
+from imujax.models.model import Model
+from imujax.runtime import drawing, files
+
+ENDS = (".csv", ".parquet")  # of the files that can be written
+
+
+def predict_recordings(
+    model: Model, recordings: Iterable[Recording], cut: cutting.Cut
+) -> list[dict[str, Any]]:
+    """Estimate all windows of recordings.
+
+    Parameters
+    ----------
+    model : Model
+    recordings : iterable of Recording
+    cut : Cut
+
+    Returns
+    -------
+    list of dict
+        A row a window: subject, recording, time [s], estimate, low, high, unit, unlike: whether the
+        signals lie outside of what the model has seen.
+
+    Raises
+    ------
+    UserError
+        A recording does not fit the model, or no window lies in any of them.
+    """
+    rows: list[dict[str, Any]] = []
+    lost, count = 0, 0
+    for recording in recordings:
+        count += 1
+        laid = cutting.lay(recording, model.card, cut)
+        lost += laid.lost
+        if not len(laid.time):
+            continue
+        made = model.predict(laid.acc, laid.gyr)
+        columns = (laid.time, made.estimate, made.low, made.high, made.is_unlike)
+        for time, estimate, low, high, unlike in zip(*(c.tolist() for c in columns), strict=True):
+            rows.append(
+                {
+                    "subject": recording.subject,
+                    "recording": recording.recording,
+                    "time": time,
+                    "estimate": estimate,
+                    "low": low,
+                    "high": high,
+                    "unit": made.unit,
+                    "unlike": unlike,
+                }
+            )
+    if not rows:
+        raise UserError(
+            f"no window lies in these {count} recordings: {lost} events lie too near to an end"
+        )
+    return rows
+
+
+def write_table(rows: list[dict[str, Any]], path: pathlib.Path) -> pathlib.Path:
+    """Write estimates as CSV or Parquet, by the end of the name -> the path."""
+    if path.suffix not in ENDS:
+        raise UserError(f"{path}: estimates are written as {' or '.join(ENDS)}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        return files.write_csv(path, rows)
+    import pyarrow
+    from pyarrow import parquet
+
+    table = pyarrow.Table.from_pylist(rows)
+    return files.write_whole(path, lambda part: parquet.write_table(table, part))
+
+
+def draw(rows: list[dict[str, Any]], model: Model, folder: pathlib.Path) -> list[pathlib.Path]:
+    """Draw the estimates of each recording over its time.
+
+    Parameters
+    ----------
+    rows : list of dict
+        Of `predict_recordings`.
+    model : Model
+    folder : Path
+        Where SUBJECT_RECORDING.png are written.
+
+    Returns
+    -------
+    list of Path
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    by_recording: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_recording.setdefault((row["subject"], row["recording"]), []).append(row)
+    written = []
+    for (subject, recording), own in by_recording.items():
+        name = re.sub(r"[^\w.-]+", "_", f"{subject}_{recording}")
+        data = drawing.png(_picture(own, model, f"{subject}, {recording}"), dpi=150)
+        written.append(files.write_bytes(folder / f"{name}.png", data))
+    return written
+
+
+def _picture(rows: list[dict[str, Any]], model: Model, title: str) -> Figure:
+    target, interval = model.card["target"], model.card["interval"]
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    time, estimate, unlike = columns["time"], columns["estimate"], columns["unlike"].astype(bool)
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(figsize=(8.0, 2.8), facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        ax = figure.subplots()
+        band = f"{100 * interval['level']:.0f} % interval"
+        ax.vlines(time, columns["low"], columns["high"], color=drawing.PALE, lw=3, label=band)
+        ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
+        if unlike.any():
+            label = "unlike what the model has seen"
+            ax.plot(time[unlike], estimate[unlike], "x", ms=7, color="#D55E00", label=label)
+        ax.set_xlabel("time [s]")
+        ax.set_ylabel(f"{target['name']} [{target['unit']}]")
+        ax.set_title(title, loc="left", fontweight="bold", fontsize=9.5)
+        ax.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    return figure
