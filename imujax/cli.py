@@ -183,7 +183,7 @@ VERBS = {
             option(
                 "files",
                 "FILE",
-                "of these files alone; they stand behind the model",
+                "these alone, behind the model",
                 nargs="*",
                 type=pathlib.Path,
             ),
