@@ -331,6 +331,8 @@ def test_mistakes_of_a_fit_are_one_sentence(place, done, capsys):
     at = arguments(place, done)
     said = says(capsys, ["fit", *at, "--model", "forest"])
     assert "no model 'forest'" in said and "there are best, finetuned, probe, ridge" in said
+    said = says(capsys, ["fit", *at, "--config.tasks.force.passes=9.0"])
+    assert "holds a run with passes=8.0 but the configuration says 9.0" in said
     said = says(capsys, ["fit", *at, "--arm", "pretraind"])
     assert "--arm names 'pretraind': there are pretrained, random" in said
     said = says(capsys, ["fit", *at, "--level", "90"])

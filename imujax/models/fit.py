@@ -1,5 +1,6 @@
 """One model on everybody: chosen on people who were held out, trained, kept, and described."""
 
+import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +14,7 @@ from imujax.models import held_out, intervals, model, page, parts
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import files, log, processes
+from imujax.runtime.settings import require_same_settings
 from imujax.sweep import fitting, sweep
 
 LEVEL = 0.9  # of the interval, unless another is asked for
@@ -132,7 +134,12 @@ def _held_out(
 ) -> tables.Sweep:
     """The task's sweep, or a short one of all windows and the arm alone."""
     if (pathlib.Path(sweep_folder) / "summary.json").is_file():
-        return tables.load_sweep(sweep_folder)
+        found = tables.load_sweep(sweep_folder)
+        settings = json.loads(config.to_json()) | {"seed": seed}
+        settings |= {"data": [datasets.fingerprint(data_path)]}
+        old = {key: found.summary["config"].get(key) for key in settings}
+        require_same_settings(old, settings, sweep_folder)
+        return found
     changes: dict[str, Any] = {"axes": {"windows": (1.0,)}, "draws": 1}
     changes |= {"arms": {arm: config.arms[arm].to_dict()}}
     changes |= {"select": config.select.to_dict() | {"draws": 1}}
