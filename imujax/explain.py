@@ -18,7 +18,8 @@ TEMPLATE = '''"""My study: what it asks, in one sentence.
     imujax config {name}
     imujax study --config {name} --raw raw --data data --workdir work/mine
 
-Fields that are commented out have the value that stands there.
+Fields that are commented out have the value that stands there.  `imujax config` checks what stands
+here; `imujax study` looks at cards, data sets, folds, sensors and memory too, before it trains.
 """
 
 from ml_collections import ConfigDict
@@ -54,7 +55,13 @@ def get_config() -> ConfigDict:
                 "labelled",
                 "What is estimated, for the title of the report",
                 common.arms("unit"),
-                **common.SMALL,  # for two cores and hours; leave it out for an accelerator
+                # For two cores and hours; for an accelerator leave these out.
+                passes=25.0,
+                steps=(1000, 2500),
+                batch=32,
+                rates=(0.001, 0.003, 0.01, 0.03),
+                select={{"folds": 4, "splits": (1, 2), "draws": 1}},
+                draws=2,
 {task}
             ),
         }}
@@ -163,7 +170,10 @@ def _commented(settings: type, given: set[str]) -> Iterator[str]:
     for row in fields.rows(settings):
         if row.name in given or row.default is fields.ABSENT:
             continue
-        code = f"# {row.name}={row.default!r},"
+        default = row.default
+        if row.name == "references":  # common.task adds those on the arms' embeddings
+            default += tuple(f"ridge+{arm}" for arm in ("pretrained", "random"))
+        code = f"# {row.name}={default!r},"
         yield from _field_lines(code, _sentence(row), " " * 16)
 
 

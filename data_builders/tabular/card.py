@@ -10,6 +10,8 @@ STATISTICS += ("duration",)
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
+# Units of events that count from the first sample of the recording's own file, in s.
+FROM_START = {f"{unit} from start": TIME_UNITS[unit] for unit in ("s", "ms", "us", "ns")}
 SAMPLES = {"samples": 0, "samples from 1": 1}  # units of events, with the number of the first one
 BODY_UNITS = {"mass": {"kg": 1.0, "lb": 0.45359237}, "height": {"m": 1.0, "cm": 1e-2, "mm": 1e-3}}
 

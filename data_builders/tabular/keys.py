@@ -3,14 +3,20 @@
 import math
 
 from imujax.data_builders.tabular import kinds
-from imujax.data_builders.tabular.card import SAMPLES, STATISTICS, TEXT_STAMPS, TIME_UNITS
+from imujax.data_builders.tabular.card import (
+    FROM_START,
+    SAMPLES,
+    STATISTICS,
+    TEXT_STAMPS,
+    TIME_UNITS,
+)
 
 FORMATS = ("csv", "tsv", "opensim", "xlsx", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
 FORMATS += ("c3d",)
 ACC_UNITS = ("m/s^2", "g", "mg")
 GYR_UNITS = ("rad/s", "deg/s", "mdeg/s")
 
-EVENT_UNITS = (*TIME_UNITS, *SAMPLES, *TEXT_STAMPS)
+EVENT_UNITS = (*TIME_UNITS, *FROM_START, *SAMPLES, *TEXT_STAMPS)
 
 LAYOUT = {
     "format": (kinds.one_of(*FORMATS), None),

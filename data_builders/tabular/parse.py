@@ -12,6 +12,7 @@ import tomllib
 from imujax.data_builders.tabular import keys, kinds, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
+    FROM_START,
     SAMPLES,
     Activity,
     Axes,
@@ -285,7 +286,7 @@ def _parse_events(table: dict | None) -> Events | None:
             raise UserError(f'[events] gives numbers as "times", and time_unit {t["time_unit"]!r}')
         return Events(t["times"], t["time_unit"], None, None, *rule)
     if t["level"] is not None:
-        if is_text(t["time_unit"]) or t["time_unit"] in SAMPLES:
+        if is_text(t["time_unit"]) or t["time_unit"] in (*SAMPLES, *FROM_START):
             raise UserError(
                 f'"events.time_unit" is {t["time_unit"]!r}, and that goes for times alone'
             )
@@ -313,7 +314,8 @@ def _parse_target(table: dict | None) -> Target | None:
             '[target] is a "duration": give the "level" up to whose crossing it runs, or "file" '
             'and "column" of event times'
         )
-    if (is_text(t["time_unit"]) or t["time_unit"] in SAMPLES) and not is_times:
+    is_of_events = is_text(t["time_unit"]) or t["time_unit"] in (*SAMPLES, *FROM_START)
+    if is_of_events and not is_times:
         raise UserError(
             f'"target.time_unit" is {t["time_unit"]!r}, and that goes for event times alone'
         )

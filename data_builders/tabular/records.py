@@ -11,6 +11,7 @@ from imujax.data import clocks, windows
 from imujax.data.recordings import Channel, Interval, Recording
 from imujax.data_builders.tabular import events, labels, readers, sensors, sentences, stamps, tables
 from imujax.data_builders.tabular.card import (
+    FROM_START,
     SAMPLES,
     Card,
     Quantity,
@@ -141,6 +142,7 @@ def _make_recordings(
         else:
             times = _event_times(card, item.raw, groups, channels, index, end, source)
             targets = None
+        _require_on_clock(times, index, end, source)
         if len(stretches) > 1:  # each event is of one of them
             inside = (times >= start) & (times < end)
             times, targets = times[inside], targets[inside] if targets is not None else None
@@ -223,7 +225,7 @@ def _event_times(
     if rule is None:
         return np.zeros(0)
     if rule.times:
-        offset = 0.0 if rule.unit in SAMPLES else index.start
+        offset = 0.0 if rule.unit in (*SAMPLES, *FROM_START) else index.start
         return index.to_seconds(np.array(rule.times), rule.unit) + offset
     if rule.level is None:
         return _read_times(rule.signal, rule.unit, raw, groups, index)
@@ -234,6 +236,20 @@ def _event_times(
             "fill them in (with 0 where there is no contact)"
         )
     return events.find_crossings(channel, rule, card.target, index.start, end)
+
+
+def _require_on_clock(times: np.ndarray, index: stamps.EventClock, end: float, source: str) -> None:
+    """UserError for events that lie on no recording, but would if they counted from its start."""
+    last = end if index.seconds is None else float(np.nanmax(index.seconds))
+    begin, seconds = index.begin, last - index.begin
+    if not len(times) or begin <= seconds:
+        return
+    if ((times >= 0) & (times <= seconds)).all():
+        raise UserError(
+            f"{source}: its events lie at {times[0]:.6g} to {times[-1]:.6g} s, and its clock runs "
+            f"from {begin:.10g} s on: if they count from the start of the file, say so by "
+            'time_unit = "s from start"'
+        )
 
 
 def _target_times(

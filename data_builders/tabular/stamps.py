@@ -11,6 +11,7 @@ import numpy as np
 
 from imujax.data import clocks
 from imujax.data_builders.tabular.card import (
+    FROM_START,
     SAMPLES,
     Time,
     fill_template,
@@ -107,14 +108,19 @@ class EventClock(NamedTuple):
     rate: float
     has_zone: bool | None = None
 
+    @property
+    def begin(self) -> float:
+        """Of the first sample of the recording's own file [s]."""
+        return self.start if self.seconds is None else float(self.seconds[0])
+
     def to_seconds(self, values: np.ndarray, unit: str, source: str = "") -> np.ndarray:
         """Read times.
 
         Parameters
         ----------
         values : ndarray, [E]
-            Numbers, rows in one of SAMPLES (beyond either end of the recording its rate goes on),
-            or text.
+            Numbers, from the clock's zero or in one of FROM_START; rows in one of SAMPLES (beyond
+            either end of the recording its rate goes on); or text.
         unit : str
         source : str
             The file name that error sentences show.
@@ -131,6 +137,8 @@ class EventClock(NamedTuple):
         """
         if is_text(unit):
             return self._read_texts(values, unit, source)
+        if unit in FROM_START:
+            return self.begin + values * FROM_START[unit]
         if unit not in SAMPLES:
             return values * unit_seconds(unit)
         rows = values - SAMPLES[unit]

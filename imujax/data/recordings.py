@@ -234,9 +234,9 @@ def _check_gravity(acc: np.ndarray, gyr: np.ndarray, title: str, r: Recording) -
     norm = float(np.linalg.norm(mean))
     if abs(norm - G) > r.rest_error * G:
         raise UserError(
-            f"{title}: accelerometer reads {norm:.2f} m/s^2 at rest ({r.start + best:.0f} s), "
+            f"{title}: accelerometer reads {norm:.2f} m/s^2 at rest ({best:.0f} s from its start), "
             f"expected {G:.2f} within {r.rest_error:.0%}: a wrong scale, gravity removed, or a "
-            "sensor out of calibration"
+            "sensor out of calibration (units.rest_error of a card allows more)"
         )
 
 

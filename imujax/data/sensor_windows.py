@@ -143,12 +143,13 @@ def require_rate_and_window(
     if abs(metadata["rate"] - rate) > 1e-6 * rate:
         raise UserError(
             f"{path} holds data at {metadata['rate']:g} Hz but the configuration wants {rate:g}; "
-            f"build it again with the option rate={rate:g}"
+            f"build it again with the option rate={rate:g}, or in a card [window] rate"
         )
     if metadata["window"] < window:
         raise UserError(
             f"{path} holds windows of {metadata['window']} samples but the configuration wants "
-            f"{window}; build it again with the option window={window}"
+            f"{window}; build it again with the option window={window}, or in a card [window] "
+            "length"
         )
 
 

@@ -33,7 +33,9 @@ def read_columns(path: Path, kinds: Mapping[str, type]) -> dict[str, np.ndarray]
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
     except FileNotFoundError as error:
-        raise UserError(f"{path} is missing: give `imujax sweep` again") from error
+        raise UserError(
+            f"{path} is missing: give `imujax sweep` again, which runs the task anew"
+        ) from error
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is not a CSV file: {error}") from error
     missing = [name for name in kinds if rows and name not in rows[0]]

@@ -178,7 +178,8 @@ def _moments_of_mean(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, ..
     third *= n_subjects / ((n_subjects - 1) * (n_subjects - 2))  # the unbiased third moment
     with np.errstate(divide="ignore", invalid="ignore"):
         skewness = np.where(error > 0, third / n_subjects**2 / error**3, 0.0)
-    return mean, error, skewness, degrees
+    # Hall's cubic is for many: of the quantile of one degree, 12.7, it would make anything.
+    return mean, error, np.where(degrees < 2, 0.0, skewness), degrees
 
 
 class _Forms(NamedTuple):

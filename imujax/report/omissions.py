@@ -8,6 +8,7 @@ import numpy as np
 from imujax.report.sentences import capitalise, format_percent
 from imujax.report.tables import Sweep
 
+LEARNED = 5  # times chance, that an encoder finds the partner of a window
 TOO_GOOD = 0.98  # mean r within subjects
 STAGES = {"finetune": "fine-tuned", "probe": "frozen probe", "reference": "reference"}
 
@@ -49,6 +50,34 @@ def left_out(sweep: Sweep) -> list[str]:
             shares_of = f"at all of axis {axis}" if is_all else f"with {points} of the {axis}"
             sentences.append(
                 f"{_describe(arm, stage)} has no runs {shares_of}: it is not compared there."
+            )
+    return sentences
+
+
+def not_learned(sweep: Sweep) -> dict[str, str]:
+    """Encoders whose pre-training has hardly begun to tell windows apart.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    dict of str
+        A sentence for each such encoder.
+    """
+    encoders = sweep.summary.get("encoders")
+    sentences = {}
+    for name, members in encoders.items() if isinstance(encoders, dict) else ():
+        found = [one["retrieval"] for one in members if one.get("retrieval")]
+        if not found:
+            continue
+        share, among = np.mean([one["found"] for one in found]), found[0]["among"]
+        if share < LEARNED / among:
+            sentences[name] = (
+                f"Encoder {name} has hardly learned anything: it finds the partner of "
+                f"{format_percent(share)} of the windows that it watches, where chance finds "
+                f"{format_percent(1 / among)}. What is said of it is not what pre-training can do."
             )
     return sentences
 

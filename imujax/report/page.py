@@ -15,7 +15,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from imujax.report import figures, page_tables, training
+from imujax.report import figures, omissions, page_tables, training
 from imujax.report.comparisons import REDUCTION_ALPHA
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL, RESAMPLES
@@ -210,6 +210,7 @@ def _edges_sentence(task: TaskSummary) -> str | None:
 def _answers(task: TaskSummary) -> list[dict[str, Any]]:
     """An answer a comparison: its kind, its title and its sentences."""
     answers = []
+    not_learned = omissions.not_learned(task.sweep)
     for comparison in task.comparisons:
         word = comparison.verdict["word"]
         numbers = [comparison.verdict, comparison.fifth, comparison.reduction]
@@ -221,8 +222,11 @@ def _answers(task: TaskSummary) -> list[dict[str, Any]]:
         shares = training.shares_of_axis(task.training, comparison.axis)
         arms = (comparison.arm, comparison.baseline)
         unfinished = training.unfinished_sentence(s for s in shares if s.arm in arms)
+        specs = (task.sweep.summary.get("config") or {}).get("arms", {})
+        encoder = specs.get(comparison.arm, {}).get("encoder")
         answers.append(
             {
+                "unlearned": not_learned.get(encoder),
                 "unfinished": unfinished and keep_together(unfinished),
                 "kind": word if word in ("helps", "harms") else "open",
                 "title": f"{task.title}, share of {comparison.axis}",

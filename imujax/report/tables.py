@@ -125,7 +125,9 @@ def load_sweep(folder: Path | str) -> Sweep:
     folder = Path(folder)
     for name in ("runs.csv", "predictions.npz", "summary.json"):
         if not (folder / name).is_file():
-            raise UserError(f"{folder / name} is missing: give `imujax sweep` again")
+            raise UserError(
+                f"{folder / name} is missing: give `imujax sweep` again, which runs the task anew"
+            )
     runs = _read_runs(folder / "runs.csv")
     predictions = _read_predictions(folder / "predictions.npz")
     summary = _read_summary(folder / "summary.json")

@@ -184,7 +184,12 @@ def summarise(sweep: Sweep) -> TaskSummary:
         settings=_reference_settings(sweep),
         published=published.published_rows(config if isinstance(config, dict) else {}, curves),
         training=training.summarise_training(sweep),
-        faults=_faults(sweep) + omissions.left_out(sweep) + omissions.too_good(curves),
+        faults=[
+            *_faults(sweep),
+            *omissions.not_learned(sweep).values(),
+            *omissions.left_out(sweep),
+            *omissions.too_good(curves),
+        ],
     )
 
 

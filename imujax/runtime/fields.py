@@ -213,7 +213,7 @@ def _check_value(hint: Any, value: Any, place: str, meta: Mapping[str, Any]) -> 
             check(part, of_name, _join(place, name))
         return
     if not _fits(hint, value):
-        raise UserError(f"{place} is {value!r}, but must be {_describe(hint)}")
+        raise UserError(f"{place} is {_plain(value)!r}, but must be {_describe(hint)}")
     if meta["chooses"]:
         check(meta["chooses"](value), value, place)
         return
@@ -230,7 +230,14 @@ def _check_leaf(leaf: Any, value: Any, place: str, meta: Mapping[str, Any]) -> N
         return
     for words, bound in meta["bounds"].items():
         if {"at least": leaf < bound, "above": leaf <= bound, "at most": leaf > bound}[words]:
-            raise UserError(f"{place} is {value!r}, but must be {words} {bound:g}")
+            raise UserError(f"{place} is {_plain(value)!r}, but must be {words} {bound:g}")
+
+
+def _plain(value: Any) -> Any:
+    """Without the types of ml_collections, whose repr is YAML."""
+    if hasattr(value, "items"):
+        return {name: _plain(part) for name, part in value.items()}
+    return value
 
 
 def _leaves(value: Any) -> Iterator[Any]:

@@ -177,6 +177,10 @@ class Progress:
         elif now - self.last_line_time > self.interval:
             self.print_line(note)
 
+    def restart_pace(self):
+        """Forget the pace: what comes now is of another kind."""
+        self.first_time, self.timed = None, 0
+
     def print_line(self, note: str):
         """Print a plain line of how far it is."""
         if self.mute:

@@ -65,6 +65,7 @@ def reference_rows(
     views = {
         name: FEATURES[name](data.acc, data.gyr, data.length) for name in required_inputs(kinds)
     }
+    progress.restart_pace()
     embedders = {label: arm_by_label[label] for label in sorted(set(labels) - {""})}
     arrays_by_cell: dict[int, dict[str, np.ndarray]] = {}
     waiting: deque = deque()

@@ -163,3 +163,49 @@ statistic = "value"
     write(tmp_path, ["when", "noon"], "events.csv")
     with pytest.raises(UserError, match=r'events.csv: the time stamp of row 0 is "noon"'):
         read(tmp_path, card + events)
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("s from start", 1), ("ms from start", 1000)])
+def test_events_may_count_from_the_start_of_a_file_whose_clock_has_a_date(tmp_path, unit, factor):
+    """As a table of stance times has them; a gap and a split leave the start where it is."""
+    values = make_values()
+    values = np.delete(values, slice(250, 290), axis=0)  # .8 s are missing
+    values[:, 0] += 1767657598.5
+    rows = [line.split(",", 1)[1] for line in lines_of(values)[1:]]
+    rows = [f"{iso(t)},{row}" for t, row in zip(values[:, 0], rows, strict=True)]
+    write(tmp_path, [",".join(NAMES), *rows], "p1_walk.csv")
+    times = [1.0, 3.0, 9.0]
+    told = (f"p1,walk,{factor * t:g},{k}" for k, t in enumerate(times))
+    write(tmp_path, ["who,what,when,force", *told], "labels.csv")
+    clock = 'column = "time"\nunit = "ISO 8601"\nsplit = true'
+    card = CARD.replace('column = "time"', clock).replace('files = "*.csv"', 'files = "p*.csv"')
+    card = card.replace("motion = 0", "before = 10")
+    labels = """
+[labels]
+file = "labels.csv"
+subject = "who"
+recording = "what"
+time = "when"
+time_unit = "UNIT"
+targets = [{ column = "force", unit = "N" }]
+"""
+    found = read(tmp_path, card + labels.replace("UNIT", unit))
+    assert [float(e["target"][0]) for e in found] == [0, 1, 2]
+    starts = np.array([e["start"] for e in found], np.float64)
+    np.testing.assert_allclose(np.diff(starts), np.diff(times), atol=0.02)
+    events = f"""
+[events]
+file = "labels.csv"
+column = "when"
+time_unit = "{unit}"
+[target]
+name = "ax"
+unit = "m/s^2"
+column = "ax"
+statistic = "max"
+to = 0.2
+"""
+    assert [e["start"] for e in read(tmp_path, card + events)] == [e["start"] for e in found]
+    plain = unit.replace(" from start", "")
+    with pytest.raises(UserError, match='lie at 1 to 9 s, .* time_unit = "s from start"'):
+        read(tmp_path, card + labels.replace("UNIT", plain))

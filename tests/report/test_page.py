@@ -105,6 +105,19 @@ def test_what_the_data_and_the_encoders_are_stands_below(tmp_path):
     assert "chance finds 0.195 %" in text
 
 
+def test_an_encoder_that_has_not_learned_is_told_before_the_verdict(tmp_path):
+    arms = {
+        "pretrained": {"encoder": "waist", "weights": "pretrained"},
+        "random": {"encoder": "waist", "weights": "random"},
+    }
+    for found, is_told in ((0.0097, True), (0.5, False)):
+        encoders = {"waist": [{"retrieval": {"found": found, "among": 207}}]}
+        config = {"arms": arms, "axes": {}}
+        text = render(make_task(tmp_path / str(found), config=config, encoders=encoders))
+        text = text.replace("\u00a0", " ").split("<figure>")[0]
+        assert ("it finds the partner of 0.97 % of the windows" in text) == is_told
+
+
 def test_a_list_of_raw_files_is_a_number_in_the_configuration(tmp_path):
     config = {"data": [{"name": "sisfall", "files": ["a.txt 12", "b.txt 34"]}], "folds": [["A"]]}
     text = render(make_task(tmp_path / "t", config=config | {"arms": {}, "axes": {}}))
