@@ -118,8 +118,8 @@ VERBS = {
             option("--dry-run", "PNG", DRY_RUN, type=pathlib.Path),
             ("--beam", {"nargs": argparse.REMAINDER, "help": BEAM}),
         ),
-        extra="; further options are the builder's own (see its README), such as --card FILE.toml of "
-        "tabular; --workers N limits the processes that read",
+        extra="; further options are the builder's own (see its README), such as --card FILE.toml "
+        "of tabular; --workers N limits the processes that read",
     ),
     "config": Verb(
         "print a configuration with a sentence beside each field, or write one to fill in",

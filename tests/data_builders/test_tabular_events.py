@@ -207,5 +207,5 @@ to = 0.2
 """
     assert [e["start"] for e in read(tmp_path, card + events)] == [e["start"] for e in found]
     plain = unit.replace(" from start", "")
-    with pytest.raises(UserError, match='lie at 1 to 9 s, .* time_unit = "s from start"'):
+    with pytest.raises(UserError, match=r'lie at 1 to 9 s, .* time_unit = "s from start"'):
         read(tmp_path, card + labels.replace("UNIT", plain))
