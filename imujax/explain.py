@@ -56,12 +56,7 @@ def get_config() -> ConfigDict:
                 "What is estimated, for the title of the report",
                 common.arms("unit"),
                 # For two cores and hours; for an accelerator leave these out.
-                passes=25.0,
-                steps=(1000, 2500),
-                batch=32,
-                rates=(0.001, 0.003, 0.01, 0.03),
-                select={{"folds": 4, "splits": (1, 2), "draws": 1}},
-                draws=2,
+{small}
 {task}
             ),
         }}
@@ -157,12 +152,29 @@ def template(name: str) -> str:
     """
     encoder, task = (
         "\n".join(_commented(part, given))
-        for part, given in ((_parts()["encoders"], {"data", "net"}), (_parts()["tasks"], GIVEN))
+        for part, given in (
+            (_parts()["encoders"], {"data", "net"}),
+            (_parts()["tasks"], {"data", "title", "arms", *SMALL}),
+        )
     )
-    return TEMPLATE.format(name=name, encoder=encoder, task=task)
+    sentences = {row.name: _sentence(row) for row in fields.rows(_parts()["tasks"])}
+    small = [
+        line
+        for key, value in SMALL.items()
+        for line in _field_lines(f"{key}={value!r},", sentences[key], " " * 16)
+    ]
+    return TEMPLATE.format(name=name, encoder=encoder, small="\n".join(small), task=task)
 
 
-GIVEN = {"data", "title", "arms", "passes", "steps", "batch", "rates", "select", "draws"}
+# For two cores: that of configs/common.py, which stands above this room.
+SMALL = {
+    "passes": 25.0,
+    "steps": (1000, 2500),
+    "batch": 32,
+    "rates": (1e-3, 3e-3, 1e-2, 3e-2),
+    "select": {"folds": 4, "splits": (1, 2), "draws": 1},
+    "draws": 2,
+}
 
 
 def _commented(settings: type, given: set[str]) -> Iterator[str]:

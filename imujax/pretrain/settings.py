@@ -61,7 +61,9 @@ class EncoderSettings:
         True, "whether the data lie on the device; if not, they are read batch by batch"
     )
     seeds: int = setting(
-        3, "pre-trainings, which differ in their seed and are spread over the runs", least=1
+        3,
+        "pre-trainings of other seeds, spread over the runs; fewer than three tell little",
+        least=1,
     )
     steps: int = setting(1000, "of training", least=1)
     warmup: float = setting(
