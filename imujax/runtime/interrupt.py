@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import multiprocessing.util
 import os
+import pathlib
 import signal
 import sys
 import threading
@@ -44,6 +45,16 @@ def watch(farewell: str) -> None:
     sys.unraisablehook = hear
 
 
+def _children() -> set[int]:
+    """The processes that this one has started, by their numbers."""
+    found = {child.pid for child in multiprocessing.active_children() if child.pid}
+    # One whose start is under way is not among them; Linux knows it.
+    for file in pathlib.Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found |= set(map(int, file.read_text().split()))
+    return found
+
+
 def _wait(reader: int, farewell: str) -> None:
     while signal.SIGINT not in os.read(reader, 64):
         pass
@@ -62,9 +73,10 @@ def leave(farewell: str) -> NoReturn:
     if not _leaving.acquire(blocking=False):
         time.sleep(60)  # while another thread is leaving
     with contextlib.suppress(Exception):
-        for child in multiprocessing.active_children():
-            child.kill()
         multiprocessing.util._run_finalizers(0)  # type: ignore[attr-defined]  # semaphores go
+    for child in _children():
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGKILL)
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     with contextlib.suppress(OSError, ValueError):

@@ -52,8 +52,9 @@ def test_two_processes_that_do_not_agree_end_with_a_sentence_each(tmp_path):
             for log in logs
         ]
 
-    [[first], [second]] = run_pair([], ["--config.encoders.small.batch=32"])
-    assert "process 1: batch is 32 here but 64 on process 0; start all processes" in second
+    batches = (["--config.encoders.small.batch=16"], ["--config.encoders.small.batch=32"])
+    [[first], [second]] = run_pair(*batches)
+    assert "process 1: batch is 32 here but 16 on process 0; start all processes" in second
     assert "process 0: process 1 has stopped: batch is 32 here" in first
     [[first], [second]] = run_pair(*[["--config.data_sets.moves.raw=nowhere"]] * 2)
     assert first.startswith("imujax: process 0: no folder ") and "nowhere" in first

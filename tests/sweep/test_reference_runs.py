@@ -21,8 +21,11 @@ class Counter:
     def __init__(self):
         self.done = 0
 
-    def update(self, count, _):
+    def update(self, count, _, kept=False):
         self.done += count
+
+    def restart_pace(self):
+        """It has none."""
 
 
 class StandInArm:
