@@ -6,6 +6,11 @@ IEEE Trans Biomed Eng 51:1434, for the shank; the same troughs stand at the ends
 The lower back is pushed upwards after each contact (McCamley et al. 2012, Gait Posture 36:316: the
 smoothed vertical acceleration).  Axes need not be known: that of the swing is the one about which
 the unit turns most, and up is where gravity is on average.
+
+Of the contacts annotated in five walks of five people (`pytest -s tests/data/test_contacts.py`,
+2026-11-29) a foot unit finds 95 %, and 97 to 99 % of what it finds is one: 30 ms late when the foot
+is set down and 30 ms early when it leaves, half of them within 10 ms of that. A unit on the lower
+back finds 99 %, of which 92 % are right: 30 ms late, half of them within 20 ms.
 """
 
 from typing import NamedTuple
