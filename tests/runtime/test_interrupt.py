@@ -17,7 +17,7 @@ from helpers import children, people
 from imujax.runtime import interrupt
 
 SLACK = 8.0  # s that a loaded machine may take beyond GRACE
-INTERRUPTS = int(os.environ.get("IMUJAX_INTERRUPTS", "3"))
+INTERRUPTS = int(os.environ.get("IMUJAX_INTERRUPTS", "1"))
 CODE = """
 from imujax.runtime import interrupt
 interrupt.watch("farewell")
