@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -47,8 +48,8 @@ def fit_model(
     encoder_paths : mapping of str to sequence of Path
         Folders of each encoder's pre-trainings.
     sweep_folder : Path
-        Of the task's finished sweep. Without it one of all windows and one draw is run first, in
-        `folder`.
+        Of the task's finished sweep. Without it one of all windows and one draw is run first,
+        beside `folder`.
     folder : Path
         Of the model.
     seed : int
@@ -116,6 +117,7 @@ def fit_model(
         }
         model.save(folder, card, [(1 / len(made), part) for part in made])
         files.write_text(folder / "README.md", page.write_page(card))
+        shutil.rmtree(folder / "parts", ignore_errors=True)
     return folder
 
 
@@ -147,7 +149,7 @@ def _held_out(
     if kind in held_out.NETWORKS:
         references = ()
     short = ConfigDict(config.to_dict() | changes | {"references": references})
-    place = folder / "held_out"
+    place = folder.with_name(f"{folder.name}.held_out")  # it names people, as a model does not
     sweep.run_sweep(short, data_path, encoder_paths, place, seed, f"{name}, held out")
     return tables.load_sweep(place)
 
