@@ -81,15 +81,20 @@ class Dataset:
         UserError
             Where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UserError("a table needs pandas, which is not installed") from error
         columns = {name: getattr(self, name) for name in (*STRING_FEATURES, "start", "length")}
         if self.target is not None:
             names = [target["name"] for target in self.info["targets"]]
             columns |= dict(zip(names, self.target.T, strict=True))
-        return pandas.DataFrame(columns)
+        return make_table(columns)
+
+
+def make_table(columns: dict[str, np.ndarray]) -> "pandas.DataFrame":
+    """Lay columns [N] side by side by their names; UserError where pandas is not installed."""
+    try:
+        import pandas
+    except ImportError as error:
+        raise UserError("a table needs pandas, which is not installed") from error
+    return pandas.DataFrame(columns)
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

@@ -147,7 +147,9 @@ def _held_out(
     changes |= {"select": config.select.to_dict() | {"draws": 1}}
     references = tuple(one for one in config.references if "+" not in one)
     if kind in held_out.NETWORKS:
-        references = ()
+        references, changes["stages"] = (), (held_out.NETWORKS[kind],)
+    elif kind not in (held_out.BEST, held_out.AVERAGE):
+        references, changes["stages"] = (kind,), ("probe",)  # which every arm has
     short = ConfigDict(config.to_dict() | changes | {"references": references})
     place = folder.with_name(f"{folder.name}.held_out")  # it names people, as a model does not
     sweep.run_sweep(short, data_path, encoder_paths, place, seed, f"{name}, held out")

@@ -8,6 +8,7 @@ import numpy as np
 from imujax.errors import UserError
 from imujax.report import metrics
 from imujax.report.tables import Sweep
+from imujax.sweep.references import REFERENCES
 
 NETWORKS = {"finetuned": "finetune", "probe": "probe"}  # the names of a model, and its stage
 AVERAGE = "average"  # of the network and the best reference, each with half the weight
@@ -50,12 +51,13 @@ def list_candidates(sweep: Sweep, arm: str) -> dict[str, Candidate]:
     Returns
     -------
     dict of Candidate
-        By name, those that have runs with all windows; references that need an arm are left out.
+        By name, those that have runs with all windows and can be kept; references that need an
+        arm are left out.
     """
     named = [(name, arm, stage) for name, stage in NETWORKS.items()]
     runs = sweep.runs
     references = dict.fromkeys(runs["arm"][runs["stage"] == "reference"].tolist())
-    named += [(name, name, "reference") for name in references if "+" not in name]
+    named += [(name, name, "reference") for name in references if _can_be_kept(name)]
     found = {}
     for name, label, stage in named:
         columns = _read(sweep, label, stage)
@@ -68,6 +70,11 @@ def list_candidates(sweep: Sweep, arm: str) -> dict[str, Candidate]:
         members = (network.name, reference.name)
         found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean)
     return found
+
+
+def _can_be_kept(name: str) -> bool:
+    """Whether a reference stands alone and comes back from what it is kept as."""
+    return name in REFERENCES and REFERENCES[name].restore is not None
 
 
 def choose(candidates: dict[str, Candidate], name: str) -> Candidate:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from imujax.data import datasets
 from imujax.errors import UserError
 from imujax.models import parts
 from imujax.pretrain import encoder, inputs
@@ -63,12 +64,8 @@ class Estimates:
         UserError
             Where pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise UserError("a table needs pandas, which is not installed") from error
         names = ("estimate", "low", "high", "is_unlike")
-        return pandas.DataFrame({name: getattr(self, name) for name in names})
+        return datasets.make_table({name: getattr(self, name) for name in names})
 
 
 @dataclass(frozen=True, eq=False)

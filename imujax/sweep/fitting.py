@@ -78,10 +78,10 @@ def fit_network(
     """
     everybody = np.arange(len(data.subject))
     cell = grid.Cell(0, 0, (("windows", 1.0),), everybody, everybody[:0])
+    # A probe has no inner runs of fine-tuning.
+    config = ConfigDict(config.to_dict() | {"stages": (stage,)})
     arm = arms.Arm(label, config, data, [cell], members, config.arms[label], seed, {})
     progress = log.Progress(_count_runs(config, cell), f"fit {label}", "run", first="compiling")
-    only = ConfigDict(config.to_dict() | {"stages": (stage,)})
-    arm.config = only  # a probe has no inner runs of fine-tuning
     chosen, _ = choices.choose_settings(arm, [cell], data.subject, parts, progress)
     choice = chosen[grid.selection_key(cell)]
     lane = make_lane(arm, cell, everybody, everybody[:0], (choice.penalty,), choice.rate)
