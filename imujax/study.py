@@ -8,7 +8,7 @@ import dataclasses
 import functools
 import pathlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -222,6 +222,17 @@ def _is_pretrained(config: ConfigDict, workdir: Folder) -> bool:
     )
 
 
+def _each_task(
+    config: ConfigDict, data: Folder, raw: Folder | None, only: str | None
+) -> Iterator[tuple[str, ConfigDict, pathlib.Path]]:
+    """Name, section and labelled data set of every task, or of one; UserError for no such task."""
+    if only is not None:
+        require_known("--task", only, config.tasks)
+    for name in config.tasks if only is None else [only]:
+        task = config.tasks[name]
+        yield name, task, find_or_build(config.data_sets[task.data], data, raw)
+
+
 def sweep_all(
     config: ConfigDict,
     data: Folder,
@@ -254,13 +265,9 @@ def sweep_all(
     from imujax.report import tables
     from imujax.sweep import sweep
 
-    if only is not None:
-        require_known("--task", only, config.tasks)
     folders = []
-    for name in config.tasks if only is None else [only]:
-        task = config.tasks[name]
+    for name, task, labelled in _each_task(config, data, raw, only):
         folder = pathlib.Path(workdir) / "tasks" / name
-        labelled = find_or_build(config.data_sets[task.data], data, raw)
         folders.append(sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name))
         tables.keep_configuration(workdir, config.to_json_best_effort(indent=1))
     return folders
@@ -291,12 +298,8 @@ def fit_all(
     """
     from imujax.models import fit
 
-    if only is not None:
-        require_known("--task", only, config.tasks)
-    folders = []
-    for name in config.tasks if only is None else [only]:
-        task, work = config.tasks[name], pathlib.Path(workdir)
-        labelled = find_or_build(config.data_sets[task.data], data, raw)
+    folders, work = [], pathlib.Path(workdir)
+    for name, task, labelled in _each_task(config, data, raw, only):
         place, swept = work / "models" / name, work / "tasks" / name
         arguments = (task, name, labelled, checkpoints, swept, place, config.seed)
         folders.append(fit.fit_model(*arguments, **options))
