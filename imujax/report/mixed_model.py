@@ -16,7 +16,9 @@ subjects' means over their number, S^2 / n, which lacks what two subjects have i
 
 The variances of the kinds come by moments: quadratic forms of the values that are 0 for the mean,
 set to their expectations. Degrees of freedom are those of Satterthwaite, from the same expectations
-under normality, and the t statistic is mended for skewed subjects as Hall does.
+under normality. The t statistic is mended for skewed subjects as Hall does. His cubic is for the
+quantiles of many degrees, and folds the wide ones of few: an interval has the lopsidedness that it
+would have with the degrees of its subjects, and the width that belongs to its own.
 
 References
 ----------
@@ -40,12 +42,10 @@ REPETITIONS = 500
 # Of subject, start and rest, relative to each other, for the quadratic forms. Whatever they are,
 # the variances are estimated without bias; these are near what sweeps have.
 WEIGHTS = {"subject": 1.0, "start": 0.25, "rest": 0.5}
-# Two rules found by simulation (launch/coverage.py), for kinds of start of which there are few:
-# those that are shared, and with one draw those of the folds. The variance of few is more often far
-# too small than far too large: degrees of freedom are those with twice of it. As it has a large
-# error either way, it may count as negative, as long as the variance of the mean keeps this share
-# of S^2 / n; with all negative ones cut off the intervals would be too wide.
-FEW_FOR_DEGREES = 2.0
+# Found by simulation (launch/coverage.py), for kinds of start of which there are few: those that
+# are shared, and with one draw those of the folds. As their variance has a large error either way,
+# it may count as negative, as long as the variance of the mean keeps this share of S^2 / n; with
+# all negative ones cut off the intervals would be too wide.
 LEAST_SHARE = 1 / 3
 
 
@@ -115,13 +115,14 @@ def estimate_mean(values: np.ndarray, layout: Layout, level: float = LEVEL) -> M
         mean = values.mean(axis=(1, 2)) if values.size else np.full(n_sets, np.nan)
         return MeanEstimate(mean, *[np.full(n_sets, np.nan)] * 6)
     mean, error, skewness, degrees = _moments_of_mean(values, layout)
+    width = _relative_width(degrees, n_subjects)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where((mean == 0) & (error == 0), 0.0, _mend(mean / error, skewness))
+        t = np.where((mean == 0) & (error == 0), 0.0, _mend(mean / error, skewness, width))
     quantile = scipy.stats.t.ppf((1 + level) / 2, degrees)
     return MeanEstimate(
         mean,
-        mean - error * _mend_back(quantile, skewness),
-        mean - error * _mend_back(-quantile, skewness),
+        mean - error * _mend_back(quantile, skewness, width),
+        mean - error * _mend_back(-quantile, skewness, width),
         error,
         degrees,
         t,
@@ -161,7 +162,9 @@ def smallest_seen(values: np.ndarray, layout: Layout, alpha: float = 1 - LEVEL) 
     repeated = np.reshape(repeated, (REPETITIONS, *values.shape))
     mean, error, skewness, degrees = _moments_of_mean(repeated, layout)
     # What has to be added to the mean of each for its p to be alpha.
-    missing = error * _mend_back(scipy.stats.t.ppf(1 - alpha / 2, degrees), skewness) - mean
+    width = _relative_width(degrees, values.shape[1])
+    quantile = scipy.stats.t.ppf(1 - alpha / 2, degrees)
+    missing = error * _mend_back(quantile, skewness, width) - mean
     seen_error = _moments_of_mean(values[None], layout)[1][0]
     return float(np.quantile(missing, POWER) * seen_error / spread)
 
@@ -177,9 +180,11 @@ def _moments_of_mean(values: np.ndarray, layout: Layout) -> tuple[np.ndarray, ..
     third = ((by_subject - mean[:, None]) ** 3).sum(axis=1)
     third *= n_subjects / ((n_subjects - 1) * (n_subjects - 2))  # the unbiased third moment
     with np.errstate(divide="ignore", invalid="ignore"):
-        skewness = np.where(error > 0, third / n_subjects**2 / error**3, 0.0)
-    # Hall's cubic is for many: of the quantile of one degree, 12.7, it would make anything.
-    return mean, error, np.where(degrees < 2, 0.0, skewness), degrees
+        # An error below that of the subjects alone is a chance of the estimate: no skewness of it.
+        least = np.sqrt(by_subject.var(axis=1, ddof=1) / n_subjects)
+        scale = np.maximum(error, least)
+        skewness = np.where(error > 0, third / n_subjects**2 / scale**3, 0.0)
+    return mean, error, skewness, degrees
 
 
 class _Forms(NamedTuple):
@@ -268,23 +273,29 @@ def _variance_of_mean(
     positive = np.maximum(variances, 0.0)
     added = np.where(forms.is_few, variances, positive) @ forms.lacking
     variance = np.maximum(between + added, LEAST_SHARE * between)
-    positive[:, forms.is_few] *= FEW_FOR_DEGREES
     with np.errstate(divide="ignore", invalid="ignore"):
         error_of_it = np.einsum("fi,ij,fj->f", positive, forms.traces, positive)
         degrees = np.maximum((positive @ forms.share) ** 2 / error_of_it, forms.least)
     return variance, np.where(error_of_it > 0, degrees, forms.least)
 
 
-def _mend(t: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+def _relative_width(degrees: np.ndarray, n_subjects: int) -> np.ndarray:
+    """Of an interval of so many degrees of freedom to one of those of the subjects; at least 1."""
+    quantile = functools.partial(scipy.stats.t.ppf, (1 + LEVEL) / 2)
+    return quantile(degrees) / quantile(np.maximum(degrees, n_subjects - 1))
+
+
+def _mend(t: np.ndarray, skewness: np.ndarray, width: np.ndarray) -> np.ndarray:
     """Hall's monotone cubic: a t statistic of skewed values, as if they were not."""
-    a = skewness / 3
+    a, t = skewness / 3, t / width
     with np.errstate(invalid="ignore"):
-        return t + a * t**2 + a**2 * t**3 / 3 + skewness / 6
+        return width * (t + a * t**2 + a**2 * t**3 / 3 + skewness / 6)
 
 
-def _mend_back(t: np.ndarray, skewness: np.ndarray) -> np.ndarray:
+def _mend_back(t: np.ndarray, skewness: np.ndarray, width: np.ndarray) -> np.ndarray:
     """The inverse of `_mend`."""
-    a = skewness / 3
+    a, t = skewness / 3, t / width
     is_skewed = np.abs(a) > 1e-9
     a = np.where(is_skewed, a, 1.0)
-    return np.where(is_skewed, (np.cbrt(1 + 3 * a * (t - skewness / 6)) - 1) / a, t)
+    t = np.where(is_skewed, (np.cbrt(1 + 3 * a * (t - skewness / 6)) - 1) / a, t)
+    return width * t

@@ -67,6 +67,24 @@ def test_skewed_values_are_mended_as_by_hall():
     assert estimate.high[0] - estimate.mean[0] > estimate.mean[0] - estimate.low[0]
 
 
+def test_with_few_degrees_skewness_moves_an_interval_and_never_narrows_it():
+    """Two pre-trainings that differ much: 1.6 degrees of freedom, where plain t is 5.3 errors wide.
+
+    The limits are further above than below, as for the subjects alone, and are those of p = .05.
+    """
+    layout = layout_of(np.arange(12), 4, 2)
+    skewed = np.random.default_rng(0).exponential(size=(1, 1, 12))
+    values = skewed + 0.3 * np.random.default_rng(1).normal(size=(1, 4, 12)) + 2 * layout.starts[0]
+    estimate = estimate_mean(values, layout)
+    assert estimate.degrees[0] < 2
+    plain = scipy.stats.t.ppf(0.975, estimate.degrees[0]) * estimate.error[0]
+    below, above = estimate.mean - estimate.low, estimate.high - estimate.mean
+    assert above[0] > below[0] > 0.9 * plain
+    assert below[0] + above[0] > 2 * plain
+    for limit in (estimate.low[0], estimate.high[0]):
+        assert estimate_mean(values - limit, layout).p[0] == pytest.approx(0.05)
+
+
 @pytest.mark.parametrize(
     ("draws", "seeds"), [(2, None), (3, None), (2, 3), (3, 3), (2, "fold"), (1, None)]
 )
