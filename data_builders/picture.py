@@ -14,6 +14,7 @@ from imujax.runtime.drawing import GREY, INK, STYLE
 FILE = "examples.png"  # in the folder of the data set
 MOST = 4  # examples
 ROW = 1.5  # inches of an example
+WIDTH, SHORTEST = 78, 16  # letters of a title, and of a recording's name in it
 COLOURS = ("#0072B2", "#D55E00", "#009E73")  # x, y, z
 QUANTITIES = {"acc": "m/s\u00b2", "gyr": "rad/s"}
 
@@ -64,10 +65,15 @@ def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) ->
 
 
 def _title(example: dict[str, Any], info: dict[str, Any]) -> str:
-    words = [example["subject"], example["recording"], f"{float(example['start']):.2f} s"]
+    words = [f"{float(example['start']):.2f} s"]
     words += [example["activity"]] if example["activity"] else []
-    title = ", ".join(words)
+    rest = ", ".join(words)
     if "target" in example and example["target"] is not None:
         values = zip(info["targets"], np.atleast_1d(example["target"]), strict=True)
-        title += ": " + ", ".join(f"{t['name']} {v:.4g} {t['unit']}" for t, v in values)
-    return title if len(title) <= 78 else title[:77] + "\u2026"
+        rest += ": " + ", ".join(f"{t['name']} {v:.4g} {t['unit']}" for t, v in values)
+    subject, recording = example["subject"], example["recording"]
+    room = max(SHORTEST, WIDTH - len(f"{subject}, , {rest}"))
+    if len(recording) > room:  # of a path the end tells most
+        recording = "\u2026" + recording[1 - room :]
+    title = f"{subject}, {recording}, {rest}"
+    return title if len(title) <= WIDTH else title[: WIDTH - 1] + "\u2026"

@@ -438,3 +438,11 @@ def is_number(field: str, decimal: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def to_number(field: str, decimal: str) -> float:
+    """The number that a field is; NaN for a missing one, and for words."""
+    try:
+        return float(field.strip().strip('"').replace(decimal, "."))
+    except ValueError:
+        return float("nan")

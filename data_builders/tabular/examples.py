@@ -67,8 +67,8 @@ def list_items(raw: Path, options: dict) -> list[sources.Item]:
     items = sources.list_items(card, raw)
     if card.labels and not (card.columns.subject or card.columns.recording):
         known = ((item.groups["subject"], item.recording) for item in items)
-        strangers = labels.count_strangers(card.labels, raw, known)
-        items[0] = dataclasses.replace(items[0], strangers=strangers)
+        strangers, warning = labels.find_strangers(card.labels, raw, known)
+        items[0] = dataclasses.replace(items[0], strangers=strangers, warning=warning)
     return items
 
 
@@ -78,6 +78,8 @@ def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], window
     examples, dropped, seconds = [], windows.Dropped(), 0.0
     dropped["label rows of recordings that are not there"] += item.strangers
     for recording, mended, targets, condition in records.read_recordings(card, item):
+        if item.warning and not seconds:  # of the whole folder: the first recording tells it
+            recording.add_warning(item.warning)
         _require_rate(card, recording)
         if card.is_labelled:
             cut, dropped_here = cut_labelled(card, recording, targets, condition)

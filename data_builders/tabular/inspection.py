@@ -42,6 +42,7 @@ GYR = re.compile(
 )
 NOT_TOTAL = re.compile(r"user|linear|gravity|without|free")
 TIME = re.compile(r"time|stamp|epoch|clock|elapsed|(?<![a-z])(t|ms|us|sec|seconds)(?![a-z])")
+SUBJECT = re.compile(r"(?<![a-z])(subject|user|participant|person|volunteer|subj)(?![a-z])")
 COUNTER = re.compile(r"counter|packet|sample ?(no|num|index)|(?<![a-z])(index|frame)(?![a-z])")
 FORMATS = tuple(
     f"{date} {clock}"
@@ -183,10 +184,9 @@ def _look_at_text(path: Path, content: bytes, encoding: str) -> Look:
     last = content.rstrip(b"\n").rsplit(b"\n", 1)[-1].decode(encoding)
     footer = int(len(_cut(last, delimiter)) != width and not _is_comment(last, comment))
     has_separator &= skip <= 1  # nothing else stands above the names
-    default = "\t" if readers.SUFFIXES.get(_suffix(path)) == "tsv" else ","
     layout = Layout(
         format=None if readers.SUFFIXES.get(_suffix(path)) else "csv",
-        delimiter=None if delimiter == default or has_separator else delimiter,
+        delimiter=None if delimiter == _usual_delimiter(path) or has_separator else delimiter,
         decimal=decimal,
         skip_rows=0 if has_separator else skip,
         names=() if has_names else tuple(names),
@@ -201,6 +201,49 @@ def _look_at_text(path: Path, content: bytes, encoding: str) -> Look:
     ]
     named = [name for name in numbered if name and name[0] != "#"]
     return Look(path, "csv", layout, named, _units_of(numbered, units), said)
+
+
+def look_at_table(path: Path) -> Look:
+    """Look at a table with its names in the first line, whatever stands below: labels, say.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Look
+
+    Raises
+    ------
+    UserError
+        It is none that could be read.
+    """
+    kind = readers.table_format(path, Layout()) if _suffix(path) in readers.KNOWN else "csv"
+    if kind not in readers.TEXTS:
+        return look_at(path)
+    if kind == "xlsx":
+        content, encoding = extras.sheet_to_csv(path, None), "utf-8"
+    else:
+        content, encoding = delimited.unpack(path)
+    head = content[:HEAD_BYTES].decode(encoding, errors="ignore")
+    lines = [line for line in head.split("\n") if line.strip()]
+    if len(lines) < 2:
+        raise UserError(f"{path}: has no line below that of the names")
+    delimiter, decimal = _guess_delimiter(lines[1:])
+    names = [name for name in _cut(lines[0], delimiter) if name]
+    if len(names) < 2 or any(delimited.is_number(name, decimal) for name in names):
+        raise UserError(f"{path}: its first line has no names of columns")
+    layout = Layout(
+        format=None if readers.SUFFIXES.get(_suffix(path)) else "csv",
+        delimiter=None if delimiter == _usual_delimiter(path) else delimiter,
+        decimal=decimal,
+    )
+    return Look(path, "csv", layout, names, _units_of(names, []))
+
+
+def _usual_delimiter(path: Path) -> str:
+    return "\t" if readers.SUFFIXES.get(_suffix(path)) == "tsv" else ","
 
 
 def _suffix(path: Path) -> str:

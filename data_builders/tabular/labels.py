@@ -1,5 +1,6 @@
 """A table of labels: an event a row, with its recording, its time and what was measured."""
 
+import difflib
 import functools
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from imujax.data_builders.tabular import readers, sentences
 from imujax.data_builders.tabular.card import Labels, is_text
 from imujax.data_builders.tabular.sources import resolve_path
 from imujax.data_builders.tabular.stamps import EventClock
+from imujax.errors import UserError
 
 
 def find_rows(
@@ -54,14 +56,52 @@ def find_rows(
     return times[order], targets[order]
 
 
-def count_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]]) -> int:
-    """Rows of a table of all recordings whose recording is none of the (subject, recording)s."""
+def find_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]]) -> tuple[int, str]:
+    """Rows of a table of all recordings whose recording is not there.
+
+    Parameters
+    ----------
+    labels : Labels
+    raw : Path
+        Folder of the raw files.
+    known : iterable of (subject, recording)
+        Those that are there.
+
+    Returns
+    -------
+    count : int
+    warning : str
+        Names one of them, and what is there of the name nearest to it; "" where there is none.
+
+    Raises
+    ------
+    UserError
+        All rows are such.
+    """
     if not labels.subject or not labels.recording:
-        return 0
-    table = _read_table(resolve_path(raw, labels.file, {}), labels)
+        return 0, ""
+    path = resolve_path(raw, labels.file, {})
+    table = _read_table(path, labels)
     known = {(sentences.tidy_name(subject), sentences.tidy_name(name)) for subject, name in known}
-    rows = zip(table[labels.subject].tolist(), table[labels.recording].tolist(), strict=True)
-    return sum(row not in known for row in rows)
+    rows = list(zip(table[labels.subject].tolist(), table[labels.recording].tolist(), strict=True))
+    strangers = [row for row in rows if row not in known]
+    if not strangers:
+        return 0, ""
+    names = [_name_recording(*one) for one in sorted(known)]
+    name = _name_recording(*strangers[0])
+    (nearest,) = difflib.get_close_matches(name, names, n=1, cutoff=0)
+    example = f"such as {name}, where {nearest} is there"
+    if len(strangers) == len(rows):
+        raise UserError(
+            f"{path}: all {len(rows)} rows are of recordings that are not there, {example}: write "
+            'the names alike, in this file or by "match" in the card'
+        )
+    share = f"{len(strangers)} of {len(rows)} rows of {path.name}"
+    return len(strangers), f"{share} are of recordings that are not there, {example}"
+
+
+def _name_recording(subject: str, recording: str) -> str:
+    return sentences.printable_name(f'recording "{recording}" of subject "{subject}"')
 
 
 def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:

@@ -4,8 +4,6 @@ Each line is marked: `sure` follows from the files, `guess` from names or values
 what only the user can know.
 """
 
-import itertools
-import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -16,16 +14,22 @@ import numpy as np
 from imujax.data import clocks, gravity
 from imujax.data.gravity import G
 from imujax.data.recordings import to_si
-from imujax.data_builders.tabular import delimited, inspection, readers, stamps
-from imujax.data_builders.tabular.card import Layout, Time
-from imujax.data_builders.tabular.inspection import Clock, Look, Triple
+from imujax.data_builders.tabular import (
+    delimited,
+    inspection,
+    leftovers,
+    path_lines,
+    readers,
+    stamps,
+)
+from imujax.data_builders.tabular.card import Time
+from imujax.data_builders.tabular.card_lines import layout_lines, quote
+from imujax.data_builders.tabular.inspection import SUBJECT, Clock, Look, Triple
 from imujax.errors import UserError
 
 MOST_FILES, OF_A_KIND = 60, 4  # that are looked at
-SUBJECT = re.compile(r"(?<![a-z])(subject|user|participant|person|volunteer|subj)(?![a-z])")
+MOST_COMPARED = 200  # files whose columns are compared
 ACTIVITY = re.compile(r"(?<![a-z])(activity|label|gt|class|task|condition)(?![a-z])")
-LAYOUT_KEYS = ("format", "delimiter", "decimal", "comment", "skip_rows", "header_rows", "unit_rows")
-LAYOUT_KEYS += ("footer_rows",)
 CORE_MOTION = re.compile(r"accelerometerAcceleration|motionUserAcceleration|^motionGravity")
 GOOD_NORM = (0.9 * G, 1.12 * G)
 
@@ -60,28 +64,37 @@ def propose_card(raw: Path) -> str:
     paths = sorted(p for p in raw.rglob("*") if p.is_file() and not p.name.startswith("."))
     paths = [p for p in paths if p.suffix.lower() not in (".toml", ".md", ".json", ".pdf")]
     units, main = _find_units(_look_at_some(paths, raw))
-    kind = _kind_of(main[0].path, raw)
-    names = [path.relative_to(raw) for path in paths if _kind_of(path, raw) == kind]
     siblings = [u.gyr_look.path.relative_to(raw) for u in units if u.gyr_look]
     table = read_everything(main[0])
     word_lines = _word_lines(table, [c for u in units for c in _own_axes(u)])
     clock = inspection.find_clock(main[0], table)
     rate = _rate_of(clock, table, main[0])
+    taken, left = _split_paths(paths, raw, units, main[0], clock)
+    names = [path.relative_to(raw) for path in taken]
+    first = main[0].path.relative_to(raw)
+    where = path_lines.files_and_match(names, [path.relative_to(raw) for path in left], main[0])
+    if siblings and siblings[0].parent == first.parent:
+        where = path_lines.lines_of_pairs(first, siblings[0], where)
+    leftover = leftovers.sort_out(left, path_lines.known_names(names, where))
     lines = [
         f"# Proposed by a look at {main[0].path.name} and the like: read it before you build.",
         "# sure: follows from the files; guess: from names and values; yours: only you know.",
+        *leftovers.comments(leftover, raw, main[0]),
         "",
+        *where,
+        *layout_lines(main[0].layout),
+        *word_lines,
     ]
-    first = main[0].path.relative_to(raw)
-    path_lines = _path_lines(names, main[0])
-    if siblings and siblings[0].parent == first.parent:
-        path_lines = _lines_of_pairs(first, siblings[0], path_lines)
-    lines += path_lines
-    lines += _layout_lines(main[0].layout) + word_lines
     lines += ["", "[time]", *_clock_lines(clock, main[0], table, is_alone=not siblings)]
-    template = _sibling_template(first, siblings[0], path_lines) if siblings else ""
+    template = path_lines.sibling_template(first, siblings[0], where) if siblings else ""
     lines += _sensor_lines(units, table, rate, template, main[0], clock)
     lines += _column_lines(main[0], table)
+    for labels, count in leftover.labels[:1]:
+        file = labels.look.path.relative_to(raw)
+        own = path_lines.sibling_template(first, file, where) if count > 1 else file.as_posix()
+        seconds = _seconds(clock, table, main[0])
+        begin = None if seconds is None else float(seconds[0])
+        lines += leftovers.label_lines(labels, own, begin)
     whole = rate if rate and rate < 100 else 100.0
     lines += [
         "",
@@ -99,11 +112,15 @@ def _kind_of(path: Path, raw: Path) -> tuple[int, str, str]:
 
 
 def _look_at_some(paths: list[Path], raw: Path) -> list[Look]:
-    """The first files of each kind that can be read."""
+    """The first files of each kind that can be read, small ones last: recordings are not."""
     kinds: dict[tuple, list[Path]] = {}
     for path in paths:
         kinds.setdefault(_kind_of(path, raw), []).append(path)
-    some = [path for of_kind in kinds.values() for path in of_kind[:OF_A_KIND]]
+    some = []
+    for of_kind in kinds.values():
+        sizes = {path: path.stat().st_size for path in of_kind}
+        small = max(sizes.values()) / 10
+        some += sorted(of_kind, key=lambda path: sizes[path] < small)[:OF_A_KIND]
     looks, faults = [], []
     for path in some[:MOST_FILES]:
         try:
@@ -152,6 +169,42 @@ def _find_units(looks: list[Look]) -> tuple[list[Unit], list[Look]]:
     )
 
 
+def _split_paths(
+    paths: list[Path], raw: Path, units: list[Unit], look: Look, clock: Clock
+) -> tuple[list[Path], list[Path]]:
+    """The files of recordings that have the columns of this one, and those that nothing takes."""
+    kind, depth = _kind_of(look.path, raw), len(look.path.relative_to(raw).parts)
+    others = [unit.gyr_look for unit in units if unit.gyr_look]
+    columns = [name for unit in units for name in _own_axes(unit)]
+    columns += filter(None, (clock.column, clock.counter))
+    like = [
+        path
+        for path in paths
+        if _kind_of(path, raw) == kind
+        or (not others and len(path.relative_to(raw).parts) == depth and path.suffix == kind[2])
+    ]
+    compared = sorted(like, key=lambda path: path.stat().st_size)[:MOST_COMPARED]
+    is_own = {path: _has_columns(path, look, columns) for path in compared} | {look.path: True}
+    taken = [path for path in like if is_own.get(path, _kind_of(path, raw) == kind)]
+    left = set(paths).difference(taken)
+    for other in others:
+        axes = [name for unit in units if unit.gyr_look is other for name in unit.gyr.columns]
+        kind = _kind_of(other.path, raw)
+        left -= {p for p in left if _kind_of(p, raw) == kind and _has_columns(p, other, axes)}
+    return taken, sorted(left)
+
+
+def _has_columns(path: Path, look: Look, columns: list[str]) -> bool:
+    """Whether a file that lies as another one does has these columns of it."""
+    try:
+        names = readers.list_columns(path, look.layout)
+        for name in columns:
+            delimited.find_column(name, names, path)
+    except UserError:
+        return False
+    return not look.layout.names or inspection.look_at(path).layout.names == look.layout.names
+
+
 def _pair(accs: list[Triple], gyrs: list[Triple], gyr_look: Look | None) -> list[Unit]:
     by_sensor = {w.sensor: w for w in gyrs}
     pairs = [(a, by_sensor[a.sensor]) for a in accs if a.sensor in by_sensor]
@@ -179,18 +232,10 @@ def read_everything(look: Look) -> dict[str, np.ndarray]:
         words = parsed[name].to_pylist()
         filled = ["" if w is None else w.strip() for w in words]
         if all(delimited.is_number(w, look.layout.decimal) for w in filled):
-            numbers = [w.replace(look.layout.decimal, ".") for w in filled]
-            table[name] = np.array([_to_float(w) for w in numbers])
+            table[name] = np.array([delimited.to_number(w, look.layout.decimal) for w in filled])
         else:
             table[name] = np.array(filled, dtype=str)
     return table
-
-
-def _to_float(word: str) -> float:
-    try:
-        return float(word)
-    except ValueError:
-        return float("nan")
 
 
 def _rate_of(clock: Clock, table: dict[str, np.ndarray], look: Look) -> float | None:
@@ -199,54 +244,6 @@ def _rate_of(clock: Clock, table: dict[str, np.ndarray], look: Look) -> float | 
         return clock.rate
     seconds = _seconds(clock, table, look)
     return None if seconds is None else clocks.find_rate(np.unique(seconds))
-
-
-def _path_lines(names: list[Path], look: Look) -> list[str]:
-    """`files`, and where subject and recording stand."""
-    depth = Counter(len(name.parts) for name in names).most_common(1)[0][0]
-    same_name = len({name.name for name in names}) == 1 and depth > 1
-    n_suffixes = 2 if names[0].name.endswith(".gz") else 1
-    end = names[0].name if same_name else "*" + "".join(names[0].suffixes[-n_suffixes:])
-    lines = [f"files = {_quote('/'.join(['*'] * (depth - 1) + [end]))}  # guess"]
-    if any(SUBJECT.search(name.lower()) for name in look.names):
-        return lines  # [columns] says it
-    # Folders that all files share come before the subject.
-    shared = 0
-    while shared < depth - 2 and len({name.parts[shared] for name in names}) == 1:
-        shared += 1
-    first = names[0].parts[shared] if depth > 1 else names[0].name
-    before = "".join(re.escape(part) + "/" for part in names[0].parts[:shared])
-    left = depth - shared
-    if depth > 1 and not (same_name and left == 2 and "_" in first):
-        recording = "/(?P<recording>[^.]+)"
-        if same_name:
-            recording = "/(?P<recording>.+)/" if left > 2 else "/"
-        lines.append(f"match = '^{before}(?P<subject>[^/]+){recording}'  # guess")
-    elif "_" in first or "-" in first:
-        tail = "/" if depth > 1 else r"\."
-        lines.append(f"match = '^(?P<subject>[^_/-]+)[_-](?P<recording>[^/.]+){tail}'  # guess")
-    elif len(names) == 1:
-        lines.append('subject = "p1"  # yours: who was recorded')
-    else:
-        lines.append(r"match = '^(?P<subject>[^/.]+)\.'  # guess: a file a person")
-    return lines
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _layout_lines(layout: Layout) -> list[str]:
-    """What differs from the defaults; follows from the lines of the file."""
-    lines = []
-    for key in LAYOUT_KEYS:
-        value = getattr(layout, key)
-        if value != getattr(Layout(), key):
-            lines.append(f"{key} = {_quote(value) if isinstance(value, str) else value}  # sure")
-    if layout.names:
-        names = ", ".join(map(_quote, layout.names))
-        lines.append(f"names = [{names}]  # yours: the file has no names")
-    return lines
 
 
 def _own_axes(unit: Unit) -> list[str]:
@@ -268,14 +265,14 @@ def _word_lines(table: dict[str, np.ndarray], columns: list[str]) -> list[str]:
             word.replace(",", "") if delimited.THOUSANDS.fullmatch(word) else word for word in words
         ]
         marks.update(word for word in words if not delimited.is_number(word, "."))
-        table[name] = np.array([_to_float(word) for word in words])
+        table[name] = np.array([delimited.to_number(word, ".") for word in words])
         if np.isfinite(table[name]).mean() < 0.5:
             raise UserError(
                 f'column "{name}" looks like an axis and holds text: "{words[len(words) // 2]}"'
             )
     lines = ['thousands = ","  # sure: commas between thousands'] if has_thousands else []
     if marks:
-        shown = ", ".join(_quote(word) for word, _ in marks.most_common(3))
+        shown = ", ".join(quote(word) for word, _ in marks.most_common(3))
         lines.append(f"missing = [{shown}]  # guess: no numbers, where numbers should be")
     return lines
 
@@ -286,9 +283,9 @@ def _clock_lines(
     """[time]; of several files none is split."""
     split = ["split = true  # guess: at longer gaps"] if is_alone else []
     if clock.column:
-        lines = [f"column = {_quote(clock.column)}  # guess"]
+        lines = [f"column = {quote(clock.column)}  # guess"]
         if clock.unit != "s":
-            lines.append(f"unit = {_quote(clock.unit)}  # guess: a rate of movement comes out")
+            lines.append(f"unit = {quote(clock.unit)}  # guess: a rate of movement comes out")
         if clock.fault in ("blocks", "bursts"):
             lines.append(f'spread = "middle"  # sure: the stamps come in {clock.fault};')
             lines.append("# yours: which sample of one is stamped, the first, middle or last")
@@ -297,45 +294,15 @@ def _clock_lines(
         return lines
     lines = []
     if clock.counter:
-        lines += [f"counter = {_quote(clock.counter)}  # guess", "max_gap = 0.1", *split]
+        lines += [f"counter = {quote(clock.counter)}  # guess", "max_gap = 0.1", *split]
     if clock.rate:
         return [*lines, f"rate = {clock.rate:g}  # guess: Hz, as the file says"]
     lines.append("# rate =   yours: Hz; no clock was found that could be read")
     for name in look.names:
         if inspection.TIME.search(name.lower()):
             value = str(table[name][len(table[name]) // 2])
-            lines.append(f'# column = {_quote(name)}   it reads "{value[:60]}": in which unit?')
+            lines.append(f'# column = {quote(name)}   it reads "{value[:60]}": in which unit?')
     return lines
-
-
-def _lines_of_pairs(first: Path, sibling: Path, lines: list[str]) -> list[str]:
-    """`files` and `match` where each recording is two files beside each other: p1_acc, p1_gyr."""
-    pairs = zip(first.name, sibling.name, strict=False)
-    prefix = "".join(a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
-    prefix = prefix[: max(map(prefix.rfind, "_-. "), default=-1) + 1]
-    folder = "/".join(["*"] * (len(first.parts) - 1)) + "/" if len(first.parts) > 1 else ""
-    if folder or not prefix.strip("_-. "):
-        return lines
-    rest = first.name[len(prefix) :]
-    inner = prefix.strip("_-. ")
-    recording = r"[_-](?P<recording>.+)" if re.search(r"[_-]", inner) else ""
-    return [
-        f"files = {_quote('*' + prefix[-1] + rest)}  # guess",
-        f"match = '^(?P<subject>[^_-]+){recording}{re.escape(prefix[-1] + rest)}$'  # guess",
-    ]
-
-
-def _sibling_template(first: Path, sibling: Path, lines: list[str]) -> str:
-    """The path of a recording's other file, with braces for what `match` finds in the first."""
-    text = "\n".join(lines)
-    found = re.search(r"match = '(.*)'", text)
-    match = re.search(found[1], first.as_posix()) if found else None
-    template = sibling.as_posix()
-    groups = match.groupdict(default="") if match else {}
-    for name, value in sorted(groups.items(), key=lambda pair: -len(pair[1])):
-        if value:
-            template = template.replace(value, f"{{{name}}}", 1)
-    return template
 
 
 def _sensor_lines(
@@ -366,22 +333,22 @@ def _sensor_lines(
     lines = _unit_lines(acc, gyr, first, rate or 100.0)
     for unit in units:
         lines += ["", f"[sensors.{unit.name}]  # yours: a name for where it sits"]
-        columns = ", ".join(map(_quote, unit.acc.columns))
+        columns = ", ".join(map(quote, unit.acc.columns))
         if unit.gravity:
             pairs = zip(unit.acc.columns, unit.gravity.columns, strict=True)
-            columns = ", ".join(f"[{_quote(a)}, {_quote(g)}]" for a, g in pairs)
+            columns = ", ".join(f"[{quote(a)}, {quote(g)}]" for a, g in pairs)
         lines.append(f"acc = [{columns}]")
-        columns = ", ".join(map(_quote, unit.gyr.columns))
+        columns = ", ".join(map(quote, unit.gyr.columns))
         if unit.gyr_look is None:
             lines.append(f"gyr = [{columns}]")
             continue
         own = inspection.find_clock(unit.gyr_look, others[unit.gyr_look.path])
-        timed = f"time = {_quote(own.column)}" if own.column else f"rate = {own.rate or 0:g}"
+        timed = f"time = {quote(own.column)}" if own.column else f"rate = {own.rate or 0:g}"
         if own.column and own.unit != "s":
-            timed += f", time_unit = {_quote(own.unit)}"
+            timed += f", time_unit = {quote(own.unit)}"
         if own.fault in ("blocks", "bursts") and own.fault != clock.fault:
             timed += ', spread = "middle"'
-        lines.append(f"gyr = {{ file = {_quote(template)}, columns = [{columns}], {timed} }}")
+        lines.append(f"gyr = {{ file = {quote(template)}, columns = [{columns}], {timed} }}")
     return lines
 
 
@@ -437,12 +404,12 @@ def _unit_lines(acc: np.ndarray, gyr: np.ndarray, unit: Unit, rate: float) -> li
         lines.append(f"# At rest {down[0]} reads {down[1]:.1f} m/s^2: if that axis points up, say")
         lines.append("# acc_factor = -1 (iOS does so); if it points down, all is well.")
     marks = ["sure" if said and is_good else "guess" for said in (unit.acc.unit, unit.gyr.unit)]
-    lines.append(f"acc = {_quote(acc_unit)}  # {marks[0]}: {why}")
+    lines.append(f"acc = {quote(acc_unit)}  # {marks[0]}: {why}")
     if any(CORE_MOTION.search(name) for name in unit.acc.columns):
         lines.append("acc_factor = -1  # guess: Core Motion (iOS) reads -1 g upwards")
     elif acc_factor != 1:
         lines.append(f'acc_factor = "1/{1 / acc_factor:.6g}"  # guess: counts')
-    lines.append(f"gyr = {_quote(gyr_unit)}  # {marks[1]}")
+    lines.append(f"gyr = {quote(gyr_unit)}  # {marks[1]}")
     if gyr_factor != 1:
         lines.append(f'gyr_factor = "1/{1 / gyr_factor:.6g}"  # guess: counts')
     return lines
@@ -459,4 +426,4 @@ def _column_lines(look: Look, table: dict[str, np.ndarray]) -> list[str]:
                 found.setdefault(key, name)
     if not found:
         return []
-    return ["", "[columns]", *(f"{key} = {_quote(name)}  # guess" for key, name in found.items())]
+    return ["", "[columns]", *(f"{key} = {quote(name)}  # guess" for key, name in found.items())]

@@ -16,7 +16,8 @@ class Item:
 
     `paths` are all files it needs, the recording's own first; `groups` the named groups of the
     card's expressions; `recording` the id, still without the row of a data set and the side;
-    `strangers` the rows of the card's labels that are of no recording, told by the first item.
+    `strangers` the rows of the card's labels that are of no recording, and `warning` a sentence on
+    them, told by the first item.
     """
 
     paths: tuple[Path, ...]
@@ -25,6 +26,7 @@ class Item:
     groups: dict[str, str]
     recording: str
     strangers: int = 0
+    warning: str = ""
 
 
 def list_items(card: Card, raw: Path) -> list[Item]:

@@ -139,8 +139,12 @@ class Recording:
 
     def __post_init__(self):
         found = list_warnings(self)
-        object.__setattr__(self, "warnings", (*self.warnings, *found))
+        self.add_warning(*found)
         content.note_recording(self)
+
+    def add_warning(self, *sentences: str) -> None:
+        """Add sentences on what is likely to be wrong to `warnings`."""
+        object.__setattr__(self, "warnings", (*self.warnings, *sentences))
 
 
 def list_warnings(recording: Recording) -> list[str]:

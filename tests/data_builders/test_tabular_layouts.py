@@ -430,6 +430,38 @@ targets = [
     assert [e["subject"] for e in read(tmp_path, card)] == ["p2"]  # what stands there now
 
 
+def test_label_rows_of_recordings_that_are_not_there_are_named(tmp_path):
+    """Beside one that is there: in a warning, or where no row fits in the error."""
+    raw = tmp_path / "raw"
+    for person in ("p1", "p2"):  # each of two stretches
+        values = np.delete(make_values(), slice(250, 290), axis=0)
+        write(raw, lines_of(values), f"{person}_walk.csv")
+    table = """
+[labels]
+file = "labels/all.csv"
+subject = "who"
+recording = "what"
+time = "t"
+targets = [{ column = "length", unit = "m" }]
+"""
+    card = tmp_path / "card.toml"
+    split = CARD.replace('column = "time"', 'column = "time"\nsplit = true')
+    card.write_text(split.replace("motion = 0", "before = 20") + table)
+    rows = ["who,what,t,length", "p1,walk,2.0,1.2", "P02,walk,3.0,1.1", "P01,walk,3.0,1.1"]
+    write(raw / "labels", rows, "all.csv")
+    lines = builders.try_out("tabular", raw, tmp_path / "data", tmp_path / "a.png", card=card)
+    assert "  2 label rows of recordings that are not there" in lines
+    named = 'recording "walk" of subject "P02", where recording "walk" of subject "p2" is there'
+    warned = [line for line in lines if "warning" in line and "not there" in line]
+    assert warned == [
+        "  warning: p1_walk.csv: 2 of 3 rows of all.csv are of recordings that are not there, such "
+        f"as {named}"
+    ]
+    write(raw / "labels", [rows[0], *rows[2:]], "all.csv")
+    with pytest.raises(UserError, match=rf"all\.csv: all 2 rows are .* such as {named}: write"):
+        builders.try_out("tabular", raw, tmp_path / "data", tmp_path / "a.png", card=card)
+
+
 def test_label_rows_find_recordings_that_a_column_names(tmp_path):
     lines = [lines_of(make_values())[0] + ",what"]
     lines += [f"{row},walk" for row in lines_of(make_values())[1:]]
@@ -506,6 +538,12 @@ def test_a_dry_run_says_what_would_be_built_and_writes_a_picture_alone(tmp_path)
             drawn = ax.lines[axis].get_ydata()
             np.testing.assert_array_equal(drawn, example["acc"][:, 0, axis])
         assert ax.lines[3].get_xdata()[0] == pytest.approx(0.4)
+    path = "Insoles/a folder of many words/in another of some more/Sequence_01/left"
+    long = shown[0] | {"recording": path}
+    title = picture.examples_figure([long], info).axes[0].get_title(loc="left")
+    start, tail = title.split(", ")[1:]
+    assert title.startswith("p0, \u2026") and start.endswith("more/Sequence_01/left")
+    assert tail == "0.00 s" and len(title) <= picture.WIDTH
     write(raw, lines_of(make_values() * [1, 0.1, 0.1, 0.1, 1, 1, 1]), "p5_walk.csv")
     with pytest.raises(UserError, match="most likely the accelerations are in another unit"):
         builders.try_out("tabular", raw, place, picture_file, card=tmp_path / "card.toml")
