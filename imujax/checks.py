@@ -84,6 +84,35 @@ def require_enough(config: ConfigDict, paths: Mapping[str, Path | str]) -> None:
         sensor_windows.monitor_mask(np.array(subjects), section.monitor, config.seed)
 
 
+def other_axes(config: ConfigDict, descriptions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Say where an encoder's data sets name their axes in other words than a task's.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the study.
+    descriptions : mapping of str to mapping
+        Of each data set {frame, ...}.
+
+    Yields
+    ------
+    str
+        A sentence for each task, encoder and data set of which that holds.
+    """
+    for name, task in config.tasks.items():
+        own = descriptions[task.data].get("frame")
+        for key in sorted({arm.encoder for arm in task.arms.values()}):
+            section = config.encoders[key]
+            for data in section.data:
+                frame = descriptions[data].get("frame")
+                if own and frame and own != frame:
+                    yield (
+                        f'task {name}, encoder {key}: the axes of {data} are "{frame}", those of '
+                        f'{task.data} "{own}", and rotation is {section.rotation:g} degrees: do '
+                        "they agree? See Axes in data_builders/README.md"
+                    )
+
+
 def look_ahead(config: ConfigDict, paths: Mapping[str, Path | str]) -> Iterator[str]:
     """Go through what a study does after its data sets are there, short of training.
 
@@ -106,8 +135,10 @@ def look_ahead(config: ConfigDict, paths: Mapping[str, Path | str]) -> Iterator[
     """
     from imujax.sweep import audit, rehearsal
 
-    require_matching(config, {name: datasets.read_metadata(path) for name, path in paths.items()})
+    described = {name: datasets.read_metadata(path) for name, path in paths.items()}
+    require_matching(config, described)
     require_enough(config, paths)
+    yield from other_axes(config, described)
     yield from audit.audit_configuration(config, paths)
     for name, task in config.tasks.items():
         found = rehearsal.rehearse(task, paths[task.data], config.encoders, config.seed)

@@ -14,3 +14,10 @@ def require_known(field: str, name: str, known: Iterable[str]):
     """UserError where what `field` names is none of `known`."""
     if name not in known:
         raise UserError(f"{field} names {name!r}: there are {', '.join(known)}")
+
+
+def shorten(error: Exception, most: int = 120) -> str:
+    """What another library says, on one line; what is longer ends with a whole word, or path."""
+    text = " ".join(str(error).split())
+    end = text.find(" ", most)
+    return text if end < 0 else f"{text[:end]} ..."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imujax.errors import UserError
+from imujax.errors import UserError, shorten
 
 if TYPE_CHECKING:
     import pandas
@@ -235,8 +235,9 @@ def explain_damage(path: str | Path, verb: str = "build") -> Iterator[None]:
         raise
     # array_record's and zip's words for damage
     except (RuntimeError, OSError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise UserError(f"{path} cannot be read ({reason}): remove it and {verb} again") from error
+        raise UserError(
+            f"{path} cannot be read ({shorten(error)}): remove it and {verb} again"
+        ) from error
 
 
 def _open_source(path):
@@ -287,3 +288,21 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
     sources = read_metadata(path)["sources"]
     files = [f"{name} {digest[:12]}" for name, digest in sorted(sources.items())]
     return {"name": "/".join(path.parts[-3:-1]), "version": path.name, "files": files}
+
+
+def describe_size(path: str | Path) -> dict[str, Any]:
+    """Say how much a data set holds.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder of the data set.
+
+    Returns
+    -------
+    dict
+        name: <name>/<config>; subjects and examples: how many; hours: of its recordings.
+    """
+    info = read_metadata(path)
+    counts = {"subjects": len(info["subjects"]), "examples": info["kept"], "hours": info["hours"]}
+    return {"name": "/".join(Path(path).parts[-3:-1]), **counts}

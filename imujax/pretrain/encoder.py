@@ -35,7 +35,7 @@ class Encoder:
     ----------
     card : dict
         net (network configuration), scales (mean and SD of each modality, SI units), rate [Hz],
-        window [samples], sensors, settings, provenance.
+        window [samples], sensors, data (how much its sets hold), settings, provenance.
     params, stats : dict of np.ndarray
         The encoder's part of the parameters and of the running statistics, under the names that
         towers.Regressor has.

@@ -85,6 +85,7 @@ def train(
             "net": settings["net"],
             "scales": source.scale,
             "counts": source.counts,
+            "data": [datasets.describe_size(path) for path in paths],
             "rate": config.rate,
             "window": config.window,
             "sensors": sorted(set(config.sensors) or source.sensors),

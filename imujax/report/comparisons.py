@@ -149,8 +149,8 @@ def overall_difference(
         n_draws : of training subsets.
         smallest : the smallest gain that this design would have seen in 80 of 100 repetitions,
         at the level .05 / n_arms.
-        one_start : arms all of whose runs started from the same weights, of which there is then no
-        variance to see.
+        few_starts : of arms whose runs share one set of weights, or two, how many: of one there is
+        no variance to see, of two it has one degree of freedom.
     """
     _, gain, layout = paired_gain(sweep, arm_a, arm_b, stage, axis, "r")
     gain = gain.mean(axis=0)
@@ -162,7 +162,11 @@ def overall_difference(
         "p_t_holm": min(1.0, main["p_t"] * n_arms),
         "n_draws": len(gain),
         "smallest": smallest_seen(gain, layout, (1 - LEVEL) / n_arms),
-        "one_start": [arm for arm in (arm_a, arm_b) if _has_one_start(sweep, arm, stage, axis)],
+        "few_starts": {
+            arm: count
+            for arm in (arm_a, arm_b)
+            if (count := _count_shared_starts(sweep, arm, stage, axis)) in (1, 2)
+        },
     }
 
 
@@ -332,10 +336,13 @@ def paired_gain(
     return fractions, a.by_draw[in_a] - b.by_draw[in_b], layout
 
 
-def _has_one_start(sweep: Sweep, arm: str, stage: str, axis: str) -> bool:
+def _count_shared_starts(sweep: Sweep, arm: str, stage: str, axis: str) -> int:
+    """How many weights the runs of an arm share; 0 where every fold and draw has its own."""
     runs = sweep.runs
     is_arm = (runs["arm"] == arm) & (runs["stage"] == stage) & (runs["axis"] == axis)
-    return len(np.unique(runs["start"][is_arm])) == 1
+    count = len(np.unique(runs["start"][is_arm]))
+    n_cells = len(set(zip(runs["draw"][is_arm], runs["fold"][is_arm], strict=True)))
+    return count if count == 1 or count < n_cells else 0
 
 
 def _saved(fractions: np.ndarray, curves: np.ndarray, target: np.ndarray) -> np.ndarray:

@@ -254,6 +254,7 @@ def _provenance(task: TaskSummary) -> dict[str, str]:
         "data set": summary.get("dataset"),
         "built from it": _built(summary.get("built")),
         "dropped or mended by its builder": _dropped(summary.get("built")),
+        "what the encoders were trained on": _trained_on(summary.get("encoders", {})),
         "what the encoders have learned": _retrieval(summary.get("encoders", {})),
         "seed": summary.get("seed"),
         "runs": f"{len(sweep.runs['run'])}, {len(sweep.predictions['run'])} predictions",
@@ -278,6 +279,23 @@ def _dropped(built: Any) -> str | None:
     if not isinstance(built, dict):
         return None
     return "; ".join(f"{n:,} {why}" for why, n in built["dropped"].items()) or "nothing"
+
+
+def _trained_on(encoders: Any) -> str | None:
+    """How much the data sets of each encoder hold, or for an older one the windows it was given."""
+    sentences = []
+    for name, members in encoders.items() if isinstance(encoders, dict) else ():
+        first: dict[str, Any] = next(iter(members), {})  # they all have the same
+        sets = [
+            f"{one['name']}, {one['subjects']} subjects, {one['hours']:.2f} h"
+            for one in first.get("data") or ()
+        ]
+        if not sets and first.get("windows"):
+            count, seconds = first["windows"], first["window_seconds"]
+            sets = [f"{count:,} sensor-windows of {seconds:.2f} s, {count * seconds / 3600:.2f} h"]
+        if sets:
+            sentences.append(f"{name}: {' and '.join(sets)}")
+    return "; ".join(sentences) or None
 
 
 def _retrieval(encoders: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 
 from imujax.report.sentences import format_percent, reduction_interval
 from imujax.report.task_summary import Comparison, TaskSummary
@@ -27,6 +28,7 @@ PUBLISHED_STYLE: dict[str, Any] = {
     "ls": (0, (1, 2)),
     "zorder": 3,
 }
+SHARE_MARGIN = 10**0.08  # beyond the first and the last share
 MAX_NAMED_SENSORS = 3  # above a panel; more are counted
 AXIS_LABELS = {
     "windows": "share of the training windows",
@@ -200,8 +202,7 @@ def _set_r_limits(ax: Axes, values: Sequence[float], is_stamped: bool) -> None:
 def _set_share_axis(ax: Axes, task: TaskSummary, axis: str) -> None:
     fractions = sorted({row["fraction"] for row in task.curves if row["axis"] == axis})
     ax.set_xscale("log")
-    margin = 10**0.08
-    ax.set_xlim(fractions[0] / margin, fractions[-1] * margin)
+    ax.set_xlim(fractions[0] / SHARE_MARGIN, fractions[-1] * SHARE_MARGIN)
     step = 1 if len(fractions) <= 7 else 2
     labelled = fractions[::-1][::step][::-1]
     ax.set_xticks(labelled, [format_percent(f) for f in labelled])
@@ -255,14 +256,20 @@ def _write_above(ax: Axes, text: str, points: float, **style: Any) -> None:
 
 
 def _label_ends(ax: Axes, ends: Sequence[tuple[float, str]]) -> None:
-    """Names to the right of the last points, pushed apart where they would cover each other."""
+    """Names to the right of the last points, pushed apart where they would cover each other, each
+    with a line from where its curve ends.
+    """
     low, high = ax.get_ylim()
+    last = ax.get_xlim()[1] / SHARE_MARGIN
     style: dict[str, Any] = {"xycoords": "axes fraction", "textcoords": "offset points"}
     style |= {"va": "center", "fontsize": 7.5, "color": GREY}
-    height = -np.inf
+    height, leaders = -np.inf, []
     for value, name in sorted(ends):
         height = max((value - low) / (high - low), height + 0.058)
         ax.annotate(_shorten(name, 17), (1, height), xytext=(4, 0), **style)
+        leaders.append([(last, value), (ax.get_xlim()[1], low + height * (high - low))])
+    thin = LineCollection(leaders, colors=GREY, linewidths=0.5, zorder=1)
+    ax.add_collection(thin, autolim=False)
 
 
 def _columns(rows: Sequence[dict[str, Any]], value: str = "mean") -> tuple[np.ndarray, ...]:

@@ -12,6 +12,13 @@ STAGE_NAMES = {
     "fifth": "fine-tuned, a fifth of the steps",
     "probe": "frozen probe",
 }
+# By the number of weights that the runs of an arm share.
+FEW_STARTS = {
+    1: "All runs of {arm} start from the same weights, one pre-training: the interval is about "
+    "that one alone; give its encoder three seeds or more.",
+    2: "The runs of {arm} start from two pre-trainings, from which little can be told of others: "
+    "give its encoder three seeds or more.",
+}
 
 
 def verdict(
@@ -61,11 +68,7 @@ def verdict(
         f"mean difference in r{frozen} over all fractions {describe_difference(main)}, {p}, "
         f"{n} subjects, {draws}; {seen}"
     )
-    notes = [
-        f"All runs of {arm} start from the same weights, one pre-training: the interval is about "
-        "that one alone."
-        for arm in main["one_start"]
-    ]
+    notes = [FEW_STARTS[count].format(arm=arm) for arm, count in main["few_starts"].items()]
     if main["n_draws"] == 1:
         notes.append("With one draw, starts are told from subjects between folds alone.")
     singles = _significant_fractions(rows)

@@ -20,7 +20,7 @@ import orbax.checkpoint as ocp
 import tensorstore
 from absl import logging
 
-from imujax.errors import UserError
+from imujax.errors import UserError, shorten
 from imujax.runtime import processes
 
 logging.set_verbosity(logging.ERROR)  # orbax reports every save at length
@@ -154,7 +154,7 @@ def repair(folder: pathlib.Path):
             verify(path)
             break
         except UNREADABLE as error:
-            damaged[path] = " ".join(str(error).split())[:120]
+            damaged[path] = shorten(error)
     else:
         if damaged:
             path, reason = next(iter(damaged.items()))
@@ -222,8 +222,8 @@ def read_newest(folder: pathlib.Path | str) -> tuple[dict[str, Any], dict[str, A
         card, state = _read_step(newest)
     except UNREADABLE as error:
         raise UserError(
-            f"the checkpoint {newest} cannot be read ({' '.join(str(error).split())[:120]}); "
-            "delete that folder, the one before it is then the newest"
+            f"the checkpoint {newest} cannot be read ({shorten(error)}); delete that folder, the "
+            "one before it is then the newest"
         ) from error
     missing = CARD_KEYS - card.keys()
     if missing:

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from imujax.errors import UserError
+from imujax.errors import UserError, shorten
 
 CONNECT_TIMEOUT = 300  # s for the processes to find each other
 PLACE_FIELDS = ("coordinator", "processes", "process")
@@ -96,8 +96,8 @@ def _detect_place(environ: Mapping[str, str]) -> Place | None:
         if "KUBERNETES_SERVICE_HOST" in environ and "JOB_COMPLETION_INDEX" not in environ:
             return None  # a pod by itself, which has nobody to find
         raise UserError(
-            f"the other processes cannot be found ({' '.join(str(error).split())[:200]}); say "
-            "where they are with --coordinator, --processes and --process"
+            f"the other processes cannot be found ({shorten(error, 200)}); say where they are with "
+            "--coordinator, --processes and --process"
         ) from error
     if place.processes is None and address:
         raise UserError(

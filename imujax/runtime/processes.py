@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 
 import filelock
 
-from imujax.errors import UserError
+from imujax.errors import UserError, shorten
 from imujax.runtime import cluster
 
 # 128 + SIGTERM: what a shell, SLURM and Kubernetes report of any program that SIGTERM has ended.
@@ -72,8 +72,8 @@ def join_run(flags: Mapping[str, Any] = {}) -> Iterator[None]:
         except RuntimeError as error:
             raise UserError(
                 f"process {place.process} of {place.processes} does not meet the others at "
-                f"{place.coordinator} ({' '.join(str(error).split())[:200]}); start all of them, "
-                "with the same HOST:PORT, free on the machine of process 0"
+                f"{place.coordinator} ({shorten(error, 200)}); start all of them, with the same "
+                "HOST:PORT, free on the machine of process 0"
             ) from error
     try:
         if place is not None and jax.default_backend() == "cpu":

@@ -1,7 +1,8 @@
 """The settings of a run that is resumed, or shared by processes: they must not differ."""
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Pat
         Naming the first setting in which they differ.
     """
     for name, old_value, new_value in differing_settings(old, new):
-        difference = _name_entry(old_value, new_value)
+        difference = _describe_entries(old_value, new_value)
         if difference:
             difference = f"other {name}: {difference}"
         else:
@@ -34,18 +35,46 @@ def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Pat
         )
 
 
-def _name_entry(old: Any, new: Any) -> str:
-    """Of two lists of texts the entry in which they differ and how many more there are, or ""."""
+def _describe_entries(old: Any, new: Any) -> str:
+    """What has changed between two lists of texts, mostly files with their checksums, or ""."""
     if not all(isinstance(x, list) and all(isinstance(y, str) for y in x) for x in (old, new)):
         return ""
-    old_only, new_only = (
-        [x for x in one if x not in other] for one, other in ((old, new), (new, old))
-    )
-    if not old_only and not new_only:
-        return ""
-    first = f"it has {old_only[0]}" if old_only else f"it lacks {new_only[0]}"
-    names = {entry.split()[0] for entry in (*old_only, *new_only)}
-    return first + (f", and {len(names) - 1} more differ" if len(names) > 1 else "")
+    return describe_changes(*(dict(map(_split_checksum, entries)) for entries in (old, new)))
+
+
+def _split_checksum(entry: str) -> tuple[str, str]:
+    """The name and the checksum of an entry of `datasets.fingerprint`; others have none."""
+    match = re.fullmatch(r"(.*) ([0-9a-f]{12})", entry)
+    return (match[1], match[2]) if match else (entry, "")
+
+
+def describe_changes(old: Mapping[str, str], new: Mapping[str, str]) -> str:
+    """Say which names, of files mostly, are missing now, which are new and which differ.
+
+    Parameters
+    ----------
+    old, new : mapping of str to str
+        What stands behind each name, such as a checksum.
+
+    Returns
+    -------
+    str
+        "a.csv and 4 more are missing now, b.csv is new, c.csv differs"; "" where nothing has
+        changed.
+    """
+    changed = [name for name in old.keys() & new.keys() if old[name] != new[name]]
+    clauses = [
+        _describe_names(old.keys() - new.keys(), "is missing now", "are missing now"),
+        _describe_names(new.keys() - old.keys(), "is new", "are new"),
+        _describe_names(changed, "differs", "differ"),
+    ]
+    return ", ".join(filter(None, clauses))
+
+
+def _describe_names(names: Collection[str], one: str, several: str) -> str:
+    if len(names) < 2:
+        return "".join(f"{name} {one}" for name in names)
+    return f"{min(names)} and {len(names) - 1} more {several}"
 
 
 def require_same_command(main: dict[str, Any], local: dict[str, Any]):

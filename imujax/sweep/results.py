@@ -102,7 +102,12 @@ def write_results(
         "built": {name: data.info[name] for name in ("kept", "hours", "dropped")},
         "encoders": {
             key: [
-                trained.card["provenance"] | {"retrieval": trained.card.get("retrieval")}
+                trained.card["provenance"]
+                | {name: trained.card.get(name) for name in ("retrieval", "data")}
+                | {
+                    "windows": trained.card.get("counts", {}).get("samples"),
+                    "window_seconds": trained.card["window"] / trained.rate,
+                }
                 for trained in members
             ]
             for key, members in encoders.items()

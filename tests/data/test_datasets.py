@@ -154,9 +154,11 @@ def test_a_damaged_data_set_is_named(data, tmp_path):
         path = datasets.find_dataset(data, "ipol_gait/windows_100hz_w128_s128")
         shutil.copytree(path, tmp_path / name)
         change(tmp_path / name)
-        with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again"):
+        with pytest.raises(UserError, match=f"{name}.* cannot be read .*build again") as error:
             datasets.read(tmp_path / name)
+        return str(error.value)
 
-    check("lost", lambda path: next(path.glob("*array_record*")).unlink())
+    lost = check("lost", lambda path: next(path.glob("*array_record*")).unlink())
+    assert "ipol_gait-train.array_record-00000-of-00001): remove it" in lost  # and no half of it
     check("cut", lambda path: os.truncate(next(path.glob("*array_record*")), 700))
     check("half", lambda path: os.truncate(path / "metadata.json", 40))

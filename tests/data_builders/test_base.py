@@ -52,7 +52,13 @@ def test_a_finished_build_returns_at_once_and_changed_files_are_named(tmp_path):
     with pytest.raises(UserError, match=r"D01_SA01_R01\.txt has changed"):
         builders.build("sisfall", raw, tmp_path / "data")
     write_sisfall(raw, ["D02_SA01"])
-    with pytest.raises(UserError, match="built from other raw files"):
+    new = r"built from other raw files \(SA01/D02_SA01_R01\.txt is new\): remove"
+    with pytest.raises(UserError, match=new):
+        builders.build("sisfall", raw, tmp_path / "data")
+    (raw / "SA01" / "D02_SA01_R01.txt").unlink()
+    trial.unlink()
+    missing = r"other raw files \(SA01/D01_SA01_R01\.txt is missing now\): remove"
+    with pytest.raises(UserError, match=missing):
         builders.build("sisfall", raw, tmp_path / "data")
 
 

@@ -9,6 +9,7 @@ import pytest
 from helpers import people
 from ml_collections import ConfigDict
 
+import imujax
 from imujax import UserError
 from imujax.configs import common
 from imujax.data import builders, content
@@ -60,6 +61,9 @@ def test_it_learns_and_a_finished_run_returns_at_once(moves, tmp_path):
 
 def test_what_it_has_seen_is_kept_beside_it(moves, tmp_path):
     run(moves, tmp_path / "a", steps=2, log_every=2)
+    info, (given,) = imujax.read_metadata(moves), imujax.load(tmp_path / "a").card["data"]
+    assert given["name"].startswith("tabular/moves_") and given["subjects"] == 5
+    assert (given["hours"], given["examples"]) == (info["hours"], info["kept"])
     file = tmp_path / "a" / content.CONTENT_FILE
     before = file.read_bytes()
     seen = content.read(tmp_path / "a")

@@ -116,22 +116,33 @@ def test_more_arms_ask_for_more_of_a_reduction(knee):
     assert ten["low"] <= one["low"] <= one["high"] <= ten["high"] and ten["low"] < one["high"]
 
 
-def test_starts_widen_the_interval_and_one_start_is_said(tmp_path):
+def test_starts_widen_the_interval_and_few_of_them_are_said(tmp_path):
     """The same subjects, once with starts that move r by .03."""
-    errors = {}
-    for name, spread, starts in (("none", 0, {}), ("own", 0.03, {}), ("one", 0.03, 1)):
+    mains = {}
+    for starts, spread in ((None, 0), (0, 0.03), (1, 0.03), (2, 0.03), (3, 0.03)):
         seeds = {"pretrained": starts} if starts else {}
-        sweep_folder = tmp_path / name
+        sweep_folder = tmp_path / str(starts)
         fake_sweep.write_sweep(sweep_folder, FINE, starts=seeds, start_spread=spread)
-        main = comparisons.overall_difference(tables.load_sweep(sweep_folder), *PAIR)
-        errors[name] = main["high"] - main["low"], main["one_start"]
-    assert errors["own"][0] > 2 * errors["none"][0]
-    assert [one for _, one in errors.values()] == [[], [], ["pretrained"]]
-    main = main | {"n_arms": 2, "p_t_holm": 0.04}
+        mains[starts] = comparisons.overall_difference(tables.load_sweep(sweep_folder), *PAIR)
+    width = {starts: main["high"] - main["low"] for starts, main in mains.items()}
+    assert width[0] > 2 * width[None]
+    few = {starts: main["few_starts"] for starts, main in mains.items()}
+    assert few == {None: {}, 0: {}, 1: {"pretrained": 1}, 2: {"pretrained": 2}, 3: {}}
+    main = mains[1] | {"n_arms": 2, "p_t_holm": 0.04}
     sentence = sentences.verdict(main, [], *PAIR)["sentence"]
-    assert "one pre-training: the interval is about that one alone" in sentence
+    assert (
+        "one pre-training: the interval is about that one alone; give its encoder three" in sentence
+    )
     assert "p = 0.040 after Holm's correction over 2 arms" in sentence
     assert f"a gain of {main['smallest']:.3f} would have been seen" in sentence
+    sentence = sentences.verdict(mains[2], [], *PAIR)["sentence"]
+    assert "The runs of pretrained start from two pre-trainings" in sentence
+    assert "seeds" not in sentences.verdict(mains[3], [], *PAIR)["sentence"]
+
+
+def test_two_folds_with_weights_of_their_own_are_no_two_pre_trainings(tmp_path):
+    fake_sweep.write_sweep(tmp_path, FINE, folds=2, draws=1)
+    assert not comparisons.overall_difference(tables.load_sweep(tmp_path), *PAIR)["few_starts"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +204,7 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
 
 def test_an_interval_alone_is_no_verdict():
     main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t_holm": 0.11}
-    main |= {"stage": "probe", "n_arms": 3, "n_draws": 1, "smallest": 0.03, "one_start": []}
+    main |= {"stage": "probe", "n_arms": 3, "n_draws": 1, "smallest": 0.03, "few_starts": {}}
     result = sentences.verdict(main, [], *PAIR)
     assert result["word"] == "cannot be told from chance"
     assert "mean difference in r of the frozen probes" in result["sentence"]

@@ -97,8 +97,20 @@ def test_all_subjects_are_all_windows(cut):
 
 def test_what_the_data_and_the_encoders_are_stands_below(tmp_path):
     built = {"kept": 3401, "hours": 1.25, "dropped": {"steps without an end": 7}}
-    encoders = {"waist": [{"retrieval": {"found": 0.29, "among": 512}}, {"retrieval": None}]}
+    sets = [
+        {"name": "sisfall/w128", "subjects": 38, "examples": 9000, "hours": 11.204},
+        {"name": "movi/w128", "subjects": 90, "examples": 9000, "hours": 6.6},
+    ]
+    encoders = {
+        "waist": [{"retrieval": {"found": 0.29, "among": 512}, "data": sets}, {"retrieval": None}],
+        "old": [{"retrieval": None, "data": None, "windows": 9000, "window_seconds": 1.28}],
+        "older": [{"retrieval": None}],
+    }
     text = render(make_task(tmp_path / "t", built=built, encoders=encoders))
+    assert (
+        "<dd>waist: sisfall/w128, 38 subjects, 11.20 h and movi/w128, 90 subjects, 6.60 h; "
+        "old: 9,000 sensor-windows of 1.28 s, 3.20 h</dd>"
+    ) in text
     assert "<dd>3,401 examples, 1.25 h</dd>" in text
     assert "<dd>7 steps without an end</dd>" in text
     assert "window of 29 % of the accelerometer windows that it watches, among 512, where" in text

@@ -34,11 +34,17 @@ def test_of_many_files_the_one_that_differs_is_named():
     """661 checksums of a data set are no sentence."""
     names = [f"SA{i:02d}/walk.csv {i:012x}" for i in range(661)]
     old = {"data": [{"name": "sisfall/w128", "files": names}]}
+    changed, new = "SA03/walk.csv 0123456789ab", "SB01/a walk.csv 0123456789ab"
     for files, says in (
-        ([*names[:3], "SA03/walk.csv abc", *names[4:]], "it has SA03/walk.csv 000000000003"),
-        (names[1:], "it has SA00/walk.csv 000000000000"),
-        ([*names, "SB01/walk.csv 1"], "it lacks SB01/walk.csv 1"),
-        (names[5:], "it has SA00/walk.csv 000000000000, and 4 more differ"),
+        ([*names[:3], changed, *names[4:]], "SA03/walk.csv differs"),
+        (names[1:], "SA00/walk.csv is missing now"),
+        ([*names, new], "SB01/a walk.csv is new"),
+        (names[5:], "SA00/walk.csv and 4 more are missing now"),
+        (
+            [changed, *names[5:], new],
+            "SA00/walk.csv and 3 more are missing now, "
+            "SB01/a walk.csv is new, SA03/walk.csv differs",
+        ),
     ):
         with pytest.raises(UserError) as error:
             settings.require_same_settings(
@@ -46,6 +52,13 @@ def test_of_many_files_the_one_that_differs_is_named():
             )
         assert f"work holds a run with other data.sisfall/w128.files: {says};" in str(error.value)
         assert len(str(error.value)) < 200
+
+
+def test_of_a_few_words_those_that_went_and_came_are_named():
+    with pytest.raises(UserError, match="other sensors: left wrist is missing now, waist is new;"):
+        settings.require_same_settings(
+            {"sensors": ["left wrist", "chest"]}, {"sensors": ["chest", "waist"]}, "work"
+        )
 
 
 def test_another_number_of_encoders_is_a_short_sentence():
