@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from imujax.errors import UserError
 
 if TYPE_CHECKING:
-    from imujax.data.builders import build
+    from imujax.data.builders import build, read_recordings
     from imujax.data.datasets import Dataset, find_dataset, read, read_metadata
     from imujax.data.recordings import Recording
     from imujax.models.model import Model, load
@@ -30,12 +30,13 @@ __all__ = [
     "load_sweep",
     "read",
     "read_metadata",
+    "read_recordings",
     "write_report",
 ]
 
 # Where each name lies.  `import imujax` and `imujax --help` must not wait for jax.
 _MODULES = {
-    "imujax.data.builders": ("build",),
+    "imujax.data.builders": ("build", "read_recordings"),
     "imujax.data.datasets": ("Dataset", "find_dataset", "read", "read_metadata"),
     "imujax.data.recordings": ("Recording",),
     "imujax.models.model": ("Model", "load"),

@@ -460,11 +460,14 @@ def predict(args, words: list[str]):
 
     if args.out is None:
         raise UserError("give --out FILE, a table to write: .csv or .parquet")
-    if sum(one is not None for one in (args.contacts, args.events, args.stride)) != 1:
-        raise UserError("say where windows lie: one of --contacts, --events and --stride")
+    predict.require_name(args.out)
+    ways = (args.contacts, args.events, args.stride)
+    if sum(one is not None for one in ways) > 1:
+        raise UserError("say once where windows lie: by --contacts, --events or --stride")
     events = None if args.events is None else cutting.read_events(args.events)
     opened = model.open_model(args.model)
-    recordings = builders.read_sensors(args.card, args.raw or args.card.parent, args.files)
+    by_card = not any(one is not None for one in ways)
+    recordings = builders.read_recordings(args.card, args.raw, args.files, by_card, args.out)
     cut = cutting.Cut(args.stride, args.contacts, events)
     rows = predict.predict_recordings(opened, recordings, cut)
     print(predict.write_table(rows, args.out))

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -74,6 +75,8 @@ def test_from_raw_files_to_the_figure(done):
         ("ridge+pretrained", "reference"),
     }
     assert found.summary["subjects"] == 6 and found.summary["unit"] == "N"
+    text = (done / "report" / "report.html").read_text()
+    assert re.search(r"<dd>small: tabular/moves_\w+, 5 subjects, 0\.\d\d h</dd>", text)
     assert not (done / "tasks" / "force" / "parts").exists()
     # The bump's size is plain to see: every arm must find it on people it never met.
     whole = found.runs["run"][found.runs["fraction"] == 1.0]
@@ -254,6 +257,43 @@ def test_a_model_estimates_recordings_by_the_sensors_part_of_their_card(kept, tm
     assert set(table["subject"]) == {"P01"} and np.allclose(np.diff(table["time"]), 0.5)
 
 
+PEAKS = """
+[events]
+sensor = "shank"
+peaks = "acc"
+band = [0.5, 15]
+prominence = 2.0
+distance = 0.4
+"""
+
+
+def test_windows_lie_where_the_card_of_tomorrow_finds_peaks(kept, tmp_path):
+    """A card of sensors and [events] alone: no force, no window; the bumps come each second."""
+    _, folder = kept
+    raw = people.write_people(tmp_path / "raw", subjects=2, seconds=20)
+    without_force(raw)
+    card = raw / "new.toml"
+    card.write_text((raw / "force.toml").read_text().partition("[events]")[0] + PEAKS)
+    out = tmp_path / "estimates.csv"
+    cli.run_command(["predict", str(folder), "--card", str(card), "--out", str(out)])
+    with out.open() as file:
+        table = list(csv.DictReader(file))
+    times = np.array([float(row["time"]) for row in table])
+    assert len(times) > 0.9 * 2 * 20
+    np.testing.assert_allclose(times % 1, 0.5, atol=0.05)
+    model = imujax.load(folder)
+    recordings = list(imujax.read_recordings(card, with_events=True))
+    made = [model.predict(recording) for recording in recordings]
+    np.testing.assert_allclose(np.concatenate([one.time for one in made]), times)
+    estimates = [float(row["estimate"]) for row in table]
+    np.testing.assert_allclose(np.concatenate([one.estimate for one in made]), estimates)
+    assert "time" in made[0].table()
+    none = model.predict(recordings[0], events={})
+    assert len(none.estimate) == len(none.time) == 0
+    with pytest.raises(UserError, match="takes windows of acc and gyr, or a recording"):
+        model.predict(recordings[0].acc)
+
+
 def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     _, folder = kept
     raw = people.write_people(tmp_path / "raw", subjects=1, seconds=20)
@@ -262,7 +302,15 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     def says_so(*more, files=(), card=card, out=out):
         return says(capsys, ["predict", folder, *files, "--card", card, "--out", out, *more])
 
-    assert "one of --contacts, --events and --stride" in says_so()
+    assert "say once where windows lie" in says_so("--stride", "1", "--contacts", "foot:shank")
+    bare = raw / "bare.toml"
+    bare.write_text(card.read_text().partition("[events]")[0])
+    assert "at a stride in s, or by [events] in the card" in says_so(card=bare)
+    alone = raw / "alone.toml"
+    alone.write_text(bare.read_text() + PEAKS.replace('"shank"', '"shin"'))
+    assert '"events.sensor" is \'shin\'; did you mean "shank"' in says_so(card=alone)
+    without_force(raw)
+    assert 'no column "force"' in says_so()
     assert "written as .csv or .parquet" in says_so("--stride", "1", out=tmp_path / "x.xlsx")
     assert "must be UNIT:SENSOR" in says_so("--contacts", "hand:shank")
     assert "must be UNIT:SENSOR" in says_so("--contacts", "foot:hip")
@@ -273,6 +321,10 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     other.write_text("subject,recording,time\nP00,walk,19.99\n")
     assert "no window lies in these 1 recordings: 1 events lie too near" in says_so(
         "--events", other
+    )
+    inside = raw / "out.csv"
+    assert f"{inside}: the card would take it for a recording" in says_so(
+        "--stride", "1", out=inside
     )
     stranger = tmp_path / "P09_walk.csv"
     stranger.write_text("a")

@@ -5,6 +5,8 @@ import pathlib
 import re
 from collections.abc import Mapping
 
+from imujax.data.sensor_events import SensorEvents
+
 STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
 STATISTICS += ("duration",)
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
@@ -301,7 +303,8 @@ class Signal:
 
 @dataclasses.dataclass(frozen=True)
 class Events:
-    """Where the windows lie: given times, a column of times, or crossings of a level.
+    """Where the windows lie: given times, a column of them, crossings of a level, or what a sensor
+    shows by itself.
 
     Attributes
     ----------
@@ -319,6 +322,8 @@ class Events:
         Of the samples in the next `hold` s at most the share `below` is below the level.
     peak : float
         The signal reaches this within the target's span.
+    of_sensor : SensorEvents or None
+        Contacts or peaks of a sensor, and nothing of the above but the distance.
     """
 
     times: tuple[float, ...]
@@ -329,6 +334,7 @@ class Events:
     hold: float
     below: float
     peak: float
+    of_sensor: SensorEvents | None = None
 
 
 @dataclasses.dataclass(frozen=True)

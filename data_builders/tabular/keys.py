@@ -2,6 +2,7 @@
 
 import math
 
+from imujax.data import sensor_events
 from imujax.data_builders.tabular import kinds
 from imujax.data_builders.tabular.card import (
     FROM_START,
@@ -9,7 +10,9 @@ from imujax.data_builders.tabular.card import (
     STATISTICS,
     TEXT_STAMPS,
     TIME_UNITS,
+    Layout,
 )
+from imujax.errors import UserError
 
 FORMATS = ("csv", "tsv", "opensim", "xlsx", "parquet", "feather", "jsonl", "npz", "hdf5", "mat")
 FORMATS += ("c3d",)
@@ -66,7 +69,14 @@ EVENTS = {
     "hold": (kinds.not_negative, 0.0),
     "below": (kinds.share, 0.0),
     "peak": (kinds.number, -math.inf),
+    "sensor": (kinds.text, None),
+    "contacts": (kinds.one_of(*sensor_events.CONTACTS), None),
+    "peaks": (kinds.one_of(*sensor_events.SIGNALS), None),
+    "band": (kinds.band, None),
+    "height": (kinds.number, None),
+    "prominence": (kinds.positive, None),
 }
+OF_SENSOR = ("sensor", "contacts", "peaks", "band", "height", "prominence")
 TARGET = {
     "name": (kinds.text, kinds.REQUIRED),
     "unit": (kinds.text, kinds.REQUIRED),
@@ -147,3 +157,12 @@ CARD = {
     "body": (kinds.table, {}),
     "window": (kinds.table, kinds.REQUIRED),
 }
+
+
+def read_layout(table: dict) -> Layout:
+    """How a table lies in its file, by a checked table of the card."""
+    if table["decimal"] == table["delimiter"]:
+        raise UserError('"decimal" and "delimiter" are the same character')
+    if table["header_has"] and (table["skip_rows"] or table["names"]):
+        raise UserError('"header_has" finds the line with the names: leave out skip_rows and names')
+    return Layout(**{key: table[key] for key in LAYOUT})

@@ -101,6 +101,14 @@ def one_of(*known: str) -> Callable:
     return check
 
 
+def band(value, key: str) -> tuple[float, float]:
+    """From and to [Hz]."""
+    low, high = list_of(not_negative, size=2)(value, key)
+    if not low < high:
+        raise UserError(f"{key} must run from a lower to a higher frequency, but is {value!r}")
+    return low, high
+
+
 def list_of(kind: Callable, size: int | None = None, least: int = 1) -> Callable:
     def check(value, key: str) -> tuple:
         is_valid = isinstance(value, list) and len(value) >= least

@@ -9,37 +9,37 @@ import pathlib
 import re
 import tomllib
 
-from imujax.data_builders.tabular import keys, kinds, sentences
+from imujax.data_builders.tabular import keys, kinds, parse_labelled, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
-    FROM_START,
-    SAMPLES,
-    Activity,
     Axes,
     Card,
     Columns,
-    Events,
     Hdf5,
-    Labels,
     Layout,
     Quantity,
     Sensor,
-    Signal,
-    Target,
     Time,
     Window,
     is_text,
 )
 from imujax.errors import UserError
 
+# What a card for a model's estimates does not need, and the window that stands for none.
+OF_LABELS = ("target", "labels", "activity", "body", "window")
+NO_WINDOW = {"rate": 1.0, "length": 1}
 
-def load_card(path: str | pathlib.Path) -> Card:
+
+def load_card(path: str | pathlib.Path, to_estimate: bool = False) -> Card:
     """Read and check a card.
 
     Parameters
     ----------
     path : str or Path
         A TOML file, UTF-8.
+    to_estimate : bool
+        Of recordings without labels for a model, which knows its windows: what is measured, whose
+        body it is and [window] are left aside, and [events] may stand alone.
 
     Returns
     -------
@@ -53,17 +53,21 @@ def load_card(path: str | pathlib.Path) -> Card:
     """
     path = pathlib.Path(path)
     try:
-        return parse_card(path.read_text(encoding="utf-8"), path)
+        return parse_card(path.read_text(encoding="utf-8"), path, to_estimate)
     except OSError as error:
         raise UserError(f"the card {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"the card {path} is not UTF-8 text: save it as UTF-8") from None
 
 
-def parse_card(text: str, path: pathlib.Path) -> Card:
+def parse_card(text: str, path: pathlib.Path, to_estimate: bool = False) -> Card:
     """The card in `text`; `path` gives its default name and stands in error sentences."""
     try:
-        return _build_card(tomllib.loads(text), path)
+        raw = tomllib.loads(text)
+        if to_estimate:
+            raw = {key: value for key, value in raw.items() if key not in OF_LABELS}
+            raw["window"] = NO_WINDOW
+        return _build_card(raw, path)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"the card {path.name} is not valid TOML: {error}") from None
     except UserError as error:
@@ -78,7 +82,8 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
     groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
     units = kinds.complete_table(top["units"], "units", keys.UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
-    if (top["target"] is None) != (top["events"] is None):
+    is_alone = raw["window"] is NO_WINDOW and top["target"] is None
+    if (top["target"] is None) != (top["events"] is None) and not is_alone:
         raise UserError("[target] and [events] belong together: give both, or neither")
     if top["labels"] is not None and top["target"] is not None:
         raise UserError("[labels] says where events are and what was measured: leave out [target]")
@@ -88,21 +93,21 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
         name=_check_name(top["name"] or path.stem),
         files=top["files"],
         match=top["match"],
-        layout=_parse_layout(top),
+        layout=keys.read_layout(top),
         hdf5=hdf5,
         mat=mat,
         sides=top["sides"],
         time=_parse_time(top["time"]),
         subject=top["subject"],
         columns=Columns(**kinds.complete_table(top["columns"], "columns", keys.COLUMNS)),
-        labels=_parse_labels(top["labels"]),
+        labels=parse_labelled.parse_labels(top["labels"]),
         rest_error=units["rest_error"],
         sensors=tuple(
             _parse_sensor(name, table, top, units) for name, table in top["sensors"].items()
         ),
-        activity=_parse_activity(top["activity"]),
-        events=_parse_events(top["events"]),
-        target=_parse_target(top["target"]),
+        activity=parse_labelled.parse_activity(top["activity"]),
+        events=parse_labelled.parse_events(top["events"]),
+        target=parse_labelled.parse_target(top["target"]),
         mass=_parse_quantity("mass", body["mass"]),
         height=_parse_quantity("height", body["height"]),
         window=_parse_window(top["window"], labelled),
@@ -216,134 +221,8 @@ def _parse_axes(
     used = factor if t["factor"] is None else t["factor"]
     if t["where"] and time is None:
         raise UserError(f'[{key}] takes rows by "where", and needs a clock of its own: "time"')
-    layout = _parse_layout(t)
+    layout = keys.read_layout(t)
     return Axes(t["columns"], t["unit"], used, t["offset"], t["file"], layout, time, t["shift"])
-
-
-def _parse_labels(table: dict | None) -> Labels | None:
-    if table is None:
-        return None
-    t = kinds.complete_table(table, "labels", keys.LABELS)
-    fields = dict.fromkeys(("column", "unit"), (kinds.text, kinds.REQUIRED))
-    targets = []
-    for i, target in enumerate(t["targets"]):
-        one = kinds.complete_table(
-            target, f"labels.targets[{i}]", fields | {"name": (kinds.text, None)}
-        )
-        targets.append((one["column"], one["name"] or one["column"], one["unit"]))
-    return Labels(
-        t["file"],
-        _parse_layout(t),
-        t["subject"],
-        t["recording"],
-        t["time"],
-        t["time_unit"],
-        tuple(targets),
-    )
-
-
-def _parse_layout(table: dict) -> Layout:
-    if table["decimal"] == table["delimiter"]:
-        raise UserError('"decimal" and "delimiter" are the same character')
-    if table["header_has"] and (table["skip_rows"] or table["names"]):
-        raise UserError('"header_has" finds the line with the names: leave out skip_rows and names')
-    return Layout(**{key: table[key] for key in keys.LAYOUT})
-
-
-def _parse_activity(table: dict | None) -> Activity | None:
-    if table is None:
-        return None
-    t = kinds.complete_table(table, "activity", keys.ACTIVITY)
-    return Activity(t["file"], _parse_layout(t), t["name"], t["start"], t["end"], t["unit"])
-
-
-def _parse_signal(table: dict, name: str) -> Signal:
-    """The signal of [events] or [target]: with `file` it needs a clock of its own."""
-    if table["column"] is None:
-        raise UserError(f'the key "{name}.column" is missing')
-    time = None
-    if table["file"] is not None:
-        time = Time(table["time"], table["time_unit"], table["rate"], table["max_gap"])
-        if time.column is None and time.rate is None:
-            raise UserError(f'[{name}] reads another file and needs its "time" column or "rate"')
-    elif table["time"] is not None or table["rate"] is not None:
-        raise UserError(f'[{name}] has "time" or "rate" without "file": its clock is [time]')
-    return Signal(
-        table["column"], table["file"], _parse_layout(table), time, table["scale"], table["lowpass"]
-    )
-
-
-def _parse_events(table: dict | None) -> Events | None:
-    if table is None:
-        return None
-    t = kinds.complete_table(table, "events", keys.EVENTS)
-    rule = (t["distance"], t["hold"], t["below"], t["peak"])
-    if t["times"]:
-        if set(table) - {"times", "time_unit"}:
-            extra = min(set(table) - {"times", "time_unit"})
-            raise UserError(f'[events] gives "times", so "{extra}" has no place in it')
-        if is_text(t["time_unit"]):
-            raise UserError(f'[events] gives numbers as "times", and time_unit {t["time_unit"]!r}')
-        return Events(t["times"], t["time_unit"], None, None, *rule)
-    if t["level"] is not None:
-        if is_text(t["time_unit"]) or t["time_unit"] in (*SAMPLES, *FROM_START):
-            raise UserError(
-                f'"events.time_unit" is {t["time_unit"]!r}, and that goes for times alone'
-            )
-        return Events((), "s", _parse_signal(t, "events"), t["level"], *rule)
-    if t["column"] is None or t["file"] is None:
-        raise UserError(
-            '[events] needs "times", or "file" and "column" of event times, or "column" and "level"'
-        )
-    rule_keys = {"distance", "hold", "below", "peak", "rate", "time", "scale", "lowpass", "max_gap"}
-    if set(table) & rule_keys:
-        extra = min(set(table) & rule_keys)
-        raise UserError(f'[events] has no "level", so "{extra}" has no place in it')
-    return Events((), t["time_unit"], _times_signal(t), None, *rule)
-
-
-def _parse_target(table: dict | None) -> Target | None:
-    if table is None:
-        return None
-    t = kinds.complete_table(table, "target", keys.TARGET)
-    is_times = t["statistic"] == "duration" and t["level"] is None
-    if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):
-        raise UserError('[target] has "level" or "until", and the statistic is no "duration"')
-    if is_times and (t["file"] is None or t["column"] is None or t["until"] is not None):
-        raise UserError(
-            '[target] is a "duration": give the "level" up to whose crossing it runs, or "file" '
-            'and "column" of event times'
-        )
-    is_of_events = is_text(t["time_unit"]) or t["time_unit"] in (*SAMPLES, *FROM_START)
-    if is_of_events and not is_times:
-        raise UserError(
-            f'"target.time_unit" is {t["time_unit"]!r}, and that goes for event times alone'
-        )
-    if t["statistic"] == "value":
-        if t["to"] is not None or t["to_share"] is not None:
-            raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')
-    elif (t["to"] is None) == (t["to_share"] is None):
-        raise UserError('[target] needs one of "to" [s after the event] and "to_share"')
-    if t["to"] is not None and t["to"] <= t["from"]:
-        raise UserError('"target.to" must be later than "target.from"')
-    return Target(
-        name=t["name"],
-        unit=t["unit"],
-        signal=_times_signal(t) if is_times else _parse_signal(t, "target"),
-        start=t["from"],
-        end=t["to"],
-        end_share=t["to_share"],
-        statistic=t["statistic"],
-        divide_by=t["divide_by"],
-        level=t["level"],
-        until=t["until"] or "below",
-        time_unit=t["time_unit"],
-    )
-
-
-def _times_signal(table: dict) -> Signal:
-    """A column of times in a file."""
-    return Signal(table["column"], table["file"], _parse_layout(table), None, 1.0, None)
 
 
 def _anything(value, key: str):
@@ -367,7 +246,9 @@ def _parse_quantity(name: str, value) -> Quantity | None:
     t = kinds.complete_table(value, key, fields)
     if (t["file"] is None) != (t["subject"] is None):
         raise UserError(f'[{key}] needs "file" and "subject" (its column of subjects) together')
-    return Quantity(None, t["column"], t["file"], _parse_layout(t), t["subject"], units[t["unit"]])
+    return Quantity(
+        None, t["column"], t["file"], keys.read_layout(t), t["subject"], units[t["unit"]]
+    )
 
 
 def _parse_window(table: dict, labelled: bool) -> Window:
@@ -398,8 +279,20 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
-    if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
-        raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
+    if card.events and card.events.peak > -math.inf:
+        if card.target is None:
+            raise UserError(
+                '"events.peak" is looked for in the target\'s span, and nothing is measured here: '
+                "leave it out"
+            )
+        if card.target.statistic == "value":
+            raise UserError(
+                '"events.peak" is looked for in the target\'s span, and "value" has none'
+            )
+    if card.events and card.events.of_sensor:
+        name, names = card.events.of_sensor.sensor, [sensor.name for sensor in card.sensors]
+        if name not in names:
+            raise UserError(f'"events.sensor" is {name!r}{sentences.suggest_names(name, names)}')
     for quantity in ("mass", "height"):
         if card.target and quantity in card.target.divide_by and getattr(card, quantity) is None:
             raise UserError(f'[target] is divided by {quantity}, so "body.{quantity}" is needed')

@@ -1,16 +1,24 @@
 """The sensors of recordings by a card, without what only labelled ones have."""
 
 import dataclasses
+import fnmatch
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from imujax.data.recordings import Recording
 from imujax.data_builders.tabular import parse, records, sources
+from imujax.data_builders.tabular.card import Card
 from imujax.errors import UserError
 
 
-def read_sensors(card: Path, raw: Path, files: Sequence[Path] = ()) -> Iterator[Recording]:
-    """Read recordings as a card describes them, its events, targets, labels and bodies left aside.
+def read_sensors(
+    card: Path,
+    raw: Path,
+    files: Sequence[Path] = (),
+    with_events: bool = False,
+    out: Path | None = None,
+) -> Iterator[Recording]:
+    """Read recordings as a card describes them, its targets, labels and bodies left aside.
 
     Parameters
     ----------
@@ -19,21 +27,26 @@ def read_sensors(card: Path, raw: Path, files: Sequence[Path] = ()) -> Iterator[
         Folder below which its files lie.
     files : sequence of Path
         Of these alone; all that the card takes by default.
+    with_events : bool
+        Whether [events] is looked at too.
+    out : Path, optional
+        A file that will be written: the card must not take it for a recording.
 
     Yields
     ------
     Recording
-        In the order of their paths.
+        In the order of their paths; with "events" where the card has them and they were asked for.
 
     Raises
     ------
     UserError
-        A file does not lie there or is not taken by the card, or cannot be what the card says.
+        A file does not lie there or is not taken by the card, or cannot be what the card says; or
+        the card would take `out` the next time.
     """
-    whole = parse.load_card(card)
-    bare = dataclasses.replace(
-        whole, events=None, target=None, labels=None, activity=None, mass=None, height=None
-    )
+    bare = parse.load_card(card, to_estimate=True)
+    if not with_events:
+        bare = dataclasses.replace(bare, events=None)
+    _require_no_recording(out, bare, raw)
     items = sources.list_items(bare, raw)
     if files:
         own = {item.paths[0].resolve(): item for item in items}
@@ -44,4 +57,26 @@ def read_sensors(card: Path, raw: Path, files: Sequence[Path] = ()) -> Iterator[
         items = [item for item in items if item.paths[0].resolve() in chosen]
     for item in items:
         for read in records.read_recordings(bare, item):
-            yield read.recording
+            yield read.recording if bare.events else dataclasses.replace(read.recording, events={})
+
+
+def _require_no_recording(out: Path | None, card: Card, raw: Path) -> None:
+    """UserError for a file to be written that matches the card's "files"."""
+    if out is None or not out.resolve().is_relative_to(raw.resolve()):
+        return
+    relative = out.resolve().relative_to(raw.resolve())
+    if _is_taken(relative.parts, PurePosixPath(card.files).parts):
+        raise UserError(
+            f'{out}: the card would take it for a recording the next time ("{card.files}"): write '
+            "it to another folder"
+        )
+
+
+def _is_taken(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether glob would find the parts of a path by the parts of a pattern."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_is_taken(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    is_first = bool(parts) and fnmatch.fnmatch(parts[0], pattern[0])
+    return is_first and _is_taken(parts[1:], pattern[1:])

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax.data import clocks, windows
+from imujax.data import clocks, sensor_events, windows
 from imujax.data.recordings import Channel, Interval, Recording
 from imujax.data_builders.tabular import events, labels, readers, sensors, sentences, stamps, tables
 from imujax.data_builders.tabular.card import (
@@ -140,8 +140,13 @@ def _make_recordings(
                 card.labels, item.raw, groups, str(recording_id), index
             )
         else:
-            times = _event_times(card, item.raw, groups, channels, index, end, source)
             targets = None
+            if card.events and card.events.of_sensor:
+                names = [sensor.name for sensor in card.sensors]
+                rule = card.events.of_sensor
+                times = start + sensor_events.find(rule, acc, gyr, rate, names, source)
+            else:
+                times = _event_times(card, item.raw, groups, channels, index, end, source)
         _require_on_clock(times, index, end, source)
         if len(stretches) > 1:  # each event is of one of them
             inside = (times >= start) & (times < end)

@@ -23,6 +23,7 @@ import filelock
 from imujax.data.datasets import read_metadata
 from imujax.errors import UserError
 from imujax.runtime import files
+from imujax.runtime.settings import describe_changes
 
 if TYPE_CHECKING:
     from imujax.data.recordings import Recording
@@ -149,19 +150,27 @@ def propose_card(raw: str | Path) -> str:
     return module.propose_card(Path(raw))
 
 
-def read_sensors(
-    card: str | Path, raw: str | Path, files: Sequence[str | Path] = ()
+def read_recordings(
+    card: str | Path,
+    raw: str | Path | None = None,
+    files: Sequence[str | Path] = (),
+    with_events: bool = False,
+    out: str | Path | None = None,
 ) -> "Iterator[Recording]":
     """Read recordings by the sensors part of a card of `tabular`.
 
     Parameters
     ----------
     card : str or Path
-        Its events, targets and labels are left aside.
-    raw : str or Path
-        Folder below which the files lie.
+        Its targets and labels are left aside.
+    raw : str or Path, optional
+        Folder below which the files lie, by default that of the card.
     files : sequence of (str or Path)
         Of these alone; all that the card takes by default.
+    with_events : bool
+        Whether its [events] are looked for too: a recording has them as `events["events"]`.
+    out : str or Path, optional
+        A file that will be written: refused where the card would take it for a recording.
 
     Returns
     -------
@@ -173,8 +182,9 @@ def read_sensors(
         The card is wrong, or a file is not what it says.
     """
     module = importlib.import_module(f"{_builder_package('tabular')}.reading")
-    raw = Path(raw).expanduser().absolute()
-    return module.read_sensors(Path(card), raw, [Path(file) for file in files])
+    raw = (Path(card).parent if raw is None else Path(raw)).expanduser().absolute()
+    chosen, out = [Path(file) for file in files], None if out is None else Path(out)
+    return module.read_sensors(Path(card), raw, chosen, with_events, out)
 
 
 def build(
@@ -389,10 +399,10 @@ def _require_unchanged(path: Path, sources: dict[str, Path]) -> None:
     built = read_metadata(path)["sources"]
     finished = (path / "dataset_info.json").stat().st_mtime
     if set(built) != set(sources):
-        differing = sorted(set(built) ^ set(sources))
+        changes = describe_changes(dict.fromkeys(built, ""), dict.fromkeys(sources, ""))
         raise UserError(
-            f"{path} was built from other raw files ({len(differing)} differ, e.g. "
-            f"{differing[0]}): remove that folder or build into another one"
+            f"{path} was built from other raw files ({changes}): remove that folder or build into "
+            "another one"
         )
     for name, source in sources.items():
         if source.stat().st_mtime > finished and sha256(source) != built[name]:

@@ -7,27 +7,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imujax.data import contacts, windows
+from imujax.data import sensor_events, windows
 from imujax.data.recordings import Recording
 from imujax.errors import UserError
 
-UNITS = {
-    "foot": lambda acc, gyr, rate: contacts.of_foot(gyr, rate).initial,
-    "shank": lambda acc, gyr, rate: contacts.of_shank(gyr, rate).initial,
-    "back": lambda acc, gyr, rate: contacts.of_lower_back(acc, rate),
-}
 UPSAMPLE = 1.2  # of a recording's rate, beyond which a model would see what nobody measured
 
 
 class Cut(NamedTuple):
-    """How windows are laid: one of the three.
+    """How windows are laid: one of the three; none of them: at the recording's own events.
 
     Attributes
     ----------
     stride : float or None
         s from one window to the next.
     contacts : str or None
-        UNIT:SENSOR, a unit of UNITS and the sensor that it is: at the contacts that it shows.
+        UNIT:SENSOR, where a sensor sits (foot, shank or back) and its name: at the contacts that it
+        shows.
     events : mapping or None
         (subject, recording) -> times [s].
     """
@@ -146,17 +142,22 @@ def lay(recording: Recording, card: Mapping[str, Any], cut: Cut) -> Windows:
 def _event_times(recording: Recording, cut: Cut) -> np.ndarray:
     if cut.contacts is not None:
         unit, _, sensor = cut.contacts.partition(":")
-        if unit not in UNITS or sensor not in recording.sensors:
+        if unit not in sensor_events.CONTACTS or sensor not in recording.sensors:
             raise UserError(
-                f"contacts {cut.contacts!r} must be UNIT:SENSOR, of the units {', '.join(UNITS)} "
-                f"and the sensors {', '.join(recording.sensors)}"
+                f"contacts {cut.contacts!r} must be UNIT:SENSOR, of the units "
+                f"{', '.join(sensor_events.CONTACTS)} and the sensors "
+                f"{', '.join(recording.sensors)}"
             )
-        place = recording.sensors.index(sensor)
-        found = UNITS[unit](recording.acc[:, place], recording.gyr[:, place], recording.rate)
-        return recording.start + found
+        rule = sensor_events.SensorEvents(sensor, unit)
+        signals = (recording.acc, recording.gyr, recording.rate)
+        return recording.start + sensor_events.find(
+            rule, *signals, recording.sensors, recording.source or recording.recording
+        )
     if cut.events is not None:
         return cut.events.get((recording.subject, recording.recording), np.empty(0))
+    if "events" in recording.events:
+        return recording.events["events"]
     raise UserError(
         "say where windows lie: at the contacts of a unit (foot:SENSOR, shank:SENSOR or "
-        "back:SENSOR), at given events, or at a stride in s"
+        "back:SENSOR), at given events, at a stride in s, or by [events] in the card"
     )

@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from imujax.data import datasets
-from imujax.errors import UserError
-from imujax.models import parts
+from imujax.data.recordings import Recording
+from imujax.errors import UserError, shorten
+from imujax.models import cutting, parts
 from imujax.pretrain import encoder, inputs
 from imujax.runtime import files
 
 if TYPE_CHECKING:
     import pandas
+
+    from imujax.models.explanation import Explanation
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "weights.safetensors"
 VERSION = 1  # of the folder; raised when an older imujax could not read it
@@ -41,6 +44,10 @@ class Estimates:
     name, unit : str
         Of the target.
     level : float
+    time : ndarray, [N], or None
+        s, of windows that were cut from a recording: of their event, or of their first sample.
+    lost : int
+        Events of it whose window would leave it.
     """
 
     estimate: np.ndarray
@@ -50,6 +57,8 @@ class Estimates:
     name: str
     unit: str
     level: float
+    time: np.ndarray | None = None
+    lost: int = 0
 
     def table(self) -> "pandas.DataFrame":
         """Lay them out; needs pandas.
@@ -57,7 +66,7 @@ class Estimates:
         Returns
         -------
         pandas.DataFrame
-            A row a window: estimate, low, high, is_unlike.
+            A row a window: time where there is one, estimate, low, high, is_unlike.
 
         Raises
         ------
@@ -65,6 +74,7 @@ class Estimates:
             Where pandas is not installed.
         """
         names = ("estimate", "low", "high", "is_unlike")
+        names = names if self.time is None else ("time", *names)
         return datasets.make_table({name: getattr(self, name) for name in names})
 
 
@@ -107,26 +117,79 @@ class Model:
         return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
 
     def predict(
-        self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None = None
+        self,
+        acc: np.ndarray | Recording,
+        gyr: np.ndarray | None = None,
+        length: np.ndarray | None = None,
+        **cut: Any,
     ) -> Estimates:
-        """Estimate windows like those that the model was trained on; see `models.predict` too.
+        """Estimate windows like those that the model was trained on, or those of a recording.
 
         Parameters
         ----------
         acc, gyr : ndarray, [N, L, S, 3]
             m/s^2, gravity included, and rad/s, at `rate`, the sensors in the order of the card; a
-            single one may be given as [N, L, 3].
+            single one may be given as [N, L, 3]. Or a Recording alone, which is cut first.
         length : ndarray, [N], optional
             Valid samples of each window, all by default.
+        **cut
+            Of a recording, one of `stride`, `contacts` and `events`, as of `cutting.Cut`; none of
+            them: at its own events, which the card of its files has found.
 
         Returns
         -------
         Estimates
+            Of a recording with the times of its windows.
 
         Raises
         ------
         UserError
-            Windows or sensors of another number, or signals that cannot be m/s^2 and rad/s.
+            Windows or sensors of another number, or signals that cannot be m/s^2 and rad/s; or as
+            of `cutting.lay`.
+        """
+        time, lost = None, 0
+        if isinstance(acc, Recording):
+            acc, gyr, time, lost = cutting.lay(acc, self.card, cutting.Cut(**cut))
+        elif gyr is None or cut:
+            raise UserError("predict takes windows of acc and gyr, or a recording and its cut")
+        if time is not None and not len(time):
+            estimate, unlike = np.empty(0), np.empty(0, bool)
+        else:
+            acc, gyr, length = self.check(acc, gyr, length)
+            estimate = self.estimate(acc, gyr, length)
+            unlike = is_unlike(measure(acc, gyr, length), self.card["range_of"]["signals"])
+        interval, target = self.card["interval"], self.card["target"]
+        return Estimates(
+            estimate,
+            estimate - interval["half"],
+            estimate + interval["half"],
+            unlike,
+            target["name"],
+            target["unit"],
+            interval["level"],
+            time,
+            lost,
+        )
+
+    def check(
+        self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Check windows as they come from a user.
+
+        Parameters
+        ----------
+        acc, gyr, length
+            As of `predict`.
+
+        Returns
+        -------
+        acc, gyr : ndarray, [N, L, S, 3], float32
+        length : ndarray, [N]
+
+        Raises
+        ------
+        UserError
+            As of `predict`.
         """
         acc, gyr, length = inputs.check(acc, gyr, length, self.card)
         if acc.shape[2] != len(self.card["sensors"]):
@@ -134,19 +197,31 @@ class Model:
                 f"acc {acc.shape} has {acc.shape[2]} sensors, and the model was trained on "
                 f"{len(self.card['sensors'])}: {', '.join(self.card['sensors'])}"
             )
-        if length is None:
-            length = np.full(len(acc), acc.shape[1])
-        estimate = self.estimate(acc, gyr, length)
-        half, target = self.card["interval"]["half"], self.card["target"]
-        return Estimates(
-            estimate,
-            estimate - half,
-            estimate + half,
-            is_unlike(measure(acc, gyr, length), self.card["range_of"]["signals"]),
-            target["name"],
-            target["unit"],
-            self.card["interval"]["level"],
-        )
+        return acc, gyr, np.full(len(acc), acc.shape[1]) if length is None else length
+
+    def explain(
+        self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None = None
+    ) -> "Explanation":
+        """Say which samples and axes move the estimates, see `explanation.explain`.
+
+        Parameters
+        ----------
+        acc, gyr, length
+            As of `predict`.
+
+        Returns
+        -------
+        Explanation
+            explanation.save("why.png") draws the first window.
+
+        Raises
+        ------
+        UserError
+            As of `predict`.
+        """
+        from imujax.models import explanation  # and with it matplotlib
+
+        return explanation.explain(self, *self.check(acc, gyr, length))
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Estimate windows as they come.
@@ -288,8 +363,9 @@ def open_model(folder: pathlib.Path | str) -> Model:
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: copy the folder {folder} again") from error
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:100]
-        raise UserError(f"{folder} is damaged ({reason}): copy it again, or fit again") from error
+        raise UserError(
+            f"{folder} is damaged ({shorten(error)}): copy it again, or fit again"
+        ) from error
     return Model(card, tuple(members))
 
 

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,9 +12,10 @@ from flax import traverse_util
 
 from imujax.data import scales
 from imujax.nets import towers
+from imujax.runtime import host
 from imujax.sweep import fitting, references
 
-BATCH = 512  # windows that a network estimates at once
+BATCH = 128  # windows that are estimated at once
 State = dict[str, Any]  # arrays and texts by name
 
 
@@ -99,7 +101,13 @@ class ReferencePart:
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
-        return self.model.predict(fitting.see(self.kind, acc, gyr, length))
+        blocks = [slice(first, first + BATCH) for first in range(0, len(acc), BATCH)]
+
+        def of_block(rows: slice) -> np.ndarray:
+            return self.model.predict(fitting.see(self.kind, acc[rows], gyr[rows], length[rows]))
+
+        with futures.ThreadPoolExecutor(len(host.available_cores())) as pool:
+            return np.concatenate(list(pool.map(of_block, blocks)))
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""

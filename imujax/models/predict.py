@@ -45,12 +45,10 @@ def predict_recordings(
     lost, count = 0, 0
     for recording in recordings:
         count += 1
-        laid = cutting.lay(recording, model.card, cut)
-        lost += laid.lost
-        if not len(laid.time):
-            continue
-        made = model.predict(laid.acc, laid.gyr)
-        columns = (laid.time, made.estimate, made.low, made.high, made.is_unlike)
+        made = model.predict(recording, **cut._asdict())
+        assert made.time is not None  # since they were cut from a recording
+        lost += made.lost
+        columns = (made.time, made.estimate, made.low, made.high, made.is_unlike)
         for time, estimate, low, high, unlike in zip(*(c.tolist() for c in columns), strict=True):
             rows.append(
                 {
@@ -71,10 +69,15 @@ def predict_recordings(
     return rows
 
 
-def write_table(rows: list[dict[str, Any]], path: pathlib.Path) -> pathlib.Path:
-    """Write estimates as CSV or Parquet, by the end of the name -> the path."""
+def require_name(path: pathlib.Path) -> None:
+    """UserError for a table that cannot be written under this name."""
     if path.suffix not in ENDS:
         raise UserError(f"{path}: estimates are written as {' or '.join(ENDS)}")
+
+
+def write_table(rows: list[dict[str, Any]], path: pathlib.Path) -> pathlib.Path:
+    """Write estimates as CSV or Parquet, by the end of the name -> the path."""
+    require_name(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".csv":
         return files.write_csv(path, rows)

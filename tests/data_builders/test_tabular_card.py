@@ -185,15 +185,17 @@ def test_the_readme_tells_of_every_key_and_its_cards_are_right():
     first = cards[0]
     whole = [card for card in cards if card.startswith("files")]
     parts = [card for card in cards if card not in whole]
-    assert (len(whole), len(parts)) == (3, 2)
+    assert (len(whole), len(parts)) == (3, 3)
     for card in whole:
         _load(card)
-    of_sensors, of_labels = parts
+    of_sensors, of_events, of_labels = parts
     head, tail = first.split("[sensors.shank]")
     loaded = _load(head + of_sensors + tail[tail.index("[window]") :])
     assert loaded.sensors[0].gyr.file == "{subject}/Gyroscope.csv"
     assert loaded.sensors[1].acc.columns[2] == ("userZ", "gravityZ")
     assert [target["unit"] for target in _load(first + of_labels).targets] == ["m", "s"]
+    back = first.replace("[sensors.shank]", "[sensors.back]")
+    assert parse.parse_card(back + of_events, Path("a.toml"), to_estimate=True).events.of_sensor
     tables = [keys.CARD, keys.EVENTS, keys.TARGET, keys.ACTIVITY, keys.WINDOW]
     tables += [keys.TIME, keys.UNITS, keys.AXES, keys.COLUMNS, keys.LABELS]
     names = {k for table in tables for k, (kind, _) in table.items() if kind is not kinds.table}
