@@ -9,6 +9,7 @@ import json
 import pathlib
 import re
 import shlex
+import shutil
 import subprocess
 
 import jax
@@ -222,8 +223,27 @@ def recordings(miniature):
     return miniature
 
 
+NEW_CARD = """
+files = "*_lb.txt"
+match = '(?P<subject>\\d+)-(?P<recording>\\d+)_lb'
+format = "tsv"
+skip_rows = 1
+[time]
+counter = "PacketCounter"
+rate = 100
+[units]
+acc = "m/s^2"
+gyr = "rad/s"
+[sensors.lb]
+acc = ["Acc_X", "Acc_Y", "Acc_Z"]
+gyr = ["Gyr_X", "Gyr_Y", "Gyr_Z"]
+"""
+
+
 def test_the_journeys_of_the_readme_are_run(recordings):
-    """In the order in which they stand, but for the quick start; then the three lines of Python."""
+    """In the order in which they stand, but for the quick start; then the three lines of Python,
+    and the notebook of the library's README on a new recording.
+    """
     (recordings / "calls").mkdir()
     for words in commands(ROOT / "README.md", recordings / "calls"):
         if words[0] == "imujax":  # the quick start stands there as .venv/bin/imujax
@@ -241,6 +261,20 @@ def test_the_journeys_of_the_readme_are_run(recordings):
     encoder = imujax.load("work/public/encoders/waist")
     np.testing.assert_array_equal(names["h"], encoder.embed(acc, gyr))
     assert names["h"].shape[0] == 5 and np.isfinite(names["h"]).all()
+    new = recordings / "new"
+    new.mkdir()
+    for unit in (recordings / "raw/ipol_gait").rglob("2-1_lb.txt"):
+        shutil.copy(unit, new)
+    (new / "card.toml").write_text(NEW_CARD)
+    lines = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "imujax/README.md").read_text(), re.M | re.S
+    )
+    exec(next(block for block in lines if "imujax.load" in block), names)
+    assert len(names["made"].estimate) == len(names["data"].subject)
+    assert names["inside"].mean() > 0.5
+    moved = names["why"].acc.sum() + names["why"].gyr.sum() + names["why"].rest[0]
+    assert moved == pytest.approx(names["why"].estimate[0] - names["why"].baseline[0])
+    assert (recordings / "why.png").stat().st_size > 1000
 
 
 def made_up_people(key, options, count, rate, length):
