@@ -9,6 +9,7 @@
                                                       stream against the step that it feeds
     python launch/bench.py stream                     sensor-windows that are read from blocks
     python launch/bench.py sweep                      runs of fine-tuning, beside PyTorch's loop
+    python launch/bench.py predict                    an hour of eight sensors, file to estimates
     python launch/bench.py memory                     what loss and step of large batches take, by
                                                       the compiled programs' own account
 
@@ -312,6 +313,13 @@ def report_sweep():
     bench_sweep.report()
 
 
+def report_predict():
+    """An hour of eight sensors through `imujax predict`; the goal is a minute."""
+    import bench_predict
+
+    bench_predict.report()
+
+
 def report_memory():
     """Temporary memory of loss and slopes, dense and tiled, and of a step in microbatches.
 
@@ -393,6 +401,7 @@ def main():
         "simulate": time_simulation,
         "stream": time_stream,
         "sweep": report_sweep,
+        "predict": report_predict,
         "memory": report_memory,
     }
     parser.add_argument("what", choices=(*with_raw, *without_raw))

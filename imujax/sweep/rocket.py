@@ -247,10 +247,11 @@ def _pool(outputs, biases, first, last) -> np.ndarray:
     sums = np.stack([np.ones(len(outputs)), np.arange(len(outputs))]).astype(np.float32)
     count, index = (sums @ above.reshape(len(outputs), -1)).reshape(2, *above.shape[1:])
     total = np.maximum(excess, 0, out=excess).sum(axis=0)
-    run, longest = np.zeros((2, *above.shape[1:]), np.int16)
-    for sample in above:
+    kind = np.min_scalar_type(len(above))  # few bytes: these loops are bound by memory
+    run, longest = np.zeros((2, *above.shape[1:]), kind)
+    for sample in np.negative(above.astype(kind)):  # all bits set where above
         run += 1
-        run *= sample
+        run &= sample
         np.maximum(longest, run, out=longest)
     some = np.maximum(count, 1)
     mean_index = np.where(count > 0, index / some - first, -1)
