@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from imujax.data.builders import build, read_recordings
     from imujax.data.datasets import Dataset, find_dataset, read, read_metadata
     from imujax.data.recordings import Recording
-    from imujax.models.model import Model, load
+    from imujax.models.keeping import load
+    from imujax.models.model import Model
     from imujax.pretrain.encoder import Encoder
     from imujax.report.report import write_report
     from imujax.report.tables import Sweep, load_sweep
@@ -39,7 +40,8 @@ _MODULES = {
     "imujax.data.builders": ("build", "read_recordings"),
     "imujax.data.datasets": ("Dataset", "find_dataset", "read", "read_metadata"),
     "imujax.data.recordings": ("Recording",),
-    "imujax.models.model": ("Model", "load"),
+    "imujax.models.keeping": ("load",),
+    "imujax.models.model": ("Model",),
     "imujax.pretrain.encoder": ("Encoder",),
     "imujax.report.report": ("write_report",),
     "imujax.report.tables": ("Sweep", "load_sweep"),

@@ -456,7 +456,7 @@ def predict(args, words: list[str]):
     refuse_words(words)
     use_cache()
     from imujax.data import builders
-    from imujax.models import cutting, model, predict
+    from imujax.models import cutting, keeping, predict
 
     if args.out is None:
         raise UserError("give --out FILE, a table to write: .csv or .parquet")
@@ -465,7 +465,7 @@ def predict(args, words: list[str]):
     if sum(one is not None for one in ways) > 1:
         raise UserError("say once where windows lie: by --contacts, --events or --stride")
     events = None if args.events is None else cutting.read_events(args.events)
-    opened = model.open_model(args.model)
+    opened = keeping.open_model(args.model)
     by_card = not any(one is not None for one in ways)
     recordings = builders.read_recordings(args.card, args.raw, args.files, by_card, args.out)
     cut = cutting.Cut(args.stride, args.contacts, events)

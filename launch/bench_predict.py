@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from imujax.data import scales
-from imujax.models import intervals, model, parts
+from imujax.models import intervals, keeping, model, parts
 from imujax.nets import networks, resnet, towers
 from imujax.sweep import fitting, references
 
@@ -88,7 +88,7 @@ def make_model(folder: pathlib.Path, kind: str):
             },
         },
     }
-    model.save(folder, card, members)
+    keeping.save(folder, card, members)
 
 
 def draw_windows(count: int) -> tuple[np.ndarray, np.ndarray]:

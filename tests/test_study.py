@@ -319,7 +319,7 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     other.write_text("who,when\nP00,1\n")
     assert "need the columns subject, recording and time" in says_so("--events", other)
     other.write_text("subject,recording,time\nP00,walk,19.99\n")
-    assert "no window lies in these 1 recordings: 1 events lie too near" in says_so(
+    assert "of 0.32 s lies in these 1 recordings: 1 events lie too near" in says_so(
         "--events", other
     )
     inside = raw / "out.csv"
@@ -332,6 +332,20 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     hip = raw / "hip.toml"
     hip.write_text(card.read_text().replace("[sensors.shank]", "[sensors.hip]"))
     assert "sees the sensors shank, and there are hip" in says_so("--stride", "1", card=hip)
+    rows = (raw / "P00_walk.csv").read_text().splitlines()
+    short = tmp_path / "short" / "P00_walk.csv"
+    short.parent.mkdir()
+    short.write_text("\n".join(rows[:31]))
+    words = ("--stride", "1", "--raw", short.parent)
+    assert "no window of 0.32 s lies in these 1 recordings: none of them" in says_so(*words)
+    of_g = raw / "g.toml"
+    of_g.write_text(card.read_text().replace('acc = "m/s^2"', 'acc = "g"'))
+    assert "the accelerometer reads 109 m/s^2 over a second" in says_so("--stride", "1", card=of_g)
+    gap = list(rows)
+    gap[300:400] = [",,,,," for _ in range(100)]
+    short.write_text("\n".join(gap))
+    assert f"{short}: 100 values in a row are missing from 2.99 s on" in says_so(*words)
+    assert not out.exists()
     slow = raw / "slow.toml"
     slow.write_text(card.read_text().replace("rate = 100\n[units]", "rate = 50\n[units]"))
     assert "was recorded at 50 Hz, and the model sees 100 Hz" in says_so("--stride", "1", card=slow)
@@ -365,12 +379,25 @@ def test_a_card_holds_what_the_sweep_has_measured(done, kept):
     assert "P00" not in page and "P00" not in (folder / "card.json").read_text()
 
 
+def change_a_byte(file):
+    data = bytearray(file.read_bytes())
+    data[-3] ^= 1
+    file.write_bytes(data)
+
+
+def without_interval(file):
+    card = json.loads(file.read_text())
+    file.write_text(json.dumps({key: card[key] for key in card if key != "interval"}))
+
+
 def test_a_damaged_model_is_named(kept, tmp_path, capsys):
     _, folder = kept
     for name, damage, sentence in (
         ("weights.safetensors", lambda file: file.unlink(), "is missing: copy the folder"),
         ("weights.safetensors", lambda file: file.write_bytes(b"123"), "is damaged"),
+        ("weights.safetensors", change_a_byte, "weights.safetensors has changed since it was"),
         ("card.json", lambda file: file.write_text("{"), "is damaged"),
+        ("card.json", without_interval, "card.json lacks interval"),
         ("card.json", lambda file: file.write_text('{"version": 99}'), "a newer imujax"),
     ):
         copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)

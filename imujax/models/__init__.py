@@ -2,11 +2,11 @@
 
 In come a task, its labelled data set, the encoders and the sweep: `fit` chooses the settings on
 inner subjects as the sweep does, trains on everybody, and measures on the sweep's held-out subjects
-which model is best and how far its estimates miss (`intervals`). Out comes a folder that explains
-itself, which `model` opens without its configuration: arrays, texts, a card, and a page for people.
-It estimates the windows of recordings (`predict`), where `cutting` lays them, and says what moves
-an estimate (`explanation`). Nothing is imported before a module is asked for:
-`from imujax.models import model`.
+which model is best and how far its estimates miss (`held_out`, `intervals`). Out comes a folder
+that explains itself, which `keeping` opens without its configuration: arrays, texts, a card, a page
+for people. The `model`, made of `parts`, estimates the windows of recordings (`predict`), where
+`cutting` lays them, and says what moves an estimate (`explanation`). Nothing is imported before a
+module is asked for: `from imujax.models import model`.
 """
 
-__all__ = ["cutting", "fit", "intervals", "model", "predict"]
+__all__ = ["cutting", "fit", "held_out", "intervals", "keeping", "model", "parts", "predict"]

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import datasets
 from imujax.errors import UserError, require_known
-from imujax.models import held_out, intervals, model, page, parts
+from imujax.models import held_out, intervals, keeping, model, page, parts
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import files, log, processes
@@ -115,7 +115,7 @@ def fit_model(
             },
             "provenance": log.provenance(),
         }
-        model.save(folder, card, [(1 / len(made), part) for part in made])
+        keeping.save(folder, card, [(1 / len(made), part) for part in made])
         files.write_text(folder / "README.md", page.write_page(card))
         shutil.rmtree(folder / "parts", ignore_errors=True)
     return folder

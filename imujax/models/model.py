@@ -4,9 +4,6 @@ model = imujax.load("work/models/peak_force")
 estimates = model.predict(acc, gyr)
 """
 
-import json
-import pathlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,18 +11,15 @@ import numpy as np
 
 from imujax.data import datasets
 from imujax.data.recordings import Recording
-from imujax.errors import UserError, shorten
+from imujax.errors import UserError
 from imujax.models import cutting, parts
-from imujax.pretrain import encoder, inputs
-from imujax.runtime import files
+from imujax.pretrain import inputs
 
 if TYPE_CHECKING:
     import pandas
 
     from imujax.models.explanation import Explanation
 
-CARD_FILE, WEIGHTS_FILE = "card.json", "weights.safetensors"
-VERSION = 1  # of the folder; raised when an older imujax could not read it
 BEYOND = 0.1  # of its range, by which a signal may leave what was seen in training
 # Of each sensor of a window, what its signals are told by.
 MEASURES = ("mean norm of acc", "largest norm of acc", "root mean square of gyr", "largest of gyr")
@@ -282,110 +276,3 @@ def is_unlike(measured: np.ndarray, limits: dict[str, Any]) -> np.ndarray:
     least, most = (np.asarray(limits[name]) for name in ("least", "most"))
     slack = BEYOND * (most - least)
     return ((measured < least - slack) | (measured > most + slack)).any(axis=(1, 2))
-
-
-def save(
-    folder: pathlib.Path, card: dict[str, Any], members: Sequence[tuple[float, parts.Part]]
-) -> Model:
-    """Keep a model; the card is written last.
-
-    Parameters
-    ----------
-    folder : Path
-        Is made.
-    card : dict
-        As of Model, without parts.
-    members : sequence of (float, Part)
-        Weights, and what they weigh.
-
-    Returns
-    -------
-    Model
-        As it was kept.
-    """
-    from safetensors.numpy import save_file
-
-    folder.mkdir(parents=True, exist_ok=True)
-    arrays, described = {}, []
-    for number, (weight, part) in enumerate(members):
-        words, state = part.state()
-        for name, value in state.items():
-            if isinstance(value, str):
-                path = folder / f"part{number}.{name}.txt"
-                files.write_text(path, value)
-            else:
-                arrays[f"part{number}/{name}"] = np.array(value, order="C")
-        described.append(words | {"weight": weight})
-    files.write_whole(folder / WEIGHTS_FILE, lambda file: save_file(arrays, file))
-    text = json.dumps({"version": VERSION} | card | {"parts": described}, indent=1)
-    files.write_text(folder / CARD_FILE, text + "\n")
-    return open_model(folder)
-
-
-def open_model(folder: pathlib.Path | str) -> Model:
-    """Open the folder of a model.
-
-    Parameters
-    ----------
-    folder : Path or str
-
-    Returns
-    -------
-    Model
-
-    Raises
-    ------
-    UserError
-        A file is missing or damaged, or of a newer imujax.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    folder = pathlib.Path(folder)
-    try:
-        card = json.loads((folder / CARD_FILE).read_text("utf-8"))
-        if card["version"] > VERSION:
-            raise UserError(f"{folder} was made by a newer imujax: update this one")
-        arrays = load_file(folder / WEIGHTS_FILE)
-        members = []
-        for number, described in enumerate(card["parts"]):
-            prefix = f"part{number}/"
-            state: parts.State = {
-                name[len(prefix) :]: value
-                for name, value in arrays.items()
-                if name.startswith(prefix)
-            }
-            for path in folder.glob(f"part{number}.*.txt"):
-                state[path.name[len(prefix) : -4]] = path.read_text("utf-8")
-            members.append(parts.restore(described, state))
-    except UserError:
-        raise
-    except FileNotFoundError as error:
-        raise UserError(f"{error.filename} is missing: copy the folder {folder} again") from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise UserError(
-            f"{folder} is damaged ({shorten(error)}): copy it again, or fit again"
-        ) from error
-    return Model(card, tuple(members))
-
-
-def load(folder: pathlib.Path | str) -> "Model | encoder.Encoder":
-    """Open what a folder holds: a model, or an encoder.
-
-    Parameters
-    ----------
-    folder : Path or str
-        As `imujax fit` or `imujax pretrain` has printed it.
-
-    Returns
-    -------
-    Model or Encoder
-
-    Raises
-    ------
-    UserError
-        It holds neither, or is damaged.
-    """
-    if (pathlib.Path(folder) / CARD_FILE).is_file():
-        return open_model(folder)
-    return encoder.load(folder)

@@ -63,9 +63,11 @@ def predict_recordings(
                 }
             )
     if not rows:
-        raise UserError(
-            f"no window lies in these {count} recordings: {lost} events lie too near to an end"
-        )
+        seconds = model.card["window"] / model.card["rate"]
+        reason = "none of them shows an event, or is as long as that"
+        if lost:
+            reason = f"{lost} events lie too near to an end"
+        raise UserError(f"no window of {seconds:.3g} s lies in these {count} recordings: {reason}")
     return rows
 
 
