@@ -419,11 +419,14 @@ def test_mistakes_of_a_fit_are_one_sentence(place, done, capsys):
     assert not (done / "models" / "force").exists()
 
 
-def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path):
+def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path, capsys):
     words = ["fit", *arguments(place, tmp_path, "--model", "probe")]
     cli.run_command([*words, "--checkpoint", str(done / "encoders" / "small")])
     card = imujax.load(tmp_path / "models" / "force").card
     assert set(card["candidates"]) == {"probe"} and card["model"].startswith("probe")
+    said, held = capsys.readouterr().err, card["interval"]["coverage"]["mean"]
+    assert "promises 86 % of the windows of a new person (90 % asked), and held" in said
+    assert f"and held {100 * held:.0f} % (" in said and "of those of 6 people" in said
     assert card["metrics"]["r"] > 0.8
 
 

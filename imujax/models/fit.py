@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -118,6 +119,7 @@ def fit_model(
         keeping.save(folder, card, [(1 / len(made), part) for part in made])
         files.write_text(folder / "README.md", page.write_page(card))
         shutil.rmtree(folder / "parts", ignore_errors=True)
+        print(f"fit {name}: {page.write_line(card)}", file=sys.stderr)
     return folder
 
 

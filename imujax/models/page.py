@@ -99,3 +99,26 @@ def write_page(card: dict[str, Any]) -> str:
         least_target=card["range_of"]["target"][0],
         most_target=card["range_of"]["target"][1],
     )
+
+
+def write_line(card: dict[str, Any]) -> str:
+    """Write what matters of the page in one line.
+
+    Parameters
+    ----------
+    card : dict
+        Of a Model.
+
+    Returns
+    -------
+    str
+    """
+    interval, unit, metrics = card["interval"], card["target"]["unit"], card["metrics"]
+    coverage = {name: f"{100 * value:.0f}" for name, value in interval["coverage"].items()}
+    return (
+        f"{card['model']}; of people held out r {metrics['r']:.3f}, RMSE {metrics['rmse']:.3g} "
+        f"{unit}; +-{interval['half']:.3g} {unit} promises {100 * interval['level']:.0f} % of the "
+        f"windows of a new person ({100 * interval['asked']:.0f} % asked), and held "
+        f"{coverage['mean']} % ({coverage['low']} to {coverage['high']}) of those of "
+        f"{interval['people']} people, of one of them {coverage['least']} %"
+    )
