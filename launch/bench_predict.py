@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from imujax.data import scales
-from imujax.models import intervals, keeping, model, parts
+from imujax.models import intervals, keeping, parts, seen
 from imujax.nets import networks, resnet, towers
 from imujax.sweep import fitting, references
 
@@ -72,7 +72,6 @@ def make_model(folder: pathlib.Path, kind: str):
         target, people = acc.std(axis=(1, 2, 3)).astype(np.float64), np.arange(EXAMPLES) % 5
         stack = references.fit_references(["stack"], windows, target, people, 0)[0]["stack"]
         members.append((1.0, parts.ReferencePart("stack", stack)))
-    measured = model.measure(acc, gyr, length)
     card = {
         "target": {"name": "nothing", "unit": "1"},
         "rate": RATE,
@@ -80,13 +79,7 @@ def make_model(folder: pathlib.Path, kind: str):
         "sensors": list(SENSORS),
         "before": None,
         "interval": intervals.Width(1.0, 0.9)._asdict(),
-        "range_of": {
-            "target": [0, 1],
-            "signals": {
-                "least": measured.min(axis=0).tolist(),
-                "most": measured.max(axis=0).tolist(),
-            },
-        },
+        "range_of": {"target": [0, 1], "signals": seen.describe(acc, gyr, length)},
     }
     keeping.save(folder, card, members)
 

@@ -346,6 +346,11 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     short.write_text("\n".join(gap))
     assert f"{short}: 100 values in a row are missing from 2.99 s on" in says_so(*words)
     assert not out.exists()
+    turned = raw / "turned.toml"
+    frame = "frame = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]\n"
+    turned.write_text(card.read_text().replace("[events]", frame + "[events]"))
+    said = says_so("--stride", "1", card=turned)
+    assert "sensor shank lies turned by" in said and "turn them by its frame in the card" in said
     slow = raw / "slow.toml"
     slow.write_text(card.read_text().replace("rate = 100\n[units]", "rate = 50\n[units]"))
     assert "was recorded at 50 Hz, and the model sees 100 Hz" in says_so("--stride", "1", card=slow)

@@ -9,4 +9,14 @@ for people. The `model`, made of `parts`, estimates the windows of recordings (`
 module is asked for: `from imujax.models import model`.
 """
 
-__all__ = ["cutting", "fit", "held_out", "intervals", "keeping", "model", "parts", "predict"]
+__all__ = [
+    "cutting",
+    "fit",
+    "held_out",
+    "intervals",
+    "keeping",
+    "model",
+    "parts",
+    "predict",
+    "seen",
+]

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import datasets
 from imujax.errors import UserError, require_known
-from imujax.models import held_out, intervals, keeping, model, page, parts
+from imujax.models import held_out, intervals, keeping, page, parts, seen
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import files, log, processes
@@ -184,13 +184,8 @@ def _brief(fingerprint: dict[str, Any]) -> dict[str, Any]:
 def _ranges(data: datasets.Dataset) -> dict[str, Any]:
     """What the model has seen of the target and of the signals."""
     assert data.target is not None  # sweep.read_labelled has seen to it
-    measured = model.measure(data.acc, data.gyr, data.length)
     target = data.target[:, 0]
     return {
         "target": [float(target.min()), float(target.max())],
-        "signals": {
-            "measures": list(model.MEASURES),
-            "least": measured.min(axis=0).tolist(),
-            "most": measured.max(axis=0).tolist(),
-        },
+        "signals": seen.describe(data.acc, data.gyr, data.length),
     }

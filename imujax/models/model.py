@@ -12,17 +12,13 @@ import numpy as np
 from imujax.data import datasets
 from imujax.data.recordings import Recording
 from imujax.errors import UserError
-from imujax.models import cutting, parts
+from imujax.models import cutting, parts, seen
 from imujax.pretrain import inputs
 
 if TYPE_CHECKING:
     import pandas
 
     from imujax.models.explanation import Explanation
-
-BEYOND = 0.1  # of its range, by which a signal may leave what was seen in training
-# Of each sensor of a window, what its signals are told by.
-MEASURES = ("mean norm of acc", "largest norm of acc", "root mean square of gyr", "largest of gyr")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +134,12 @@ class Model:
         Raises
         ------
         UserError
-            Windows or sensors of another number, or signals that cannot be m/s^2 and rad/s; or as
-            of `cutting.lay`.
+            Windows or sensors of another number, or signals that cannot be m/s^2 and rad/s; of a
+            recording, too, as of `cutting.lay` and `seen.require_axes`.
         """
-        time, lost = None, 0
+        time, lost, source = None, 0, ""
         if isinstance(acc, Recording):
+            source = acc.source or acc.recording
             acc, gyr, time, lost = cutting.lay(acc, self.card, cutting.Cut(**cut))
         elif gyr is None or cut:
             raise UserError("predict takes windows of acc and gyr, or a recording and its cut")
@@ -151,7 +148,10 @@ class Model:
         else:
             acc, gyr, length = self.check(acc, gyr, length)
             estimate = self.estimate(acc, gyr, length)
-            unlike = is_unlike(measure(acc, gyr, length), self.card["range_of"]["signals"])
+            limits = self.card["range_of"]["signals"]
+            if source:
+                seen.require_axes(acc, length, limits, self.card["sensors"], source)
+            unlike = seen.is_unlike(acc, gyr, length, limits)
         interval, target = self.card["interval"], self.card["target"]
         return Estimates(
             estimate,
@@ -233,46 +233,3 @@ class Model:
         weights = [described["weight"] for described in self.card["parts"]]
         estimates = [part.estimate(acc, gyr, length) for part in self.parts]
         return np.average(estimates, axis=0, weights=weights)
-
-
-def measure(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Tell the signals of windows by a few numbers.
-
-    Parameters
-    ----------
-    acc, gyr : ndarray, [N, L, S, 3]
-    length : ndarray, [N]
-
-    Returns
-    -------
-    ndarray, [N, S, 4]
-        MEASURES.
-    """
-    inside = (np.arange(acc.shape[1]) < np.asarray(length)[:, None])[..., None]
-    pull, turn = (np.linalg.norm(x.astype(np.float64), axis=-1) for x in (acc, gyr))  # [N, L, S]
-    count = np.asarray(length, np.float64)[:, None]
-    columns = (
-        np.sum(pull, axis=1, where=inside) / count,
-        np.max(pull, axis=1, where=inside, initial=0),
-        np.sqrt(np.sum(turn**2, axis=1, where=inside) / count),
-        np.max(turn, axis=1, where=inside, initial=0),
-    )
-    return np.stack(columns, axis=-1)
-
-
-def is_unlike(measured: np.ndarray, limits: dict[str, Any]) -> np.ndarray:
-    """Mark windows whose signals lie outside of what was seen, by more than BEYOND of its range.
-
-    Parameters
-    ----------
-    measured : ndarray, [N, S, 4]
-    limits : dict
-        least and most, each [S, 4].
-
-    Returns
-    -------
-    ndarray of bool, [N]
-    """
-    least, most = (np.asarray(limits[name]) for name in ("least", "most"))
-    slack = BEYOND * (most - least)
-    return ((measured < least - slack) | (measured > most + slack)).any(axis=(1, 2))

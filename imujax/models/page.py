@@ -43,7 +43,8 @@ within ({low:.0f} to {high:.0f} %), of the person with the fewest {least:.0f} %.
 
 - The target ran from {least_target:.3g} to {most_target:.3g} {unit}: beyond that it has learned
   nothing.
-- Windows whose signals leave what was seen in training are marked `is_unlike`.
+- Windows whose signals leave what was seen in training are marked `is_unlike`, and recordings of
+  which a sensor lies turned against it are refused.
 - Other sensors, other places, other ways to cut the windows and other people than those it was
   trained on have not been tried.
 """
