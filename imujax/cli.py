@@ -460,7 +460,7 @@ def predict(args, words: list[str]):
 
     if args.out is None:
         raise UserError("give --out FILE, a table to write: .csv or .parquet")
-    predict.require_name(args.out)
+    predict.require_name(args.out, args.events, args.card)
     ways = (args.contacts, args.events, args.stride)
     if sum(one is not None for one in ways) > 1:
         raise UserError("say once where windows lie: by --contacts, --events or --stride")

@@ -1,6 +1,7 @@
 """The whole study on made-up people, through the command line, as a user meets it."""
 
 import csv
+import importlib.util
 import json
 import os
 import pathlib
@@ -290,6 +291,9 @@ def test_windows_lie_where_the_card_of_tomorrow_finds_peaks(kept, tmp_path):
     assert "time" in made[0].table()
     none = model.predict(recordings[0], events={})
     assert len(none.estimate) == len(none.time) == 0
+    for wrong in ({"stride": 1.0, "contacts": "foot:shank"}, {"strid": 1.0}, {"gyr": made}):
+        with pytest.raises(UserError, match="takes windows of acc and gyr, or a recording"):
+            model.predict(recordings[0], **wrong)
     with pytest.raises(UserError, match="takes windows of acc and gyr, or a recording"):
         model.predict(recordings[0].acc)
 
@@ -314,7 +318,8 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     assert "written as .csv or .parquet" in says_so("--stride", "1", out=tmp_path / "x.xlsx")
     assert "must be UNIT:SENSOR" in says_so("--contacts", "hand:shank")
     assert "must be UNIT:SENSOR" in says_so("--contacts", "foot:hip")
-    assert "less than a sample" in says_so("--stride", "0.001")
+    for stride in ("0.001", "inf", "-1"):
+        assert "it must be a sample or longer" in says_so("--stride", stride)
     other = tmp_path / "other.csv"
     other.write_text("who,when\nP00,1\n")
     assert "need the columns subject, recording and time" in says_so("--events", other)
@@ -326,6 +331,13 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     assert f"{inside}: the card would take it for a recording" in says_so(
         "--stride", "1", out=inside
     )
+    other.write_text("subject,recording,time\nP0,walk,5\n")
+    said = says_so("--events", other)
+    assert "the events are of subject P0, recording walk, and the first recording is walk" in said
+    other.write_text("subject,recording,time\nP00,walk,nan\n")
+    assert "a time is no number" in says_so("--events", other)
+    assert f"{other} is read here" in says_so("--events", other, out=other)
+    assert "is read here" in says_so("--stride", "1", out=raw / "P00_walk.csv")
     stranger = tmp_path / "P09_walk.csv"
     stranger.write_text("a")
     assert f"{stranger}: the card {card} takes" in says_so("--stride", "1", files=[stranger])
@@ -350,7 +362,7 @@ def test_what_a_model_cannot_estimate_is_one_sentence(kept, tmp_path, capsys):
     frame = "frame = [[0, 0, 1], [1, 0, 0], [0, 1, 0]]\n"
     turned.write_text(card.read_text().replace("[events]", frame + "[events]"))
     said = says_so("--stride", "1", card=turned)
-    assert "sensor shank lies turned by" in said and "turn them by its frame in the card" in said
+    assert "sensor shank lies turned by" in said and "turn its axes by frame in the card" in said
     slow = raw / "slow.toml"
     slow.write_text(card.read_text().replace("rate = 100\n[units]", "rate = 50\n[units]"))
     assert "was recorded at 50 Hz, and the model sees 100 Hz" in says_so("--stride", "1", card=slow)
@@ -384,6 +396,22 @@ def test_a_card_holds_what_the_sweep_has_measured(done, kept):
     assert "P00" not in page and "P00" not in (folder / "card.json").read_text()
 
 
+def test_the_intervals_of_every_candidate_are_printed(done, capsys):
+    """By the script whose numbers stand in the documents."""
+    place = pathlib.Path(__file__).parents[1] / "launch" / "intervals.py"
+    script = importlib.util.module_from_spec(
+        spec := importlib.util.spec_from_file_location("launch_intervals", place)
+    )
+    spec.loader.exec_module(script)
+    script.print_table(done / "tasks" / "force", 0.9)
+    head, _, *rows = capsys.readouterr().out.splitlines()
+    assert head == "force, 6 people, 90 % asked"
+    words = [row.split() for row in rows]
+    assert {row[0] for row in words} == {"finetuned", "probe", "ridge", "average"}
+    assert {row[2] for row in words} == {"85.7"}
+    assert all(float(row[3]) > 0 and 50 < float(row[4]) <= 100 for row in words)
+
+
 def change_a_byte(file):
     data = bytearray(file.read_bytes())
     data[-3] ^= 1
@@ -403,6 +431,8 @@ def test_a_damaged_model_is_named(kept, tmp_path, capsys):
         ("weights.safetensors", change_a_byte, "weights.safetensors has changed since it was"),
         ("card.json", lambda file: file.write_text("{"), "is damaged"),
         ("card.json", without_interval, "card.json lacks interval"),
+        ("card.json", lambda file: file.write_text('{"version": 1}'), "an older imujax"),
+        ("card.json", lambda file: file.write_text('{"version": 2, "parts": []}'), "is damaged"),
         ("card.json", lambda file: file.write_text('{"version": 99}'), "a newer imujax"),
     ):
         copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
@@ -430,8 +460,8 @@ def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path, 
     card = imujax.load(tmp_path / "models" / "force").card
     assert set(card["candidates"]) == {"probe"} and card["model"].startswith("probe")
     said, held = capsys.readouterr().err, card["interval"]["coverage"]["mean"]
-    assert "promises 86 % of the windows of a new person (90 % asked), and held" in said
-    assert f"and held {100 * held:.0f} % (" in said and "of those of 6 people" in said
+    assert "promises 86 % of the windows of a new person (90 % asked); of 6 people" in said
+    assert f"of the others, {100 * held:.0f} % (" in said
     assert card["metrics"]["r"] > 0.8
 
 

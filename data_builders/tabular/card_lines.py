@@ -13,6 +13,11 @@ def quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
+def quote_expression(text: str) -> str:
+    """A regular expression as TOML has it: as it is, where that can be."""
+    return quote(text) if "'" in text or not text.isprintable() else f"'{text}'"
+
+
 def layout_lines(layout: Layout) -> list[str]:
     """What differs from the defaults; follows from the lines of the file."""
     lines = []

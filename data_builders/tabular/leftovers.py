@@ -14,6 +14,7 @@ from imujax.data_builders.tabular import delimited, inspection, readers, stamps
 from imujax.data_builders.tabular.card import TEXT_STAMPS, TIME_UNITS, Time
 from imujax.data_builders.tabular.card_lines import layout_lines, quote
 from imujax.data_builders.tabular.inspection import Look
+from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
 MOST_GROUPS = 60  # of files that are called alike, of each of which one is looked at
@@ -59,11 +60,15 @@ class Leftovers(NamedTuple):
     recordings : list of (Look, int)
         The same of files that have an accelerometer and a gyroscope in other columns.
     others : list of Path
+        Of neither kind.
+    unseen : list of Path
+        Nobody looked at them: there are too many kinds of files.
     """
 
     labels: list[tuple[LabelTable, int]]
     recordings: list[tuple[Look, int]]
     others: list[Path]
+    unseen: list[Path]
 
 
 def sort_out(paths: Sequence[Path], known: Sequence[tuple[str, str]]) -> Leftovers:
@@ -86,8 +91,9 @@ def sort_out(paths: Sequence[Path], known: Sequence[tuple[str, str]]) -> Leftove
     labels: dict[tuple, tuple[LabelTable, int]] = {}
     recordings: dict[tuple, tuple[Look, int]] = {}
     others: list[Path] = []
-    for number, group in enumerate(groups.values()):
-        found = _look_at(group[0], known) if number < MOST_GROUPS else None
+    looked_at = list(groups.values())[:MOST_GROUPS]
+    for group in looked_at:
+        found = _look_at(group[0], known)
         if isinstance(found, LabelTable):
             first, count = labels.get(tuple(found.look.names), (found, 0))
             labels[tuple(found.look.names)] = first, count + len(group)
@@ -96,7 +102,8 @@ def sort_out(paths: Sequence[Path], known: Sequence[tuple[str, str]]) -> Leftove
             recordings[tuple(found.names)] = same, count + len(group)
         else:
             others += group
-    return Leftovers(list(labels.values()), list(recordings.values()), others)
+    unseen = [path for group in list(groups.values())[MOST_GROUPS:] for path in group]
+    return Leftovers(list(labels.values()), list(recordings.values()), others, unseen)
 
 
 def _look_at(path: Path, known: Sequence[tuple[str, str]]) -> LabelTable | Look | None:
@@ -248,7 +255,7 @@ def comments(left: Leftovers, raw: Path, taken: Look) -> list[str]:
     """
     lines = []
     for number, (labels, count) in enumerate(left.labels):
-        file = labels.look.path.relative_to(raw).as_posix()
+        file = _name(labels.look.path, raw)
         see = "see [labels]" if not number else "[labels] takes one kind of table"
         looks = f"{file} looks like a table of labels"
         if count > 1:
@@ -256,19 +263,27 @@ def comments(left: Leftovers, raw: Path, taken: Look) -> list[str]:
         whose = " of other people" if labels.is_foreign else ""
         lines.append(f"# {looks}{whose}: {see}.")
     for look, count in left.recordings:
-        file = look.path.relative_to(raw).as_posix()
+        file = _name(look.path, raw)
         files = f"{count} file{'s' if count > 1 else ''}"
         if (look.names, look.layout) == (taken.names, taken.layout):
             lines.append(f"# {files} of the same columns left aside, e.g. {file}: widen `files`.")
         else:
-            shown = ", ".join(look.names[:8]) + (", ..." if len(look.names) > 8 else "")
+            shown = ", ".join(map(printable_name, look.names[:8]))
+            shown += ", ..." if len(look.names) > 8 else ""
             kind = f"{files} of another kind left aside, e.g. {file}"
             lines.append(f"# {kind} ({shown}): a card of their own.")
-    if left.others:
-        file = left.others[0].relative_to(raw).as_posix()
-        files = f"{len(left.others)} more files" if left.others[1:] else "1 more file"
-        lines.append(f"# {files} left aside, e.g. {file}: neither both sensors nor labels.")
+    for paths, reason in (
+        (left.others, "neither both sensors nor labels"),
+        (left.unseen, "not looked at"),
+    ):
+        if paths:
+            files = f"{len(paths)} more files" if paths[1:] else "1 more file"
+            lines.append(f"# {files} left aside, e.g. {_name(paths[0], raw)}: {reason}.")
     return lines
+
+
+def _name(path: Path, raw: Path) -> str:
+    return printable_name(path.relative_to(raw).as_posix())
 
 
 def label_lines(labels: LabelTable, file: str, begin: float | None) -> list[str]:

@@ -25,9 +25,7 @@ from imujax.data_builders.tabular.card import (
 )
 from imujax.errors import UserError
 
-# What a card for a model's estimates does not need, and the window that stands for none.
-OF_LABELS = ("target", "labels", "activity", "body", "window")
-NO_WINDOW = {"rate": 1.0, "length": 1}
+NO_WINDOW = {"rate": 1.0, "length": 1}  # that stands for none
 
 
 def load_card(path: str | pathlib.Path, to_estimate: bool = False) -> Card:
@@ -38,8 +36,8 @@ def load_card(path: str | pathlib.Path, to_estimate: bool = False) -> Card:
     path : str or Path
         A TOML file, UTF-8.
     to_estimate : bool
-        Of recordings without labels for a model, which knows its windows: what is measured, whose
-        body it is and [window] are left aside, and [events] may stand alone.
+        Of recordings for a model, which knows its windows: [window] may be missing, and [events]
+        may stand without [target].
 
     Returns
     -------
@@ -64,17 +62,14 @@ def parse_card(text: str, path: pathlib.Path, to_estimate: bool = False) -> Card
     """The card in `text`; `path` gives its default name and stands in error sentences."""
     try:
         raw = tomllib.loads(text)
-        if to_estimate:
-            raw = {key: value for key, value in raw.items() if key not in OF_LABELS}
-            raw["window"] = NO_WINDOW
-        return _build_card(raw, path)
+        return _build_card({"window": NO_WINDOW} | raw if to_estimate else raw, path, to_estimate)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"the card {path.name} is not valid TOML: {error}") from None
     except UserError as error:
         raise UserError(f"the card {path.name}: {error}") from None
 
 
-def _build_card(raw: dict, path: pathlib.Path) -> Card:
+def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
     top = kinds.complete_table(raw, "", keys.CARD)
     top["given"] = raw
     hdf5 = _parse_hdf5(top["hdf5"])
@@ -82,8 +77,8 @@ def _build_card(raw: dict, path: pathlib.Path) -> Card:
     groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
     units = kinds.complete_table(top["units"], "units", keys.UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
-    is_alone = raw["window"] is NO_WINDOW and top["target"] is None
-    if (top["target"] is None) != (top["events"] is None) and not is_alone:
+    may_be_alone = to_estimate and top["target"] is None
+    if (top["target"] is None) != (top["events"] is None) and not may_be_alone:
         raise UserError("[target] and [events] belong together: give both, or neither")
     if top["labels"] is not None and top["target"] is not None:
         raise UserError("[labels] says where events are and what was measured: leave out [target]")
@@ -279,16 +274,8 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
-    if card.events and card.events.peak > -math.inf:
-        if card.target is None:
-            raise UserError(
-                '"events.peak" is looked for in the target\'s span, and nothing is measured here: '
-                "leave it out"
-            )
-        if card.target.statistic == "value":
-            raise UserError(
-                '"events.peak" is looked for in the target\'s span, and "value" has none'
-            )
+    if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
+        raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
     if card.events and card.events.of_sensor:
         name, names = card.events.of_sensor.sensor, [sensor.name for sensor in card.sensors]
         if name not in names:

@@ -3,11 +3,12 @@
 import glob
 import itertools
 import re
+import tomllib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from imujax.data_builders.tabular.card_lines import quote
+from imujax.data_builders.tabular.card_lines import quote, quote_expression
 from imujax.data_builders.tabular.inspection import SUBJECT, Look
 
 
@@ -48,7 +49,8 @@ def files_and_match(names: list[Path], others: list[Path], look: Look) -> list[s
         recording = "/(?P<recording>[^.]+)"
         if same_name:
             recording = "/(?P<recording>.+)/" if left > 2 else "/"
-        lines.append(f"match = '^{before}(?P<subject>[^/]+){recording}'  # guess")
+        match = f"^{before}(?P<subject>[^/]+){recording}"
+        lines.append(f"match = {quote_expression(match)}  # guess")
     elif "_" in first or "-" in first:
         tail = "/" if depth > 1 else r"\."
         lines.append(f"match = '^(?P<subject>[^_/-]+)[_-](?P<recording>[^/.]+){tail}'  # guess")
@@ -155,6 +157,6 @@ def known_names(names: list[Path], lines: list[str]) -> list[tuple[str, str]]:
 
 def _find_groups(name: Path, lines: list[str]) -> dict[str, str]:
     """What the `match` among the lines finds in a path."""
-    found = re.search(r"match = '(.*)'", "\n".join(lines))
-    match = re.search(found[1], name.as_posix()) if found else None
+    found = [tomllib.loads(line)["match"] for line in lines if line.startswith("match = ")]
+    match = re.search(found[0], name.as_posix()) if found else None
     return match.groupdict(default="") if match else {}

@@ -25,6 +25,7 @@ from imujax.data_builders.tabular import (
 from imujax.data_builders.tabular.card import Time
 from imujax.data_builders.tabular.card_lines import layout_lines, quote
 from imujax.data_builders.tabular.inspection import SUBJECT, Clock, Look, Triple
+from imujax.data_builders.tabular.sentences import printable_name
 from imujax.errors import UserError
 
 MOST_FILES, OF_A_KIND = 60, 4  # that are looked at
@@ -77,7 +78,8 @@ def propose_card(raw: Path) -> str:
         where = path_lines.lines_of_pairs(first, siblings[0], where)
     leftover = leftovers.sort_out(left, path_lines.known_names(names, where))
     lines = [
-        f"# Proposed by a look at {main[0].path.name} and the like: read it before you build.",
+        f"# Proposed by a look at {printable_name(main[0].path.name)} and the like: read it before "
+        "you build.",
         "# sure: follows from the files; guess: from names and values; yours: only you know.",
         *leftovers.comments(leftover, raw, main[0]),
         "",
@@ -91,7 +93,8 @@ def propose_card(raw: Path) -> str:
     lines += _column_lines(main[0], table)
     for labels, count in leftover.labels[:1]:
         file = labels.look.path.relative_to(raw)
-        own = path_lines.sibling_template(first, file, where) if count > 1 else file.as_posix()
+        beside = next((name for name in names if name.parent == file.parent), first)
+        own = path_lines.sibling_template(beside, file, where) if count > 1 else file.as_posix()
         seconds = _seconds(clock, table, main[0])
         begin = None if seconds is None else float(seconds[0])
         lines += leftovers.label_lines(labels, own, begin)
@@ -200,9 +203,9 @@ def _has_columns(path: Path, look: Look, columns: list[str]) -> bool:
         names = readers.list_columns(path, look.layout)
         for name in columns:
             delimited.find_column(name, names, path)
+        return not look.layout.names or inspection.look_at(path).layout.names == look.layout.names
     except UserError:
         return False
-    return not look.layout.names or inspection.look_at(path).layout.names == look.layout.names
 
 
 def _pair(accs: list[Triple], gyrs: list[Triple], gyr_look: Look | None) -> list[Unit]:

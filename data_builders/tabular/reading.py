@@ -2,6 +2,7 @@
 
 import dataclasses
 import fnmatch
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
@@ -43,11 +44,24 @@ def read_sensors(
         A file does not lie there or is not taken by the card, or cannot be what the card says; or
         the card would take `out` the next time.
     """
-    bare = parse.load_card(card, to_estimate=True)
+    bare = dataclasses.replace(
+        parse.load_card(card, to_estimate=True),
+        target=None,
+        labels=None,
+        activity=None,
+        mass=None,
+        height=None,
+    )
     if not with_events:
         bare = dataclasses.replace(bare, events=None)
-    _require_no_recording(out, bare, raw)
+    elif bare.events and bare.events.peak > -math.inf:
+        raise UserError(
+            f'the card {card}: "events.peak" is looked for in the target\'s span, and nothing is '
+            "measured here: leave it out, or say where windows lie"
+        )
     items = sources.list_items(bare, raw)
+    if out is not None:
+        _require_no_recording(out, bare, raw, {path for item in items for path in item.paths})
     if files:
         own = {item.paths[0].resolve(): item for item in items}
         for file in files:
@@ -57,12 +71,16 @@ def read_sensors(
         items = [item for item in items if item.paths[0].resolve() in chosen]
     for item in items:
         for read in records.read_recordings(bare, item):
-            yield read.recording if bare.events else dataclasses.replace(read.recording, events={})
+            yield read.recording
 
 
-def _require_no_recording(out: Path | None, card: Card, raw: Path) -> None:
-    """UserError for a file to be written that matches the card's "files"."""
-    if out is None or not out.resolve().is_relative_to(raw.resolve()):
+def _require_no_recording(out: Path, card: Card, raw: Path, used: set[Path]) -> None:
+    """UserError for a file to be written that is one of the files used, or that the card's "files"
+    would find.
+    """
+    if out.resolve() in {path.resolve() for path in (card.path, *used)}:
+        raise UserError(f"{out} is read here: write the table to another file")
+    if not out.resolve().is_relative_to(raw.resolve()):
         return
     relative = out.resolve().relative_to(raw.resolve())
     if _is_taken(relative.parts, PurePosixPath(card.files).parts):

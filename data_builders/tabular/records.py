@@ -166,7 +166,8 @@ def _make_recordings(
             source=source,
             intervals=intervals,
             channels=channels,
-            events={"events": times, **_target_times(card, item.raw, groups, index)},
+            events=({"events": times} if card.events or card.labels else {})
+            | _target_times(card, item.raw, groups, index),
             mass=_read_body(card.mass, item.raw, groups, table, source),
             height=_read_body(card.height, item.raw, groups, table, source),
             start=start,

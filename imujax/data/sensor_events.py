@@ -16,7 +16,7 @@ CONTACTS = {
     "back": lambda acc, gyr, rate: contacts.of_lower_back(acc, rate),
 }
 SIGNALS = ("acc", "gyr", *(f"{name}.{axis}" for name in ("acc", "gyr") for axis in "xyz"))
-SHORTEST = 1.0  # s, of a recording in which anything is looked for
+SHORTEST, FEWEST = 1.0, 20  # s and samples of a recording in which anything is looked for
 ORDER = 2  # of the Butterworth filter, which runs forwards and backwards
 
 
@@ -76,7 +76,7 @@ def find(
     Returns
     -------
     ndarray
-        s from the first sample, ascending; none in less than SHORTEST.
+        s from the first sample, ascending; none in less than SHORTEST or FEWEST.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def find(
             f"{source}: peaks are looked for up to {rule.band[1]:g} Hz, and at {rate:.4g} Hz there "
             f"is nothing beyond {rate / 2:.4g}: take a lower end of the band"
         )
-    if len(acc) < SHORTEST * rate:
+    if len(acc) < max(SHORTEST * rate, FEWEST):
         return np.empty(0)
     place = list(sensors).index(rule.sensor)
     acc, gyr = acc[:, place].astype(np.float64), gyr[:, place].astype(np.float64)

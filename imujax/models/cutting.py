@@ -82,6 +82,8 @@ def read_events(path: pathlib.Path | str) -> dict[tuple[str, str], np.ndarray]:
         raise UserError(
             f"{path}: events need the columns subject, recording and time [s] ({error})"
         ) from error
+    if not all(np.isfinite(times).all() for times in found.values()):
+        raise UserError(f"{path}: a time is no number: leave such a row out")
     return {key: np.sort(times) for key, times in found.items()}
 
 
@@ -123,14 +125,18 @@ def lay(recording: Recording, card: Mapping[str, Any], cut: Cut) -> Windows:
     )
     length, lost = card["window"], 0
     if cut.stride is not None:
-        if not cut.stride * card["rate"] >= 1:
+        if not 1 <= cut.stride * card["rate"] < np.inf:
             raise UserError(
-                f"a stride of {cut.stride:g} s is less than a sample: take a longer one"
+                f"a stride of {cut.stride:g} s is no time between two windows: it must be a sample "
+                "or longer"
             )
         starts = windows.fixed_starts(len(acc), length, round(cut.stride * card["rate"]))
         time = recording.start + starts / card["rate"]
     else:
-        time = _event_times(recording, cut)
+        # A file that was split has the events of all of its stretches.
+        time = np.asarray(_event_times(recording, cut), np.float64)
+        end = recording.start + len(recording.acc) / recording.rate
+        time = time[(time >= recording.start) & (time < end)]
         at = np.round((time - recording.start) * card["rate"]).astype(int)
         before = card["before"] or 0
         starts, inside = windows.event_starts(at, before, length - before, len(acc))

@@ -105,7 +105,7 @@ def fit_model(
             "metrics": chosen.scores,
             "candidates": {key: one.scores["rmse"] for key, one in candidates.items()},
             "asked": kind,
-            "range_of": _ranges(data),
+            "range_of": _ranges(data, config.rotation if _has_network(chosen) else 0.0),
             "trained_on": {
                 "subjects": len(set(data.subject.tolist())),
                 "examples": len(data.subject),
@@ -181,11 +181,15 @@ def _brief(fingerprint: dict[str, Any]) -> dict[str, Any]:
     return fingerprint | {"files": len(fingerprint["files"])}
 
 
-def _ranges(data: datasets.Dataset) -> dict[str, Any]:
-    """What the model has seen of the target and of the signals."""
+def _has_network(chosen: held_out.Candidate) -> bool:
+    return not set(held_out.NETWORKS).isdisjoint(chosen.parts)
+
+
+def _ranges(data: datasets.Dataset, rotation: float) -> dict[str, Any]:
+    """What the model has seen of the target and of the signals, turned as in training [degrees]."""
     assert data.target is not None  # sweep.read_labelled has seen to it
     target = data.target[:, 0]
     return {
         "target": [float(target.min()), float(target.max())],
-        "signals": seen.describe(data.acc, data.gyr, data.length),
+        "signals": seen.describe(data.acc, data.gyr, data.length, rotation),
     }

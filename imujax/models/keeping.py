@@ -15,8 +15,17 @@ from imujax.pretrain import encoder
 from imujax.runtime import files
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "weights.safetensors"
-VERSION = 1  # of the folder; raised when an older imujax could not read it
-NEEDED = ("target", "rate", "window", "sensors", "interval", "range_of", "parts", "files")
+VERSION = 2  # of the folder; raised when its files change
+# Of the card, and what each of them must have.
+NEEDED = {
+    "target": ("name", "unit"),
+    "rate": (),
+    "window": (),
+    "sensors": (),
+    "interval": ("half", "level"),
+    "range_of": ("target", "signals"),
+    "files": (WEIGHTS_FILE,),
+}
 
 
 def save(
@@ -41,19 +50,21 @@ def save(
     from safetensors.numpy import save_file
 
     folder.mkdir(parents=True, exist_ok=True)
-    arrays, described = {}, []
+    arrays, described, texts = {}, [], []
     for number, (weight, part) in enumerate(members):
         words, state = part.state()
         for name, value in state.items():
             if isinstance(value, str):
-                path = folder / f"part{number}.{name}.txt"
-                files.write_text(path, value)
+                texts.append(folder / f"part{number}.{name}.txt")
+                files.write_text(texts[-1], value)
             else:
                 arrays[f"part{number}/{name}"] = np.array(value, order="C")
         described.append(words | {"weight": weight})
     files.write_whole(folder / WEIGHTS_FILE, lambda file: save_file(arrays, file))
-    written = [folder / WEIGHTS_FILE, *sorted(folder.glob("part*.txt"))]
-    last = {"parts": described, "files": {path.name: _checksum(path) for path in written}}
+    for path in set(folder.glob("part*.txt")).difference(texts):  # of a model that was here before
+        path.unlink()
+    sums = {path.name: _checksum(path) for path in (folder / WEIGHTS_FILE, *texts)}
+    last = {"parts": described, "files": sums}
     text = json.dumps({"version": VERSION} | card | last, indent=1)
     files.write_text(folder / CARD_FILE, text + "\n")
     return open_model(folder)
@@ -83,9 +94,15 @@ def open_model(folder: pathlib.Path | str) -> Model:
         card = json.loads((folder / CARD_FILE).read_text("utf-8"))
         if card["version"] > VERSION:
             raise UserError(f"{folder} was made by a newer imujax: update this one")
-        lacking = [name for name in NEEDED if name not in card]
-        if lacking:
-            raise ValueError(f"{CARD_FILE} lacks {', '.join(lacking)}")
+        if card["version"] < VERSION:
+            raise UserError(f"{folder} was made by an older imujax: fit the model again")
+        lacking = [
+            name
+            for name, fields in NEEDED.items()
+            if name not in card or any(field not in card[name] for field in fields)
+        ]
+        if lacking or not card["parts"]:
+            raise ValueError(f"{CARD_FILE} lacks {', '.join(lacking or ['parts'])}")
         changed = [name for name, sum_ in card["files"].items() if _checksum(folder / name) != sum_]
         if changed:
             raise ValueError(f"{changed[0]} has changed since it was written")
@@ -106,7 +123,7 @@ def open_model(folder: pathlib.Path | str) -> Model:
         raise
     except FileNotFoundError as error:
         raise UserError(f"{error.filename} is missing: copy the folder {folder} again") from error
-    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, ValueError, LookupError, TypeError, AttributeError, OSError) as error:
         raise UserError(
             f"{folder} is damaged ({shorten(error)}): copy it again, or fit again"
         ) from error

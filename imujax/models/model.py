@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from imujax.models.explanation import Explanation
 
 
+BOTH_WAYS = (
+    "predict takes windows of acc and gyr, or a recording and one of "
+    f"{', '.join(cutting.Cut._fields)}"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Estimates:
     """Estimates of N windows.
@@ -139,10 +145,13 @@ class Model:
         """
         time, lost, source = None, 0, ""
         if isinstance(acc, Recording):
+            given = [name for name in cut if cut[name] is not None]
+            if gyr is not None or not set(cut) <= set(cutting.Cut._fields) or len(given) > 1:
+                raise UserError(BOTH_WAYS)
             source = acc.source or acc.recording
             acc, gyr, time, lost = cutting.lay(acc, self.card, cutting.Cut(**cut))
         elif gyr is None or cut:
-            raise UserError("predict takes windows of acc and gyr, or a recording and its cut")
+            raise UserError(BOTH_WAYS)
         if time is not None and not len(time):
             estimate, unlike = np.empty(0), np.empty(0, bool)
         else:

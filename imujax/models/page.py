@@ -119,7 +119,7 @@ def write_line(card: dict[str, Any]) -> str:
     return (
         f"{card['model']}; of people held out r {metrics['r']:.3f}, RMSE {metrics['rmse']:.3g} "
         f"{unit}; +-{interval['half']:.3g} {unit} promises {100 * interval['level']:.0f} % of the "
-        f"windows of a new person ({100 * interval['asked']:.0f} % asked), and held "
-        f"{coverage['mean']} % ({coverage['low']} to {coverage['high']}) of those of "
-        f"{interval['people']} people, of one of them {coverage['least']} %"
+        f"windows of a new person ({100 * interval['asked']:.0f} % asked); of {interval['people']} "
+        f"people, each by the intervals of the others, {coverage['mean']} % ({coverage['low']} to "
+        f"{coverage['high']}) lay within, of one of them {coverage['least']} %"
     )

@@ -42,9 +42,9 @@ def predict_recordings(
         A recording does not fit the model, or no window lies in any of them.
     """
     rows: list[dict[str, Any]] = []
-    lost, count = 0, 0
+    lost, names = 0, []
     for recording in recordings:
-        count += 1
+        names.append((recording.subject, recording.recording))
         made = model.predict(recording, **cut._asdict())
         assert made.time is not None  # since they were cut from a recording
         lost += made.lost
@@ -65,16 +65,26 @@ def predict_recordings(
     if not rows:
         seconds = model.card["window"] / model.card["rate"]
         reason = "none of them shows an event, or is as long as that"
-        if lost:
+        if cut.events and not any(key in cut.events for key in names):
+            (subject, recording), (theirs, other) = next(iter(cut.events)), names[0]
+            reason = (
+                f"the events are of subject {subject}, recording {recording}, and the first "
+                f"recording is {other} of {theirs}"
+            )
+        elif lost:
             reason = f"{lost} events lie too near to an end"
-        raise UserError(f"no window of {seconds:.3g} s lies in these {count} recordings: {reason}")
+        raise UserError(
+            f"no window of {seconds:.3g} s lies in these {len(names)} recordings: {reason}"
+        )
     return rows
 
 
-def require_name(path: pathlib.Path) -> None:
-    """UserError for a table that cannot be written under this name."""
+def require_name(path: pathlib.Path, *read: pathlib.Path | None) -> None:
+    """UserError for a table that cannot be written under this name, or over a file that is read."""
     if path.suffix not in ENDS:
         raise UserError(f"{path}: estimates are written as {' or '.join(ENDS)}")
+    if path.resolve() in [other.resolve() for other in read if other is not None]:
+        raise UserError(f"{path} is read here: write the table to another file")
 
 
 def write_table(rows: list[dict[str, Any]], path: pathlib.Path) -> pathlib.Path:

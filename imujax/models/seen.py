@@ -13,7 +13,9 @@ TURNED = 30.0  # degrees further from gravity's direction in training than any w
 MEASURES = ("mean norm of acc", "largest norm of acc", "root mean square of gyr", "largest of gyr")
 
 
-def describe(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict[str, Any]:
+def describe(
+    acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, rotation: float = 0.0
+) -> dict[str, Any]:
     """Describe the signals of the windows of a training.
 
     Parameters
@@ -22,23 +24,25 @@ def describe(acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> dict[str, 
         m/s^2, gravity included, and rad/s.
     length : ndarray, [N]
         Valid samples of each window.
+    rotation : float
+        By which windows were turned in training, at most [degrees].
 
     Returns
     -------
     dict
         For JSON: measures, MEASURES; least and most of them, each [S, 4]; gravity, its direction on
-        average, [S, 3]; and tilt [S], the largest angle from there of a window [degrees].
+        average, [S, 3]; and tilt [S], the largest angle from there of a window [degrees], with the
+        rotation.
     """
     measured = measure(acc, gyr, length)
     pull = _mean_pull(acc, length)
-    gravity = (pull / np.linalg.norm(pull, axis=-1, keepdims=True)).mean(axis=0)
-    gravity /= np.linalg.norm(gravity, axis=-1, keepdims=True)
+    gravity = _direction(_direction(pull).mean(axis=0))
     return {
         "measures": list(MEASURES),
         "least": measured.min(axis=0).tolist(),
         "most": measured.max(axis=0).tolist(),
         "gravity": gravity.tolist(),
-        "tilt": _tilt(pull, gravity).max(axis=0).tolist(),
+        "tilt": (_tilt(pull, gravity).max(axis=0) + rotation).tolist(),
     }
 
 
@@ -118,13 +122,15 @@ def require_axes(
         In more than half of the windows gravity lies further from its direction in training, by
         TURNED, than in any window there.
     """
-    tilt = np.median(_tilt(_mean_pull(acc, length), np.asarray(limits["gravity"])), axis=0)
-    for name, angle, most in zip(sensors, tilt, limits["tilt"], strict=True):
-        if angle > most + TURNED:
+    tilt = _tilt(_mean_pull(acc, length), np.asarray(limits["gravity"]))
+    for name, angles, most in zip(sensors, tilt.T, limits["tilt"], strict=True):
+        is_turned = angles > most + TURNED
+        if is_turned.mean() > 0.5:
+            angle = np.median(angles[is_turned])
             raise UserError(
                 f"{source}: sensor {name} lies turned by {angle:.0f} degrees against the model's "
-                f"training, where no window was beyond {most:.0f}: its axes are others; turn them "
-                "by its frame in the card"
+                f"training, where no window was beyond {most:.0f}: turn its axes by frame in the "
+                "card, or, where somebody sits or lies for long, lay windows at contacts or events"
             )
 
 
@@ -134,7 +140,11 @@ def _mean_pull(acc: np.ndarray, length: np.ndarray) -> np.ndarray:
     return np.asarray(np.mean(acc, axis=1, where=inside, dtype=np.float64))
 
 
+def _direction(vector: np.ndarray) -> np.ndarray:
+    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+
+
 def _tilt(pull: np.ndarray, gravity: np.ndarray) -> np.ndarray:
     """Angle between each mean acceleration [N, S, 3] and a direction [S, 3], [N, S] degrees."""
-    cosine = (pull * gravity).sum(axis=-1) / np.maximum(np.linalg.norm(pull, axis=-1), 1e-9)
+    cosine = (_direction(pull) * gravity).sum(axis=-1)
     return np.degrees(np.arccos(np.clip(cosine, -1, 1)))

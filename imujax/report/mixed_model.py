@@ -17,8 +17,8 @@ subjects' means over their number, S^2 / n, which lacks what two subjects have i
 The variances of the kinds come by moments: quadratic forms of the values that are 0 for the mean,
 set to their expectations. Degrees of freedom are those of Satterthwaite, from the same expectations
 under normality. The t statistic is mended for skewed subjects as Hall does. His cubic is for the
-quantiles of many degrees, and folds the wide ones of few: an interval has the lopsidedness that it
-would have with the degrees of its subjects, and the width that belongs to its own.
+quantiles of many degrees, and folds the wide ones of few: an interval of 95 % has the lopsidedness
+that it would have with the degrees of its subjects, and the width that belongs to its own.
 
 References
 ----------
@@ -117,7 +117,8 @@ def estimate_mean(values: np.ndarray, layout: Layout, level: float = LEVEL) -> M
     mean, error, skewness, degrees = _moments_of_mean(values, layout)
     width = _relative_width(degrees, n_subjects)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = np.where((mean == 0) & (error == 0), 0.0, _mend(mean / error, skewness, width))
+        sure = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))  # where nothing varies
+        t = np.where(error == 0, sure, _mend(mean / error, skewness, width))
     quantile = scipy.stats.t.ppf((1 + level) / 2, degrees)
     return MeanEstimate(
         mean,

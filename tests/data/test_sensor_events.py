@@ -65,6 +65,32 @@ def test_contacts_are_those_of_the_unit():
     assert len(found) == pytest.approx(54, abs=1)
 
 
+@pytest.mark.parametrize("unit", ["foot", "shank"])
+def test_a_unit_of_the_leg_is_asked_when_its_foot_is_set_down(unit, monkeypatch):
+    acc, gyr = pushes([2.0], [4.0])
+    asked = []
+
+    def rule(signal, rate):
+        asked.append((signal, rate))
+        return contacts.Contacts(np.array([1.0, 2.5]), np.array([0.5, 2.0]))
+
+    monkeypatch.setattr(contacts, f"of_{unit}", rule)
+    assert find(SensorEvents("foot", unit), acc, gyr).tolist() == [1.0, 2.5]
+    ((signal, rate),) = asked
+    np.testing.assert_array_equal(signal, gyr[:, 1])
+    assert rate == RATE
+
+
+@pytest.mark.parametrize("rate", [5.0, 10.0, 20.0])
+@pytest.mark.parametrize("unit", [*sensor_events.CONTACTS, None])
+def test_the_shortest_recordings_at_the_lowest_rates(unit, rate):
+    """Whatever is found there: no filter has too few samples."""
+    rule = SensorEvents("back", unit, band=(0.5, 2.0), height=1.0)
+    for count in range(int(rate) - 1, 3 * int(rate)):
+        acc, gyr = (x[:count] for x in pushes([0.5], [4.0]))
+        sensor_events.find(rule, acc, gyr, rate, SENSORS, "walk")
+
+
 def test_what_cannot_be_looked_for():
     acc, gyr = pushes([2.0], [4.0])
     assert not len(find(SensorEvents("back", "foot"), acc[:80], gyr[:80]))

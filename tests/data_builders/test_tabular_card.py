@@ -46,6 +46,8 @@ statistic = "max"
 
 MIRROR = "frame = [[1,0,0],[0,1,0],[0,0,-1]]"
 TURN = "frame = [[0.707,0.707,0],[-0.707,0.707,0],[0,0,1]]"
+COLUMN = 'column = "{side} force"\nlevel = 50'
+OF_SHANK = 'sensor = "shank"\npeaks = "gyr"\nheight = 3'
 SENSORS = PLAIN[PLAIN.index("[sensors") : PLAIN.index("[window")]
 EVENTS = LABELLED[LABELLED.index("[events") : LABELLED.index("[target")]
 
@@ -151,6 +153,14 @@ MISTAKES = {
         ["hold", "level"],
     ),
     "no rule": (LABELLED, "level = 50", "", ["[events]", '"level"']),
+    "no such sensor": (LABELLED, COLUMN, OF_SHANK.replace("shank", "shin"), ['"shank"']),
+    "no way": (LABELLED, COLUMN, 'sensor = "shank"', ['"contacts" and "peaks"']),
+    "two ways": (LABELLED, COLUMN, OF_SHANK + '\ncontacts = "shank"', ['"contacts" and "peaks"']),
+    "any peak": (LABELLED, COLUMN, OF_SHANK.replace("height", "distance"), ['a "height"']),
+    "a level of peaks": (LABELLED, COLUMN, OF_SHANK + "\nlevel = 3", ['so "level" has no place']),
+    "unknown contacts": (LABELLED, COLUMN, 'sensor = "shank"\ncontacts = "shnk"', ['"shank"']),
+    "a peak of nothing": (LABELLED, COLUMN, COLUMN + "\nheight = 3", ['"height" without "sensor"']),
+    "a band of one": (LABELLED, COLUMN, OF_SHANK + "\nband = [3, 3]", ["events.band", "lower"]),
     "two containers": (
         PLAIN,
         "[time]",

@@ -4,9 +4,11 @@ import datetime
 
 import numpy as np
 import pytest
+from helpers import people
 from helpers.plain_layout import CARD, NAMES, RATE, lines_of, make_values, read, write
 from helpers.tabular_files import read_all_examples
 
+from imujax.data_builders.tabular import reading
 from imujax.errors import UserError
 
 LABELS = """
@@ -66,6 +68,52 @@ def test_a_duration_runs_to_the_next_crossing_of_a_level(contacts):
     assert [float(e["target"][0]) for e in read(contacts, by_one)] == targets
     above = labelled_card(gap=gap, until=("level = 20", 'level = 20\nuntil = "above"\nfrom = 0.5'))
     assert not read(contacts, above)
+
+
+OF_SENSOR = """
+[events]
+sensor = "shank"
+peaks = "acc"
+band = [0.5, 15]
+prominence = 2.0
+distance = 0.4
+"""
+
+
+def test_labelled_windows_lie_at_the_peaks_of_a_sensor(tmp_path):
+    """The bump of each second is the peak of the force, which alone the other card looks at."""
+    raw = people.write_people(tmp_path, subjects=2, seconds=20)
+    text = (raw / "force.toml").read_text().replace("from = 0.0\nto = 0.3", "from = -0.2\nto = 0.3")
+    by_force, _ = read_all_examples(raw, text)
+    start, end = text.index("[events]"), text.index("[target]")
+    by_peak, _ = read_all_examples(raw, text[:start] + OF_SENSOR.lstrip() + text[end:])
+    assert len(by_peak) == pytest.approx(len(by_force), abs=2)
+    targets = {(e["subject"], round(e["start"])): float(e["target"][0]) for e in by_force}
+    shared = [e for e in by_peak if (e["subject"], round(e["start"])) in targets]
+    assert len(shared) > 30
+    for example in shared:
+        key = (example["subject"], round(example["start"]))
+        assert float(example["target"][0]) == pytest.approx(targets[key])
+    centres = np.array([e["start"] + 0.08 for e in by_peak])  # eight samples before an event
+    np.testing.assert_allclose(centres % 1, 0.5, atol=0.05)
+
+
+def test_a_training_card_reads_recordings_for_a_model(tmp_path):
+    """What is measured is left aside: its sides, the rule on its span, its columns."""
+    raw = people.write_people(tmp_path, subjects=1, seconds=5)
+    text = (raw / "force.toml").read_text().replace("level = 50", "level = 50\npeak = 150")
+    text = text.replace('files = "*.csv"', 'files = "*.csv"\nsides = ["left", "right"]')
+    text = text.replace('name = "peak force"\nunit = "N"\ncolumn = "force"', SIDED)
+    card = raw / "sides.toml"
+    card.write_text(text)
+    recordings = list(reading.read_sensors(card, raw))
+    assert [r.recording for r in recordings] == ["walk/left", "walk/right"]
+    assert all(r.events == {} for r in recordings)
+    with pytest.raises(UserError, match=r'"events\.peak" is looked for'):
+        list(reading.read_sensors(card, raw, with_events=True))
+
+
+SIDED = 'name = "peak force"\nunit = "N"\ncolumn = "{side} force"'
 
 
 def test_a_duration_runs_to_a_second_event_of_a_file(contacts):

@@ -1,12 +1,13 @@
 """What a proposed card leaves aside, and says so: labels, recordings of another kind, the rest."""
 
 import re
+import tomllib
 
 import numpy as np
 import pytest
 from helpers.plain_layout import NAMES, RATE, lines_of, make_values, read, require_equal, write
 
-from imujax.data_builders.tabular import proposal
+from imujax.data_builders.tabular import leftovers, proposal
 
 OTHER = ["t", "acc_x", "acc_y", "acc_z", "gyr_x", "gyr_y", "gyr_z"]
 TIMES = (2.0, 3.1, 4.6, 5.2, 7.9, 8.4)
@@ -171,3 +172,44 @@ def test_what_are_no_labels(tmp_path, lines):
         "# 1 more file left aside, e.g. more.csv: neither both sensors nor labels."
     ]
     assert "[labels]" not in card
+
+
+def test_names_from_files_cannot_write_lines_of_the_card(tmp_path):
+    """A line break in the name of a file, and an apostrophe in that of a folder."""
+    for who in ("p1", "p2"):
+        write(tmp_path / "Anna's data" / who, lines_of(make_values()), "walk.csv")
+    write(tmp_path / "Anna's data", ["a,b", "x,y"], "la\nbels = 1\n.csv")
+    card = proposal.propose_card(tmp_path)
+    assert tomllib.loads(card)["match"] == r"^Anna's\ data/(?P<subject>[^/]+)/"
+    assert "bels = 1" not in [line.strip() for line in card.split("\n")]
+    assert r"e.g. Anna's data/la\nbels = 1\n.csv" in card
+
+
+def test_recordings_without_names_beside_a_text(tmp_path, plain):
+    for name in ("p1_walk.csv", "p2_walk.csv"):
+        write(tmp_path, lines_of(make_values())[1:], name)
+    write(tmp_path, ["so it was"], "notes.csv")
+    write(tmp_path, LABELS, "labels.csv")
+    card = proposal.propose_card(tmp_path)
+    assert "labels.csv looks like a table of labels" in card and "names = [" in card
+
+
+def test_labels_that_only_some_recordings_have(tmp_path):
+    for who in ("anna", "ben", "carl"):
+        write(tmp_path / who, lines_of(make_values()), "walk.csv")
+    for who in ("ben", "carl"):
+        write(
+            tmp_path / who, ["time,step_length_m", *(f"{t},{t / 10}" for t in TIMES)], "marks.csv"
+        )
+    assert '# file = "{subject}/marks.csv"' in proposal.propose_card(tmp_path)
+
+
+def test_who_was_not_looked_at_is_said_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(leftovers, "MOST_GROUPS", 2)
+    write(tmp_path, lines_of(make_values()))
+    for letter in "abcd":
+        write(tmp_path, LABELS, f"{letter}.csv")
+    assert said(proposal.propose_card(tmp_path)) == [
+        "# 2 files look like tables of labels, e.g. a.csv: see [labels].",
+        "# 2 more files left aside, e.g. c.csv: not looked at.",
+    ]

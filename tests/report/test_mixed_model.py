@@ -165,7 +165,8 @@ def test_the_gain_that_would_have_been_seen_is_seen_in_80_of_100(seeds):
 
 
 @pytest.mark.parametrize(
-    ("gain", "p"), [([0.0] * 6, 1.0), ([0.1, 0.2], np.nan), ([0.1, np.nan, 0.2], np.nan)]
+    ("gain", "p"),
+    [([0.0] * 6, 1.0), ([0.1] * 6, 0.0), ([0.1, 0.2], np.nan), ([0.1, np.nan, 0.2], np.nan)],
 )
 def test_means_that_have_nothing_to_test(gain, p):
     estimate = estimate_mean(np.array(gain)[None, None], layout_of(np.arange(len(gain)), 1))
