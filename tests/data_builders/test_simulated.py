@@ -24,7 +24,7 @@ SMALL = {"subjects": 2, "seconds": 6.0, "trials": TRIALS[:1]}
 
 
 @pytest.fixture(scope="module")
-def raw(tmp_path_factory, polished, any_rank):
+def raw(tmp_path_factory, any_rank):
     folder = tmp_path_factory.mktemp("raw")
     people.write_set("knee_moment", people.simulation_settings("knee_moment", SMALL), folder)
     moves = {"subjects": 1, "seconds": 6.0, "trials": TRIALS}

@@ -31,7 +31,7 @@ PARAMS = [
 
 
 @pytest.fixture(scope="module")
-def runner(tmp_path_factory, polished):
+def runner(tmp_path_factory):
     return tan2021.write_files(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS, trials=2)
 
 

@@ -17,7 +17,7 @@ SECONDS = 6.0
 
 
 @pytest.fixture(scope="module")
-def knees(tmp_path_factory, polished):
+def knees(tmp_path_factory):
     return tan2022.write_files(1, tmp_path_factory.mktemp("raw"), 0, seconds=SECONDS)
 
 
