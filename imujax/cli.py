@@ -191,7 +191,12 @@ VERBS = {
             option("--card", "FILE", CARD, type=pathlib.Path, required=True),
             folder_option("--raw", "folder that the card is about, its own by default"),
             option("--contacts", "UNIT:SENSOR", CONTACTS),
-            option("--events", "FILE", "windows at these events: subject, recording, time [s]"),
+            option(
+                "--events",
+                "FILE",
+                "windows at these events: subject, recording, time [s]",
+                type=pathlib.Path,
+            ),
             option("--stride", "S", "windows so many seconds apart", type=float),
             option("--out", "FILE", "table to write, .csv or .parquet", type=pathlib.Path),
             folder_option("--plot", "where to draw each recording"),
