@@ -68,10 +68,16 @@ def test_arms_that_are_not_alike_are_refused(tmp_path):
 def test_coverage_has_a_row_for_each_design(capsys):
     coverage = script("coverage")
     coverage.SUBJECTS, coverage.DRAWS = (15,), (2,)
-    coverage.print_table(1500)
-    _, head, *rows, last = capsys.readouterr().out.splitlines()
+    coverage.print_table(1500, 0.95)
+    title, head, *rows, last = capsys.readouterr().out.splitlines()
     assert head.split()[-5:] == ["0", "0.25", "0.5", "1", "alone"]
-    assert len(rows) == 3 * 5 and last.endswith("of 60 outside")
+    assert title.endswith("* outside 93 to 97")
+    assert len(rows) == 3 * 6 and last.endswith("of 72 outside")
     for row in rows:
         *shares, alone = (float(n) for n in re.findall(r"\d+\.\d", row))
-        assert len(shares) == 4 and all(92 < share < 98.5 for share in shares) and alone < 90
+        low = 90 if " two " in row else 92
+        assert len(shares) == 4 and all(low < share < 98.5 for share in shares) and alone < 90
+    coverage.SUBJECTS, coverage.SHAPES = (11,), {"normal": coverage.normal}
+    coverage.print_table(1500, 0.99)
+    title, _, *rows, _ = capsys.readouterr().out.splitlines()
+    assert title.endswith("* outside 98.6 to 99.4") and len(rows) == 6
