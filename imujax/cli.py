@@ -73,7 +73,10 @@ MODEL = (
     "finetuned, probe, average of the network and the best reference, or a reference, say stack; "
     "best by default: of least error on people who were held out"
 )
-CARD = "card of the recordings (data_builders/tabular); its labels are left aside"
+CARD = (
+    "card of the recordings (data_builders/tabular); its labels are left aside, its [events] say "
+    "where windows lie if no option does"
+)
 CONTACTS = (
     "windows at the contacts that a unit shows: foot, shank or back, and the sensor that it is"
 )

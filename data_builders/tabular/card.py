@@ -323,7 +323,7 @@ class Events:
     peak : float
         The signal reaches this within the target's span.
     of_sensor : SensorEvents or None
-        Contacts or peaks of a sensor, and nothing of the above but the distance.
+        Contacts or peaks of a sensor, and nothing of the above.
     """
 
     times: tuple[float, ...]

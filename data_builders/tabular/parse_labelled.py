@@ -101,7 +101,7 @@ def _parse_sensor_events(t: dict, given: set[str]) -> Events:
     rule = {key: t[key] for key in (*keys.OF_SENSOR, "distance", "scale")}
     rule["peaks"] = t["peaks"] or "acc"
     of_sensor = SensorEvents(**rule)
-    return Events((), "s", None, None, t["distance"], 0.0, 0.0, -math.inf, of_sensor)
+    return Events((), "s", None, None, 0.0, 0.0, 0.0, -math.inf, of_sensor)
 
 
 def parse_target(table: dict | None) -> Target | None:

@@ -8,8 +8,10 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from imujax.data_builders.tabular import sources
 from imujax.data_builders.tabular.card_lines import quote, quote_expression
 from imujax.data_builders.tabular.inspection import SUBJECT, Look
+from imujax.data_builders.tabular.sentences import printable_name
 
 
 def files_and_match(names: list[Path], others: list[Path], look: Look) -> list[str]:
@@ -35,7 +37,8 @@ def files_and_match(names: list[Path], others: list[Path], look: Look) -> list[s
     files, wrong = _narrow("/".join(["*"] * (depth - 1) + [end]), names, others)
     lines = [f"files = {quote(files)}  # guess"]
     if wrong:
-        lines.append(f"# yours: it takes {wrong[0].as_posix()} too; move or rename what is none")
+        name = printable_name(wrong[0].as_posix())
+        lines.append(f"# yours: it takes {name} too; move or rename what is none")
     if any(SUBJECT.search(name.lower()) for name in look.names):
         return lines  # [columns] says it
     # Folders that all files share come before the subject.
@@ -64,7 +67,7 @@ def files_and_match(names: list[Path], others: list[Path], look: Look) -> list[s
 def _narrow(files: str, names: list[Path], others: list[Path]) -> tuple[str, list[Path]]:
     """The pattern, or one near it, that takes all names and the fewest others; and these."""
     folder, star, suffix = files.rpartition("*")
-    ways, wrong = [files], [path for path in others if _is_taken(path, files)]
+    ways, wrong = [files], [path for path in others if sources.is_taken(path, files)]
     if wrong and star:
         stems = [path.name.removesuffix(suffix) for path in names]
         begin = re.sub(r"\d+$", "", _common_start(stems))
@@ -73,13 +76,11 @@ def _narrow(files: str, names: list[Path], others: list[Path]) -> tuple[str, lis
         ends = ["*_*", "*-*", f"*{glob.escape(end)}", f"{glob.escape(begin)}*"]
         ends += [f"[!{''.join(sorted(firsts))}]*", f"*[!{''.join(sorted(lasts))}]"]
         ways += [f"{folder}{way}{suffix}" for way in ends]
-    takes = {way: [path for path in others if _is_taken(path, way)] for way in ways}
-    takes = {way: wrong for way, wrong in takes.items() if all(_is_taken(p, way) for p in names)}
+    takes = {way: [path for path in others if sources.is_taken(path, way)] for way in ways}
+    takes = {
+        way: wrong for way, wrong in takes.items() if all(sources.is_taken(p, way) for p in names)
+    }
     return min(takes.items(), key=lambda pair: len(pair[1]))
-
-
-def _is_taken(path: Path, files: str) -> bool:
-    return len(path.parts) == files.count("/") + 1 and path.match(files)
 
 
 def _common_start(words: Sequence[str]) -> str:

@@ -1,10 +1,9 @@
 """The sensors of recordings by a card, without what only labelled ones have."""
 
 import dataclasses
-import fnmatch
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from imujax.data.recordings import Recording
 from imujax.data_builders.tabular import parse, records, sources
@@ -83,18 +82,8 @@ def _require_no_recording(out: Path, card: Card, raw: Path, used: set[Path]) -> 
     if not out.resolve().is_relative_to(raw.resolve()):
         return
     relative = out.resolve().relative_to(raw.resolve())
-    if _is_taken(relative.parts, PurePosixPath(card.files).parts):
+    if sources.is_taken(relative, card.files):
         raise UserError(
             f'{out}: the card would take it for a recording the next time ("{card.files}"): write '
             "it to another folder"
         )
-
-
-def _is_taken(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether glob would find the parts of a path by the parts of a pattern."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_is_taken(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
-    is_first = bool(parts) and fnmatch.fnmatch(parts[0], pattern[0])
-    return is_first and _is_taken(parts[1:], pattern[1:])

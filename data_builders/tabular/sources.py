@@ -1,9 +1,10 @@
 """Which files a card means: the recordings below the raw folder, and all that each one needs."""
 
+import fnmatch
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from imujax.data_builders.tabular import arrays, hdf5, readers
 from imujax.data_builders.tabular.card import Card, fill_template
@@ -55,6 +56,20 @@ def list_items(card: Card, raw: Path) -> list[Item]:
         first_paths[key] = item.paths[0]
     _require_own_files(card, raw, items)
     return items
+
+
+def is_taken(path: Path, files: str) -> bool:
+    """Whether a card's `files` would find a path below the raw folder, there or not."""
+    return _fits(path.parts, PurePosixPath(files).parts)
+
+
+def _fits(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_fits(parts[i:], pattern[1:]) for i in range(len(parts) + 1))
+    is_first = bool(parts) and fnmatch.fnmatchcase(parts[0], pattern[0])
+    return is_first and _fits(parts[1:], pattern[1:])
 
 
 def _require_own_files(card: Card, raw: Path, items: list[Item]) -> None:
