@@ -479,10 +479,11 @@ def predict(args, words: list[str]):
     cut = cutting.Cut(args.stride, args.contacts, events)
     rows = predict.predict_recordings(opened, recordings, cut)
     print(predict.write_table(rows, args.out))
-    unlike = sum(row["unlike"] for row in rows)
+    windows = [row for row in rows if row["target"] == opened.card["targets"][0]["name"]]
+    unlike = sum(row["unlike"] for row in windows)
     count = len({(row["subject"], row["recording"]) for row in rows})
     print(
-        f"{len(rows)} windows of {count} recordings, {unlike} unlike what the model has seen",
+        f"{len(windows)} windows of {count} recordings, {unlike} unlike what the model has seen",
         file=sys.stderr,
     )
     if args.plot is not None:

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from imujax.data import scales
-from imujax.models import intervals, keeping, parts, seen
+from imujax.models import keeping, parts, seen
 from imujax.nets import networks, resnet, towers
 from imujax.sweep import fitting, references
 
@@ -64,22 +64,22 @@ def make_model(folder: pathlib.Path, kind: str):
     length = np.full(EXAMPLES, WINDOW)
     scale = scales.input_scales(acc, gyr, length)
     network = fitting.FittedNetwork(
-        net, variables["params"], variables.get("batch_stats", {}), scale, 0.0, 1.0, {}
+        net, variables["params"], variables.get("batch_stats", {}), scale, [0.0], [1.0], {}
     )
     members: list[tuple[float, parts.Part]] = [(1.0, parts.NetworkPart(network, True))]
     if kind == "average":
         windows = fitting.see("stack", acc, gyr, length)
         target, people = acc.std(axis=(1, 2, 3)).astype(np.float64), np.arange(EXAMPLES) % 5
         stack = references.fit_references(["stack"], windows, target, people, 0)[0]["stack"]
-        members.append((1.0, parts.ReferencePart("stack", stack)))
+        members.append((1.0, parts.ReferencePart("stack", [stack])))
     card = {
-        "target": {"name": "nothing", "unit": "1"},
+        "targets": [{"name": "nothing", "unit": "1", "half": 1.0, "range": [0.0, 1.0]}],
         "rate": RATE,
         "window": WINDOW,
         "sensors": list(SENSORS),
         "before": None,
-        "interval": intervals.Width(1.0, 0.9)._asdict(),
-        "range_of": {"target": [0, 1], "signals": seen.describe(acc, gyr, length)},
+        "interval": {"level": 0.9},
+        "signals": seen.describe(acc, gyr, length),
     }
     keeping.save(folder, card, members)
 

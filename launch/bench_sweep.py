@@ -32,7 +32,7 @@ def time_imujax(net: dict) -> dict[int, float]:
 
     card = {"net": net, "window": SAMPLES, "rate": 100.0, "scales": SCALE}
     acc, gyr, target = draw_examples()
-    examples = lanes.LabelledArrays(acc, gyr, None, target)
+    examples = lanes.LabelledArrays(acc, gyr, None, target[:, None])
     runs = 4
     trainer = lanes.LaneTrainer(card, examples, ConfigDict(CONFIG), COUNT, runs)
     starts = [encoder.random_encoder(card, seed) for seed in range(runs)]

@@ -19,23 +19,27 @@ from imujax.report import tables
 
 def print_table(folder: pathlib.Path, level: float) -> None:
     """A row a candidate of one task."""
-    sweep = tables.load_sweep(folder)
+    sweeps = tables.load_sweeps(folder)
+    sweep = sweeps[0]
     arms = sweep.summary["config"]["arms"]
     arm = next((name for name, arm in arms.items() if arm["weights"] == "pretrained"), None)
-    candidates = held_out.list_candidates(sweep, arm or next(iter(arms)))
+    candidates = held_out.list_candidates(sweeps, arm or next(iter(arms)))
     people = len(np.unique(next(iter(candidates.values())).subject))
     print(f"{tables.task_name(sweep)}, {people} people, {100 * level:.0f} % asked")
-    print(f"{'':12}{'RMSE':>8}{'promised':>10}{'+-':>9}{'held':>7}{'interval':>15}{'fewest':>8}")
-    for name, one in candidates.items():
-        residual = one.estimate - one.truth
-        width = intervals.half_width(residual, one.subject, level)
-        held = intervals.measure_coverage(residual, one.subject, level)
-        share = [100 * value for value in (width.level, held.mean, held.low, held.high, held.least)]
-        reach = f"{share[2]:.1f} to {share[3]:.1f}"
-        print(
-            f"{name:12}{one.scores['rmse']:8.3g}{share[0]:10.1f}{width.half:9.3g}{share[1]:7.1f}"
-            f"{reach:>15}{share[4]:8.1f}"
-        )
+    for number, target in enumerate(one.target for one in sweeps):
+        print(f"{target['name']} [{target['unit']}]")
+        columns = f"{'RMSE':>8}{'promised':>10}{'+-':>9}{'held':>7}{'interval':>15}{'fewest':>8}"
+        print(f"{'':12}{columns}")
+        for name, one in candidates.items():
+            residual = (one.estimate - one.truth)[:, number]
+            width = intervals.half_width(residual, one.subject, level)
+            held = intervals.measure_coverage(residual, one.subject, level)
+            share = [100 * x for x in (width.level, held.mean, held.low, held.high, held.least)]
+            reach = f"{share[2]:.1f} to {share[3]:.1f}"
+            print(
+                f"{name:12}{one.scores[number]['rmse']:8.3g}{share[0]:10.1f}{width.half:9.3g}"
+                f"{share[1]:7.1f}{reach:>15}{share[4]:8.1f}"
+            )
 
 
 def main():

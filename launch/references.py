@@ -40,7 +40,7 @@ def mean_r(rows: list[dict], data: datasets.Dataset) -> float:
         cell = row["cell"]
         for name in np.unique(data.subject[cell.test]):
             own = data.subject[cell.test] == name
-            r = np.corrcoef(row["estimate"][own], data.target[cell.test, 0][own])[0, 1]
+            r = np.corrcoef(row["estimate"][own, 0], data.target[cell.test, 0][own])[0, 1]
             by_draw.setdefault(cell.draw, []).append(r)
     return float(np.mean([np.mean(values) for values in by_draw.values()]))
 

@@ -75,14 +75,18 @@ def test_from_raw_files_to_the_figure(done):
         ("ridge", "reference"),
         ("ridge+pretrained", "reference"),
     }
-    assert found.summary["subjects"] == 6 and found.summary["unit"] == "N"
+    assert found.summary["subjects"] == 6
+    assert [target["unit"] for target in found.summary["targets"]] == ["N", "N s"]
     text = (done / "report" / "report.html").read_text()
     assert re.search(r"<dd>small: tabular/moves_\w+, 5 subjects, 0\.\d\d h</dd>", text)
     assert not (done / "tasks" / "force" / "parts").exists()
     # The bump's size is plain to see: every arm must find it on people it never met.
     whole = found.runs["run"][found.runs["fraction"] == 1.0]
-    r = [row["r"] for row in found.scores if row["run"] in whole]
-    assert np.mean(r) > 0.9
+    for name in ("peak force", "impulse"):
+        scores = tables.load_sweep(done / "tasks" / "force", name).scores
+        assert np.mean([row["r"] for row in scores if row["run"] in whole]) > 0.9
+    with pytest.raises(UserError, match="target names 'peak': there are peak force, impulse"):
+        tables.load_sweep(done / "tasks" / "force", "peak")
 
 
 def test_every_arm_and_stage_is_tested_on_the_same_examples(done):
@@ -199,19 +203,28 @@ def test_a_model_is_kept_and_estimates_new_people(place, done, kept, tmp_path):
     assert {"card.json", "weights.safetensors", "README.md"} == names - {"run.lock"}
     assert not [name for name in names if name.endswith((".pkl", ".joblib", ".npy"))]
     kept_model = imujax.load(moved)
-    assert len(repr(kept_model).split("\n")) <= 10 and "peak force [N]" in repr(kept_model)
+    assert len(repr(kept_model).split("\n")) <= 10 and "peak force [N]; impulse [N s]" in repr(
+        kept_model
+    )
     new = people.write_people(tmp_path / "raw", subjects=18)
     for number in range(6):  # those that it was trained on
         (new / f"P{number:02d}_walk.csv").unlink()
     path = builders.build("tabular", new, tmp_path / "data", card=str(new / "force.toml"))
     data = imujax.read(path)
     made = kept_model.predict(data.acc, data.gyr, data.length)
-    truth = data.target[:, 0]
-    assert np.corrcoef(truth, made.estimate)[0, 1] > (0.85 if kind == "probe" else 0.9)
-    assert made.unit == "N" and made.level == pytest.approx(6 / 7)  # of six people no more
-    assert np.mean((made.low <= truth) & (truth <= made.high)) > 0.7
+    truth, within = data.target, (made.low <= data.target) & (data.target <= made.high)
+    for column in range(2):
+        r = np.corrcoef(truth[:, column], made.estimate[:, column])[0, 1]
+        assert r > (0.85 if kind == "probe" else 0.9)
+        assert within[:, column].mean() > 0.7
+    assert made.units == ("N", "N s") and made.level == pytest.approx(
+        6 / 7
+    )  # of six people no more
     assert not made.is_unlike.mean() > 0.2
-    assert list(made.table().columns) == ["estimate", "low", "high", "is_unlike"]
+    table = made.table()
+    assert list(table.columns) == ["estimate", "low", "high", "is_unlike", "target", "unit"]
+    own = table[table["target"] == "impulse"]["estimate"].to_numpy()
+    np.testing.assert_array_equal(own, made.estimate[:, 1])
     again = imujax.load(moved).predict(data.acc, data.gyr, data.length)
     np.testing.assert_array_equal(again.estimate, made.estimate)
     assert kept_model.predict(data.acc[:5], data.gyr[:5] + 9).is_unlike.all()
@@ -245,17 +258,21 @@ def test_a_model_estimates_recordings_by_the_sensors_part_of_their_card(kept, tm
     cli.run_command([str(w) for w in (*words, "--events", events, "--plot", tmp_path / "plots")])
     with out.open() as file:
         table = list(csv.DictReader(file))
-    assert [row["subject"] for row in table] == data.subject.tolist()
+    assert [row["subject"] for row in table] == data.subject.repeat(2).tolist()
+    assert [row["target"] for row in table] == ["peak force", "impulse"] * len(data.subject)
     for name in ("estimate", "low", "high"):
         numbers = [float(row[name]) for row in table]
-        np.testing.assert_allclose(numbers, getattr(expected, name), rtol=1e-5, atol=1e-3)
-    assert {row["unit"] for row in table} == {"N"}
+        np.testing.assert_allclose(numbers, getattr(expected, name).ravel(), rtol=1e-5, atol=1e-3)
+    assert {(row["target"], row["unit"]) for row in table} == {
+        ("peak force", "N"),
+        ("impulse", "N s"),
+    }
     assert len(list((tmp_path / "plots").glob("P0*_walk.png"))) == 3
     assert f"{len(rows)} windows of 3 recordings" in capsys.readouterr().err
     one = [raw / "P01_walk.csv", "--stride", "0.5", "--out", tmp_path / "one.parquet"]
     cli.run_command([str(w) for w in (*words[:2], *one[:1], *words[2:4], *one[1:])])
     table = parquet.read_table(tmp_path / "one.parquet").to_pydict()
-    assert set(table["subject"]) == {"P01"} and np.allclose(np.diff(table["time"]), 0.5)
+    assert set(table["subject"]) == {"P01"} and np.allclose(np.diff(table["time"][::2]), 0.5)
 
 
 PEAKS = """
@@ -279,14 +296,14 @@ def test_windows_lie_where_the_card_of_tomorrow_finds_peaks(kept, tmp_path):
     cli.run_command(["predict", str(folder), "--card", str(card), "--out", str(out)])
     with out.open() as file:
         table = list(csv.DictReader(file))
-    times = np.array([float(row["time"]) for row in table])
+    times = np.array([float(row["time"]) for row in table if row["target"] == "impulse"])
     assert len(times) > 0.9 * 2 * 20
     np.testing.assert_allclose(times % 1, 0.5, atol=0.05)
     model = imujax.load(folder)
     recordings = list(imujax.read_recordings(card, with_events=True))
     made = [model.predict(recording) for recording in recordings]
     np.testing.assert_allclose(np.concatenate([one.time for one in made]), times)
-    estimates = [float(row["estimate"]) for row in table]
+    estimates = np.array([float(row["estimate"]) for row in table]).reshape(-1, 2)
     np.testing.assert_allclose(np.concatenate([one.estimate for one in made]), estimates)
     assert "time" in made[0].table()
     none = model.predict(recordings[0], events={})
@@ -388,7 +405,7 @@ def test_a_card_holds_what_the_sweep_has_measured(done, kept):
         subject, truth = (found.predictions[k][rows][order] for k in ("subject", "truth"))
         error = np.mean(by_draw, axis=0) - truth
         rmse = [np.sqrt(np.mean(error[subject == s] ** 2)) for s in np.unique(subject)]
-        assert card["metrics"]["rmse"] == pytest.approx(np.mean(rmse), rel=1e-6)
+        assert card["targets"][0]["metrics"]["rmse"] == pytest.approx(np.mean(rmse), rel=1e-6)
     assert card["interval"]["people"] == 6 and card["interval"]["asked"] == 0.9
     assert set(card["candidates"]) == {"finetuned", "probe", "ridge", "average"}
     page = (folder / "README.md").read_text()
@@ -404,9 +421,10 @@ def test_the_intervals_of_every_candidate_are_printed(done, capsys):
     )
     spec.loader.exec_module(script)
     script.print_table(done / "tasks" / "force", 0.9)
-    head, _, *rows = capsys.readouterr().out.splitlines()
+    head, *lines = capsys.readouterr().out.splitlines()
     assert head == "force, 6 people, 90 % asked"
-    words = [row.split() for row in rows]
+    assert lines[::6] == ["peak force [N]", "impulse [N s]"]
+    words = [row.split() for row in lines[2:6] + lines[8:]]
     assert {row[0] for row in words} == {"finetuned", "probe", "ridge", "average"}
     assert {row[2] for row in words} == {"85.7"}
     assert all(float(row[3]) > 0 and 50 < float(row[4]) <= 100 for row in words)
@@ -432,7 +450,7 @@ def test_a_damaged_model_is_named(kept, tmp_path, capsys):
         ("card.json", lambda file: file.write_text("{"), "is damaged"),
         ("card.json", without_interval, "card.json lacks interval"),
         ("card.json", lambda file: file.write_text('{"version": 1}'), "an older imujax"),
-        ("card.json", lambda file: file.write_text('{"version": 2, "parts": []}'), "is damaged"),
+        ("card.json", lambda file: file.write_text('{"version": 3, "parts": []}'), "is damaged"),
         ("card.json", lambda file: file.write_text('{"version": 99}'), "a newer imujax"),
     ):
         copy = shutil.copytree(folder, tmp_path / "copy", dirs_exist_ok=True)
@@ -459,10 +477,10 @@ def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path, 
     cli.run_command([*words, "--checkpoint", str(done / "encoders" / "small")])
     card = imujax.load(tmp_path / "models" / "force").card
     assert set(card["candidates"]) == {"probe"} and card["model"].startswith("probe")
-    said, held = capsys.readouterr().err, card["interval"]["coverage"]["mean"]
-    assert "promises 86 % of the windows of a new person (90 % asked); of 6 people" in said
-    assert f"of the others, {100 * held:.0f} % (" in said
-    assert card["metrics"]["r"] > 0.8
+    said, held = capsys.readouterr().err, card["targets"][0]["coverage"]["mean"]
+    assert "promises 86% of the windows of a new person (90% asked, 6 people)" in said
+    assert f"within which {held:.0%} (" in said
+    assert card["targets"][0]["metrics"]["r"] > 0.8
 
 
 def test_a_sweep_that_has_lost_its_parts_begins_again(place, done, tmp_path, monkeypatch):
@@ -501,7 +519,8 @@ def test_the_report_covers_the_tasks_that_the_configuration_names(place, done, t
     cli.run_command(["sweep", *words, *checkpoint, *quick])
     cli.run_command(["report", str(tmp_path)])
     numbers = json.loads((tmp_path / "report" / "report.json").read_text())
-    assert [task["task"] for task in numbers["tasks"]] == ["push"]
+    told = [(task["task"], task["target"]) for task in numbers["tasks"]]
+    assert told == [("push", "peak force"), ("push", "impulse")]
     assert (tmp_path / "tasks" / "force").is_dir() and numbers["missing"] == []
     config = tmp_path / "config.json"
     kept = json.loads(config.read_text())

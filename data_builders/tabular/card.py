@@ -463,14 +463,15 @@ class Card:
         Of all recordings, where no path says it.
     columns : Columns
     labels : Labels or None
-        In the place of `events` and `target`.
+        In the place of `events` and `measured`.
     rest_error : float
         Share by which the accelerometer may miss gravity at rest.
     sensors : tuple of Sensor
     activity : Activity or None
     events : Events or None
-    target : Target or None
-        With no `labels` either: an unlabelled set of windows back to back.
+    measured : tuple of Target
+        At each event. None of them, and no `labels` either: an unlabelled set of windows back to
+        back.
     mass, height : Quantity or None
     window : Window
     """
@@ -491,10 +492,17 @@ class Card:
     sensors: tuple[Sensor, ...]
     activity: Activity | None
     events: Events | None
-    target: Target | None
+    measured: tuple[Target, ...]
     mass: Quantity | None
     height: Quantity | None
     window: Window
+
+    @property
+    def signals(self) -> dict[str, Signal]:
+        """Those of [events] and of each [target], by the names that a recording has them under."""
+        parts: dict[str, Events | Target | None] = {"events": self.events}
+        parts |= {target_key(number): target for number, target in enumerate(self.measured)}
+        return {key: part.signal for key, part in parts.items() if part and part.signal}
 
     @property
     def axes(self) -> list[Axes]:
@@ -504,14 +512,19 @@ class Card:
     @property
     def is_labelled(self) -> bool:
         """Whether examples have targets."""
-        return self.target is not None or self.labels is not None
+        return bool(self.measured) or self.labels is not None
 
     @property
     def targets(self) -> list[dict[str, str]]:
         """Name and unit of each target."""
         if self.labels:
             return [{"name": name, "unit": unit} for _, name, unit in self.labels.targets]
-        return [{"name": self.target.name, "unit": self.target.unit}] if self.target else []
+        return [{"name": target.name, "unit": target.unit} for target in self.measured]
+
+
+def target_key(number: int) -> str:
+    """Under which a recording has the signal or the times of a target, counted from 0."""
+    return f"target {number}"
 
 
 def is_text(unit: str | float) -> bool:

@@ -26,7 +26,7 @@ def sample_range(channel: Channel, first: float, end: float) -> tuple[int, int]:
 
 
 def find_crossings(
-    channel: Channel, rule: Events, target: Target, start: float, end: float
+    channel: Channel, rule: Events, target: Target | None, start: float, end: float
 ) -> np.ndarray:
     """Times [s] of the events in a channel of a recording that runs from `start` to `end` [s].
 
@@ -44,7 +44,7 @@ def find_crossings(
         if i - last < distance or low > rule.below * hold + _EPS:
             continue
         time = channel.start + i / channel.rate
-        if rule.peak > -np.inf:
+        if rule.peak > -np.inf and target is not None:
             a, b = sample_range(channel, *target_span(target, time, start, end))
             if not (x[max(a, 0) : max(b, 0)] >= rule.peak).any():
                 continue

@@ -13,7 +13,7 @@ import numpy as np
 from imujax.data import windows
 from imujax.data.recordings import Recording
 from imujax.data_builders.tabular import events, labels, parse, records, sources
-from imujax.data_builders.tabular.card import Card, Target
+from imujax.data_builders.tabular.card import Card, Target, target_key
 from imujax.errors import UserError
 
 _EPS = 1e-9  # s
@@ -143,17 +143,12 @@ def cut_labelled(
         if targets is not None:
             values = targets[row]
         else:
-            span = events.target_span(card.target, time, recording.start, end)
-            channel = recording.channels.get("target")
-            if card.target.statistic == "duration":
-                others = recording.events.get("target", times)
-                value = events.find_duration(channel, others, card.target, time, span)
-            else:
-                value = events.compute_statistic(channel, card.target, *span)
-            if isinstance(value, str):
-                dropped[value] += 1
+            found = [_measure(card, recording, k, time, end) for k in range(len(card.measured))]
+            reasons = [value for value in found if isinstance(value, str)]
+            if reasons:
+                dropped[reasons[0]] += 1
                 continue
-            values = np.array([value / _divisor(card.target, recording)])
+            values = np.array(found)
         if not np.isfinite(values).all():
             dropped["events with missing target values"] += 1
             continue
@@ -166,6 +161,19 @@ def cut_labelled(
             )
         )
     return examples, +dropped
+
+
+def _measure(card: Card, recording: Recording, number: int, time: float, end: float) -> float | str:
+    """A target at the event `time` of a recording that runs to `end`, or why there is none."""
+    target, key = card.measured[number], target_key(number)
+    span = events.target_span(target, time, recording.start, end)
+    channel = recording.channels.get(key)
+    if target.statistic == "duration":
+        others = recording.events.get(key, recording.events["events"])
+        value = events.find_duration(channel, others, target, time, span)
+    else:
+        value = events.compute_statistic(channel, target, *span)
+    return value if isinstance(value, str) else value / _divisor(target, recording)
 
 
 def _divisor(target: Target, recording: Recording) -> float:

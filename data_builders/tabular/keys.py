@@ -152,7 +152,7 @@ CARD = {
     "sensors": (kinds.table, kinds.REQUIRED),
     "activity": (kinds.table, None),
     "events": (kinds.table, None),
-    "target": (kinds.table, None),
+    "target": (kinds.table_or_tables, None),
     "labels": (kinds.table, None),
     "body": (kinds.table, {}),
     "window": (kinds.table, kinds.REQUIRED),

@@ -211,6 +211,13 @@ def table(value, key: str) -> dict:
     return value
 
 
+def table_or_tables(value, key: str) -> tuple[dict, ...]:
+    """One table, or an array of tables."""
+    if isinstance(value, dict):
+        return (value,)
+    return list_of(table)(value, key)
+
+
 def divisor(value, key: str) -> str | float:
     if isinstance(value, str):
         return one_of("mass", "height")(value, key)

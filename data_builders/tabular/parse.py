@@ -102,7 +102,7 @@ def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
         ),
         activity=parse_labelled.parse_activity(top["activity"]),
         events=parse_labelled.parse_events(top["events"]),
-        target=parse_labelled.parse_target(top["target"]),
+        measured=parse_labelled.parse_targets(top["target"]),
         mass=_parse_quantity("mass", body["mass"]),
         height=_parse_quantity("height", body["height"]),
         window=_parse_window(top["window"], labelled),
@@ -274,14 +274,15 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
-    if card.target and card.target.statistic == "value" and card.events.peak > -math.inf:
+    if card.measured and card.events.peak > -math.inf and card.measured[0].statistic == "value":
         raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
     if card.events and card.events.of_sensor:
         name, names = card.events.of_sensor.sensor, [sensor.name for sensor in card.sensors]
         if name not in names:
             raise UserError(f'"events.sensor" is {name!r}{sentences.suggest_names(name, names)}')
     for quantity in ("mass", "height"):
-        if card.target and quantity in card.target.divide_by and getattr(card, quantity) is None:
+        divides = any(quantity in target.divide_by for target in card.measured)
+        if divides and getattr(card, quantity) is None:
             raise UserError(f'[target] is divided by {quantity}, so "body.{quantity}" is needed')
 
 
@@ -317,14 +318,10 @@ def _list_templates(card: Card) -> list[tuple[str, str]]:
         a = card.activity
         templates += [("activity.file", a.file)]
         templates += [(f"activity.{k}", getattr(a, k)) for k in ("name", "start", "end")]
-    signals = {
-        "events": card.events and card.events.signal,
-        "target": card.target and card.target.signal,
-    }
-    for name, signal in signals.items():
-        if signal:
-            templates += [(f"{name}.file", signal.file), (f"{name}.column", signal.column)]
-            templates += [(f"{name}.time", signal.time and signal.time.column)]
+    for name, signal in card.signals.items():
+        table = name.partition(" ")[0]
+        templates += [(f"{table}.file", signal.file), (f"{table}.column", signal.column)]
+        templates += [(f"{table}.time", signal.time and signal.time.column)]
     for key, quantity in (("body.mass", card.mass), ("body.height", card.height)):
         if quantity:
             templates += [(key, quantity.file), (key, quantity.column)]

@@ -104,9 +104,16 @@ def _parse_sensor_events(t: dict, given: set[str]) -> Events:
     return Events((), "s", None, None, 0.0, 0.0, 0.0, -math.inf, of_sensor)
 
 
-def parse_target(table: dict | None) -> Target | None:
-    if table is None:
-        return None
+def parse_targets(tables: tuple[dict, ...] | None) -> tuple[Target, ...]:
+    targets = tuple(_parse_target(table) for table in tables or ())
+    names = [target.name for target in targets]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f'two [[target]] have the name "{twice}": give each its own')
+    return targets
+
+
+def _parse_target(table: dict) -> Target:
     t = kinds.complete_table(table, "target", keys.TARGET)
     is_times = t["statistic"] == "duration" and t["level"] is None
     if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):

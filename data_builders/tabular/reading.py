@@ -45,7 +45,7 @@ def read_sensors(
     """
     bare = dataclasses.replace(
         parse.load_card(card, to_estimate=True),
-        target=None,
+        measured=(),
         labels=None,
         activity=None,
         mass=None,

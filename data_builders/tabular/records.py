@@ -18,6 +18,7 @@ from imujax.data_builders.tabular.card import (
     Signal,
     fill_template,
     is_text,
+    target_key,
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
@@ -32,7 +33,7 @@ class Read(NamedTuple):
         Labelled ones have the times of their events under "events".
     mended : int
     targets : ndarray, [E, K], or None
-        From a table of labels; None where a channel "target" has them, or nothing has.
+        From a table of labels; None where channels have them, or nothing has.
     condition : str
         Of the named group `condition`, or nothing.
     """
@@ -82,9 +83,7 @@ def _split_people(card: Card, table: dict, source: str) -> Iterator[tuple[dict, 
 
 def _signals_in_file(card: Card) -> dict[str, Signal]:
     """The signals that are columns of the recording's own file."""
-    parts = {"events": card.events, "target": card.target}
-    signals = {name: part.signal for name, part in parts.items() if part and part.signal}
-    return {name: signal for name, signal in signals.items() if signal.file is None}
+    return {name: signal for name, signal in card.signals.items() if signal.file is None}
 
 
 def _columns_in_file(card: Card, groups: dict[str, str]) -> list[str]:
@@ -121,17 +120,17 @@ def _make_recordings(
         start += origin
         acc, gyr = sensors.convert_sensors(card, columns, groups)
         channels = {}
-        for name, described in (("events", card.events), ("target", card.target)):
+        for name, signal in card.signals.items():
             if name in signals:
-                column = rows[fill_template(signals[name].column, groups)]
+                column = rows[fill_template(signal.column, groups)]
                 values, own_rate, own_start, _ = stamps.put_on_clock(
                     column, clock, card.time, source
                 )
                 channels[name] = _make_channel(
-                    signals[name], values, own_rate, own_start + origin, card.time.max_gap, source
+                    signal, values, own_rate, own_start + origin, card.time.max_gap, source
                 )
-            elif described and described.signal and described.signal.time:
-                channels[name] = _read_channel(described.signal, item.raw, groups, start)
+            elif signal.time:
+                channels[name] = _read_channel(signal, item.raw, groups, start)
         end = start + len(acc) / rate
         index = stamps.EventClock(None if seconds is None else seconds + origin, start, rate, zone)
         recording_id = groups.get("recording") if card.columns.recording else item.recording
@@ -241,7 +240,8 @@ def _event_times(
             f"{source}: {rule.signal.column} has values that are missing, so events may be too: "
             "fill them in (with 0 where there is no contact)"
         )
-    return events.find_crossings(channel, rule, card.target, index.start, end)
+    first = card.measured[0] if card.measured else None
+    return events.find_crossings(channel, rule, first, index.start, end)
 
 
 def _require_on_clock(times: np.ndarray, index: stamps.EventClock, end: float, source: str) -> None:
@@ -261,11 +261,12 @@ def _require_on_clock(times: np.ndarray, index: stamps.EventClock, end: float, s
 def _target_times(
     card: Card, raw: Path, groups: dict[str, str], index: stamps.EventClock
 ) -> dict[str, np.ndarray]:
-    """The second events, up to which a duration runs, if the card has them in a file."""
-    target = card.target
-    if not target or target.statistic != "duration" or target.level is not None:
-        return {}
-    return {"target": _read_times(target.signal, target.time_unit, raw, groups, index)}
+    """The second events, up to which durations run, where the card has them in a file."""
+    return {
+        target_key(number): _read_times(target.signal, target.time_unit, raw, groups, index)
+        for number, target in enumerate(card.measured)
+        if target.statistic == "duration" and target.level is None
+    }
 
 
 def _read_times(

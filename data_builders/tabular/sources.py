@@ -137,7 +137,7 @@ def _further_files(card: Card, raw: Path, groups: dict[str, str]) -> Iterator[Pa
     """The further files of one recording, for all its sides."""
     tables = [card.activity, card.labels, card.mass, card.height]
     tables += [axes for sensor in card.sensors for axes in (sensor.acc, sensor.gyr)]
-    tables += [part.signal for part in (card.events, card.target) if part]
+    tables += card.signals.values()
     for table in tables:
         if table is not None and table.file:
             for side in card.sides or ("",):

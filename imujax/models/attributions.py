@@ -25,7 +25,7 @@ AT_ONCE = 512  # windows that a part estimates
 Pair = tuple[np.ndarray, np.ndarray]
 
 
-def estimate(part: parts.Part, signals: np.ndarray, length: np.ndarray) -> np.ndarray:
+def estimate(part: parts.Part, signals: np.ndarray, length: np.ndarray, target: int) -> np.ndarray:
     """Estimate windows whose acc and gyr lie in one array.
 
     Parameters
@@ -34,6 +34,8 @@ def estimate(part: parts.Part, signals: np.ndarray, length: np.ndarray) -> np.nd
     signals : ndarray, [N, L, S, 2, 3], float32
         m/s^2 and rad/s.
     length : ndarray, [N]
+    target : int
+        Of those that the part estimates, from 0.
 
     Returns
     -------
@@ -41,11 +43,11 @@ def estimate(part: parts.Part, signals: np.ndarray, length: np.ndarray) -> np.nd
         In the target's unit.
     """
     acc, gyr = (np.ascontiguousarray(signals[..., k, :]) for k in (0, 1))
-    return part.estimate(acc, gyr, length)
+    return part.estimate(acc, gyr, length)[:, target]
 
 
 def integrate(
-    part: parts.NetworkPart, pair: Pair, length: int, change: float, slack: float
+    part: parts.NetworkPart, pair: Pair, length: int, change: float, slack: float, target: int
 ) -> np.ndarray:
     """Integrated gradients of a network (Sundararajan, Taly & Yan 2017, arXiv 1703.01365, eq. 1).
 
@@ -62,6 +64,8 @@ def integrate(
         The estimate of the window less that of the baseline, in the target's unit.
     slack : float
         A change below which more accuracy is not asked for.
+    target : int
+        Of those that the part estimates, from 0.
 
     Returns
     -------
@@ -69,7 +73,7 @@ def integrate(
         In the target's unit.
     """
     fitted = part.fitted
-    net = towers.Regressor(fitted.net)
+    net = towers.Regressor(fitted.net, len(fitted.mean))
     variables = {"params": fitted.params, "batch_stats": fitted.stats}
     # Difference times gradient is the same in SI and in standardised units.
     start, end = (
@@ -79,9 +83,10 @@ def integrate(
     total, count = np.zeros(start.shape), 0
     for points in _path_points():
         for one in points.reshape(-1, POINTS):  # one compiled shape
-            total += _sum_gradients(net, variables, start, end, one.astype(np.float32), valid)
+            at = one.astype(np.float32)
+            total += _sum_gradients(net, target, variables, start, end, at, valid)
         count += len(points)
-        moved = fitted.sd * (end - start) * total / count
+        moved = fitted.sd[target] * (end - start) * total / count
         if abs(change - moved.sum()) <= ENOUGH * max(abs(change), slack):
             break
     return moved
@@ -95,20 +100,20 @@ def _path_points() -> Iterator[np.ndarray]:
         yield (np.arange(cells)[np.arange(cells) % 3 != 1] + 0.5) / cells
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _sum_gradients(net, variables, start, end, points, length):
-    """Gradients [L, S, 2, 3] of the output, added over the points of the path."""
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _sum_gradients(net, target, variables, start, end, points, length):
+    """Gradients [L, S, 2, 3] of an output, added over the points of the path."""
 
     def total(signals):
         acc, gyr = signals[..., 0, :], signals[..., 1, :]
-        return net.apply(variables, acc, gyr, length, train=False)[:, 0].sum()
+        return net.apply(variables, acc, gyr, length, train=False)[:, target].sum()
 
     path = start[None] + points[:, None, None, None, None] * (end - start)[None]
     return jax.grad(total)(path).sum(0)
 
 
 def share_out(
-    part: parts.Part, pair: Pair, length: int, ends: tuple[float, float]
+    part: parts.Part, pair: Pair, length: int, ends: tuple[float, float], target: int
 ) -> tuple[np.ndarray, float]:
     """Shapley values of pieces of a window, each spread evenly over its samples.
 
@@ -124,6 +129,8 @@ def share_out(
         Valid samples.
     ends : tuple of float
         Estimates of the two, in the target's unit.
+    target : int
+        Of those that the part estimates, from 0.
 
     Returns
     -------
@@ -145,7 +152,7 @@ def share_out(
         made = []
         for first in range(0, len(present), AT_ONCE):
             mixed = np.where(present[first : first + AT_ONCE][:, piece], moving, still)
-            made.append(estimate(part, mixed, np.full(len(mixed), length)))
+            made.append(estimate(part, mixed, np.full(len(mixed), length), target))
         return np.concatenate(made)
 
     values, error = shapley(mix, stretches * channels, ends)

@@ -121,7 +121,9 @@ class Explanation:
         return explanation_picture.save(self, pathlib.Path(path), number)
 
 
-def explain(model: "Model", acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> Explanation:
+def explain(
+    model: "Model", acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, target: int = 0
+) -> Explanation:
     """Share out what the estimates differ by from those of the same windows held still.
 
     Held still is a window whose acc is on each axis its mean over the valid samples, gravity as the
@@ -138,28 +140,33 @@ def explain(model: "Model", acc: np.ndarray, gyr: np.ndarray, length: np.ndarray
         m/s^2, gravity included, and rad/s; 0 beyond the length.
     length : ndarray, [N]
         Valid samples of each window.
+    target : int
+        Of those that the model estimates, from 0.
 
     Returns
     -------
     Explanation
     """
     card, length = model.card, np.asarray(length)
+    told = card["targets"][target]
     moving = np.stack([acc, gyr], axis=3)  # [N, L, S, 2, 3]
     still = hold_still(moving, length)
     weights = np.array([described["weight"] for described in card["parts"]], np.float64)
     weights /= weights.sum()
     both = np.concatenate([still, moving]), np.concatenate([length, length])
-    ends = np.array([attributions.estimate(part, *both).reshape(2, -1) for part in model.parts])
-    slack = LEAST * float(np.ptp(card["range_of"]["target"]))
+    ends = np.array(
+        [attributions.estimate(part, *both, target).reshape(2, -1) for part in model.parts]
+    )
+    slack = LEAST * float(np.ptp(told["range"]))
     moved, error = np.zeros(moving.shape), np.zeros(len(moving))
     progress = log.Progress(len(moving), "explain", "window", mute=len(moving) == 1)
     for n, pair in enumerate(zip(still, moving, strict=True)):
         valid = int(length[n])
         for weight, part, (first, last) in zip(weights, model.parts, ends[:, :, n], strict=True):
             if isinstance(part, parts.NetworkPart):
-                shares = attributions.integrate(part, pair, valid, last - first, slack)
+                shares = attributions.integrate(part, pair, valid, last - first, slack, target)
             else:
-                shares, chance = attributions.share_out(part, pair, valid, (first, last))
+                shares, chance = attributions.share_out(part, pair, valid, (first, last), target)
                 error[n] += weight * chance
             moved[n] += weight * shares
         progress.update()
@@ -172,8 +179,8 @@ def explain(model: "Model", acc: np.ndarray, gyr: np.ndarray, length: np.ndarray
         baseline=baseline,
         rest=estimate - baseline - moved.sum(axis=(1, 2, 3, 4)),
         error=error,
-        name=card["target"]["name"],
-        unit=card["target"]["unit"],
+        name=told["name"],
+        unit=told["unit"],
         sensors=tuple(card["sensors"]),
         rate=card["rate"],
         before=card.get("before") or 0,

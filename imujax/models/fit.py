@@ -15,9 +15,10 @@ from imujax.errors import UserError, require_known
 from imujax.models import held_out, intervals, keeping, page, parts, seen
 from imujax.pretrain import encoder
 from imujax.report import tables
-from imujax.runtime import files, log, processes
+from imujax.runtime import fields, files, log, processes
 from imujax.runtime.settings import require_same_settings
 from imujax.sweep import fitting, sweep
+from imujax.sweep.settings import TaskSettings
 
 LEVEL = 0.9  # of the interval, unless another is asked for
 LEAST_PEOPLE = 3  # for an interval
@@ -57,7 +58,7 @@ def fit_model(
         As of the sweep.
     kind : str
         finetuned, probe, a reference, average, or best: of least mean RMSE over the people whom the
-        sweep has held out.
+        sweep has held out, of several targets in SDs of each.
     arm : str, optional
         Whose network it is; the first pre-trained one by default.
     level : float
@@ -84,9 +85,10 @@ def fit_model(
     people = len(np.unique(chosen.subject))
     if people < LEAST_PEOPLE:
         raise UserError(f"{data_path} has {people} subjects: an interval needs {LEAST_PEOPLE}")
-    residual = chosen.estimate - chosen.truth
-    width = intervals.half_width(residual, chosen.subject, level)
-    coverage = intervals.measure_coverage(residual, chosen.subject, level)
+    residuals = (chosen.estimate - chosen.truth).T
+    widths = [intervals.half_width(residual, chosen.subject, level) for residual in residuals]
+    assert data.target is not None  # sweep.read_labelled has seen to it
+    columns = data.info["targets"], data.target.T, widths, residuals, chosen.scores
     with processes.claim_folder(folder):
         members = [encoder.load(path) for path in encoder_paths[config.arms[arm].encoder]]
         made = [_fit_part(one, config, arm, data, members, seed, folder) for one in chosen.parts]
@@ -94,18 +96,25 @@ def fit_model(
             "task": name,
             "title": config.title,
             "model": _describe(chosen, arm),
-            "target": data.info["targets"][0],
+            "targets": [
+                target
+                | {"half": width.half, "range": [float(values.min()), float(values.max())]}
+                | {"coverage": _coverage(residual, chosen.subject, level), "metrics": scores}
+                for target, values, width, residual, scores in zip(*columns, strict=True)
+            ],
             "rate": data.info["rate"],
             "window": int(data.acc.shape[1]),
             "sensors": list(data.info["sensors"]),
             "before": data.info.get("before", data.info["options"].get("before")),
             "frame": data.info.get("frame", ""),
-            "interval": width._asdict()
-            | {"asked": level, "people": people, "coverage": coverage._asdict()},
-            "metrics": chosen.scores,
-            "candidates": {key: one.scores["rmse"] for key, one in candidates.items()},
+            "interval": {"level": widths[0].level, "asked": level, "people": people},
+            "candidates": {
+                key: [score["rmse"] for score in one.scores] for key, one in candidates.items()
+            },
             "asked": kind,
-            "range_of": _ranges(data, config.rotation if _has_network(chosen) else 0.0),
+            "signals": seen.describe(
+                data.acc, data.gyr, data.length, config.rotation if _has_network(chosen) else 0.0
+            ),
             "trained_on": {
                 "subjects": len(set(data.subject.tolist())),
                 "examples": len(data.subject),
@@ -135,13 +144,14 @@ def _choose_arm(config: ConfigDict, name: str, arm: str | None) -> str:
 
 def _held_out(
     config, name, data_path, encoder_paths, sweep_folder, folder, seed, arm, kind
-) -> tables.Sweep:
-    """The task's sweep, or a short one of all windows and the arm alone."""
+) -> list[tables.Sweep]:
+    """The task's sweep, or a short one of all windows and the arm alone, for each target."""
     if (pathlib.Path(sweep_folder) / "summary.json").is_file():
-        found = tables.load_sweep(sweep_folder)
+        found = tables.load_sweeps(sweep_folder)
         settings = json.loads(config.to_json()) | {"seed": seed}
         settings |= {"data": [datasets.fingerprint(data_path)]}
-        old = {key: found.summary["config"].get(key) for key in settings}
+        kept = json.loads(json.dumps(fields.defaults(TaskSettings))) | found[0].summary["config"]
+        old = {key: kept.get(key) for key in settings}
         require_same_settings(old, settings, sweep_folder)
         return found
     changes: dict[str, Any] = {"axes": {"windows": (1.0,)}, "draws": 1}
@@ -155,7 +165,7 @@ def _held_out(
     short = ConfigDict(config.to_dict() | changes | {"references": references})
     place = folder.with_name(f"{folder.name}.held_out")  # it names people, as a model does not
     sweep.run_sweep(short, data_path, encoder_paths, place, seed, f"{name}, held out")
-    return tables.load_sweep(place)
+    return tables.load_sweeps(place)
 
 
 def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
@@ -185,11 +195,5 @@ def _has_network(chosen: held_out.Candidate) -> bool:
     return not set(held_out.NETWORKS).isdisjoint(chosen.parts)
 
 
-def _ranges(data: datasets.Dataset, rotation: float) -> dict[str, Any]:
-    """What the model has seen of the target and of the signals, turned as in training [degrees]."""
-    assert data.target is not None  # sweep.read_labelled has seen to it
-    target = data.target[:, 0]
-    return {
-        "target": [float(target.min()), float(target.max())],
-        "signals": seen.describe(data.acc, data.gyr, data.length, rotation),
-    }
+def _coverage(residual: np.ndarray, subject: np.ndarray, level: float) -> dict[str, float]:
+    return intervals.measure_coverage(residual, subject, level)._asdict()

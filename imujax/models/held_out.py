@@ -1,7 +1,7 @@
 """What each candidate says of people it has not seen, from a sweep, and which is best."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -25,10 +25,11 @@ class Candidate:
         finetuned, probe, a reference, or average.
     parts : tuple of str
         Names of what it is made of, with equal weights.
-    subject, truth, estimate : ndarray, [N]
-        The mean over the draws, in the target's unit.
-    scores : dict of float
-        Metric to its mean over people.
+    subject : ndarray, [N]
+    truth, estimate : ndarray, [N, K]
+        The mean over the draws, in the targets' units.
+    scores : list of dict of float, [K]
+        Of each target: metric to its mean over people.
     """
 
     name: str
@@ -36,15 +37,23 @@ class Candidate:
     subject: np.ndarray
     truth: np.ndarray
     estimate: np.ndarray
-    scores: dict[str, float]
+    scores: list[dict[str, float]]
+
+    @property
+    def error(self) -> float:
+        """RMSE, the mean over people, in SDs of the truth; the mean over the targets."""
+        sizes = self.truth.std(axis=0)
+        sizes[sizes == 0] = 1.0
+        return float(np.mean([one["rmse"] for one in self.scores] / sizes))
 
 
-def list_candidates(sweep: Sweep, arm: str) -> dict[str, Candidate]:
+def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
     """List what a model can be made of.
 
     Parameters
     ----------
-    sweep : Sweep
+    sweeps : sequence of Sweep
+        Of a task, one for each target.
     arm : str
         Whose network it is.
 
@@ -55,17 +64,19 @@ def list_candidates(sweep: Sweep, arm: str) -> dict[str, Candidate]:
         arm are left out.
     """
     named = [(name, arm, stage) for name, stage in NETWORKS.items()]
-    runs = sweep.runs
+    runs = sweeps[0].runs
     references = dict.fromkeys(runs["arm"][runs["stage"] == "reference"].tolist())
     named += [(name, name, "reference") for name in references if _can_be_kept(name)]
     found = {}
     for name, label, stage in named:
-        columns = _read(sweep, label, stage)
-        if columns is not None:
-            found[name] = _make(name, (name,), *columns)
+        columns = [_read(sweep, label, stage) for sweep in sweeps]
+        if columns[0] is not None:
+            subjects, truths, estimates = zip(*columns, strict=True)
+            both = np.stack(truths, axis=1), np.stack(estimates, axis=1)
+            found[name] = _make(name, (name,), subjects[0], *both)
     best = [found[name] for name in references if name in found]
     if "finetuned" in found and best:
-        network, reference = found["finetuned"], min(best, key=lambda one: one.scores["rmse"])
+        network, reference = found["finetuned"], min(best, key=lambda one: one.error)
         mean = (network.estimate + reference.estimate) / 2
         members = (network.name, reference.name)
         found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean)
@@ -78,7 +89,7 @@ def _can_be_kept(name: str) -> bool:
 
 
 def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
-    """Take a candidate by name, or the one of least mean RMSE.
+    """Take a candidate by name, or the one of least mean RMSE over people and targets.
 
     Parameters
     ----------
@@ -96,7 +107,7 @@ def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
         It has no runs with all windows.
     """
     if name == BEST and candidates:
-        return min(candidates.values(), key=lambda one: one.scores["rmse"])
+        return min(candidates.values(), key=lambda one: one.error)
     if name not in candidates:
         known = ", ".join([BEST, *candidates]) or "none"
         raise UserError(f"no model {name!r} with runs on all windows: there are {known}")
@@ -119,12 +130,18 @@ def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None
 def _make(
     name: str, parts: tuple[str, ...], subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
 ) -> Candidate:
+    scores = [_score(subject, *column) for column in zip(truth.T, estimate.T, strict=True)]
+    return Candidate(name, parts, subject, truth, estimate, scores)
+
+
+def _score(subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray) -> dict[str, float]:
+    """Mean over people of every metric of one target."""
     rows = metrics.score_subjects(np.zeros(len(truth), int), subject, truth, estimate)
     undefined = [row["undefined"] for row in rows]
-    scores: dict[str, Any] = {}
+    scores: dict[str, float] = {}
     for metric in metrics.METRICS:
         values, is_scorable = metrics.values_for_mean(
             metric, [row[metric] for row in rows], undefined
         )
         scores[metric] = float(values[is_scorable].mean()) if is_scorable.any() else float("nan")
-    return Candidate(name, parts, subject, truth, estimate, scores)
+    return scores

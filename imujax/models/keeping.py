@@ -15,15 +15,15 @@ from imujax.pretrain import encoder
 from imujax.runtime import files
 
 CARD_FILE, WEIGHTS_FILE = "card.json", "weights.safetensors"
-VERSION = 2  # of the folder; raised when its files change
+VERSION = 3  # of the folder; raised when its files change
 # Of the card, and what each of them must have.
 NEEDED = {
-    "target": ("name", "unit"),
+    "targets": (),
     "rate": (),
     "window": (),
     "sensors": (),
-    "interval": ("half", "level"),
-    "range_of": ("target", "signals"),
+    "interval": ("level",),
+    "signals": (),
     "files": (WEIGHTS_FILE,),
 }
 
@@ -101,6 +101,8 @@ def open_model(folder: pathlib.Path | str) -> Model:
             for name, fields in NEEDED.items()
             if name not in card or any(field not in card[name] for field in fields)
         ]
+        of_target = {"name", "unit", "half", "range"}
+        lacking += ["targets"] if not all(of_target <= set(one) for one in card["targets"]) else []
         if lacking or not card["parts"]:
             raise ValueError(f"{CARD_FILE} lacks {', '.join(lacking or ['parts'])}")
         changed = [name for name, sum_ in card["files"].items() if _checksum(folder / name) != sum_]

@@ -11,7 +11,7 @@ import numpy as np
 
 from imujax.data import datasets
 from imujax.data.recordings import Recording
-from imujax.errors import UserError
+from imujax.errors import UserError, require_known
 from imujax.models import cutting, parts, seen
 from imujax.pretrain import inputs
 
@@ -33,12 +33,13 @@ class Estimates:
 
     Attributes
     ----------
-    estimate, low, high : ndarray, [N]
-        In the unit; the interval holds `level` of the windows of a new person.
+    estimate, low, high : ndarray, [N], or of several targets [N, K]
+        In the units; the interval holds `level` of the windows of a new person, of each target by
+        itself.
     is_unlike : ndarray of bool, [N]
         Where the signals lie outside of what the model has seen.
-    name, unit : str
-        Of the target.
+    names, units : tuple of str
+        Of the targets.
     level : float
     time : ndarray, [N], or None
         s, of windows that were cut from a recording: of their event, or of their first sample.
@@ -50,8 +51,8 @@ class Estimates:
     low: np.ndarray
     high: np.ndarray
     is_unlike: np.ndarray
-    name: str
-    unit: str
+    names: tuple[str, ...]
+    units: tuple[str, ...]
     level: float
     time: np.ndarray | None = None
     lost: int = 0
@@ -62,16 +63,23 @@ class Estimates:
         Returns
         -------
         pandas.DataFrame
-            A row a window: time where there is one, estimate, low, high, is_unlike.
+            A row a window: time where there is one, estimate, low, high, is_unlike; of several
+            targets a row a window and target, with target and unit.
 
         Raises
         ------
         UserError
             Where pandas is not installed.
         """
-        names = ("estimate", "low", "high", "is_unlike")
-        names = names if self.time is None else ("time", *names)
-        return datasets.make_table({name: getattr(self, name) for name in names})
+        columns = {} if self.time is None else {"time": self.time}
+        columns |= {name: getattr(self, name) for name in ("estimate", "low", "high", "is_unlike")}
+        count = len(self.names)
+        if count == 1:
+            return datasets.make_table(columns)
+        rows = {key: x.ravel() if x.ndim == 2 else x.repeat(count) for key, x in columns.items()}
+        named = {"target": np.array(self.names), "unit": np.array(self.units)}
+        tiled = {key: np.tile(x, len(self.is_unlike)) for key, x in named.items()}
+        return datasets.make_table(rows | tiled)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,8 +89,8 @@ class Model:
     Attributes
     ----------
     card : dict
-        task, title, model, target {name, unit}, interval {half, level, ...}, rate [Hz], window
-        [samples], sensors, parts, range_of, metrics, trained_on, versions.
+        task, title, model, targets [{name, unit, half, range, coverage, metrics}], interval
+        {level, ...}, rate [Hz], window [samples], sensors, parts, signals, trained_on, versions.
     parts : tuple of Part
         Their weighted mean is the estimate; the weights stand in the card.
     """
@@ -98,17 +106,16 @@ class Model:
     def __repr__(self) -> str:
         """What it estimates, in at most ten lines."""
         card = self.card
-        target, interval, metrics = card["target"], card["interval"], card["metrics"]
         lines = {
-            "estimates": f"{target['name']} [{target['unit']}]",
+            "estimates": _join(card, "{name} [{unit}]"),
             "by": card["model"],
             "from": f"{card['window']} samples at {card['rate']:g} Hz of "
             + ", ".join(card["sensors"]),
             "trained on": f"{card['trained_on']['subjects']} subjects of "
             f"{card['trained_on']['data']['name']}",
-            "held out": f"r {metrics['r']:.3f}, RMSE {metrics['rmse']:.3g} {target['unit']}",
-            "interval": f"+-{interval['half']:.3g} {target['unit']} holds "
-            f"{100 * interval['level']:.0f} % of the windows of a new person",
+            "held out": _join(card, "r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}"),
+            "interval": f"{_join(card, '+-{half:.3g} {unit}')} holds "
+            f"{100 * card['interval']['level']:.0f} % of the windows of a new person",
         }
         return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
 
@@ -153,23 +160,25 @@ class Model:
         elif gyr is None or cut:
             raise UserError(BOTH_WAYS)
         if time is not None and not len(time):
-            estimate, unlike = np.empty(0), np.empty(0, bool)
+            estimate, unlike = np.empty((0, len(self.card["targets"]))), np.empty(0, bool)
         else:
             acc, gyr, length = self.check(acc, gyr, length)
             estimate = self.estimate(acc, gyr, length)
-            limits = self.card["range_of"]["signals"]
+            limits = self.card["signals"]
             if source:
                 seen.require_axes(acc, length, limits, self.card["sensors"], source)
             unlike = seen.is_unlike(acc, gyr, length, limits)
-        interval, target = self.card["interval"], self.card["target"]
+        targets = self.card["targets"]
+        half = np.array([target["half"] for target in targets])
+        shape = len(estimate) if len(targets) == 1 else estimate.shape
         return Estimates(
-            estimate,
-            estimate - interval["half"],
-            estimate + interval["half"],
+            estimate.reshape(shape),
+            (estimate - half).reshape(shape),
+            (estimate + half).reshape(shape),
             unlike,
-            target["name"],
-            target["unit"],
-            interval["level"],
+            tuple(target["name"] for target in targets),
+            tuple(target["unit"] for target in targets),
+            self.card["interval"]["level"],
             time,
             lost,
         )
@@ -203,7 +212,11 @@ class Model:
         return acc, gyr, np.full(len(acc), acc.shape[1]) if length is None else length
 
     def explain(
-        self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None = None
+        self,
+        acc: np.ndarray,
+        gyr: np.ndarray,
+        length: np.ndarray | None = None,
+        target: str | None = None,
     ) -> "Explanation":
         """Say which samples and axes move the estimates, see `explanation.explain`.
 
@@ -211,6 +224,8 @@ class Model:
         ----------
         acc, gyr, length
             As of `predict`.
+        target : str, optional
+            Of several, the first by default.
 
         Returns
         -------
@@ -220,11 +235,15 @@ class Model:
         Raises
         ------
         UserError
-            As of `predict`.
+            As of `predict`, or there is no such target.
         """
         from imujax.models import explanation  # and with it matplotlib
 
-        return explanation.explain(self, *self.check(acc, gyr, length))
+        names = [one["name"] for one in self.card["targets"]]
+        if target is not None:
+            require_known("target", target, names)
+        number = 0 if target is None else names.index(target)
+        return explanation.explain(self, *self.check(acc, gyr, length), number)
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Estimate windows as they come.
@@ -236,9 +255,14 @@ class Model:
 
         Returns
         -------
-        ndarray, [N]
-            In the target's unit.
+        ndarray, [N, K]
+            In the targets' units.
         """
         weights = [described["weight"] for described in self.card["parts"]]
         estimates = [part.estimate(acc, gyr, length) for part in self.parts]
         return np.average(estimates, axis=0, weights=weights)
+
+
+def _join(card: dict[str, Any], text: str) -> str:
+    """What `text` says of each target."""
+    return "; ".join(text.format(**target) for target in card["targets"])

@@ -4,8 +4,8 @@ from typing import Any
 
 PAGE = """# {title}
 
-{simulated}An imujax model. It estimates **{target} [{unit}]** of one window of {samples} samples at
-{rate:g} Hz from {sensors}.
+{simulated}An imujax model. It estimates **{targets}**
+of one window of {samples} samples at {rate:g} Hz from {sensors}.
 
 ```python
 import imujax
@@ -13,7 +13,7 @@ import imujax
 model = imujax.load("this folder")
 # Both [N, {samples}, {n_sensors}, 3], in m/s^2 with gravity and in rad/s.
 estimates = model.predict(acc, gyr)
-estimates.estimate, estimates.low, estimates.high  # in {unit}
+estimates.estimate, estimates.low, estimates.high  # {layout}
 ```
 
 ## What it is
@@ -26,28 +26,43 @@ estimates.estimate, estimates.low, estimates.high  # in {unit}
 
 Of people who were held out, each estimated by models that had not seen them, mean over people:
 
-| r | RMSE [{unit}] | bias [{unit}] |
-|---|---|---|
-| {r:.3f} | {rmse:.3g} | {bias:.3g} |
+| | r | RMSE | bias |
+|---|---|---|---|
+{scores}
 
 {choice}
 
 ## How sure an estimate is
 
-Asked for were intervals of {asked:.0f} %, and {people} people can promise {level:.0f} %: estimate
--+ {half:.3g} {unit} holds so many of the windows of a new person, on average over persons like
-these. Of those people, each by the intervals of the others, {covered:.0f} % of the windows lay
-within ({low:.0f} to {high:.0f} %), of the person with the fewest {least:.0f} %.
+Asked for were intervals of {asked:.0f} %, and {people} people can promise {level:.0f} %: the
+estimate and half an interval to either side hold so many of the windows of a new person, on average
+over persons like these. Of those people, each by the intervals of the others, so many windows lay
+within:
+
+| | half an interval | mean over people | of the person with the fewest |
+|---|---|---|---|
+{coverage}
 
 ## Its limits
 
-- The target ran from {least_target:.3g} to {most_target:.3g} {unit}: beyond that it has learned
-  nothing.
+- In training there was {ranges}: beyond that it has learned nothing.
 - Windows whose signals leave what was seen in training are marked `is_unlike`, and recordings of
   which a sensor lies turned against it are refused.
 - Other sensors, other places, other ways to cut the windows and other people than those it was
   trained on have not been tried.
 """
+
+SCORES = "| {name} | {metrics[r]:.3f} | {metrics[rmse]:.3g} {unit} | {metrics[bias]:.3g} {unit} |"
+COVERAGE = (
+    "| {name} | {half:.3g} {unit} | {coverage[mean]:.0%} ({coverage[low]:.0%} to "
+    "{coverage[high]:.0%}) | {coverage[least]:.0%} |"
+)
+LINE = (
+    "{name}: of people held out r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}; "
+    "+-{half:.3g} {unit}, within which {coverage[mean]:.0%} ({coverage[low]:.0%} to "
+    "{coverage[high]:.0%}) of their windows lay, each by the intervals of the others, of one of "
+    "them {coverage[least]:.0%}"
+)
 
 
 def write_page(card: dict[str, Any]) -> str:
@@ -63,10 +78,11 @@ def write_page(card: dict[str, Any]) -> str:
     str
         Markdown.
     """
-    interval, target, trained = card["interval"], card["target"], card["trained_on"]
-    coverage = interval["coverage"]
-    errors = sorted(card["candidates"].items(), key=lambda pair: pair[1])
-    listed = ", ".join(f"{name} {error:.3g}" for name, error in errors)
+    interval, targets, trained = card["interval"], card["targets"], card["trained_on"]
+    listed = ", ".join(
+        f"{name} {' and '.join(f'{error:.3g}' for error in errors)}"
+        for name, errors in sorted(card["candidates"].items(), key=lambda pair: pair[1])
+    )
     choice = f"RMSE of what there was to choose from: {listed}."
     if card["asked"] == "best":
         choice += " The best of them was taken, so that its own number is a little too good."
@@ -74,8 +90,8 @@ def write_page(card: dict[str, Any]) -> str:
     return PAGE.format(
         title=card["title"],
         simulated=simulated,
-        target=target["name"],
-        unit=target["unit"],
+        targets=_each(targets, "{name} [{unit}]", ", "),
+        layout=f"in {targets[0]['unit']}" if len(targets) == 1 else f"[N, {len(targets)}]",
         samples=card["window"],
         rate=card["rate"],
         sensors=", ".join(card["sensors"]),
@@ -86,20 +102,18 @@ def write_page(card: dict[str, Any]) -> str:
         data=trained["data"]["name"],
         frame=card["frame"] or "as in its data set",
         choice=choice,
-        r=card["metrics"]["r"],
-        rmse=card["metrics"]["rmse"],
-        bias=card["metrics"]["bias"],
+        scores=_each(targets, SCORES, "\n"),
         asked=100 * interval["asked"],
         people=interval["people"],
         level=100 * interval["level"],
-        half=interval["half"],
-        covered=100 * coverage["mean"],
-        low=100 * coverage["low"],
-        high=100 * coverage["high"],
-        least=100 * coverage["least"],
-        least_target=card["range_of"]["target"][0],
-        most_target=card["range_of"]["target"][1],
+        coverage=_each(targets, COVERAGE, "\n"),
+        ranges=_each(targets, "{name} from {range[0]:.3g} to {range[1]:.3g} {unit}", ", "),
     )
+
+
+def _each(targets: list[dict[str, Any]], text: str, between: str) -> str:
+    """What `text` says of each target."""
+    return between.join(text.format(**target) for target in targets)
 
 
 def write_line(card: dict[str, Any]) -> str:
@@ -114,12 +128,9 @@ def write_line(card: dict[str, Any]) -> str:
     -------
     str
     """
-    interval, unit, metrics = card["interval"], card["target"]["unit"], card["metrics"]
-    coverage = {name: f"{100 * value:.0f}" for name, value in interval["coverage"].items()}
-    return (
-        f"{card['model']}; of people held out r {metrics['r']:.3f}, RMSE {metrics['rmse']:.3g} "
-        f"{unit}; +-{interval['half']:.3g} {unit} promises {100 * interval['level']:.0f} % of the "
-        f"windows of a new person ({100 * interval['asked']:.0f} % asked); of {interval['people']} "
-        f"people, each by the intervals of the others, {coverage['mean']} % ({coverage['low']} to "
-        f"{coverage['high']}) lay within, of one of them {coverage['least']} %"
+    interval = card["interval"]
+    promise = (
+        f"an interval promises {interval['level']:.0%} of the windows of a new person "
+        f"({interval['asked']:.0%} asked, {interval['people']} people)"
     )
+    return f"{card['model']}; {_each(card['targets'], LINE, '; ')}; {promise}"

@@ -1,7 +1,7 @@
 """What a model is made of: networks and references that estimate, and that are kept as arrays."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -34,8 +34,8 @@ class Part(Protocol):
 
         Returns
         -------
-        ndarray, [N]
-            In the target's unit.
+        ndarray, [N, K]
+            In the targets' units.
         """
         ...
 
@@ -62,7 +62,7 @@ class NetworkPart:
         """See Part."""
         fitted = self.fitted
         acc, gyr = scales.standardise(acc, gyr, fitted.scales)
-        net = towers.Regressor(fitted.net)
+        net = towers.Regressor(fitted.net, len(fitted.mean))
         variables = {"params": fitted.params, "batch_stats": fitted.stats}
         is_full = not self.is_masked or bool((length >= acc.shape[1]).all())
         estimates = []
@@ -70,8 +70,8 @@ class NetworkPart:
             rows = np.arange(first, first + BATCH).clip(max=len(acc) - 1)  # one compiled shape
             valid = None if is_full else np.asarray(length, np.int32)[rows]
             y = _apply(net, variables, acc[rows], gyr[rows], valid)
-            estimates.append(np.asarray(y, np.float64)[: len(acc) - first, 0])
-        return np.concatenate(estimates) * fitted.sd + fitted.mean
+            estimates.append(np.asarray(y, np.float64)[: len(acc) - first])
+        return np.concatenate(estimates) * np.array(fitted.sd) + np.array(fitted.mean)
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""
@@ -86,34 +86,42 @@ PLAIN = ("net", "scales", "mean", "sd", "chosen")  # of a FittedNetwork
 
 @dataclass(frozen=True, eq=False)
 class ReferencePart:
-    """A reference.
+    """A reference, by a model for each target.
 
     Attributes
     ----------
     kind : str
         A name in sweep/references.REFERENCES.
-    model : object
+    models : sequence of object
         With predict(windows) and state().
     """
 
     kind: str
-    model: Any
+    models: Sequence[Any]
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
         blocks = [slice(first, first + BATCH) for first in range(0, len(acc), BATCH)]
 
         def of_block(rows: slice) -> np.ndarray:
-            return self.model.predict(fitting.see(self.kind, acc[rows], gyr[rows], length[rows]))
+            windows = fitting.see(self.kind, acc[rows], gyr[rows], length[rows])
+            return np.stack([model.predict(windows) for model in self.models], axis=1)
 
         with futures.ThreadPoolExecutor(len(host.available_cores())) as pool:
             return np.concatenate(list(pool.map(of_block, blocks)))
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""
-        chosen = getattr(self.model, "chosen", {})
-        plain = {key: getattr(value, "item", lambda v=value: v)() for key, value in chosen.items()}
-        return {"kind": self.kind, "chosen": plain}, self.model.state()
+        plain = [
+            {key: getattr(value, "item", lambda v=value: v)() for key, value in chosen.items()}
+            for chosen in (getattr(model, "chosen", {}) for model in self.models)
+        ]
+        state = {
+            f"{number}.{name}": value
+            for number, model in enumerate(self.models)
+            for name, value in model.state().items()
+        }
+        return {"kind": self.kind, "chosen": plain}, state
 
 
 def restore(described: Mapping[str, Any], state: State) -> Part:
@@ -139,7 +147,11 @@ def restore(described: Mapping[str, Any], state: State) -> Part:
         return NetworkPart(fitted, described["is_masked"])
     make = references.REFERENCES[described["kind"]].restore
     assert make is not None  # else it could not have been kept
-    return ReferencePart(described["kind"], make(state))
+    own: list[State] = [{} for _ in described["chosen"]]
+    for name, value in state.items():
+        number, _, rest = name.partition(".")
+        own[int(number)][rest] = value
+    return ReferencePart(described["kind"], [make(one) for one in own])
 
 
 @functools.partial(jax.jit, static_argnums=0)

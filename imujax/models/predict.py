@@ -33,8 +33,8 @@ def predict_recordings(
     Returns
     -------
     list of dict
-        A row a window: subject, recording, time [s], estimate, low, high, unit, unlike: whether the
-        signals lie outside of what the model has seen.
+        A row a window and target: subject, recording, time [s], target, estimate, low, high, unit,
+        unlike: whether the signals lie outside of what the model has seen.
 
     Raises
     ------
@@ -48,20 +48,25 @@ def predict_recordings(
         made = model.predict(recording, **cut._asdict())
         assert made.time is not None  # since they were cut from a recording
         lost += made.lost
-        columns = (made.time, made.estimate, made.low, made.high, made.is_unlike)
-        for time, estimate, low, high, unlike in zip(*(c.tolist() for c in columns), strict=True):
-            rows.append(
-                {
-                    "subject": recording.subject,
-                    "recording": recording.recording,
-                    "time": time,
-                    "estimate": estimate,
-                    "low": low,
-                    "high": high,
-                    "unit": made.unit,
-                    "unlike": unlike,
-                }
-            )
+        numbers = (made.estimate, made.low, made.high)
+        numbers = np.stack([x.reshape(len(made.time), len(made.names)) for x in numbers], axis=-1)
+        columns = made.time.tolist(), numbers.tolist(), made.is_unlike.tolist()
+        for time, of_window, unlike in zip(*columns, strict=True):
+            for target, unit, of_target in zip(made.names, made.units, of_window, strict=True):
+                estimate, low, high = of_target
+                rows.append(
+                    {
+                        "subject": recording.subject,
+                        "recording": recording.recording,
+                        "time": time,
+                        "target": target,
+                        "estimate": estimate,
+                        "low": low,
+                        "high": high,
+                        "unit": unit,
+                        "unlike": unlike,
+                    }
+                )
     if not rows:
         seconds = model.card["window"] / model.card["rate"]
         reason = "none of them shows an event, or is as long as that"
@@ -128,21 +133,29 @@ def draw(rows: list[dict[str, Any]], model: Model, folder: pathlib.Path) -> list
 
 
 def _picture(rows: list[dict[str, Any]], model: Model, title: str) -> Figure:
-    target, interval = model.card["target"], model.card["interval"]
+    targets = model.card["targets"]
+    band = f"{100 * model.card['interval']['level']:.0f} % interval"
+    with matplotlib.rc_context(drawing.STYLE):
+        height = 0.8 + 2.0 * len(targets)
+        figure = Figure(figsize=(8.0, height), facecolor="white", layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(len(targets), sharex=True, squeeze=False)[:, 0]
+        for ax, target in zip(axes, targets, strict=True):
+            own = [row for row in rows if row["target"] == target["name"]]
+            _draw_target(ax, own, band)
+            ax.set_ylabel(f"{target['name']} [{target['unit']}]")
+        axes[-1].set_xlabel("time [s]")
+        axes[0].set_title(title, loc="left", fontweight="bold", fontsize=9.5)
+        axes[0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
+    return figure
+
+
+def _draw_target(ax: Any, rows: list[dict[str, Any]], band: str) -> None:
+    """The estimates of one target, with their intervals."""
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     time, estimate, unlike = columns["time"], columns["estimate"], columns["unlike"].astype(bool)
-    with matplotlib.rc_context(drawing.STYLE):
-        figure = Figure(figsize=(8.0, 2.8), facecolor="white", layout="constrained")
-        FigureCanvasAgg(figure)
-        ax = figure.subplots()
-        band = f"{100 * interval['level']:.0f} % interval"
-        ax.vlines(time, columns["low"], columns["high"], color=drawing.PALE, lw=3, label=band)
-        ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
-        if unlike.any():
-            label = "unlike what the model has seen"
-            ax.plot(time[unlike], estimate[unlike], "x", ms=7, color="#D55E00", label=label)
-        ax.set_xlabel("time [s]")
-        ax.set_ylabel(f"{target['name']} [{target['unit']}]")
-        ax.set_title(title, loc="left", fontweight="bold", fontsize=9.5)
-        ax.legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
-    return figure
+    ax.vlines(time, columns["low"], columns["high"], color=drawing.PALE, lw=3, label=band)
+    ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
+    if unlike.any():
+        label = "unlike what the model has seen"
+        ax.plot(time[unlike], estimate[unlike], "x", ms=7, color="#D55E00", label=label)

@@ -143,8 +143,8 @@ def _task_view(
     training_png: bytes | None,
     subjects_png: bytes | None,
 ) -> dict[str, Any]:
-    target = str(task.sweep.summary.get("target", ""))
-    subtitle = (", ".join(task.sensors), f"{task.n_subjects} subjects", target, task.unit)
+    target = (task.sweep.target["name"], task.unit)
+    subtitle = (", ".join(task.sensors), f"{task.n_subjects} subjects", *target)
     is_split = any(len(rows) > 1 for rows in task.conditions.values())
     references = [(axis, page_tables.references_table(task, axis)) for axis in task.axes]
     return {

@@ -50,12 +50,18 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
     found = [_task_folders(workdir) for workdir in paths]
     folders = [folder for begun, _ in found for folder in begun]
     missing = [name for _, not_begun in found for name in not_begun]
-    tasks = [summarise(tables.load_sweep(folder)) for folder in folders]
+    tasks = [summarise(sweep) for folder in folders for sweep in tables.load_sweeps(folder)]
     out = Path(out) if out is not None else paths[0] / "report"
-    curves = [row for task in tasks for row in task.curves]
-    differences = [row for task in tasks for c in task.comparisons for row in c.differences]
-    csv_rows = [(task.sweep.folder / "scores.csv", task.sweep.scores) for task in tasks]
-    csv_rows += [(out / "curves.csv", curves), (out / "differences.csv", differences)]
+    scores: dict[Path, list[dict[str, Any]]] = {}
+    for task in tasks:
+        path = task.sweep.folder / "scores.csv"
+        scores[path] = scores.get(path, []) + _name_target(task, task.sweep.scores)
+    curves = [row for task in tasks for row in _name_target(task, task.curves)]
+    differences = [
+        row for task in tasks for c in task.comparisons for row in _name_target(task, c.differences)
+    ]
+    csv_rows = [*scores.items(), (out / "curves.csv", curves)]
+    csv_rows += [(out / "differences.csv", differences)]
     contents = _pictures_and_pages(tasks, missing)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -63,6 +69,11 @@ def write_report(workdirs: Sequence[Path | str], out: Path | str | None = None) 
         return written + [files.write_bytes(out / name, data) for name, data in contents.items()]
     except OSError as error:
         raise UserError(f"the report cannot be written to {out}: {error.strerror}") from error
+
+
+def _name_target(task: TaskSummary, rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Rows of a table of several targets."""
+    return [row | {"target": task.sweep.target["name"]} for row in rows]
 
 
 def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
@@ -85,6 +96,7 @@ def report_numbers(tasks: Sequence[TaskSummary]) -> dict[str, Any]:
             "tasks": [
                 {
                     "task": tables.task_name(task.sweep),
+                    "target": task.sweep.target["name"],
                     "title": task.title,
                     "unit": task.unit,
                     "simulated": task.simulated,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from imujax.errors import UserError
+from imujax.errors import UserError, require_known
 from imujax.report import metrics
 from imujax.report.columns import read_columns
 from imujax.runtime import files
@@ -51,7 +51,7 @@ PREDICTION_COLUMNS = (
 
 @dataclass(frozen=True)
 class Sweep:
-    """One task's folder.
+    """One task's folder, of one of its targets.
 
     Attributes
     ----------
@@ -59,11 +59,16 @@ class Sweep:
     runs : dict of ndarray, each [R]
         The columns of runs.csv, a row for a run and stage.
     predictions : dict of ndarray, each [M]
-        The arrays of predictions.npz, an entry for a test example of a run.
+        The arrays of predictions.npz, an entry for a test example of a run; truth and estimate of
+        the target.
     summary : dict
         What was asked for.
     scores : list of dict
         Rows of `metrics.score_subjects`, recomputed from the predictions.
+    target : dict of str
+        Its name and unit.
+    n_targets : int
+        Of the task.
     """
 
     folder: Path
@@ -71,6 +76,8 @@ class Sweep:
     predictions: dict[str, np.ndarray]
     summary: dict[str, Any]
     scores: list[dict[str, Any]]
+    target: dict[str, str]
+    n_targets: int
 
 
 def keep_configuration(workdir: Path | str, text: str) -> Path:
@@ -105,13 +112,15 @@ def configured_tasks(workdir: Path | str) -> list[str] | None:
         raise UserError(f"{path} is damaged: delete it, or give `imujax sweep` again") from None
 
 
-def load_sweep(folder: Path | str) -> Sweep:
+def load_sweep(folder: Path | str, target: str = "") -> Sweep:
     """Read the three files of a task's folder.
 
     Parameters
     ----------
     folder : Path or str
         With runs.csv, predictions.npz and summary.json.
+    target : str
+        Of those that the task has estimated at once; the first by default.
 
     Returns
     -------
@@ -120,8 +129,18 @@ def load_sweep(folder: Path | str) -> Sweep:
     Raises
     ------
     UserError
-        A file is missing, cut short, or not of the same sweep as the others.
+        A file is missing, cut short, or not of the same sweep as the others; or there is no such
+        target.
     """
+    sweeps = load_sweeps(folder)
+    names = [sweep.target["name"] for sweep in sweeps]
+    if target:
+        require_known("target", target, names)
+    return sweeps[names.index(target) if target else 0]
+
+
+def load_sweeps(folder: Path | str) -> list[Sweep]:
+    """Read the three files of a task's folder, as of `load_sweep`, for every target of it."""
     folder = Path(folder)
     for name in ("runs.csv", "predictions.npz", "summary.json"):
         if not (folder / name).is_file():
@@ -142,8 +161,20 @@ def load_sweep(folder: Path | str) -> Sweep:
             f"{folder / 'runs.csv'} lists run {silent[0]}, of which predictions.npz has nothing: "
             "run the sweep to its end"
         )
-    columns = (predictions[name] for name in ("run", "subject", "truth", "estimate"))
-    return Sweep(folder, runs, predictions, summary, metrics.score_subjects(*columns))
+    targets = summary.get("targets") or [
+        {"name": str(summary.get("target", "")), "unit": str(summary.get("unit", ""))}
+    ]
+    truth, estimate = predictions["truth"], predictions["estimate"]
+    if not truth.shape[1] == estimate.shape[1] == len(targets):
+        raise UserError(
+            f"{folder / 'predictions.npz'} has other targets than summary.json: run the sweep again"
+        )
+    sweeps = []
+    for column, target in enumerate(targets):
+        own = predictions | {"truth": truth[:, column], "estimate": estimate[:, column]}
+        scores = metrics.score_subjects(*(own[n] for n in ("run", "subject", "truth", "estimate")))
+        sweeps.append(Sweep(folder, runs, own, summary, scores, target, len(targets)))
+    return sweeps
 
 
 def task_name(sweep: Sweep) -> str:
@@ -189,7 +220,13 @@ def _read_predictions(path: Path) -> dict[str, np.ndarray]:
         if name not in arrays:
             raise UserError(f"{path} has no array {name}: run the sweep again")
     columns = {name: arrays[name] for name in PREDICTION_COLUMNS}
-    lengths = {len(values) if values.ndim == 1 else -1 for values in columns.values()}
+    for name in ("truth", "estimate"):  # [M] or [M, targets]
+        if columns[name].ndim == 1:
+            columns[name] = columns[name][:, None]
+    lengths = {
+        len(values) if values.ndim == 1 + (name in ("truth", "estimate")) else -1
+        for name, values in columns.items()
+    }
     if len(lengths) > 1 or lengths == {-1}:
         raise UserError(f"{path}: the arrays do not have one common length: run the sweep again")
     for name in ("subject", "condition", "recording"):

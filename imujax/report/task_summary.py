@@ -135,6 +135,12 @@ class TaskSummary:
         return [r for r in self.curves if (r["arm"], r["stage"], r["axis"], r["metric"]) == key]
 
 
+def _title(sweep: Sweep) -> str:
+    """The task's name for readers, and where it has several targets this one's."""
+    title = str(sweep.summary.get("title") or task_name(sweep))
+    return title if sweep.n_targets == 1 else f"{title}: {sweep.target['name']}"
+
+
 def summarise(sweep: Sweep) -> TaskSummary:
     """Everything about one task, from its folder. Takes about a second.
 
@@ -161,8 +167,8 @@ def summarise(sweep: Sweep) -> TaskSummary:
     config = summary.get("config")
     return TaskSummary(
         sweep=sweep,
-        title=str(summary.get("title") or task_name(sweep)),
-        unit=str(summary.get("unit", "")),
+        title=_title(sweep),
+        unit=sweep.target["unit"],
         simulated=bool(summary.get("simulated", False)),
         n_subjects=len(np.unique(sweep.predictions["subject"])),
         sensors=tuple(str(name) for name in summary.get("sensors", ())),

@@ -64,7 +64,7 @@ class Arm:
         card = pretrained[0].card
         net = json.dumps(card["net"], sort_keys=True)
         if net not in trainers:
-            examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target[:, 0])
+            examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target)
             width = max(len(cell.train) for cell in cells)
             # A CPU gains little from large stacks, and a short last one is filled up.
             runs = 4 if jax.default_backend() == "cpu" else len(cells)

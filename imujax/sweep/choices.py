@@ -3,7 +3,7 @@
 The penalty of the probe comes first. Then learning rate and number of steps are chosen together:
 one run a rate, looked at by inner subjects at several stops of its budget; the rate and the stop of
 least error are taken. The error is that of what the report shows: 1 - r within an inner subject,
-mean over inner subjects, splits and choosing draws. A rate whose error is clearly larger
+mean over inner subjects, targets, splits and choosing draws. A rate whose error is clearly larger
 than the best one's when a fifth or two fifths of the budget are spent goes no further (LOOKS). It
 is one rule for all arms.
 """
@@ -237,29 +237,29 @@ def _choose_penalties(arm: Arm, choosing, splits, subject, parts) -> dict[Hashab
 def sum_errors(
     arm: Arm, lane: lanes.Lane, estimates: np.ndarray, subject: np.ndarray
 ) -> np.ndarray:
-    """Sum 1 - r within a subject over the subjects of a lane's test examples, float64.
+    """Sum 1 - r within a subject over subjects and targets of a lane's test examples, float64.
 
     Parameters
     ----------
     arm : Arm
     lane : Lane
-    estimates : ndarray, [.., m]
-        In the task's unit.
+    estimates : ndarray, [.., m, K]
+        In the targets' units.
     subject : ndarray, [N]
         Of every example.
 
     Returns
     -------
     ndarray, [..]
-        Over the `count_scorable` subjects. A constant estimate has r = 0; one that is not finite
+        Over what `count_scorable` counts. A constant estimate has r = 0; one that is not finite
         makes the sum infinite.
     """
-    total = np.zeros(estimates.shape[:-1])
+    total = np.zeros(estimates.shape[:-2])
     with np.errstate(invalid="ignore", divide="ignore"):
-        for truth, rows in _scorable(arm, lane.test, subject):
+        for truth, rows, target in _scorable(arm, lane.test, subject):
             x, y = (
                 z - z.mean(axis=-1, keepdims=True)
-                for z in (truth, estimates[..., rows].astype(np.float64))
+                for z in (truth, estimates[..., rows, target].astype(np.float64))
             )
             spread = np.sqrt((x**2).sum() * (y**2).sum(axis=-1))
             r = np.where(spread == 0, 0.0, (x * y).sum(axis=-1) / spread)
@@ -268,15 +268,20 @@ def sum_errors(
 
 
 def count_scorable(arm: Arm, test: np.ndarray, subject: np.ndarray) -> int:
-    """Count the subjects among examples `test` [m] of whom r can be told."""
+    """Count the subjects among examples `test` [m] of whom r can be told, for every target."""
     return len(_scorable(arm, test, subject))
 
 
-def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Truth and places among `test` of every subject with three examples that are not all equal."""
+def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray, int]]:
+    """Truth, places among `test` and target, of whoever has three examples not all equal in it."""
     truth, names = arm.trainer.examples.target[test].astype(np.float64), subject[test]
     groups = [np.flatnonzero(names == name) for name in np.unique(names)]
-    return [(truth[g], g) for g in groups if len(g) >= 3 and np.ptp(truth[g]) > 0]
+    return [
+        (truth[g, k], g, k)
+        for g in groups
+        for k in range(truth.shape[1])
+        if len(g) >= 3 and np.ptp(truth[g, k]) > 0
+    ]
 
 
 def _contests(arm: Arm, choosing, splits, choices):
@@ -317,7 +322,7 @@ def run_contests(arm: Arm, trials: Sequence[Trial], subject: np.ndarray) -> Arra
     -------
     dict of ndarray, [trials, stops]
         losses : mean training loss since the stop before.
-        errors : mean over the validation subjects of 1 - r.
+        errors : mean over the validation subjects and the targets of 1 - r.
         NaN after a run's end.
     """
     config, trainer = arm.config, arm.trainer

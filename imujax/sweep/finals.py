@@ -40,8 +40,8 @@ def final_rows(
     Returns
     -------
     runs : list of dict
-        For each cell, stage and point: arm, stage, cell, point, start, penalty, note, estimate [m],
-        and for a fine-tuned network learning_rate, stop, steps.
+        For each cell, stage and point: arm, stage, cell, point, start, penalty, note, estimate
+        [m, K], and for a fine-tuned network learning_rate, stop, steps.
     training : list of dict
         What was seen along each run: arm, cell, point, split, learning_rate, is_chosen, count,
         stop, step, loss, error.
@@ -84,7 +84,7 @@ def final_rows(
 
 
 def _probe_all(arm: Arm, cells, cell_lanes, parts) -> tuple[list[dict], list[np.ndarray]]:
-    """Head and estimates [m] of every cell; cells that start from the same weights go together."""
+    """Head and estimates [m, K] of every cell; cells of the same starting weights go together."""
     heads: list[Any] = [None] * len(cells)
     estimates: list[Any] = [None] * len(cells)
     for members in chunk_by([arm.start(cell) for cell in cells], len(cells)):

@@ -30,8 +30,8 @@ class FittedNetwork(NamedTuple):
         Of towers.Regressor, with its output layer.
     scales : dict
         Of the input, see data/scales.
-    mean, sd : float
-        Of the training labels: the output is in SDs from the mean.
+    mean, sd : list of float, [K]
+        Of the training labels: the outputs are in SDs from the mean.
     chosen : dict
         What was chosen on inner subjects.
     """
@@ -40,8 +40,8 @@ class FittedNetwork(NamedTuple):
     params: Trees
     stats: Trees
     scales: dict[str, dict[str, float]]
-    mean: float
-    sd: float
+    mean: list[float]
+    sd: list[float]
     chosen: dict[str, Any]
 
 
@@ -104,10 +104,10 @@ def fit_network(
     progress.close()
     mean, sd = lanes.label_moments(lane, arm.trainer.examples)
     net = members[0].card["net"]
-    return FittedNetwork(net, params, stats, lane.scale, float(mean), float(sd), words)
+    return FittedNetwork(net, params, stats, lane.scale, mean.tolist(), sd.tolist(), words)
 
 
-def fit_reference(kind: str, data: Dataset, seed: int) -> Any:
+def fit_reference(kind: str, data: Dataset, seed: int) -> list[Any]:
     """Fit a reference on everybody, its settings chosen on inner subjects.
 
     Parameters
@@ -120,13 +120,15 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> Any:
 
     Returns
     -------
-    model
-        With predict(windows), state() and chosen.
+    list
+        For each target a model with predict(windows), state() and chosen.
     """
     assert data.target is not None  # sweep.read_labelled has seen to it
     windows = see(kind, data.acc, data.gyr, data.length)
-    target = data.target[:, 0].astype(np.float64)
-    return fit_references([kind], windows, target, data.subject, seed)[0][kind]
+    return [
+        fit_references([kind], windows, target, data.subject, seed)[0][kind]
+        for target in data.target.T.astype(np.float64)
+    ]
 
 
 def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
@@ -150,7 +152,7 @@ def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.n
 
 def _output(head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A probe as the output layer of a network."""
-    return {"kernel": head["kernel"][0, :, None], "bias": head["bias"][:1]}
+    return {"kernel": head["kernel"][0], "bias": head["bias"][0]}
 
 
 def _count_runs(config: ConfigDict, cell: grid.Cell) -> int:

@@ -75,8 +75,8 @@ class LabelledArrays:
         m/s^2, gravity included, and rad/s.
     length : ndarray, [N], or None
         Valid samples of each window; None where every window counts whole.
-    target : ndarray, [N]
-        In the task's unit.
+    target : ndarray, [N, K]
+        In the targets' units.
     """
 
     acc: np.ndarray
@@ -91,7 +91,7 @@ def stack_lanes(
     """Lanes as arrays with a leading axis R = `size`; filling lanes repeat the last one.
 
     train [R, width] indices padded with zeros, count [R] how many are true, penalties [R, P], rate
-    and rise [R], mean and sd of the training labels [R], seed [R], scale of numbers [R].
+    and rise [R], mean and sd of the training labels [R, 1, K], seed [R], scale of numbers [R].
     """
     moments = [label_moments(lane, examples) for lane in lanes]
     columns = {
@@ -100,8 +100,8 @@ def stack_lanes(
         "penalties": ([lane.penalties for lane in lanes], np.float32),
         "rate": ([lane.rate for lane in lanes], np.float32),
         "rise": ([lane.rise for lane in lanes], np.int32),
-        "mean": ([mean for mean, _ in moments], np.float32),
-        "sd": ([sd for _, sd in moments], np.float32),
+        "mean": ([[mean] for mean, _ in moments], np.float32),
+        "sd": ([[sd] for _, sd in moments], np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
     stacked = {
@@ -114,10 +114,11 @@ def stack_lanes(
     return stacked | {"scale": scale}
 
 
-def label_moments(lane: Lane, examples: LabelledArrays) -> tuple[float, float]:
-    """Mean and SD of a lane's training labels, float64; the SD of equal labels counts as 1."""
+def label_moments(lane: Lane, examples: LabelledArrays) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and SD [K] of a lane's training labels, float64; the SD of equal labels counts as 1."""
     labels = examples.target[lane.train].astype(np.float64)
-    return labels.mean(), labels.std() or 1.0
+    sd = labels.std(axis=0)
+    return labels.mean(axis=0), np.where(sd == 0, 1.0, sd)
 
 
 def pad_rows(rows: list[np.ndarray], width: int) -> np.ndarray:
@@ -142,27 +143,27 @@ def sample_rows(lane, step, batch: int):
 def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
     """Fit the linear probe of a lane on frozen features, once for each penalty.
 
-    Features are standardised with mean and SD of the lane's training examples alone, and so is the
-    label; the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly: in the space of
-    features, or in that of examples where these are fewer. The penalty is never below MIN_PENALTY
-    of the summed variance of the features: single precision cannot tell a smaller one from none,
-    and the solution of a batch of features that depend on each other would not be finite. A feature
-    that is constant here but for rounding is left out.
+    Features are standardised with mean and SD of the lane's training examples alone, and so are the
+    labels; for each target the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly:
+    in the space of features, or in that of examples where these are fewer. The penalty is never
+    below MIN_PENALTY of the summed variance of the features: single precision cannot tell a smaller
+    one from none, and the solution of a batch of features that depend on each other would not be
+    finite. A feature that is constant here but for rounding is left out.
 
     Parameters
     ----------
     lane : dict
-        Of `stack_lanes`, without the leading axis: train, count, penalties [P], mean, sd.
+        Of `stack_lanes`, without the leading axis: train, count, penalties [P], mean, sd [1, K].
     features : jax.Array, [N, F]
         Embeddings of all examples.
-    target : jax.Array, [N]
-        In the task's unit.
+    target : jax.Array, [N, K]
+        In the targets' units.
 
     Returns
     -------
     dict of jax.Array
-        "kernel" [P, F] and "bias" [P]; the head acts on the features as they are given, and gives
-        the label in SDs of the training labels from their mean.
+        "kernel" [P, F, K] and "bias" [P, K]; the head acts on the features as they are given, and
+        gives each label in SDs of the training labels from their mean.
     """
     dot = functools.partial(jnp.matmul, precision="highest")
     count = lane["count"]
@@ -174,7 +175,7 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
     sd = jnp.where(sd > threshold, sd, jnp.inf)
     x = x / sd
-    y = (target[lane["train"]] - lane["mean"])[:, None] / lane["sd"] * valid
+    y = (target[lane["train"]] - lane["mean"]) / lane["sd"] * valid
     is_wide = x.shape[1] > x.shape[0]
     gram = dot(x, x.T) if is_wide else dot(x.T, x)
     gram = gram / count
@@ -184,16 +185,16 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     def solve(penalty):
         penalised = gram + jnp.maximum(penalty, least) * jnp.eye(gram.shape[0])
         w = jax.scipy.linalg.solve(penalised, right, assume_a="pos")
-        kernel = (dot(x.T, w) / count if is_wide else w)[:, 0] / sd[0]
+        kernel = (dot(x.T, w) / count if is_wide else w) / sd.T
         return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
 
     return jax.lax.map(solve, lane["penalties"])
 
 
 def estimate_probe(lane, heads, features):
-    """The probe's estimates for all examples, for each penalty, in the task's unit -> [P, N]."""
-    y = jnp.matmul(heads["kernel"], features.T, precision="highest")
-    return (y + heads["bias"][:, None]) * lane["sd"] + lane["mean"]
+    """The probe's estimates for all examples, for each penalty, in the units -> [P, N, K]."""
+    y = jnp.matmul(features, heads["kernel"], precision="highest")
+    return (y + heads["bias"][:, None]) * lane["sd"][None] + lane["mean"][None]
 
 
 def augment_batch(lane, data, rows, step, config):
@@ -238,7 +239,7 @@ def finetune_lane(lane, state, data, first, last, net, config):
             mutable=["batch_stats"],
         )
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
-        return ((y[:, 0] - truth) ** 2).mean(), updated.get("batch_stats", {})
+        return ((y - truth) ** 2).mean(), updated.get("batch_stats", {})
 
     def take_step(step, carry):
         state, total = carry
@@ -258,12 +259,12 @@ def finetune_lane(lane, state, data, first, last, net, config):
 
 
 def estimate_network(lane, rows, average, data, net):
-    """The averaged network's estimates for examples `rows` [m], in the task's unit."""
+    """The averaged network's estimates for examples `rows` [m], in the units -> [m, K]."""
     length = None if data["length"] is None else data["length"][rows]
     acc, gyr = scales.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
     variables = {"params": average["params"], "batch_stats": average["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
-    return y[:, 0] * lane["sd"] + lane["mean"]
+    return y * lane["sd"] + lane["mean"]
 
 
 @jax.jit
@@ -335,7 +336,7 @@ class LaneTrainer:
         width: int,
         runs: int,
     ):
-        self.net, self.config = towers.Regressor(card["net"]), config
+        self.net, self.config = towers.Regressor(card["net"], examples.target.shape[1]), config
         self.examples, self.width = examples, width
         self.mesh = sharding.make_mesh("run")
         self.data = sharding.place(vars(examples), sharding.replicated(self.mesh))
@@ -362,9 +363,9 @@ class LaneTrainer:
         Returns
         -------
         heads : list of dict of ndarray
-            For each lane "kernel" [P, F] and "bias" [P].
+            For each lane "kernel" [P, F, K] and "bias" [P, K].
         estimates : list of ndarray
-            Of each lane's test examples [P, m], in the task's unit.
+            Of each lane's test examples [P, m, K], in the targets' units.
         """
         heads, estimates = [], []
         for first in range(0, len(lanes), self.runs):
@@ -396,7 +397,7 @@ class LaneTrainer:
         starts = [
             {
                 "params": lane.start.params
-                | {"output": {"kernel": head["kernel"][0, :, None], "bias": head["bias"][:1]}},
+                | {"output": {"kernel": head["kernel"][0], "bias": head["bias"][0]}},
                 "stats": lane.start.stats,
             }
             for lane, head in zip(lanes, heads, strict=True)
@@ -418,7 +419,8 @@ class LaneTrainer:
         Returns
         -------
         ndarray, [lanes]
-            Mean training loss of these steps, in units of the variance of the training labels.
+            Mean training loss of these steps, in units of the variance of the training labels; the
+            mean over the targets.
         """
         size = len(stack.arrays["rate"])
         if size not in self.programs:
@@ -437,7 +439,7 @@ class LaneTrainer:
         Returns
         -------
         list of ndarray
-            For each lane [m], in the task's unit.
+            For each lane [m, K], in the targets' units.
         """
         size, chunks = len(stack.arrays["rate"]), []
         for first in range(0, max(len(lane.test) for lane in stack.lanes), ESTIMATE_CHUNK):
@@ -577,9 +579,10 @@ class LaneTrainer:
 
     def _state_shapes(self, start, features: int) -> dict:
         """The shapes of the state of `runs` lanes."""
+        outputs = self.examples.target.shape[1]
         output = {
-            "kernel": np.broadcast_to(np.float32(0), (features, 1)),
-            "bias": np.zeros(1, np.float32),
+            "kernel": np.broadcast_to(np.float32(0), (features, outputs)),
+            "bias": np.zeros(outputs, np.float32),
         }
         weights = {"params": start.params | {"output": output}, "stats": start.stats}
         shapes = jax.tree.map(

@@ -55,7 +55,7 @@ def reference_rows(
     Returns
     -------
     list of dict
-        For each cell, reference and point: arm, stage, cell, point, estimate [m], note, and seconds
+        For each cell, reference and point: arm, stage, cell, point, estimate [m, K], note, seconds
         of the fit, without those of the references that it is made of.
     """
     if not config.references:
@@ -148,22 +148,24 @@ def fit_cell(
     Returns
     -------
     dict of ndarray
-        For each name its estimates [m], its note and its seconds.
+        For each name its estimates [m, K], its note and its seconds.
     """
     assert data.target is not None  # sweep.run_sweep has seen to it
-    target, groups = data.target[cell.train, 0].astype(np.float64), data.subject[cell.train]
+    targets, groups = data.target[cell.train].astype(np.float64), data.subject[cell.train]
     arrays = {}
     for label in ("", *embeddings):
         seen = {**views, "embedding": embeddings[label]} if label else views
         training, test = records(seen, cell.train), records(seen, cell.test)
         name_by_kind = {parse_name(name)[0]: name for name in names if parse_name(name)[1] == label}
-        models, seconds = fit_references(
-            name_by_kind, training, target, groups, grid.lane_seed(seed, cell)
-        )
+        fits = [
+            fit_references(name_by_kind, training, target, groups, grid.lane_seed(seed, cell))
+            for target in targets.T  # each by a model of its own
+        ]
         for kind, name in name_by_kind.items():
-            arrays[name] = models[kind].predict(test)
-            arrays[f"{name} note"] = np.array(note(getattr(models[kind], "chosen", {})))
-            arrays[f"{name} seconds"] = np.array(seconds[kind])
+            notes = [note(getattr(models[kind], "chosen", {})) for models, _ in fits]
+            arrays[name] = np.stack([models[kind].predict(test) for models, _ in fits], axis=1)
+            arrays[f"{name} note"] = np.array("; ".join(notes))
+            arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)
     return arrays
 

@@ -82,12 +82,10 @@ def write_results(
     files.write_csv(workdir / "runs.csv", _run_rows(rows, name, config, data))
     files.write_csv(workdir / "training.csv", _training_rows(training, name, config))
     files.save_arrays(workdir / "predictions.npz", columns)
-    target = data.info["targets"][0]
     summary = {
         "task": name,
         "title": settings["title"],
-        "target": target["name"],
-        "unit": target["unit"],
+        "targets": data.info["targets"],
         "dataset": settings["data"][0]["name"],
         "sensors": data.info["sensors"],
         "subjects": len(set(data.subject.tolist())),
@@ -177,7 +175,7 @@ def _prediction_columns(rows, data: datasets.Dataset) -> dict[str, np.ndarray]:
         test = row["cell"].test
         columns["run"].append(np.full(len(test), number, np.int32))
         columns["index"].append(test.astype(np.int32))
-        columns["truth"].append(data.target[test, 0])
+        columns["truth"].append(data.target[test])
         columns["estimate"].append(row["estimate"].astype(np.float32))
     arrays = {key: np.concatenate(values) for key, values in columns.items()}
     for key in ("subject", "condition", "recording", "start"):

@@ -98,7 +98,7 @@ def walk(
     losses : ndarray, [lanes, stops]
         Mean training loss since the stop before. NaN where two stops are one step.
     estimates : list of list of ndarray
-        For each stop and lane [m].
+        For each stop and lane [m, K].
     """
     losses, estimates = [], []
     for end in ends:

@@ -43,6 +43,7 @@ class TaskSettings:
 
     data: str = setting(REQUIRED, "the labelled data set")
     title: str = setting(REQUIRED, "for readers of the report")
+    targets: tuple[str, ...] = setting((), "what is estimated, at once; none named: all there is")
     sensors: tuple[str, ...] = setting((), "the sensors to estimate from; none named: all")
     arms: dict[str, ArmSettings] = setting(REQUIRED, "what is compared, by name")
     references: tuple[str, ...] = setting(

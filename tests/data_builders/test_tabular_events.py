@@ -85,7 +85,7 @@ def test_labelled_windows_lie_at_the_peaks_of_a_sensor(tmp_path):
     raw = people.write_people(tmp_path, subjects=2, seconds=20)
     text = (raw / "force.toml").read_text().replace("from = 0.0\nto = 0.3", "from = -0.2\nto = 0.3")
     by_force, _ = read_all_examples(raw, text)
-    start, end = text.index("[events]"), text.index("[target]")
+    start, end = text.index("[events]"), text.index("[[target]]")
     by_peak, _ = read_all_examples(raw, text[:start] + OF_SENSOR.lstrip() + text[end:])
     assert len(by_peak) == pytest.approx(len(by_force), abs=2)
     targets = {(e["subject"], round(e["start"])): float(e["target"][0]) for e in by_force}

@@ -25,13 +25,20 @@ gyr = ["gx", "gy", "gz"]
 column = "force"
 level = 50
 distance = 0.4
-[target]
+[[target]]
 name = "peak force"
 unit = "N"
 column = "force"
 from = 0.0
 to = 0.3
 statistic = "max"
+[[target]]
+name = "impulse"
+unit = "N s"
+column = "force"
+from = -0.05
+to = 0.3
+statistic = "impulse"
 [window]
 rate = 100
 length = 32

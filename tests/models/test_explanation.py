@@ -34,12 +34,11 @@ def windows(count=3, sensors=SENSORS, seed=2):
 def make_model(*members, weights=(1.0,), sensors=SENSORS, before=None):
     card = {
         "parts": [{"weight": weight} for weight in weights],
-        "target": {"name": "peak force", "unit": "N"},
+        "targets": [{"name": "peak force", "unit": "N", "range": [40.0, 60.0]}],
         "sensors": [f"unit {k}" for k in range(sensors)],
         "window": SAMPLES,
         "rate": 100.0,
         "before": before,
-        "range_of": {"target": [40.0, 60.0]},
     }
     return model.Model(card, members)
 
@@ -49,7 +48,7 @@ def make_network(net, is_masked=True, sensors=SENSORS):
     some = windows(2, sensors)
     variables = draws.variables(towers.Regressor(net), *some, LENGTH[:2])
     params, stats = variables["params"], variables.get("batch_stats", {})
-    fitted = fitting.FittedNetwork(net, params, stats, SCALES, MEAN, SD, {})
+    fitted = fitting.FittedNetwork(net, params, stats, SCALES, [MEAN], [SD], {})
     return parts.NetworkPart(fitted, is_masked)
 
 
@@ -74,7 +73,7 @@ class Function:
     def estimate(self, acc, gyr, length):
         self.most = max(self.most, len(acc))
         pairs = zip(acc.astype(np.float64), gyr.astype(np.float64), length, strict=True)
-        return np.array([self.function(a[:n], g[:n]) for a, g, n in pairs])
+        return np.array([self.function(a[:n], g[:n]) for a, g, n in pairs])[:, None]
 
 
 def still(acc, gyr, length):
@@ -180,9 +179,9 @@ def test_the_shares_of_a_network_add_up(explained):
     inside = (np.arange(SAMPLES) < LENGTH[:, None])[..., None, None]
     baseline = [np.float32(x) for x in still(acc, gyr, LENGTH)]
     np.testing.assert_allclose(
-        made.estimate, kept.estimate(acc * inside, gyr * inside, LENGTH), rtol=1e-6
+        made.estimate, kept.estimate(acc * inside, gyr * inside, LENGTH)[:, 0], rtol=1e-6
     )
-    np.testing.assert_allclose(made.baseline, kept.estimate(*baseline, LENGTH), rtol=1e-6)
+    np.testing.assert_allclose(made.baseline, kept.estimate(*baseline, LENGTH)[:, 0], rtol=1e-6)
     difference, added = made.estimate - made.baseline, made.sums().sum(axis=(1, 2))
     assert (np.abs(difference) > 0.2).all()
     np.testing.assert_allclose(made.rest, difference - added, atol=1e-9)
@@ -288,7 +287,7 @@ def test_parts_are_added_by_their_weights(network):
     seen = fitting.see("ridge", acc, gyr, np.full(40, SAMPLES))
     target = MEAN + 3 * np.abs(gyr).mean(axis=(1, 2, 3)) + acc[:, :12].max(axis=(1, 2, 3))
     fitted = ridge.SubjectRidge(0).fit(seen, target, np.repeat(["a", "b"], 20))
-    reference = parts.ReferencePart("ridge", fitted)
+    reference = parts.ReferencePart("ridge", [fitted])
     both = make_model(network, reference, weights=(1.0, 3.0))
     acc, gyr = windows(2)
     made = both.explain(acc, gyr, LENGTH[:2])

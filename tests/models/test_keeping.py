@@ -10,11 +10,14 @@ from imujax.models import keeping, parts, seen
 from imujax.sweep import fitting, references
 
 CARD = {
-    "target": {"name": "force", "unit": "N"},
+    "targets": [
+        {"name": "force", "unit": "N", "half": 1.0, "range": [9.0, 14.0]},
+        {"name": "turn", "unit": "rad/s", "half": 0.2, "range": [0.0, 4.0]},
+    ],
     "rate": 100.0,
     "window": 16,
     "sensors": ["foot"],
-    "interval": {"half": 1.0, "level": 0.9},
+    "interval": {"level": 0.9},
 }
 
 
@@ -28,14 +31,15 @@ def windows():
 
 def fit(kind, windows):
     see, people = fitting.see(kind, *windows), np.arange(60) % 5
-    target = windows[0].max(axis=(1, 2, 3)).astype(np.float64)
-    return parts.ReferencePart(
-        kind, references.fit_references([kind], see, target, people, 0)[0][kind]
-    )
+    targets = [x.max(axis=(1, 2, 3)).astype(np.float64) for x in windows[:2]]
+    models = [
+        references.fit_references([kind], see, target, people, 0)[0][kind] for target in targets
+    ]
+    return parts.ReferencePart(kind, models)
 
 
 def keep(folder, windows, *kinds):
-    card = CARD | {"range_of": {"target": [9.0, 14.0], "signals": seen.describe(*windows)}}
+    card = CARD | {"signals": seen.describe(*windows)}
     return keeping.save(folder, card, [(1.0, fit(kind, windows)) for kind in kinds])
 
 
@@ -56,8 +60,8 @@ def test_a_model_takes_the_place_of_another_whole(tmp_path, windows):
         ({"version": 1}, "was made by an older imujax: fit the model again"),
         ({"version": 99}, "was made by a newer imujax"),
         ({"parts": []}, "lacks parts"),
-        ({"interval": {"half": 1.0}}, "lacks interval"),
-        ({"range_of": {}}, "lacks range_of"),
+        ({"interval": {"asked": 1.0}}, "lacks interval"),
+        ({"targets": [{"name": "force", "unit": "N", "half": 1.0}]}, "lacks targets"),
         ({"files": ["weights.safetensors"]}, "is damaged"),
         ({"files": {"weights.safetensors": "0"}}, "weights.safetensors has changed"),
         ({"files": {"weights.safetensors": "0", ".": "0"}}, "is damaged"),

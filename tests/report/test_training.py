@@ -16,6 +16,7 @@ from imujax.report import tables, training, training_figure
 from imujax.sweep.settings import NOTHING_CHOSEN
 
 CONFIG = {"rates": RATES, "penalties": PENALTIES, "stops": STOPS}
+TARGET = {"name": "force", "unit": "N"}
 
 
 def make_sweep(
@@ -45,7 +46,7 @@ def make_sweep(
     fake_training.save(folder, rows)
     columns = {key: np.array([run[key] for run in runs]) for key in runs[0]}
     columns["run"] = np.arange(len(runs))
-    return tables.Sweep(folder, columns, {}, {"config": dict(CONFIG)}, [])
+    return tables.Sweep(folder, columns, {}, {"config": dict(CONFIG)}, [], TARGET, 1)
 
 
 def only_share(sweep):
@@ -307,7 +308,7 @@ def test_a_task_without_fine_tuning_needs_no_file(tmp_path):
     (tmp_path / "training.csv").unlink()
     is_probe = sweep.runs["stage"] == "probe"
     runs = {key: column[is_probe] for key, column in sweep.runs.items()}
-    assert training.summarise_training(tables.Sweep(tmp_path, runs, {}, {}, [])) == []
+    assert training.summarise_training(tables.Sweep(tmp_path, runs, {}, {}, [], TARGET, 1)) == []
 
 
 # The picture

@@ -46,7 +46,7 @@ def test_sets_of_random_weights_are_told_apart_no_more_often_than_by_chance(tmp_
             for i in (i for i, name in enumerate(names) if name in data.subject[cell.test]):
                 own = data.subject[cell.test] == names[i]
                 place = number, cell.draw, i
-                r[place] = np.corrcoef(row["estimate"][own], truth[own])[0, 1]
+                r[place] = np.corrcoef(row["estimate"][own, 0], truth[own])[0, 1]
                 start[place], fold[i] = row["start"], cell.fold
     assert (r > 0.5).all() and len(np.unique(start)) == SETS * len(cells)
     p, p_of_subjects = [], []

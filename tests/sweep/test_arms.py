@@ -102,8 +102,8 @@ def test_a_rescaled_probe_is_ridge_on_rescaled_windows():
         features = start.features(acc, gyr, data.length).astype(np.float64)
         scaler = StandardScaler().fit(features[lane.train])
         x = scaler.transform(features)
-        ridge = Ridge(0.1 * len(lane.train)).fit(x[lane.train], data.target[lane.train, 0])
-        np.testing.assert_allclose(estimate[0], ridge.predict(x[lane.test]), atol=0.01)
+        ridge = Ridge(0.1 * len(lane.train)).fit(x[lane.train], data.target[lane.train])
+        np.testing.assert_allclose(estimate[0, :, 0], ridge.predict(x[lane.test]), atol=0.01)
 
 
 def test_what_lies_beyond_the_end_of_a_window_counts_only_without_the_mask():

@@ -28,7 +28,7 @@ class PretendTrainer:
 
     def __init__(self, errors, width, runs=8):
         self.errors, self.width, self.runs, self.advanced = errors, width, runs, []
-        target = np.random.default_rng(0).normal(size=len(SUBJECT)).astype(np.float32)
+        target = np.random.default_rng(0).normal(size=(len(SUBJECT), 1)).astype(np.float32)
         self.examples = lanes.LabelledArrays(None, None, None, target)
 
     def begin(self, group, heads):
@@ -62,13 +62,14 @@ class PretendTrainer:
 
 def pretend_estimates(target, test, error):
     """Estimates of examples `test` with r = 1 - error within each subject."""
-    estimates, rng = np.full(len(test), np.nan), np.random.default_rng(1)
+    estimates, rng = np.full((len(test), 1), np.nan), np.random.default_rng(1)
     for name in np.unique(SUBJECT[test]) if np.isfinite(error) else ():
         rows = np.flatnonzero(SUBJECT[test] == name)
         if len(rows) < 3:  # whom nobody can score
             estimates[rows] = 0
             continue
-        estimates[rows] = estimate_of_r(target[test[rows]].astype(float), 1 - error, rng)
+        truth = target[test[rows], 0].astype(float)
+        estimates[rows, 0] = estimate_of_r(truth, 1 - error, rng)
     return estimates.astype(np.float32)
 
 
@@ -223,25 +224,34 @@ def test_with_one_training_subject_nothing_is_chosen_and_it_is_noted(pretend):
 
 
 def test_the_error_is_that_of_the_report():
-    """1 - r within a subject against the report's own metric; who cannot be scored is left out."""
+    """1 - r within a subject against the report's own metric; who cannot be scored is left out.
+
+    Of two targets the second is all right for P1, too.
+    """
     rng = np.random.default_rng(0)
-    target = rng.normal(5, 1, len(SUBJECT)).astype(np.float32)
-    target[SUBJECT == "P1"] = 3.0
+    target = rng.normal(5, 1, (len(SUBJECT), 2)).astype(np.float32)
+    target[SUBJECT == "P1", 0] = 3.0
     test = np.flatnonzero(np.isin(SUBJECT, ("P0", "P1", "P2", "P3")))
     test = np.concatenate([test, np.flatnonzero(SUBJECT == "P4")[:2]])
     arm = SimpleNamespace(
         trainer=SimpleNamespace(examples=lanes.LabelledArrays(None, None, None, target))
     )
     lane = SimpleNamespace(test=test)
-    estimates = (target[test] + rng.normal(0, 1, (3, len(test)))).astype(np.float32)
-    estimates[1, SUBJECT[test] == "P2"] = 4.0
-    estimates[2, 0] = np.inf
+    estimates = (target[test] + rng.normal(0, 1, (3, len(test), 2))).astype(np.float32)
+    estimates[1, SUBJECT[test] == "P2", 0] = 4.0
+    estimates[2, 0, 1] = np.inf
     total = choices.sum_errors(arm, lane, estimates, SUBJECT)
     for row, estimate in zip(total[:2], estimates, strict=False):
-        scores = metrics.score_subjects(np.zeros(len(test)), SUBJECT[test], target[test], estimate)
-        r = [s["r"] for s in scores if s["subject"] in ("P0", "P2", "P3")]
-        assert row == pytest.approx(3 - np.nansum(r), rel=1e-6)
-    assert total[2] == np.inf and choices.count_scorable(arm, test, SUBJECT) == 3
+        r = [
+            score["r"]
+            for column, known in enumerate((("P0", "P2", "P3"), ("P0", "P1", "P2", "P3")))
+            for score in metrics.score_subjects(
+                np.zeros(len(test)), SUBJECT[test], target[test, column], estimate[:, column]
+            )
+            if score["subject"] in known
+        ]
+        assert row == pytest.approx(7 - np.nansum(r), rel=1e-6)
+    assert total[2] == np.inf and choices.count_scorable(arm, test, SUBJECT) == 7
 
 
 def test_small_subsets_are_judged_on_more_inner_folds():
@@ -269,8 +279,8 @@ def test_final_runs_end_where_the_choice_says(tmp_path):
         way = [r for r in outer if r["cell"] is cell]
         assert way[-1]["step"] == end["steps"] and fifth["steps"] in [r["step"] for r in way]
         assert all(np.isfinite(r["loss"]) for r in way)
-        errors = end["estimate"] - data.target[cell.test, 0]
-        assert np.mean(errors**2) < np.var(data.target[cell.test, 0])
+        errors = end["estimate"] - data.target[cell.test]
+        assert np.mean(errors**2) < np.var(data.target[cell.test])
     again, _ = finals.final_rows(arm, cells, chosen, tmp_path, Silent())  # from the parts
     for first, second in zip(rows, again, strict=True):
         np.testing.assert_array_equal(first["estimate"], second["estimate"])

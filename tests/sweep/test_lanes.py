@@ -30,12 +30,14 @@ def make_card(norm):
 
 
 def make_examples(count=90, sensors=1, seed=0, short=False):
+    """Two targets that the signals show: one in large numbers, one in small ones and noisy."""
     rng = np.random.default_rng(seed)
     acc, gyr = rng.normal(size=(2, count, 32, sensors, 3)).astype(np.float32)
     size = rng.uniform(0.5, 2, count)
     acc[:, 10:16] *= size[:, None, None, None]
     length = rng.integers(20, 33, count).astype(np.int32) if short else None
-    return lanes.LabelledArrays(acc, gyr, length, (500 * size + 100).astype(np.float32))
+    target = np.stack([500 * size + 100, 0.1 * size + rng.normal(0, 0.02, count)], axis=1)
+    return lanes.LabelledArrays(acc, gyr, length, target.astype(np.float32))
 
 
 def make_lanes(count=5, examples=90, seed=1, norm="batch"):
@@ -66,7 +68,7 @@ def embed(data, start):
 
 
 def probe_and_finetune(trainer, group, features, steps=12):
-    """Estimates [m] of each lane by its probe and after so many steps."""
+    """Estimates [m, 2] of each lane by its probe and after so many steps."""
     heads, probes = trainer.probe(group, features)
     stack = trainer.begin(group, heads)
     trainer.advance(stack, 0, steps)
@@ -88,10 +90,10 @@ def test_a_lane_equals_the_same_run_alone(norm):
     alone = lanes.LaneTrainer(card, data, CONFIG, width=60, runs=1)
     for number in (0, 4):
         probe, finetuned = probe_and_finetune(alone, [group[number]], features)
-        scale = data.target.std()
-        np.testing.assert_allclose(probe[0], probes[number], atol=1e-4 * scale)
-        np.testing.assert_allclose(finetuned[0], tuned[number], atol=1e-4 * scale)
-    assert np.abs(tuned[0] - probes[0]).max() > 1e-2 * scale  # something was trained
+        scale = data.target.std(axis=0)
+        np.testing.assert_allclose(probe[0] / scale, probes[number] / scale, atol=1e-4)
+        np.testing.assert_allclose(finetuned[0] / scale, tuned[number] / scale, atol=1e-4)
+    assert (np.abs(tuned[0] - probes[0]).max(axis=0) > 1e-2 * scale).all()  # both were trained
 
 
 def test_a_run_may_be_looked_at_anywhere_on_its_way():
@@ -107,17 +109,17 @@ def test_a_run_may_be_looked_at_anywhere_on_its_way():
     assert len(fewer.arrays["rate"]) == 4 and len(stack.arrays["rate"]) == 8
     late = trainer.advance(fewer, 4, 12)
     at_12 = trainer.estimate(fewer)
-    scale = data.target.std()
+    scale = data.target.std(axis=0)
     straight = trainer.begin(group, heads)
     losses = trainer.advance(straight, 0, 12)
     for number, place in ((0, 0), (3, 1)):
         expected = trainer.estimate(straight)[number]
-        np.testing.assert_allclose(at_12[place], expected, atol=1e-4 * scale)
+        np.testing.assert_allclose(at_12[place] / scale, expected / scale, atol=1e-4)
         mean = (4 * early[number] + 8 * late[place]) / 12
         assert losses[number] == pytest.approx(mean, rel=1e-4)
     short = trainer.begin(group, heads)
     trainer.advance(short, 0, 4)
-    np.testing.assert_allclose(trainer.estimate(short)[2], at_4[2], atol=1e-5 * scale)
+    np.testing.assert_allclose(trainer.estimate(short)[2] / scale, at_4[2] / scale, atol=1e-5)
 
 
 def test_the_averaged_weights_are_those_of_shamir_and_zhang():
@@ -150,15 +152,15 @@ def test_the_probe_is_scikit_learns_ridge(size):
     for lane, head, estimate in zip(group, heads, estimates, strict=True):
         scaler = StandardScaler().fit(features[lane.train].astype(np.float64))
         x = scaler.transform(features.astype(np.float64))
-        scale, sd = data.target.std(), data.target[lane.train].std()
+        scale, sd = data.target.std(axis=0), data.target[lane.train].std(axis=0)
         for k, penalty in enumerate(lane.penalties):
             ridge = Ridge(alpha=penalty * len(lane.train), solver="cholesky")
             ridge.fit(x[lane.train], data.target[lane.train].astype(np.float64))
             expected = ridge.predict(x[lane.test])
-            np.testing.assert_allclose(estimate[k], expected, atol=2e-4 * scale)
+            np.testing.assert_allclose(estimate[k] / scale, expected / scale, atol=2e-4)
             by_hand = features[lane.test] @ head["kernel"][k] + head["bias"][k]
-            by_hand = by_hand * sd + data.target[lane.train].mean()
-            np.testing.assert_allclose(by_hand, expected, atol=2e-4 * scale)
+            by_hand = by_hand * sd + data.target[lane.train].mean(axis=0)
+            np.testing.assert_allclose(by_hand / scale, expected / scale, atol=2e-4)
 
 
 @pytest.mark.parametrize("count", [100, 700])
@@ -167,17 +169,17 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
     rng = np.random.default_rng(0)
     hidden = rng.normal(size=(count, 10))
     features = (hidden @ rng.normal(size=(10, 512)) + 5).astype(np.float32)
-    y = (hidden[:, 0] + 0.1 * rng.normal(size=count)).astype(np.float32)
+    y = (hidden[:, :2] + 0.1 * rng.normal(size=(count, 2))).astype(np.float32)
     lane = {
         "train": jnp.arange(count),
         "count": count,
         "penalties": jnp.array([1e-9], jnp.float32),
-        "mean": y.mean(),
-        "sd": y.std(),
+        "mean": y.mean(axis=0, keepdims=True),
+        "sd": y.std(axis=0, keepdims=True),
     }
     head = lanes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
     standardised = features @ np.asarray(head["kernel"][0]) + np.asarray(head["bias"][0])
-    estimate = standardised * y.std() + y.mean()
+    estimate = standardised * y.std(axis=0) + y.mean(axis=0)
     x = StandardScaler().fit_transform(features.astype(np.float64))
     ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
