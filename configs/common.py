@@ -7,6 +7,7 @@ imujax/pretrain/settings.py, imujax/sweep/settings.py); `imujax config NAME` pri
 
 from ml_collections import ConfigDict
 
+from imujax.data import targets
 from imujax.data.settings import DataSetSettings
 from imujax.pretrain.settings import EncoderSettings
 from imujax.runtime import fields
@@ -64,5 +65,8 @@ def arms(name: str) -> ConfigDict:
 def task(data: str, title: str, compared: ConfigDict, **changes) -> ConfigDict:
     """A labelled task: its data set and the grid of runs."""
     section = fields.defaults(TaskSettings) | {"data": data, "title": title, "arms": compared}
-    section["references"] += tuple(f"ridge+{arm}" for arm in compared)
+    if targets.is_class(changes.get("targets", ())):
+        section["references"] = ("logistic", "class_trees")
+    else:
+        section["references"] += tuple(f"ridge+{arm}" for arm in compared)
     return ConfigDict(section | changes)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, sensor_windows
+from imujax.data import datasets, sensor_windows, targets
 from imujax.errors import UserError, require_known
 
 
@@ -43,11 +43,7 @@ def require_matching(config: ConfigDict, descriptions: Mapping[str, Mapping[str,
         if task.data not in descriptions:
             continue
         described = descriptions[task.data]
-        if not described["targets"]:
-            raise UserError(
-                f"tasks.{name}.data is {task.data}, which has no target: a task needs a labelled "
-                "data set"
-            )
+        targets.require(task.targets, described, f"tasks.{name}.data, {task.data},")
         for sensor in task.sensors:
             require_known(f"tasks.{name}.sensors", sensor, described["sensors"])
         for arm in task.arms.values():

@@ -70,7 +70,9 @@ def time_sweep(net: dict, draws: int, trainers: dict) -> tuple[int, float]:
     acc, gyr, target = draw_examples()
     subject = np.repeat([f"P{i:02d}" for i in range(SUBJECTS)], -(-COUNT // SUBJECTS))[:COUNT]
     length = np.full(COUNT, SAMPLES)
-    data = SimpleNamespace(acc=acc, gyr=gyr, length=length, target=target[:, None], subject=subject)
+    data = SimpleNamespace(
+        acc=acc, gyr=gyr, length=length, target=target[:, None], subject=subject, info={}
+    )
     shares = {"windows": (0.1, 0.25, 1.0)}
     small = common.SMALL | {"axes": shares, "folds": 3, "passes": 20.0, "draws": draws}
     config = common.task("x", "X", common.arms("e"), **small)

@@ -645,7 +645,10 @@ def says(capsys, words) -> str:
         (["encoders.small.window=65"], "data set moves holds windows of 64 samples"),
         (["encoders.small.batch=100000"], "encoders.small.batch is 100000, but moves have"),
         (["encoders.small.monitor=0.9"], "would hold out all 5 subjects"),
-        (["tasks.force.data=moves"], "tasks.force.data is moves, which has no target"),
+        (
+            ["tasks.force.data=moves"],
+            "tasks.force.data, moves, has no target: a task needs a labelled data set",
+        ),
         (["encoders.small.data=('force',)"], "was pre-trained on signals of"),
         (["data_sets.force.raw=nobody"], "no folder"),
         (["data_sets.force.options.card=people/farce.toml"], "farce.toml"),

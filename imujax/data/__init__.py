@@ -24,5 +24,6 @@ __all__ = [
     "sensor_events",
     "sensor_windows",
     "settings",
+    "targets",
     "windows",
 ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from imujax.data import datasets
+from imujax.data import datasets, targets
 from imujax.errors import UserError, require_known
 from imujax.models import held_out, intervals, keeping, page, parts, seen
 from imujax.pretrain import encoder
@@ -72,9 +72,12 @@ def fit_model(
     Raises
     ------
     UserError
-        There is no such arm or model, or too few people; or as of `sweep.run_sweep`.
+        There is no such arm or model, too few people, or the target is a class; or as of
+        `sweep.run_sweep`.
     """
     folder = pathlib.Path(folder)
+    if targets.is_class(config.targets):
+        raise UserError(f"tasks.{name} estimates a class, and a model is kept of numbers alone")
     arm = _choose_arm(config, name, arm)
     if not 0 < level < 1:
         raise UserError(f"--level is {level:g}, but must lie between 0 and 1")

@@ -105,7 +105,7 @@ class ReferencePart:
 
         def of_block(rows: slice) -> np.ndarray:
             windows = fitting.see(self.kind, acc[rows], gyr[rows], length[rows])
-            return np.stack([model.predict(windows) for model in self.models], axis=1)
+            return references.join_estimates([model.predict(windows) for model in self.models])
 
         with futures.ThreadPoolExecutor(len(host.available_cores())) as pool:
             return np.concatenate(list(pool.map(of_block, blocks)))

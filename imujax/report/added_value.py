@@ -44,8 +44,8 @@ def added_rows(sweep: Sweep, arm: str, stage: str = "finetune") -> list[dict[str
     names = [name for name in names if has_runs(sweep, name, "reference", AXIS)]
     if not names or not has_runs(sweep, arm, stage, AXIS):
         return []
-    of_arm = subject_curve(sweep, arm, stage, AXIS, "r")
-    curves = [subject_curve(sweep, name, "reference", AXIS, "r") for name in names]
+    of_arm = subject_curve(sweep, arm, stage, AXIS, sweep.kind.main)
+    curves = [subject_curve(sweep, name, "reference", AXIS, sweep.kind.main) for name in names]
     fractions, draws, subjects = of_arm.fractions, of_arm.draws, of_arm.subjects
     for curve in curves:
         fractions = np.intersect1d(fractions, curve.fractions)
@@ -126,9 +126,10 @@ def _r_together(
     run = np.repeat(np.arange(len(cells)), [len(part) for part in rows])
     examples = np.concatenate(rows)
     subject, truth = predictions["subject"][examples], predictions["truth"][examples]
-    scores = metrics.score_subjects(run, subject, truth, np.concatenate(estimates))
+    main, keys = sweep.kind.main, {"run": run, "subject": subject}
+    scores = sweep.kind.score(keys, truth, np.concatenate(estimates))
     undefined = [score["undefined"] for score in scores]
-    value, _ = metrics.values_for_mean("r", [score["r"] for score in scores], undefined)
+    value, _ = metrics.values_for_mean(main, [score[main] for score in scores], undefined)
     position = {name: i for i, name in enumerate(of_arm.subjects.tolist())}
     together = np.zeros((len(fractions), len(of_arm.draws), len(position)))
     for score, r in zip(scores, value, strict=True):

@@ -32,7 +32,7 @@ def difference_rows(
     arm_a: str,
     arm_b: str,
     stages: Sequence[str] = ("finetune", "probe"),
-    metric: str = "r",
+    metric: str = "",
 ) -> list[dict[str, Any]]:
     """Arm A minus arm B, paired over subjects, for every stage, axis and fraction both have.
 
@@ -44,7 +44,7 @@ def difference_rows(
     stages : sequence of str
         The stages to compare.
     metric : str
-        Of `metrics.METRICS`.
+        Of those of its kind, the main one by default.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def difference_rows(
         The columns of differences.csv: mean difference with its interval, t, its degrees of freedom
         and p, two-sided; p_t_holm is corrected by Holm (1979) over all rows that come back.
     """
-    rows = []
+    rows, metric = [], metric or sweep.kind.main
     for stage in stages:
         for axis in axes_of_sweep(sweep):
             if not (has_runs(sweep, arm_a, stage, axis) and has_runs(sweep, arm_b, stage, axis)):
@@ -147,17 +147,19 @@ def overall_difference(
         stage, n_arms : as given.
         p_t_holm : p_t times n_arms, no more than 1, until all arms are corrected together.
         n_draws : of training subsets.
+        measure : the name of what is compared.
         smallest : the smallest gain that this design would have seen in 80 of 100 repetitions,
         at the level .05 / n_arms.
         few_starts : of arms whose runs share one set of weights, or two, how many: of one there is
         no variance to see, of two it has one degree of freedom.
     """
-    _, gain, layout = paired_gain(sweep, arm_a, arm_b, stage, axis, "r")
+    _, gain, layout = paired_gain(sweep, arm_a, arm_b, stage, axis, sweep.kind.main)
     gain = gain.mean(axis=0)
     estimate = estimate_mean(gain[None], layout)
     main = mean_row(estimate, 0, gain.shape[1])
     return main | {
         "stage": stage,
+        "measure": sweep.kind.word,
         "n_arms": n_arms,
         "p_t_holm": min(1.0, main["p_t"] * n_arms),
         "n_draws": len(gain),
@@ -193,8 +195,8 @@ def gain_at_a_fifth(
     """
     if not all(has_runs(sweep, arm, "fifth", axis) for arm in (arm_a, arm_b)):
         return None
-    fractions, early, layout = paired_gain(sweep, arm_a, arm_b, "fifth", axis, "r")
-    also, late, _ = paired_gain(sweep, arm_a, arm_b, "finetune", axis, "r")
+    fractions, early, layout = paired_gain(sweep, arm_a, arm_b, "fifth", axis, sweep.kind.main)
+    also, late, _ = paired_gain(sweep, arm_a, arm_b, "finetune", axis, sweep.kind.main)
     if early.shape != late.shape or (fractions != also).any():
         raise UserError(
             f"{sweep.folder}: {arm_a} and {arm_b}, {axis}: what was seen at a fifth of the steps "
@@ -267,7 +269,7 @@ def data_reduction(
     UserError
         An arm has no runs at 100 %.
     """
-    a, b = (subject_curve(sweep, arm, stage, axis, "r") for arm in (arm_a, arm_b))
+    a, b = (subject_curve(sweep, arm, stage, axis, sweep.kind.main) for arm in (arm_a, arm_b))
     for arm, curve in ((arm_a, a), (arm_b, b)):
         if curve.fractions[-1] != 1:
             raise UserError(f"{sweep.folder}: arm {arm} has no run at 100 % of axis {axis}")
@@ -297,6 +299,7 @@ def data_reduction(
         "doubts": [name for name, is_doubtful in doubts.items() if is_doubtful],
         "level": 1 - alpha,
         "target_r": float(target[0]),
+        "measure": sweep.kind.word,
         "smallest": float(a.fractions[0]),
         "plotted": None if plotted is None else 1 - plotted,
         "crossing": None if np.isnan(reached_at) else 1 - reached_at,

@@ -60,7 +60,7 @@ def curves_figure(tasks: Sequence[TaskSummary]) -> Figure:
                 panels.draw_curves(upper, task, axis)
                 panels.draw_differences(lower, task, axis)
                 if j == 0:
-                    upper.set_ylabel("mean r over subjects")
+                    upper.set_ylabel(f"mean {task.sweep.kind.word} over subjects")
                     lower.set_ylabel("difference")
                     figure.align_ylabels([upper, lower])
             top -= sum(HEIGHTS.values()) - HEIGHTS["title"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from imujax.errors import UserError
-from imujax.report import metrics
+from imujax.report import kinds, metrics
 from imujax.report.mixed_model import Layout, MeanEstimate, estimate_mean
 from imujax.report.tables import Sweep, task_name
 
@@ -135,7 +135,7 @@ def subject_curve(sweep: Sweep, arm: str, stage: str, axis: str, metric: str) ->
     arm, stage, axis : str
         Which curve.
     metric : str
-        Of `metrics.METRICS`.
+        Of those of its kind.
 
     Returns
     -------
@@ -228,14 +228,14 @@ def _require_every_subject_once(
             )
 
 
-def curve_rows(sweep: Sweep, metric_names: Sequence[str] = metrics.METRICS) -> list[dict[str, Any]]:
+def curve_rows(sweep: Sweep, metric_names: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Mean over subjects and interval of every curve.
 
     Parameters
     ----------
     sweep : Sweep
-    metric_names : sequence of str
-        Of `metrics.METRICS`.
+    metric_names : sequence of str, optional
+        Of those of its kind, all by default.
 
     Returns
     -------
@@ -248,7 +248,7 @@ def curve_rows(sweep: Sweep, metric_names: Sequence[str] = metrics.METRICS) -> l
         for axis in axes_of_sweep(sweep):
             if not has_runs(sweep, arm, stage, axis):
                 continue
-            for metric in metric_names:
+            for metric in metric_names or sweep.kind.metrics:
                 curve = subject_curve(sweep, arm, stage, axis, metric)
                 estimate = estimate_mean(curve.by_draw, curve.layout)
                 for i, fraction in enumerate(curve.fractions):
@@ -265,7 +265,9 @@ def curve_rows(sweep: Sweep, metric_names: Sequence[str] = metrics.METRICS) -> l
                             "high": float(estimate.high[i]),
                             "n_subjects": len(curve.subjects),
                             "n_draws": len(curve.draws),
-                            "n_counted_as_zero": int(curve.n_faulty[i]) if metric == "r" else 0,
+                            "n_counted_as_zero": int(curve.n_faulty[i])
+                            if metric == sweep.kind.main
+                            else 0,
                             "n_left_out": len(curve.left_out),
                         }
                     )
@@ -289,8 +291,10 @@ def condition_rows(
     -------
     list of dict
         A row a condition, by name: condition, n_subjects, n (test examples), r with its interval
-        low, high, and rmse in the target's unit.
+        low, high, and rmse in the target's unit. None of a class.
     """
+    if sweep.kind is not kinds.NUMBERS:
+        return []
     curve = subject_curve(sweep, arm, stage, axis, "r")
     runs, predictions = sweep.runs, sweep.predictions
     is_full = _runs_of(sweep, arm, stage, axis) & (runs["fraction"] == 1)

@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from imujax.report import class_metrics
+
 METRICS = (
     "r",
     "rmse",
@@ -132,7 +134,7 @@ def values_for_mean(
     Parameters
     ----------
     metric : str
-        Of METRICS.
+        Of METRICS, or of those of classes.
     values : array_like, [M]
         The column of this metric.
     undefined : array_like of str, [M]
@@ -141,12 +143,12 @@ def values_for_mean(
     Returns
     -------
     values : ndarray, [M]
-        r of a constant or diverged estimate has become 0.
+        r of a constant or diverged estimate has become 0, as have all metrics of classes.
     is_scorable : ndarray of bool, [M]
         False for subjects nobody can score: they are out of every mean.
     """
     values, undefined = np.array(values, np.float64), np.asarray(undefined)
-    if metric == "r":
+    if metric == "r" or metric in class_metrics.METRICS:
         values[np.isin(undefined, ESTIMATE_FAULTS)] = 0.0
     return values, ~np.isin(undefined, SUBJECT_FAULTS)
 

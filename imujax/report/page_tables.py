@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imujax.report import published, subjects, training
+from imujax.report import kinds, published, subjects, training
 from imujax.report.sentences import STAGE_NAMES, format_percent
 from imujax.report.statistics import LEVEL
 from imujax.report.task_summary import Comparison, TaskSummary
@@ -23,6 +23,12 @@ METRIC_NAMES = {
     "slope": "slope",
     "intercept": "intercept",
     "icc": "ICC(A,1)",
+}
+CLASS_METRIC_NAMES = {
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "kappa": "kappa",
+    "accuracy": "accuracy",
 }
 METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
 STAGE_ORDER = {"finetune": 0, "fifth": 1, "probe": 2}
@@ -176,15 +182,17 @@ def differences_table(comparison: Comparison) -> Table:
         for row in comparison.differences
     ]
     interval = f"{format_percent(LEVEL)} interval"
-    head = ("stage", "share", "difference in r", interval, "t", "degrees of freedom", "p")
+    measure = comparison.overall["measure"]
+    head = ("stage", "share", f"difference in {measure}", interval, "t", "degrees of freedom", "p")
     head += ("p after Holm", "subjects")
     return make_table(head, rows)
 
 
 def agreement_table(task: TaskSummary) -> Table:
     """All metrics with all windows, a row an arm and stage."""
+    names = METRIC_NAMES if task.sweep.kind is kinds.NUMBERS else CLASS_METRIC_NAMES
     head: list[object] = ["arm", "stage"]
-    head += [(name, task.unit if m in METRICS_IN_UNIT else "") for m, name in METRIC_NAMES.items()]
+    head += [(name, task.unit if m in METRICS_IN_UNIT else "") for m, name in names.items()]
     rows = []
     for arm, stage in _curve_keys(task):
         if stage == "fifth":
@@ -196,30 +204,32 @@ def agreement_table(task: TaskSummary) -> Table:
             if (row["arm"], row["stage"], row["axis"], row["fraction"]) == key
         }
         if values:
-            values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
+            if "loa" in names:
+                values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
             name = STAGE_NAMES.get(stage, stage)
-            rows.append((arm, name, *(values[m] for m in METRIC_NAMES)))
+            rows.append((arm, name, *(values[m] for m in names)))
     mean = subjects.training_mean(task.sweep)
     if rows and mean:
         values = {m: format_number(value, _digits(task, m)) for m, value in mean.items()}
         values["loa"] = f"{values['loa_low']} to {values['loa_high']}"
         named = ("mean of the training labels", "yardstick")
-        rows.append((*named, *(values.get(m, DASH) for m in METRIC_NAMES)))
+        rows.append((*named, *(values.get(m, DASH) for m in names)))
     return make_table(head, rows, n_words=2)
 
 
 def subjects_table(task: TaskSummary) -> Table:
-    """r and RMSE of every subject with all windows, two columns an arm and the best reference."""
+    """Two metrics of every subject with all windows, for each arm and the best reference."""
     names = [name for name, _ in subjects.full_curves(task)]
     head: list[object] = ["subject", "examples"]
+    shown, all_names = subjects.SHOWN[task.sweep.kind], METRIC_NAMES | CLASS_METRIC_NAMES
     for name in names:
-        head += [f"r, {name}", (f"RMSE, {name}", task.unit)]
-    digits = _digits(task, "rmse")
+        units = {m: task.unit if m in METRICS_IN_UNIT else "" for m in shown}
+        head += [(f"{all_names[m]}, {name}", units[m]) for m in shown]
     rows = []
     for row in subjects.subject_rows(task):
         cells: list[object] = [row["subject"], row["n"]]
         for name in names:
-            cells += [format_number(row[name]["r"]), format_number(row[name]["rmse"], digits)]
+            cells += [format_number(row[name][m], _digits(task, m)) for m in shown]
         rows.append(cells)
     return make_table(head, rows)
 

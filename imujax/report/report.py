@@ -6,10 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from imujax.errors import UserError
 from imujax.report import (
     agreement,
+    confusion,
     figures,
+    kinds,
     page,
     subjects,
     tables,
@@ -145,8 +149,7 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) ->
     curves = figures.curves_figure(tasks)
     svg = drawing.svg(curves)
     agreement_pngs = [
-        drawing.png(agreement.agreement_figure(task), dpi=130) if task.conditions else None
-        for task in tasks
+        drawing.png(_draw_agreement(task), dpi=130) if task.conditions else None for task in tasks
     ]
     training_pngs = [
         drawing.png(training_figure.training_figure(task), dpi=200) if task.training else None
@@ -173,6 +176,11 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) ->
     for name, pngs in pictures.items():
         contents |= {f"{name}_{i}.png": png for i, png in enumerate(pngs, start=1) if png}
     return contents
+
+
+def _draw_agreement(task: TaskSummary) -> Figure:
+    is_class = task.sweep.kind is kinds.CLASSES
+    return confusion.confusion_figure(task) if is_class else agreement.agreement_figure(task)
 
 
 def _nan_to_none(value: Any) -> Any:

@@ -65,8 +65,8 @@ def verdict(
     draws = "1 draw" if main["n_draws"] == 1 else f"{main['n_draws']} draws"
     frozen = " of the frozen probes" if main["stage"] == "probe" else ""
     numbers = (
-        f"mean difference in r{frozen} over all fractions {describe_difference(main)}, {p}, "
-        f"{n} subjects, {draws}; {seen}"
+        f"mean difference in {main['measure']}{frozen} over all fractions "
+        f"{describe_difference(main)}, {p}, {n} subjects, {draws}; {seen}"
     )
     notes = [FEW_STARTS[count].format(arm=arm) for arm, count in main["few_starts"].items()]
     if main["n_draws"] == 1:
@@ -120,7 +120,10 @@ def reduction_sentence(reduction: dict[str, Any]) -> str:
         fractions alone, and what the baseline needs less of its own data.
     """
     arm_a, arm_b, axis = (reduction[key] for key in ("arm_a", "arm_b", "axis"))
-    goal = f"the mean r that {arm_b} has with all {axis} ({reduction['target_r']:.3f})"
+    goal = (
+        f"the mean {reduction['measure']} that {arm_b} has with all {axis} "
+        f"({reduction['target_r']:.3f})"
+    )
     if reduction["crossing"] is None:
         return capitalise(f"no reduction of data: {arm_a} does not reach {goal} at any fraction.")
     fewer = f"{format_percent(reduction['crossing'])} fewer {axis}"

@@ -7,13 +7,14 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from imujax.report import learning_curves, metrics
+from imujax.report import kinds, learning_curves, metrics
 from imujax.report.panels import arm_style
 from imujax.report.tables import Sweep
 from imujax.report.task_summary import TaskSummary, best_reference
 from imujax.runtime.drawing import GREY, INK, PALE, STYLE
 
 AXIS = "windows"
+SHOWN = {kinds.NUMBERS: ("r", "rmse"), kinds.CLASSES: ("balanced_accuracy", "kappa")}
 DODGE = 0.12  # between the marks of a subject, in distances of subjects
 MOST_NAMED = 40  # subjects whose names fit below the picture
 
@@ -45,23 +46,26 @@ def subject_rows(task: TaskSummary) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        subject, n, its examples, and by the names of `full_curves` its {r, rmse}; by descending r
-        of the last of them. Empty where nothing has runs with all windows.
+        subject, n, its examples, and by the names of `full_curves` the SHOWN metrics; by the first
+        of these of the last of them, descending. Empty where nothing has runs with all windows.
     """
     curves = full_curves(task)
     n = {row["subject"]: row["n"] for row in task.sweep.scores}
     rows: dict[str, dict[str, Any]] = {}
     for name, stage in curves:
-        for metric in ("r", "rmse"):
+        for metric in SHOWN[task.sweep.kind]:
             curve = learning_curves.subject_curve(task.sweep, name, stage, AXIS, metric)
             for subject, value in zip(curve.subjects.tolist(), curve.values[-1], strict=True):
                 row = rows.setdefault(subject, {"subject": subject, "n": n[subject]})
                 row.setdefault(name, {})[metric] = float(value)
-    return sorted(rows.values(), key=lambda row: -row[curves[-1][0]]["r"])
+    main = task.sweep.kind.main
+    return sorted(rows.values(), key=lambda row: -row[curves[-1][0]][main])
 
 
 def subjects_figure(task: TaskSummary) -> Figure:
-    """Draw r of each subject with all windows, a mark for each arm and the best reference.
+    """Draw the main metric of each subject with all windows.
+
+    A mark for each arm and the best reference.
 
     Parameters
     ----------
@@ -72,15 +76,17 @@ def subjects_figure(task: TaskSummary) -> Figure:
     -------
     Figure
     """
-    rows, curves = subject_rows(task), full_curves(task)
+    rows, curves, kind = subject_rows(task), full_curves(task), task.sweep.kind
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.0, 2.9), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         ax = figure.subplots()
         place = np.arange(len(rows))
-        ax.vlines(place, *np.array([_range(row, curves) for row in rows]).T, color=PALE, lw=6)
+        ax.vlines(
+            place, *np.array([_range(row, curves, kind.main) for row in rows]).T, color=PALE, lw=6
+        )
         for i, (name, stage) in enumerate(curves):
-            r = [row[name]["r"] for row in rows]
+            r = [row[name][kind.main] for row in rows]
             aside = place + DODGE * (i - (len(curves) - 1) / 2)
             if stage == "reference":
                 style: dict[str, Any] = {"marker": "_", "color": INK, "mew": 1.6, "ms": 9}
@@ -88,11 +94,11 @@ def subjects_figure(task: TaskSummary) -> Figure:
                 colour, marker = arm_style(task, name)
                 style = {"marker": marker, "color": colour, "ms": 5}
             ax.plot(aside, r, ls="", label=name, **style)
-        ax.set_ylabel("r within the subject")
+        ax.set_ylabel(f"{kind.word} within the subject")
         if len(rows) <= MOST_NAMED:
             ax.set_xticks(place, [row["subject"] for row in rows], rotation=90, fontsize=7)
         else:
-            ax.set_xlabel(f"{len(rows)} subjects, by r of {curves[-1][0]}")
+            ax.set_xlabel(f"{len(rows)} subjects, by {kind.word} of {curves[-1][0]}")
             ax.set_xticks([])
         ax.set_xlim(-0.7, len(rows) - 0.3)
         ax.legend(frameon=False, ncols=len(curves), loc="lower left", bbox_to_anchor=(0, 1))
@@ -101,8 +107,8 @@ def subjects_figure(task: TaskSummary) -> Figure:
     return figure
 
 
-def _range(row: dict[str, Any], curves: list[tuple[str, str]]) -> tuple[float, float]:
-    values = [row[name]["r"] for name, _ in curves]
+def _range(row: dict[str, Any], curves: list[tuple[str, str]], metric: str) -> tuple[float, float]:
+    values = [row[name][metric] for name, _ in curves]
     return min(values), max(values)
 
 
@@ -121,7 +127,7 @@ def training_mean(sweep: Sweep) -> dict[str, float]:
     """
     runs, predictions = sweep.runs, sweep.predictions
     is_full = (runs["axis"] == AXIS) & (runs["fraction"] == 1)
-    if not is_full.any():
+    if sweep.kind is not kinds.NUMBERS or not is_full.any():
         return {}
     first = np.flatnonzero(is_full)[0]
     for key in ("arm", "stage", "draw"):

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from imujax.errors import UserError, require_known
-from imujax.report import metrics
 from imujax.report.columns import read_columns
+from imujax.report.kinds import Kind, kind_of
 from imujax.runtime import files
 
 RUN_COLUMNS = {
@@ -60,13 +60,13 @@ class Sweep:
         The columns of runs.csv, a row for a run and stage.
     predictions : dict of ndarray, each [M]
         The arrays of predictions.npz, an entry for a test example of a run; truth and estimate of
-        the target.
+        the target, of a class its number and the probabilities [M, C].
     summary : dict
         What was asked for.
     scores : list of dict
-        Rows of `metrics.score_subjects`, recomputed from the predictions.
-    target : dict of str
-        Its name and unit.
+        Rows a run and subject of its kind, recomputed from the predictions.
+    target : dict
+        Its name and unit; of a class its classes, too.
     n_targets : int
         Of the task.
     """
@@ -76,8 +76,13 @@ class Sweep:
     predictions: dict[str, np.ndarray]
     summary: dict[str, Any]
     scores: list[dict[str, Any]]
-    target: dict[str, str]
+    target: dict[str, Any]
     n_targets: int
+
+    @property
+    def kind(self) -> Kind:
+        """How it is scored."""
+        return kind_of(self.target)
 
 
 def keep_configuration(workdir: Path | str, text: str) -> Path:
@@ -165,14 +170,18 @@ def load_sweeps(folder: Path | str) -> list[Sweep]:
         {"name": str(summary.get("target", "")), "unit": str(summary.get("unit", ""))}
     ]
     truth, estimate = predictions["truth"], predictions["estimate"]
-    if not truth.shape[1] == estimate.shape[1] == len(targets):
+    is_class = "classes" in targets[0]
+    width = len(targets[0]["classes"]) if is_class else len(targets)
+    if truth.shape[1] != len(targets) or estimate.shape[1] != width:
         raise UserError(
             f"{folder / 'predictions.npz'} has other targets than summary.json: run the sweep again"
         )
     sweeps = []
     for column, target in enumerate(targets):
-        own = predictions | {"truth": truth[:, column], "estimate": estimate[:, column]}
-        scores = metrics.score_subjects(*(own[n] for n in ("run", "subject", "truth", "estimate")))
+        own = predictions | {"truth": truth[:, column]}
+        own["estimate"] = estimate if is_class else estimate[:, column]
+        keys = {"run": own["run"], "subject": own["subject"]}
+        scores = kind_of(target).score(keys, own["truth"], own["estimate"])
         sweeps.append(Sweep(folder, runs, own, summary, scores, target, len(targets)))
     return sweeps
 

@@ -118,20 +118,20 @@ class TaskSummary:
     training: list[training.ShareTraining]
     faults: list[str]
 
-    def curve(self, arm: str, stage: str, axis: str, metric: str = "r") -> list[dict[str, Any]]:
+    def curve(self, arm: str, stage: str, axis: str, metric: str = "") -> list[dict[str, Any]]:
         """The rows of one curve.
 
         Parameters
         ----------
         arm, stage, axis, metric : str
-            Which curve.
+            Which curve; of the main metric by default.
 
         Returns
         -------
         list of dict
             By ascending fraction; empty when there is none.
         """
-        key = (arm, stage, axis, metric)
+        key = (arm, stage, axis, metric or self.sweep.kind.main)
         return [r for r in self.curves if (r["arm"], r["stage"], r["axis"], r["metric"]) == key]
 
 
@@ -217,11 +217,12 @@ def reference_sentence(task: TaskSummary, arm: str) -> str | None:
     if best is None or not curve or curve[-1]["fraction"] != 1:
         return None
     r, reference_r = curve[-1]["mean"], task.curve(best, "reference", "windows")[-1]["mean"]
+    word = task.sweep.kind.word
     relation = "above" if r > reference_r else "not above"
     frozen = ", frozen," if task.stage == "probe" else ""
     return (
-        f"With all windows {arm}{frozen} has r = {r:.3f}, {relation} the best shallow reference, "
-        f"{best}, with r = {reference_r:.3f}."
+        f"With all windows {arm}{frozen} has {word} = {r:.3f}, {relation} the best shallow "
+        f"reference, {best}, with {word} = {reference_r:.3f}."
     )
 
 
@@ -340,7 +341,7 @@ def _faults(sweep: Sweep) -> list[str]:
         )
     faults += [
         f"In {counts[reason]} of {len(sweep.scores)} (run, subject) cells the estimate is "
-        f"{reason.removesuffix(' estimate')}: r counts as 0 there."
+        f"{reason.removesuffix(' estimate')}: {sweep.kind.word} counts as 0 there."
         for reason in metrics.ESTIMATE_FAULTS
         if counts[reason]
     ]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, scales
+from imujax.data import datasets, scales, targets
 from imujax.nets import networks
 from imujax.pretrain import encoder
 from imujax.runtime import sharding
@@ -64,7 +64,13 @@ class Arm:
         card = pretrained[0].card
         net = json.dumps(card["net"], sort_keys=True)
         if net not in trainers:
-            examples = lanes.LabelledArrays(data.acc, data.gyr, self.length, data.target)
+            examples = lanes.LabelledArrays(
+                data.acc,
+                data.gyr,
+                self.length,
+                targets.outputs(data),
+                bool(targets.classes_of(data)),
+            )
             width = max(len(cell.train) for cell in cells)
             # A CPU gains little from large stacks, and a short last one is filled up.
             runs = 4 if jax.default_backend() == "cpu" else len(cells)

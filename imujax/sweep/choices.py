@@ -252,9 +252,18 @@ def sum_errors(
     -------
     ndarray, [..]
         Over what `count_scorable` counts. A constant estimate has r = 0; one that is not finite
-        makes the sum infinite.
+        makes the sum infinite. Of classes 1 - balanced accuracy, the mean recall of those that the
+        subject has.
     """
     total = np.zeros(estimates.shape[:-2])
+    if arm.trainer.examples.is_class:
+        for truth, rows, _ in _scorable(arm, lane.test, subject):
+            of_subject = estimates[..., rows, :]
+            is_right = of_subject.argmax(axis=-1) == truth
+            recalls = [is_right[..., truth == one].mean(axis=-1) for one in np.unique(truth)]
+            is_finite = np.isfinite(of_subject).all(axis=(-2, -1))
+            total += np.where(is_finite, 1 - np.mean(recalls, axis=0), np.inf)
+        return total
     with np.errstate(invalid="ignore", divide="ignore"):
         for truth, rows, target in _scorable(arm, lane.test, subject):
             x, y = (
@@ -275,6 +284,8 @@ def count_scorable(arm: Arm, test: np.ndarray, subject: np.ndarray) -> int:
 def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray, int]]:
     """Truth, places among `test` and target, of whoever has three examples not all equal in it."""
     truth, names = arm.trainer.examples.target[test].astype(np.float64), subject[test]
+    if arm.trainer.examples.is_class:
+        truth = truth.argmax(axis=1, keepdims=True)
     groups = [np.flatnonzero(names == name) for name in np.unique(names)]
     return [
         (truth[g, k], g, k)

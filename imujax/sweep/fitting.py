@@ -12,7 +12,7 @@ from imujax.data.datasets import Dataset
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import log, sharding
 from imujax.sweep import arms, budget, choices, grid, lanes
-from imujax.sweep.references import fit_references, required_inputs
+from imujax.sweep.references import fit_references, required_inputs, values_to_fit
 from imujax.sweep.runs import fit_probes, make_lane
 from imujax.sweep.window_features import FEATURES, records
 
@@ -123,11 +123,10 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> list[Any]:
     list
         For each target a model with predict(windows), state() and chosen.
     """
-    assert data.target is not None  # sweep.read_labelled has seen to it
     windows = see(kind, data.acc, data.gyr, data.length)
     return [
         fit_references([kind], windows, target, data.subject, seed)[0][kind]
-        for target in data.target.T.astype(np.float64)
+        for target in values_to_fit(data)
     ]
 
 

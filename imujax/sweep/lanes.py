@@ -30,6 +30,7 @@ from imujax.runtime import sharding
 
 ESTIMATE_CHUNK = 256  # examples that are estimated at once
 AVERAGE_POWER = 8  # the weights after step t count in the average as t to this power
+LOGISTIC_STEPS = 100  # of the probe of classes
 MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
 
 
@@ -76,13 +77,21 @@ class LabelledArrays:
     length : ndarray, [N], or None
         Valid samples of each window; None where every window counts whole.
     target : ndarray, [N, K]
-        In the targets' units.
+        In the targets' units; of a class 1 for the one of K that it is.
+    is_class : bool
+        Whether the targets are the probabilities of classes.
     """
 
     acc: np.ndarray
     gyr: np.ndarray
     length: np.ndarray | None
     target: np.ndarray
+    is_class: bool = False
+
+    @property
+    def arrays(self) -> dict[str, np.ndarray | None]:
+        """What lies on the devices."""
+        return {name: getattr(self, name) for name in ("acc", "gyr", "length", "target")}
 
 
 def stack_lanes(
@@ -115,7 +124,12 @@ def stack_lanes(
 
 
 def label_moments(lane: Lane, examples: LabelledArrays) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and SD [K] of a lane's training labels, float64; the SD of equal labels counts as 1."""
+    """Mean and SD [K] of a lane's training labels, float64; the SD of equal labels counts as 1.
+
+    Of classes 0 and 1: what a network gives is then their log odds.
+    """
+    if examples.is_class:
+        return np.zeros(examples.target.shape[1]), np.ones(examples.target.shape[1])
     labels = examples.target[lane.train].astype(np.float64)
     sd = labels.std(axis=0)
     return labels.mean(axis=0), np.where(sd == 0, 1.0, sd)
@@ -167,14 +181,7 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     """
     dot = functools.partial(jnp.matmul, precision="highest")
     count = lane["count"]
-    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
-    x = features[lane["train"]]  # [n, F]
-    threshold = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
-    mean = (x * valid).sum(axis=0, keepdims=True) / count
-    x = (x - mean) * valid
-    sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
-    sd = jnp.where(sd > threshold, sd, jnp.inf)
-    x = x / sd
+    x, mean, sd, valid = _standardise_features(lane, features)
     y = (target[lane["train"]] - lane["mean"]) / lane["sd"] * valid
     is_wide = x.shape[1] > x.shape[0]
     gram = dot(x, x.T) if is_wide else dot(x.T, x)
@@ -191,10 +198,72 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
     return jax.lax.map(solve, lane["penalties"])
 
 
-def estimate_probe(lane, heads, features):
+def _standardise_features(lane, features):
+    """Features [n, F] of a lane's training examples, 0 beyond their number, with mean and SD of
+    each [1, F] as they were, infinite where one is constant, and 1 for each example [n, 1]."""
+    count = lane["count"]
+    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
+    x = features[lane["train"]]
+    threshold = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
+    mean = (x * valid).sum(axis=0, keepdims=True) / count
+    x = (x - mean) * valid
+    sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
+    sd = jnp.where(sd > threshold, sd, jnp.inf)
+    return x / sd, mean, sd, valid
+
+
+def fit_logistic(
+    lane: dict[str, Any], features: jax.Array, target: jax.Array
+) -> dict[str, jax.Array]:
+    """Fit the probe of classes: multinomial logistic regression, once for each penalty.
+
+    The weights w minimise the mean cross entropy + penalty / 2 |w|^2 on features that are
+    standardised as in `fit_probe`, by LOGISTIC_STEPS of L-BFGS.
+
+    Parameters
+    ----------
+    lane, features
+        As of `fit_probe`.
+    target : jax.Array, [N, K]
+        1 for the class of each example.
+
+    Returns
+    -------
+    dict of jax.Array
+        "kernel" [P, F, K] and "bias" [P, K]; the head acts on the features as they are given, and
+        gives log odds.
+    """
+    dot = functools.partial(jnp.matmul, precision="highest")
+    x, mean, sd, valid = _standardise_features(lane, features)
+    y = target[lane["train"]] * valid
+    optimiser = optax.lbfgs()
+
+    def solve(penalty):
+        def loss(w):
+            logits = dot(x, w["kernel"]) + w["bias"][None]
+            entropy = (optax.softmax_cross_entropy(logits, y) * valid[:, 0]).sum() / lane["count"]
+            return entropy + penalty / 2 * (w["kernel"] ** 2).sum()
+
+        value_and_grad = optax.value_and_grad_from_state(loss)
+
+        def take_step(_, carry):
+            w, state = carry
+            value, grad = value_and_grad(w, state=state)
+            updates, state = optimiser.update(grad, state, w, value=value, grad=grad, value_fn=loss)
+            return optax.apply_updates(w, updates), state
+
+        first = {"kernel": jnp.zeros((x.shape[1], y.shape[1])), "bias": jnp.zeros(y.shape[1])}
+        w, _ = jax.lax.fori_loop(0, LOGISTIC_STEPS, take_step, (first, optimiser.init(first)))
+        kernel = w["kernel"] / sd.T
+        return {"kernel": kernel, "bias": w["bias"] - dot(mean, kernel)[0]}
+
+    return jax.lax.map(solve, lane["penalties"])
+
+
+def estimate_probe(lane, heads, features, is_class):
     """The probe's estimates for all examples, for each penalty, in the units -> [P, N, K]."""
-    y = jnp.matmul(features, heads["kernel"], precision="highest")
-    return (y + heads["bias"][:, None]) * lane["sd"][None] + lane["mean"][None]
+    y = jnp.matmul(features, heads["kernel"], precision="highest") + heads["bias"][:, None]
+    return jax.nn.softmax(y) if is_class else y * lane["sd"][None] + lane["mean"][None]
 
 
 def augment_batch(lane, data, rows, step, config):
@@ -224,7 +293,7 @@ def make_optimiser(config, lane):
     return schedules.adamw(rate, config.weight_decay)
 
 
-def finetune_lane(lane, state, data, first, last, net, config):
+def finetune_lane(lane, state, data, first, last, net, config, is_class):
     """Full fine-tuning of a lane from step `first` to step `last` -> (state, mean loss)."""
     optimiser = make_optimiser(config, lane)
 
@@ -239,7 +308,8 @@ def finetune_lane(lane, state, data, first, last, net, config):
             mutable=["batch_stats"],
         )
         truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
-        return ((y - truth) ** 2).mean(), updated.get("batch_stats", {})
+        loss = optax.softmax_cross_entropy(y, truth) if is_class else (y - truth) ** 2
+        return loss.mean(), updated.get("batch_stats", {})
 
     def take_step(step, carry):
         state, total = carry
@@ -258,13 +328,13 @@ def finetune_lane(lane, state, data, first, last, net, config):
     return state, total / (last - first)
 
 
-def estimate_network(lane, rows, average, data, net):
+def estimate_network(lane, rows, average, data, net, is_class):
     """The averaged network's estimates for examples `rows` [m], in the units -> [m, K]."""
     length = None if data["length"] is None else data["length"][rows]
     acc, gyr = scales.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
     variables = {"params": average["params"], "batch_stats": average["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
-    return y * lane["sd"] + lane["mean"]
+    return jax.nn.softmax(y) if is_class else y * lane["sd"] + lane["mean"]
 
 
 @jax.jit
@@ -339,11 +409,14 @@ class LaneTrainer:
         self.net, self.config = towers.Regressor(card["net"], examples.target.shape[1]), config
         self.examples, self.width = examples, width
         self.mesh = sharding.make_mesh("run")
-        self.data = sharding.place(vars(examples), sharding.replicated(self.mesh))
-        self.fit_heads = map_lanes(fit_probe, self.mesh, 1, 2)
-        self.estimate_heads = map_lanes(estimate_probe, self.mesh, 2, 1)
-        self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, net=self.net)
-        self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, net=self.net, config=config)
+        self.data = sharding.place(examples.arrays, sharding.replicated(self.mesh))
+        kind = {"is_class": examples.is_class}
+        fit_head = fit_logistic if examples.is_class else fit_probe
+        self.fit_heads = map_lanes(fit_head, self.mesh, 1, 2)
+        self.estimate_heads = map_lanes(estimate_probe, self.mesh, 2, 1, **kind)
+        net = {"net": self.net} | kind
+        self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, **net)
+        self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, config=config, **net)
         self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
         self.programs: dict[int, Any] = {}
@@ -419,8 +492,8 @@ class LaneTrainer:
         Returns
         -------
         ndarray, [lanes]
-            Mean training loss of these steps, in units of the variance of the training labels; the
-            mean over the targets.
+            Mean training loss of these steps, in units of the variance of the training labels, the
+            mean over the targets; of classes the cross entropy.
         """
         size = len(stack.arrays["rate"])
         if size not in self.programs:

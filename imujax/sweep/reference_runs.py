@@ -14,7 +14,13 @@ from threadpoolctl import threadpool_limits
 from imujax.data import datasets
 from imujax.runtime import files, host, log, sharding
 from imujax.sweep import arms, grid
-from imujax.sweep.references import fit_references, parse_name, required_inputs
+from imujax.sweep.references import (
+    fit_references,
+    join_estimates,
+    parse_name,
+    required_inputs,
+    values_to_fit,
+)
 from imujax.sweep.ridge import MOST_WINDOWS
 from imujax.sweep.window_features import FEATURES, records
 
@@ -150,8 +156,7 @@ def fit_cell(
     dict of ndarray
         For each name its estimates [m, K], its note and its seconds.
     """
-    assert data.target is not None  # sweep.run_sweep has seen to it
-    targets, groups = data.target[cell.train].astype(np.float64), data.subject[cell.train]
+    groups = data.subject[cell.train]
     arrays = {}
     for label in ("", *embeddings):
         seen = {**views, "embedding": embeddings[label]} if label else views
@@ -159,11 +164,12 @@ def fit_cell(
         name_by_kind = {parse_name(name)[0]: name for name in names if parse_name(name)[1] == label}
         fits = [
             fit_references(name_by_kind, training, target, groups, grid.lane_seed(seed, cell))
-            for target in targets.T  # each by a model of its own
+            for target in values_to_fit(data, cell.train)
         ]
         for kind, name in name_by_kind.items():
             notes = [note(getattr(models[kind], "chosen", {})) for models, _ in fits]
-            arrays[name] = np.stack([models[kind].predict(test) for models, _ in fits], axis=1)
+            estimates = [models[kind].predict(test) for models, _ in fits]
+            arrays[name] = join_estimates(estimates)
             arrays[f"{name} note"] = np.array("; ".join(notes))
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)

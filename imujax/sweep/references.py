@@ -15,13 +15,16 @@ embedding of an arm beside what it sees, "ridge+ARM".
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from imujax.data import targets
+from imujax.data.datasets import Dataset
 from imujax.sweep import trees
+from imujax.sweep.classifiers import SubjectClassTrees, SubjectLogistic
 from imujax.sweep.ridge import SubjectRidge, SubjectRocket
 from imujax.sweep.trees import TunedTrees
 
@@ -184,12 +187,16 @@ class Reference(NamedTuple):
     restore : state -> model, optional
         With predict(windows), of what the fitted model's `state` has given; without it the model
         cannot be kept.
+    is_of_classes : bool
+        Whether it gives probabilities of classes [m, C], fitted to 1 for that of each window
+        [n, C].
     """
 
     make: Callable[[int], Any]
     inputs: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
     restore: Callable[[Mapping[str, Any]], Any] | None = None
+    is_of_classes: bool = False
 
 
 REFERENCES = {
@@ -199,6 +206,12 @@ REFERENCES = {
     "trees": Reference(SubjectTrees, members=TREES, restore=SubjectTrees.restore),
     "rocket": Reference(SubjectRocket, ("signals", "length"), restore=SubjectRocket.restore),
     "stack": Reference(SubjectStack, members=STACKED, restore=SubjectStack.restore),
+    "logistic": Reference(
+        SubjectLogistic, ("statistics",), restore=SubjectLogistic.restore, is_of_classes=True
+    ),
+    "class_trees": Reference(
+        SubjectClassTrees, trees.INPUTS, restore=SubjectClassTrees.restore, is_of_classes=True
+    ),
 }
 
 
@@ -208,9 +221,10 @@ def parse_name(name: str) -> tuple[str, str]:
     return kind, arm
 
 
-def reference_names(arms: Iterable[str]) -> list[str]:
-    """What a configuration with these arms may name as references."""
-    return [*REFERENCES, *(f"{name}+{arm}" for name in REFERENCES for arm in arms)]
+def reference_names(arms: Iterable[str], is_class: bool) -> list[str]:
+    """What a configuration with these arms may name as references, of numbers or of classes."""
+    names = [name for name, line in REFERENCES.items() if line.is_of_classes == is_class]
+    return [*names, *(f"{name}+{arm}" for arm in arms for name in names)]
 
 
 def required_inputs(kinds: Iterable[str]) -> list[str]:
@@ -232,6 +246,17 @@ def required_inputs(kinds: Iterable[str]) -> list[str]:
     return sorted(inputs)
 
 
+def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
+    """What references are fitted to: the numbers [n] of each target, or the classes [n, C]."""
+    values = targets.outputs(data)[rows].astype(np.float64)
+    return [values] if targets.classes_of(data) else list(values.T)
+
+
+def join_estimates(estimates: Sequence[np.ndarray]) -> np.ndarray:
+    """Estimates of models, one for each target [m] or one of classes [m, C], as [m, K]."""
+    return np.concatenate([x.reshape(len(x), -1) for x in estimates], axis=1)
+
+
 def fit_references(
     kinds: Iterable[str], windows: np.ndarray, target: np.ndarray, groups: np.ndarray, seed: int
 ) -> tuple[dict[str, Any], dict[str, float]]:
@@ -243,8 +268,10 @@ def fit_references(
         Names in REFERENCES.
     windows : ndarray, [n]
         Records with what they see.
-    target, groups : ndarray, [n]
-        The subjects are the groups.
+    target : ndarray, [n]
+        Of references of classes [n, C].
+    groups : ndarray, [n]
+        The subjects.
     seed : int
         Of all of them.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from imujax.data import targets
 from imujax.errors import UserError, require_known
 from imujax.runtime.fields import ABSENT, REQUIRED, setting
 from imujax.sweep.references import reference_names
@@ -43,7 +44,9 @@ class TaskSettings:
 
     data: str = setting(REQUIRED, "the labelled data set")
     title: str = setting(REQUIRED, "for readers of the report")
-    targets: tuple[str, ...] = setting((), "what is estimated, at once; none named: all there is")
+    targets: tuple[str, ...] = setting(
+        (), "what is estimated, at once, or activity or condition; none named: all there is"
+    )
     sensors: tuple[str, ...] = setting((), "the sensors to estimate from; none named: all")
     arms: dict[str, ArmSettings] = setting(REQUIRED, "what is compared, by name")
     references: tuple[str, ...] = setting(
@@ -132,8 +135,10 @@ def check_task(
     require_known(f"{field}.data", config.data, data_sets)
     for label, arm in config.arms.items():
         require_known(f"{field}.arms.{label}.encoder", arm.encoder, encoders)
+    is_class = targets.is_class(config.targets)
     for reference in config.references:
-        require_known(f"{field}.references", reference, reference_names(config.arms))
+        known = reference_names(config.arms, is_class)
+        require_known(f"{field}.references", reference, known)
     if tuple(config.stages) not in (STAGES, STAGES[:1]):
         raise UserError(f"{field}.stages is {config.stages}, but must be {STAGES[:1]} or {STAGES}")
     for axis in config.axes:

@@ -4,15 +4,14 @@ Test subjects are seen once, by the final runs.  A row of runs.csv is one cell o
 arm and stage, at one point of an axis; a row of training.csv is one stop on the way of a run.
 """
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
 
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, sensor_windows
-from imujax.errors import UserError, require_known
+from imujax.data import datasets, sensor_windows, targets
+from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, log, processes
 from imujax.runtime.settings import require_same_settings
@@ -102,14 +101,7 @@ def run_sweep(
 def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
     """Read the labelled examples of a task; UserError where there is no such target or sensor."""
     data = datasets.read(data_path, sensors=tuple(config.sensors) or None)
-    if data.target is None:
-        raise UserError(f"{data_path} has no target: a task needs a labelled data set")
-    known = [target["name"] for target in data.info["targets"]]
-    for name in config.targets:
-        require_known("targets", name, known)
-    columns = [known.index(name) for name in config.targets or known]
-    info = data.info | {"targets": [data.info["targets"][column] for column in columns]}
-    return dataclasses.replace(data, target=data.target[:, columns], info=info)
+    return targets.select(data, config.targets, str(data_path))
 
 
 def require_trained(card: dict, key: str) -> None:

@@ -28,6 +28,7 @@ def people(count: int = 60):
         length=length,
         target=size[:, None].astype(np.float32),
         subject=np.repeat(["a", "b", "c"], count // 3),
+        info={},
     )
 
 

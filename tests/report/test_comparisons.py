@@ -205,6 +205,7 @@ def test_the_verdict_follows_the_numbers(tmp_path, gain, n, word):
 def test_an_interval_alone_is_no_verdict():
     main = {"difference": 0.02, "low": 0.001, "high": 0.04, "n_subjects": 5, "p_t_holm": 0.11}
     main |= {"stage": "probe", "n_arms": 3, "n_draws": 1, "smallest": 0.03, "few_starts": {}}
+    main["measure"] = "r"
     result = sentences.verdict(main, [], *PAIR)
     assert result["word"] == "cannot be told from chance"
     assert "mean difference in r of the frozen probes" in result["sentence"]

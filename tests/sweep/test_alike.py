@@ -27,6 +27,7 @@ def crowd():
         length=np.full(n, 32, np.int32),
         target=(size + rng.normal(0, 0.1, n)).astype(np.float32)[:, None],
         subject=np.repeat([f"P{i:02d}" for i in range(SUBJECTS)], WINDOWS),
+        info={},
     )
 
 

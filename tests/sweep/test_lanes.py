@@ -5,8 +5,9 @@ import dataclasses
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 from ml_collections import ConfigDict
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from imujax import UserError
@@ -183,6 +184,51 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
     x = StandardScaler().fit_transform(features.astype(np.float64))
     ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
+
+
+def make_classes(count=90):
+    """Three classes that the signals show: the size of a bump, small, middle or large."""
+    data = make_examples(count)
+    number = np.digitize(data.target[:, 0], (500, 800))
+    return dataclasses.replace(data, target=np.eye(3, dtype=np.float32)[number], is_class=True)
+
+
+@pytest.mark.parametrize("size", [8, 120])
+def test_the_probe_of_classes_is_scikit_learns_logistic_regression(size):
+    """Fewer features than examples, and more; the least of penalties is solved to a few percent."""
+    data = make_classes()
+    rng = np.random.default_rng(3)
+    features = (rng.normal(size=(90, size)) * rng.uniform(0.1, 9, size) + 5).astype(np.float32)
+    features[:, :3] += 9 * data.target
+    features[:, 3] = 2.1  # a constant feature
+    number = data.target.argmax(axis=1)
+    trainer = lanes.LaneTrainer(make_card("batch"), data, CONFIG, width=60, runs=2)
+    group = [dataclasses.replace(x, penalties=(0.3, 0.03)) for x in make_lanes()]
+    heads, estimates = trainer.probe(group, features)
+    for lane, head, estimate in zip(group, heads, estimates, strict=True):
+        scaler = StandardScaler().fit(features[lane.train].astype(np.float64))
+        x = scaler.transform(features.astype(np.float64))
+        for k, penalty in enumerate(lane.penalties):
+            regression = LogisticRegression(
+                C=1 / (penalty * len(lane.train)), tol=1e-8, max_iter=999
+            )
+            regression.fit(x[lane.train], number[lane.train])
+            expected = regression.predict_proba(x[lane.test])
+            np.testing.assert_allclose(estimate[k], expected, atol=0.005)
+            logits = features[lane.test] @ head["kernel"][k] + head["bias"][k]
+            np.testing.assert_allclose(scipy.special.softmax(logits, axis=1), expected, atol=0.005)
+
+
+def test_classes_are_tuned_from_their_probe_on():
+    data, lane = make_classes(), make_lanes()[4]
+    trainer = lanes.LaneTrainer(lane.start.card, data, CONFIG, width=60, runs=1)
+    heads, probes = trainer.probe([lane], embed(data, lane.start))
+    stack = trainer.begin([lane], heads)
+    (begin,) = trainer.estimate(stack)
+    np.testing.assert_allclose(begin, probes[0][0], atol=1e-4)
+    np.testing.assert_allclose(begin.sum(axis=1), 1, atol=1e-5)
+    losses = [trainer.advance(stack, first, first + 30)[0] for first in (0, 30, 60)]
+    assert losses[-1] < 0.7 * losses[0] < np.log(3)
 
 
 def test_fine_tuning_begins_where_the_probe_ends():

@@ -1,0 +1,126 @@
+"""What a task estimates of the examples of a data set: its numbers, or the class of each window.
+
+A class is a word that every example has, its activity or its condition.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imujax.data.datasets import Dataset
+from imujax.errors import UserError, require_known
+
+CLASSES = ("activity", "condition")  # columns of words that can be estimated
+LEAST_SUBJECTS = 2  # of a class: one to train on, and one to be tested on
+
+
+def select(data: Dataset, names: Sequence[str], source: str) -> Dataset:
+    """Take what is estimated of a data set.
+
+    Parameters
+    ----------
+    data : Dataset
+    names : sequence of str
+        Targets of it, or one of CLASSES alone; none: all its targets.
+    source : str
+        Of the data set, for sentences.
+
+    Returns
+    -------
+    Dataset
+        With these targets. Of a class the number of its word, and the words as "classes" in
+        `info`; without the windows that have no word, or one that a single subject has, which
+        `info["left_out"]` counts by reason.
+
+    Raises
+    ------
+    UserError
+        There is no such target, or there are fewer than two classes.
+    """
+    require(names, data.info, source)
+    if is_class(names):
+        return _select_class(data, names[0], source)
+    assert data.target is not None
+    known = [target["name"] for target in data.info["targets"]]
+    columns = [known.index(name) for name in names or known]
+    info = data.info | {"targets": [data.info["targets"][column] for column in columns]}
+    return dataclasses.replace(data, target=data.target[:, columns], info=info)
+
+
+def is_class(names: Sequence[str]) -> bool:
+    """Whether these targets are a class."""
+    return len(names) == 1 and names[0] in CLASSES
+
+
+def require(names: Sequence[str], info: Mapping[str, Any], source: str) -> None:
+    """Require that a data set has what is to be estimated.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As of `select`.
+    info : mapping
+        Metadata of the data set: targets.
+    source : str
+        Of the data set, for the sentence.
+
+    Raises
+    ------
+    UserError
+        There is no such target.
+    """
+    known = [target["name"] for target in info["targets"]]
+    if is_class(names):
+        return
+    if not known:
+        raise UserError(
+            f"{source} has no target: a task needs a labelled data set, or targets = "
+            f'("{CLASSES[0]}",) for the class of each window'
+        )
+    for name in names:
+        require_known("targets", name, known)
+
+
+def _select_class(data: Dataset, name: str, source: str) -> Dataset:
+    words = getattr(data, name)
+    people = {word: set(data.subject[words == word].tolist()) for word in np.unique(words).tolist()}
+    classes = [word for word, who in people.items() if word and len(who) >= LEAST_SUBJECTS]
+    if len(classes) < 2:
+        raise UserError(
+            f"{source} has {len(classes)} {name} that {LEAST_SUBJECTS} subjects or more have: a "
+            "class needs two of them"
+        )
+    is_kept = np.isin(words, classes)
+    left_out = Counter(
+        f"windows of the {name} {word}, which one subject alone has"
+        if word
+        else f"windows without {name}"
+        for word in words[~is_kept].tolist()
+    )
+    columns = {
+        field.name: getattr(data, field.name)[is_kept]
+        for field in dataclasses.fields(data)
+        if field.name not in ("target", "info")
+    }
+    target = np.searchsorted(classes, words[is_kept])[:, None].astype(np.float32)
+    described = {"name": name, "unit": "", "classes": classes}
+    info = data.info | {"targets": [described], "left_out": dict(left_out)}
+    return Dataset(**columns, target=target, info=info)
+
+
+def classes_of(data: Dataset) -> list[str]:
+    """The words of the class that is estimated, in the order of their numbers; none for numbers."""
+    (first, *_) = data.info.get("targets") or [{}]
+    return first.get("classes", [])
+
+
+def outputs(data: Dataset) -> np.ndarray:
+    """What a network is to give: numbers [N, K] as they are, or 1 for the class of each [N, C]."""
+    assert data.target is not None
+    count = len(classes_of(data))
+    if not count:
+        return data.target
+    return (data.target == np.arange(count)).astype(np.float32)

@@ -1,0 +1,84 @@
+"""How well estimated classes follow the true ones, for many groups of windows at once. Float64.
+
+The class of an estimate is the one of greatest probability.  What is undefined is NaN and carries
+its reason in the column `undefined`, as in metrics.py:
+
+  "few"             fewer than 3 windows
+  "constant truth"  one class alone: nothing can be told apart
+  "not finite"      a probability is NaN or infinity
+"""
+
+from typing import Any
+
+import numpy as np
+
+METRICS = ("balanced_accuracy", "macro_f1", "kappa", "accuracy")
+
+
+def score_by_keys(
+    keys: dict[str, np.ndarray], truth: np.ndarray, estimate: np.ndarray
+) -> list[dict[str, Any]]:
+    """All metrics of every group of windows that have the same keys.
+
+    Parameters
+    ----------
+    keys : dict of ndarray, each [M]
+        Columns that name the group of a window.
+    truth : ndarray, [M]
+        Numbers of the classes.
+    estimate : ndarray, [M, C]
+        Probabilities.
+
+    Returns
+    -------
+    list of dict
+        For every combination of the keys there is, sorted by them: the keys, n, how many windows;
+        balanced_accuracy, the mean recall of the classes that the group has; macro_f1, the mean of
+        their F1 (those that are estimated alone count with 0); kappa, Cohen's, against the chance
+        that lies in the margins (Cohen 1960); accuracy; undefined.
+    """
+    levels = [np.unique(np.asarray(values), return_inverse=True) for values in keys.values()]
+    group = np.zeros(len(truth), np.int64)
+    for names, code in levels:
+        group = group * len(names) + code
+    _, first, group = np.unique(group, return_index=True, return_inverse=True)
+    order = np.argsort(group, kind="stable")
+    edges = np.searchsorted(group[order], np.arange(len(first) + 1))
+    chosen, is_finite = estimate.argmax(axis=1), np.isfinite(estimate).all(axis=1)
+    number = np.asarray(truth).astype(int)
+    rows = []
+    for i, at in enumerate(first.tolist()):
+        own = order[edges[i] : edges[i + 1]]
+        row = {name: np.asarray(values)[at].item() for name, values in keys.items()}
+        scores = _score(confusion(number[own], chosen[own], estimate.shape[1]))
+        undefined = ""
+        if not is_finite[own].all():
+            undefined = "not finite"
+        if len(np.unique(number[own])) < 2:
+            undefined = "constant truth"
+        if len(own) < 3:
+            undefined = "few"
+        if undefined:
+            scores = dict.fromkeys(METRICS, float("nan"))
+        rows.append(row | {"n": len(own)} | scores | {"undefined": undefined})
+    return rows
+
+
+def confusion(truth: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:
+    """Windows by true class (rows) and estimated one (columns), [C, C], of `count` classes."""
+    return np.bincount(truth * count + chosen, minlength=count**2).reshape(count, count)
+
+
+def _score(table: np.ndarray) -> dict[str, float]:
+    """METRICS of a table of confusion [C, C]."""
+    n, right = table.sum(), np.diag(table)
+    of_truth, of_estimate = table.sum(axis=1), table.sum(axis=0)
+    is_there, is_named = of_truth > 0, (of_truth + of_estimate) > 0
+    accuracy = right.sum() / n
+    chance = (of_truth @ of_estimate) / n**2
+    return {
+        "balanced_accuracy": float(np.mean(right[is_there] / of_truth[is_there])),
+        "macro_f1": float(np.mean(2 * right[is_named] / (of_truth + of_estimate)[is_named])),
+        "kappa": float((accuracy - chance) / (1 - chance)) if chance < 1 else float("nan"),
+        "accuracy": float(accuracy),
+    }

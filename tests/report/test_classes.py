@@ -1,0 +1,136 @@
+"""Reports on classes: metrics against scikit-learn, and what the page and pictures say."""
+
+import json
+
+import numpy as np
+import pytest
+from sklearn import metrics as oracle
+
+from imujax.report import class_metrics, confusion, learning_curves, report, tables, task_summary
+from imujax.report.metrics import values_for_mean
+
+CLASSES = ["lying", "running", "sitting", "walking"]
+
+
+def guess(truth, rng, skill):
+    """Probabilities [M, 4] that know the classes [M] by so much."""
+    odds = rng.normal(size=(len(truth), len(CLASSES)))
+    odds[np.arange(len(truth)), truth] += skill
+    weight = np.exp(odds)
+    return weight / weight.sum(axis=1, keepdims=True)
+
+
+def test_metrics_are_those_of_scikit_learn():
+    """Of subjects who lack a class, too; F1 counts the classes that are there or named."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, len(CLASSES), 300)
+    subject = np.array([f"S{i % 5}" for i in range(300)])
+    truth[(subject == "S1") & (truth == 2)] = 0
+    estimate = guess(truth, rng, 1.5)
+    rows = class_metrics.score_by_keys({"subject": subject}, truth.astype(np.float32), estimate)
+    assert [row["subject"] for row in rows] == ["S0", "S1", "S2", "S3", "S4"]
+    for row in rows:
+        own = subject == row["subject"]
+        pair = truth[own], estimate[own].argmax(axis=1)
+        assert row["n"] == own.sum() and row["undefined"] == ""
+        assert row["accuracy"] == pytest.approx(oracle.accuracy_score(*pair))
+        assert row["kappa"] == pytest.approx(oracle.cohen_kappa_score(*pair))
+        assert row["macro_f1"] == pytest.approx(oracle.f1_score(*pair, average="macro"))
+        recalls = oracle.recall_score(*pair, average=None, labels=np.unique(pair[0]))
+        assert row["balanced_accuracy"] == pytest.approx(np.mean(recalls))
+
+
+def test_what_cannot_be_scored_is_named():
+    subject = np.repeat(["few", "one", "wild", "well"], [2, 5, 5, 5])
+    truth = np.array([0, 1, *[2] * 5, *[0, 1, 0, 1, 2], *[0, 1, 0, 1, 2]])
+    estimate = np.eye(4)[truth]
+    estimate[8] = np.nan
+    rows = class_metrics.score_by_keys({"subject": subject}, truth, estimate)
+    undefined = {row["subject"]: row["undefined"] for row in rows}
+    assert undefined == {"few": "few", "one": "constant truth", "wild": "not finite", "well": ""}
+    values, is_scorable = values_for_mean(
+        "kappa", [row["kappa"] for row in rows], [row["undefined"] for row in rows]
+    )
+    assert dict(zip(undefined, is_scorable.tolist(), strict=True)) == {
+        "few": False,
+        "one": False,
+        "wild": True,
+        "well": True,
+    }
+    assert values[[row["subject"] for row in rows].index("wild")] == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A sweep of a class: the pre-trained arm knows more, and a reference knows the most."""
+    place = tmp_path_factory.mktemp("classes") / "tasks" / "t"
+    place.mkdir(parents=True)
+    runs, columns, rng = [], [], np.random.default_rng(1)
+    skills = {("pretrained", "probe"): 2.0, ("random", "probe"): 1.0}
+    skills["class_trees", "reference"] = 3.0
+    truths = rng.integers(0, len(CLASSES), (6, 60))
+    for (arm, stage), skill in skills.items():
+        for fraction in (0.1, 1.0):
+            for fold in range(3):
+                for number in (2 * fold, 2 * fold + 1):
+                    estimate = guess(truths[number], rng, skill * fraction**0.2)
+                    index = 60 * number + np.arange(60)
+                    columns.append((len(runs), f"S{number}", index, truths[number], estimate))
+                runs.append((len(runs), arm, stage, fraction, fold))
+    head = "run,task,arm,stage,axis,fraction,draw,fold,start,learning_rate,penalty,stop,steps,"
+    head += "passes,n_train,n_train_subjects,n_test,note\n"
+    lines = [f"{r},t,{a},{s},windows,{f},0,{o},{o},,0.1,,0,0,9,4,120,\n" for r, a, s, f, o in runs]
+    (place / "runs.csv").write_text(head + "".join(lines))
+    count = 60 * len(columns)
+    np.savez(
+        place / "predictions.npz",
+        run=np.repeat([c[0] for c in columns], 60),
+        subject=np.repeat([c[1] for c in columns], 60),
+        index=np.concatenate([c[2] for c in columns]),
+        truth=np.concatenate([c[3] for c in columns])[:, None].astype(np.float32),
+        estimate=np.concatenate([c[4] for c in columns]).astype(np.float32),
+        condition=np.full(count, ""),
+        recording=np.full(count, "r"),
+        start=np.zeros(count, np.float32),
+    )
+    target = {"name": "activity", "unit": "", "classes": CLASSES}
+    summary = {"task": "t", "title": "Activities", "targets": [target], "sensors": ["waist"]}
+    arms = {name: {"encoder": "e", "weights": name} for name in ("pretrained", "random")}
+    (place / "summary.json").write_text(json.dumps(summary | {"config": {"arms": arms}}))
+    return place
+
+
+def test_curves_and_verdicts_rest_on_balanced_accuracy(folder):
+    task = task_summary.summarise(tables.load_sweep(folder))
+    curve = task.curve("pretrained", "probe", "windows")
+    by_hand = learning_curves.subject_curve(
+        task.sweep, "pretrained", "probe", "windows", "balanced_accuracy"
+    )
+    assert [row["mean"] for row in curve] == pytest.approx(by_hand.values.mean(axis=1))
+    (comparison,) = task.comparisons
+    assert comparison.verdict["word"] == "helps"
+    assert "mean difference in balanced accuracy" in comparison.verdict["sentence"]
+    assert "not above the best shallow reference" in task_summary.reference_sentence(
+        task, "pretrained"
+    )
+    alone, together = (task.added_values["pretrained"][-1][name] for name in ("alone", "together"))
+    assert 0.5 < alone < together  # two estimates that err apart
+
+
+def test_confusion_is_the_mean_over_those_who_have_the_class(folder):
+    task = task_summary.summarise(tables.load_sweep(folder))
+    share = confusion.shares(task, "random", "probe")
+    np.testing.assert_allclose(share.sum(axis=1), 1)
+    recall = np.diag(share)
+    assert np.mean(recall) == pytest.approx(
+        task.curve("random", "probe", "windows")[-1]["mean"], abs=1e-9
+    )  # where everybody has every class
+
+
+def test_the_report_says_what_it_measures(folder):
+    written = report.write_report([folder.parents[1]])
+    names = {path.name for path in written}
+    assert {"agreement_1.png", "subjects_1.png", "report.html", "scores.csv"} <= names
+    text = (folder.parents[1] / "report" / "report.html").read_text()
+    assert "balanced accuracy within the subject" in text and "kappa" in text
+    assert "Pearson r within" not in text and "difference in r " not in text
