@@ -1,6 +1,7 @@
 """The whole study on made-up people, through the command line, as a user meets it."""
 
 import csv
+import dataclasses
 import importlib.util
 import json
 import os
@@ -18,7 +19,7 @@ from pyarrow import parquet
 
 import imujax
 from imujax import UserError, cli
-from imujax.data import builders
+from imujax.data import builders, datasets
 from imujax.pretrain import encoder, inputs
 from imujax.report import tables
 from imujax.runtime import checkpoint, files, processes
@@ -481,6 +482,33 @@ def test_a_model_without_a_sweep_holds_people_out_itself(place, done, tmp_path, 
     assert "promises 86% of the windows of a new person (90% asked, 6 people)" in said
     assert f"within which {held:.0%} (" in said
     assert card["targets"][0]["metrics"]["r"] > 0.8
+
+
+def test_classes_go_from_windows_to_their_confusion(place, done, tmp_path, monkeypatch, capsys):
+    """Bumps that are small, middle or large, as words; nothing else of the data set is known."""
+    real = datasets.read
+
+    def read(path, **options):
+        data = real(path, **options)
+        words = np.array(["small", "middle", "large"])[np.digitize(data.target[:, 0], (200, 300))]
+        return dataclasses.replace(data, activity=words)
+
+    monkeypatch.setattr(datasets, "read", read)
+    changes = {"targets": ("activity",), "references": ("logistic",), "draws": 1}
+    words = [f"--config.tasks.force.{name}={value}" for name, value in changes.items()]
+    words += ["--config.tasks.force.select.draws=1"]
+    words += ["--checkpoint", str(done / "encoders" / "small")]
+    cli.run_command(["sweep", *arguments(place, tmp_path, *words)])
+    found = tables.load_sweep(tmp_path / "tasks" / "force")
+    assert found.target["classes"] == ["large", "middle", "small"]
+    np.testing.assert_allclose(found.predictions["estimate"].sum(axis=1), 1, atol=1e-5)
+    whole = found.runs["run"][found.runs["fraction"] == 1.0]
+    scores = [row["balanced_accuracy"] for row in found.scores if row["run"] in whole]
+    assert np.mean(scores) > 0.75
+    cli.run_command(["report", str(tmp_path)])
+    assert (tmp_path / "report" / "agreement_1.png").stat().st_size > 1000
+    said = says(capsys, ["fit", *arguments(place, tmp_path, *words)])
+    assert "tasks.force estimates a class, and a model is kept of numbers alone" in said
 
 
 def test_a_sweep_that_has_lost_its_parts_begins_again(place, done, tmp_path, monkeypatch):

@@ -60,7 +60,10 @@ class Dataset:
     def __repr__(self) -> str:
         """What it is, in one line."""
         count, samples, sensors, _ = self.acc.shape
-        named = ", ".join(f"{one['name']} [{one['unit']}]" for one in self.info["targets"])
+        named = ", ".join(
+            f"{one['name']} [{one['unit']}]" if one["unit"] else one["name"]
+            for one in self.info["targets"]
+        )
         return (
             f"{count} examples of {len(set(self.subject.tolist()))} subjects, {samples} samples at "
             f"{self.info['rate']:g} Hz, {sensors} sensor{'s' if sensors > 1 else ''}"

@@ -14,7 +14,9 @@ STAGES = {"finetune": "fine-tuned", "probe": "frozen probe", "reference": "refer
 
 
 def left_out(sweep: Sweep) -> list[str]:
-    """Arms, references, axes and shares that are named or that others have, but have no runs.
+    """Windows of no class, and arms, references, axes and shares that have no runs.
+
+    Those that are named in the configuration, or that others have.
 
     Parameters
     ----------
@@ -51,7 +53,8 @@ def left_out(sweep: Sweep) -> list[str]:
             sentences.append(
                 f"{_describe(arm, stage)} has no runs {shares_of}: it is not compared there."
             )
-    return sentences
+    windows = sweep.summary.get("left_out", {})
+    return sentences + [f"{count} {reason}: left out." for reason, count in windows.items()]
 
 
 def not_learned(sweep: Sweep) -> dict[str, str]:

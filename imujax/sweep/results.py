@@ -98,6 +98,7 @@ def write_results(
         "config": settings,
         "provenance": log.provenance(),
         "built": {name: data.info[name] for name in ("kept", "hours", "dropped")},
+        "left_out": data.info.get("left_out", {}),
         "encoders": {
             key: [
                 trained.card["provenance"]

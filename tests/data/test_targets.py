@@ -1,0 +1,62 @@
+"""What a task estimates: numbers by name, or the class of a window; and what cannot be."""
+
+import numpy as np
+import pytest
+
+from imujax import UserError
+from imujax.data import targets
+from imujax.data.datasets import Dataset
+
+
+def make(words, subjects, numbers=None):
+    """A data set of these activities, each window of its own subject."""
+    count = len(words)
+    named = [{"name": "force", "unit": "N"}, {"name": "time", "unit": "s"}]
+    return Dataset(
+        acc=np.arange(count * 12.0).reshape(count, 4, 1, 3),
+        gyr=np.zeros((count, 4, 1, 3)),
+        length=np.full(count, 4),
+        subject=np.array(subjects),
+        recording=np.full(count, "r"),
+        activity=np.array(words),
+        condition=np.full(count, ""),
+        start=np.arange(count, dtype=np.float32),
+        target=numbers,
+        info={"targets": named if numbers is not None else [], "rate": 100.0},
+    )
+
+
+def test_numbers_are_taken_by_their_names():
+    data = make(["a"] * 3, ["P", "Q", "R"], np.array([[1.0, 0.1], [2.0, 0.2], [3.0, 0.3]]))
+    assert targets.select(data, (), "x").target.shape == (3, 2)
+    chosen = targets.select(data, ("time",), "x")
+    np.testing.assert_array_equal(chosen.target, [[0.1], [0.2], [0.3]])
+    assert chosen.info["targets"] == [{"name": "time", "unit": "s"}]
+    assert not targets.classes_of(chosen)
+    np.testing.assert_array_equal(targets.outputs(chosen), chosen.target)
+    with pytest.raises(UserError, match="targets names 'forces': there are force, time"):
+        targets.select(data, ("forces",), "x")
+
+
+def test_a_class_is_numbered_and_who_has_none_is_left_out_and_counted():
+    words = ["walk", "sit", "", "walk", "sit", "jump", "jump", "run"]
+    data = make(words, ["P", "P", "P", "Q", "Q", "Q", "Q", "P"])
+    chosen = targets.select(data, ("activity",), "x")
+    assert targets.classes_of(chosen) == ["sit", "walk"]
+    np.testing.assert_array_equal(chosen.target[:, 0], [1, 0, 1, 0])
+    np.testing.assert_array_equal(chosen.acc, data.acc[[0, 1, 3, 4]])
+    np.testing.assert_array_equal(chosen.start, [0, 1, 3, 4])
+    np.testing.assert_array_equal(targets.outputs(chosen), [[0, 1], [1, 0], [0, 1], [1, 0]])
+    assert chosen.info["left_out"] == {
+        "windows without activity": 1,
+        "windows of the activity jump, which one subject alone has": 2,
+        "windows of the activity run, which one subject alone has": 1,
+    }
+
+
+def test_what_cannot_be_estimated_is_one_sentence():
+    data = make(["walk", "walk", "sit"], ["P", "Q", "P"])
+    with pytest.raises(UserError, match="x has no target: a task needs a labelled data set, or"):
+        targets.select(data, (), "x")
+    with pytest.raises(UserError, match="x has 1 activity that 2 subjects or more have"):
+        targets.select(data, ("activity",), "x")
