@@ -163,8 +163,8 @@ class SubjectClassTrees:
             "learning_rate": RATE,
             "num_leaves": LEAVES,
             "min_data_in_leaf": 5,
-            # Without these two the trees of 19 activities of SisFall diverged: balanced accuracy .16
-            # with all windows of 25 people, .62 with them (2026-11-30).
+            # Without these two the trees of 19 activities diverged (SisFall, 25 people in training,
+            # 2026-11-30): balanced accuracy .16, and .62 with them.
             "min_sum_hessian_in_leaf": 1.0,
             "lambda_l2": 1.0,
             "feature_fraction": min(0.3, COLUMNS / x.shape[1]),
