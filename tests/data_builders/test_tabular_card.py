@@ -50,6 +50,8 @@ COLUMN = 'column = "{side} force"\nlevel = 50'
 OF_SHANK = 'sensor = "shank"\npeaks = "gyr"\nheight = 3'
 SENSORS = PLAIN[PLAIN.index("[sensors") : PLAIN.index("[window")]
 EVENTS = LABELLED[LABELLED.index("[events") : LABELLED.index("[target")]
+TARGET = LABELLED[LABELLED.index("[target") :]
+TARGETS = TARGET.replace("[target]", "[[target]]")
 
 
 def _load(text):
@@ -122,6 +124,7 @@ MISTAKES = {
     "braces": (LABELLED, '"{side} force"\nto', '"{sid} force"\nto', ["{sid}", '"side"']),
     "unused sides": (LABELLED, "{side} ", "", ["{side}"]),
     "side twice": (LABELLED, '"right"', '"left"', ["twice"]),
+    "two of one name": (LABELLED, TARGET, 2 * TARGETS, ["two [[target]] have the name", "its own"]),
     "target alone": (
         LABELLED,
         EVENTS,
