@@ -40,7 +40,7 @@ def get_config(size: str = "full") -> ConfigDict:
                 common.arms("moves"),
                 targets=("activity",),
                 axes={"windows": (0.1, 1.0)},
-                **common.SMALL | {"references": ("logistic", "class_trees")},
+                **common.SMALL,
             )
         }
     )
@@ -48,6 +48,6 @@ def get_config(size: str = "full") -> ConfigDict:
         tiny = {"data": ("walks",), "steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         config.encoders.moves.update(net=resnet.tiny("none"), **tiny)
         del config.data_sets["moves"]
-        small = common.TINY | {"references": ("logistic", "class_trees")}
-        config.tasks.activity.update(folds=3, **small)
+        references = config.tasks.activity.references  # those of classes
+        config.tasks.activity.update(folds=3, **common.TINY | {"references": references})
     return config

@@ -2,7 +2,7 @@
 
 Both are fitted to the classes of windows as 1 for the one of C that it is, [n, C], and give
 probabilities [m, C]; they choose by the cross entropy on inner subjects.  A class that is not among
-the training windows has the probability 0.
+the training windows has the probability 0, by trees next to 0.
 """
 
 from collections.abc import Callable, Mapping
@@ -163,8 +163,8 @@ class SubjectClassTrees:
             "learning_rate": RATE,
             "num_leaves": LEAVES,
             "min_data_in_leaf": 5,
-            # Without these two the trees of 19 activities diverged (SisFall, 25 people in training,
-            # 2026-11-30): balanced accuracy .16, and .62 with them.
+            # Without these two the trees of 19 activities diverged (SisFall, 2026-11-30): balanced
+            # accuracy .16 over the folds, and .59 to .62 with them in a trial on one of 13 people.
             "min_sum_hessian_in_leaf": 1.0,
             "lambda_l2": 1.0,
             "feature_fraction": min(0.3, COLUMNS / x.shape[1]),
