@@ -9,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from imujax.report.sentences import STAGE_NAMES
-from imujax.report.subjects import full_curves
+from imujax.report.subjects import full_curves, full_rows
 from imujax.report.task_summary import TaskSummary
 from imujax.runtime.drawing import GREY, INK, STYLE
 
@@ -61,11 +61,7 @@ def _full_predictions(
     task: TaskSummary, name: str, stage: str
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Truth, estimate and subject [M] of the first draw's finite estimates."""
-    runs, predictions = task.sweep.runs, task.sweep.predictions
-    is_chosen = (runs["arm"] == name) & (runs["stage"] == stage) & (runs["axis"] == "windows")
-    is_chosen &= runs["fraction"] == 1
-    is_chosen &= runs["draw"] == runs["draw"][is_chosen].min()
-    rows = np.isin(predictions["run"], runs["run"][is_chosen])
+    predictions, rows = task.sweep.predictions, full_rows(task, name, stage)
     rows &= np.isfinite(predictions["estimate"])
     return predictions["truth"][rows], predictions["estimate"][rows], predictions["subject"][rows]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-METRICS = ("balanced_accuracy", "macro_f1", "kappa", "accuracy")
+from imujax.report.metrics import CLASS_METRICS, group_by_keys
 
 
 def score_by_keys(
@@ -37,19 +37,14 @@ def score_by_keys(
         their F1 (those that are estimated alone count with 0); kappa, Cohen's, against the chance
         that lies in the margins (Cohen 1960); accuracy; undefined.
     """
-    levels = [np.unique(np.asarray(values), return_inverse=True) for values in keys.values()]
-    group = np.zeros(len(truth), np.int64)
-    for names, code in levels:
-        group = group * len(names) + code
-    _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    edges = np.searchsorted(group[order], np.arange(len(first) + 1))
+    columns, group = group_by_keys(keys)
     chosen, is_finite = estimate.argmax(axis=1), np.isfinite(estimate).all(axis=1)
     number = np.asarray(truth).astype(int)
     rows = []
-    for i, at in enumerate(first.tolist()):
-        own = order[edges[i] : edges[i + 1]]
-        row = {name: np.asarray(values)[at].item() for name, values in keys.items()}
+    order = np.argsort(group, kind="stable")
+    parts = np.split(order, np.cumsum(np.bincount(group))[:-1])
+    for i, own in enumerate(parts):
+        row = {name: values[i].item() for name, values in columns.items()}
         scores = _score(confusion(number[own], chosen[own], estimate.shape[1]))
         undefined = ""
         if not is_finite[own].all():
@@ -59,7 +54,7 @@ def score_by_keys(
         if len(own) < 3:
             undefined = "few"
         if undefined:
-            scores = dict.fromkeys(METRICS, float("nan"))
+            scores = dict.fromkeys(CLASS_METRICS, float("nan"))
         rows.append(row | {"n": len(own)} | scores | {"undefined": undefined})
     return rows
 
@@ -70,7 +65,7 @@ def confusion(truth: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:
 
 
 def _score(table: np.ndarray) -> dict[str, float]:
-    """METRICS of a table of confusion [C, C]."""
+    """CLASS_METRICS of a table of confusion [C, C]."""
     n, right = table.sum(), np.diag(table)
     of_truth, of_estimate = table.sum(axis=1), table.sum(axis=0)
     is_there, is_named = of_truth > 0, (of_truth + of_estimate) > 0

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from imujax.report import class_metrics
 from imujax.report.sentences import STAGE_NAMES
-from imujax.report.subjects import full_curves
+from imujax.report.subjects import full_curves, full_rows
 from imujax.report.task_summary import TaskSummary
 from imujax.runtime.drawing import GREY, INK, STYLE
 
@@ -66,11 +66,7 @@ def shares(task: TaskSummary, name: str, stage: str) -> np.ndarray:
         Of each true class (rows) the share that is taken for each class, the mean over the subjects
         who have it; NaN where nobody has.
     """
-    runs, predictions = task.sweep.runs, task.sweep.predictions
-    is_chosen = (runs["arm"] == name) & (runs["stage"] == stage) & (runs["axis"] == "windows")
-    is_chosen &= runs["fraction"] == 1
-    is_chosen &= runs["draw"] == runs["draw"][is_chosen].min()
-    rows = np.isin(predictions["run"], runs["run"][is_chosen])
+    predictions, rows = task.sweep.predictions, full_rows(task, name, stage)
     subject = predictions["subject"][rows]
     truth = predictions["truth"][rows].astype(int)
     chosen = predictions["estimate"][rows].argmax(axis=1)

@@ -30,7 +30,7 @@ class Kind(NamedTuple):
 
 NUMBERS = Kind("r", "r", metrics.METRICS, metrics.score_by_keys)
 CLASSES = Kind(
-    "balanced_accuracy", "balanced accuracy", class_metrics.METRICS, class_metrics.score_by_keys
+    "balanced_accuracy", "balanced accuracy", metrics.CLASS_METRICS, class_metrics.score_by_keys
 )
 
 

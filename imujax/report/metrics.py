@@ -20,8 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imujax.report import class_metrics
-
 METRICS = (
     "r",
     "rmse",
@@ -35,6 +33,7 @@ METRICS = (
     "intercept",
     "icc",
 )
+CLASS_METRICS = ("balanced_accuracy", "macro_f1", "kappa", "accuracy")  # see class_metrics.py
 SUBJECT_FAULTS = ("few", "constant truth")
 ESTIMATE_FAULTS = ("constant estimate", "not finite")
 
@@ -115,15 +114,32 @@ def score_by_keys(
         The keys and what `score_points` gives, for every combination of the keys there is,
         sorted by them.
     """
-    group = np.zeros(len(np.asarray(truth)), np.int64)
+    columns, group = group_by_keys(keys)
+    columns |= _score_groups(group, int(group.max(initial=-1)) + 1, truth, estimate)
+    lists = {name: values.tolist() for name, values in columns.items()}
+    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+
+
+def group_by_keys(keys: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Number the combinations of keys that there are.
+
+    Parameters
+    ----------
+    keys : dict of ndarray, each [M]
+
+    Returns
+    -------
+    columns : dict of ndarray, each [groups]
+        The keys of each group, sorted by them.
+    group : ndarray of int, [M]
+        To which one a point belongs.
+    """
+    group: Any = 0
     for values in keys.values():
         levels, code = np.unique(np.asarray(values), return_inverse=True)
         group = group * len(levels) + code
     _, first, group = np.unique(group, return_index=True, return_inverse=True)
-    columns = {name: np.asarray(values)[first] for name, values in keys.items()}
-    columns |= _score_groups(group, len(first), truth, estimate)
-    lists = {name: values.tolist() for name, values in columns.items()}
-    return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    return {name: np.asarray(values)[first] for name, values in keys.items()}, group
 
 
 def values_for_mean(
@@ -134,7 +150,7 @@ def values_for_mean(
     Parameters
     ----------
     metric : str
-        Of METRICS, or of those of classes.
+        Of METRICS or CLASS_METRICS.
     values : array_like, [M]
         The column of this metric.
     undefined : array_like of str, [M]
@@ -148,7 +164,7 @@ def values_for_mean(
         False for subjects nobody can score: they are out of every mean.
     """
     values, undefined = np.array(values, np.float64), np.asarray(undefined)
-    if metric == "r" or metric in class_metrics.METRICS:
+    if metric in ("r", *CLASS_METRICS):
         values[np.isin(undefined, ESTIMATE_FAULTS)] = 0.0
     return values, ~np.isin(undefined, SUBJECT_FAULTS)
 

@@ -36,6 +36,26 @@ def full_curves(task: TaskSummary) -> list[tuple[str, str]]:
     return curves + ([(best, "reference")] if best else [])
 
 
+def full_rows(task: TaskSummary, name: str, stage: str) -> np.ndarray:
+    """Find the predictions of an arm or reference with all windows, of its first draw.
+
+    Parameters
+    ----------
+    task : TaskSummary
+    name, stage : str
+        Of `full_curves`.
+
+    Returns
+    -------
+    ndarray of bool, [M]
+    """
+    runs = task.sweep.runs
+    is_chosen = (runs["arm"] == name) & (runs["stage"] == stage) & (runs["axis"] == AXIS)
+    is_chosen &= runs["fraction"] == 1
+    is_chosen &= runs["draw"] == runs["draw"][is_chosen].min()
+    return np.isin(task.sweep.predictions["run"], runs["run"][is_chosen])
+
+
 def subject_rows(task: TaskSummary) -> list[dict[str, Any]]:
     """Score each subject with all windows, averaged over the draws.
 
