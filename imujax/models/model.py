@@ -12,7 +12,7 @@ import numpy as np
 from imujax.data import datasets
 from imujax.data.recordings import Recording
 from imujax.errors import UserError, require_known
-from imujax.models import cutting, parts, seen
+from imujax.models import cutting, page, parts, seen
 from imujax.pretrain import inputs
 
 if TYPE_CHECKING:
@@ -106,15 +106,19 @@ class Model:
     def __repr__(self) -> str:
         """What it estimates, in at most ten lines."""
         card = self.card
+
+        def each(text: str) -> str:
+            return page.each_target(card["targets"], text, "; ")
+
         lines = {
-            "estimates": _join(card, "{name} [{unit}]"),
+            "estimates": each("{name} [{unit}]"),
             "by": card["model"],
             "from": f"{card['window']} samples at {card['rate']:g} Hz of "
             + ", ".join(card["sensors"]),
             "trained on": f"{card['trained_on']['subjects']} subjects of "
             f"{card['trained_on']['data']['name']}",
-            "held out": _join(card, "r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}"),
-            "interval": f"{_join(card, '+-{half:.3g} {unit}')} holds "
+            "held out": each("r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}"),
+            "interval": f"{each('+-{half:.3g} {unit}')} holds "
             f"{100 * card['interval']['level']:.0f} % of the windows of a new person",
         }
         return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
@@ -261,8 +265,3 @@ class Model:
         weights = [described["weight"] for described in self.card["parts"]]
         estimates = [part.estimate(acc, gyr, length) for part in self.parts]
         return np.average(estimates, axis=0, weights=weights)
-
-
-def _join(card: dict[str, Any], text: str) -> str:
-    """What `text` says of each target."""
-    return "; ".join(text.format(**target) for target in card["targets"])

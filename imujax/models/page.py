@@ -90,7 +90,7 @@ def write_page(card: dict[str, Any]) -> str:
     return PAGE.format(
         title=card["title"],
         simulated=simulated,
-        targets=_each(targets, "{name} [{unit}]", ", "),
+        targets=each_target(targets, "{name} [{unit}]", ", "),
         layout=f"in {targets[0]['unit']}" if len(targets) == 1 else f"[N, {len(targets)}]",
         samples=card["window"],
         rate=card["rate"],
@@ -102,17 +102,17 @@ def write_page(card: dict[str, Any]) -> str:
         data=trained["data"]["name"],
         frame=card["frame"] or "as in its data set",
         choice=choice,
-        scores=_each(targets, SCORES, "\n"),
+        scores=each_target(targets, SCORES, "\n"),
         asked=100 * interval["asked"],
         people=interval["people"],
         level=100 * interval["level"],
-        coverage=_each(targets, COVERAGE, "\n"),
-        ranges=_each(targets, "{name} from {range[0]:.3g} to {range[1]:.3g} {unit}", ", "),
+        coverage=each_target(targets, COVERAGE, "\n"),
+        ranges=each_target(targets, "{name} from {range[0]:.3g} to {range[1]:.3g} {unit}", ", "),
     )
 
 
-def _each(targets: list[dict[str, Any]], text: str, between: str) -> str:
-    """What `text` says of each target."""
+def each_target(targets: list[dict[str, Any]], text: str, between: str) -> str:
+    """Fill in a text for each target of a card, with these words between them."""
     return between.join(text.format(**target) for target in targets)
 
 
@@ -133,4 +133,4 @@ def write_line(card: dict[str, Any]) -> str:
         f"an interval promises {interval['level']:.0%} of the windows of a new person "
         f"({interval['asked']:.0%} asked, {interval['people']} people)"
     )
-    return f"{card['model']}; {_each(card['targets'], LINE, '; ')}; {promise}"
+    return f"{card['model']}; {each_target(card['targets'], LINE, '; ')}; {promise}"

@@ -170,12 +170,12 @@ def _standardise(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     for first in range(0, x.shape[1], COLUMNS_AT_ONCE):
         block = slice(first, first + COLUMNS_AT_ONCE)
         exact = x[:, block].astype(np.float64)
-        mean[block], sd[block] = exact.mean(axis=0), _spread(exact)
+        mean[block], sd[block] = exact.mean(axis=0), spread(exact)
         x[:, block] = (exact - mean[block]) / sd[block]
     return mean, sd
 
 
-def _spread(x: np.ndarray) -> np.ndarray:
+def spread(x: np.ndarray) -> np.ndarray:
     """SD of each column; infinite where it is constant but for the rounding of float32."""
     sd = x.std(axis=0)
     sd[sd <= 1e-6 * np.abs(x).max(axis=0)] = np.inf
@@ -206,7 +206,7 @@ class _Linear:
 
     def __init__(self, features: np.ndarray, target: np.ndarray, penalties: np.ndarray):
         x = np.asarray(features, np.float64)
-        self.mean, self.sd = x.mean(axis=0), _spread(x)
+        self.mean, self.sd = x.mean(axis=0), spread(x)
         x = (x - self.mean) / self.sd
         y = np.asarray(target, np.float64)
         self.offset, n = y.mean(), len(y)

@@ -150,11 +150,21 @@ def grow_boosted(
     x: np.ndarray, target: np.ndarray, leaves: int, seed: int, count: int
 ) -> list[Any]:
     """Boosted trees for features [n, F], from several seeds: so many boosters."""
+    own = {"learning_rate": 0.05, "num_leaves": leaves}
+    return [
+        boost(x, target, ROUNDS, int(one), own)
+        for one in np.random.SeedSequence(seed).generate_state(count)
+    ]
+
+
+def boost(x: np.ndarray, target: np.ndarray, rounds: int, seed: int, own: dict[str, Any]) -> Any:
+    """A LightGBM booster for features [n, F] and target [n], the same on any number of cores.
+
+    `own` are the settings that differ from one use to another.
+    """
     import lightgbm
 
-    settings = {
-        "learning_rate": 0.05,
-        "num_leaves": leaves,
+    settings = own | {
         "min_data_in_leaf": 5,
         "feature_fraction": min(0.3, COLUMNS / x.shape[1]),
         "bagging_fraction": 0.7,
@@ -164,14 +174,8 @@ def grow_boosted(
         "force_row_wise": True,
         "verbose": -1,
     }
-    return [
-        lightgbm.train(
-            settings | {"seed": int(one >> 1)},  # LightGBM's seeds are below 2^31
-            lightgbm.Dataset(x, target, params=settings),
-            ROUNDS,
-        )
-        for one in np.random.SeedSequence(seed).generate_state(count)
-    ]
+    seeded = settings | {"seed": seed >> 1}  # LightGBM's are below 2^31
+    return lightgbm.train(seeded, lightgbm.Dataset(x, target, params=settings), rounds)
 
 
 def grow_extra(x: np.ndarray, target: np.ndarray, least: int, seed: int, count: int) -> list[Any]:

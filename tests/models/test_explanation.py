@@ -370,3 +370,35 @@ def test_held_still_is_the_mean_over_valid_samples():
     made = explanation.hold_still(np.stack([acc * inside, gyr * inside], axis=3), LENGTH)
     for k, expected in enumerate(still(acc, gyr, LENGTH)):
         np.testing.assert_allclose(made[..., k, :], expected, rtol=1e-6)
+
+
+def test_each_target_is_explained_by_itself(network):
+    """Of a network with two outputs and of a function: as one that has that output alone."""
+    acc, gyr = windows(2)
+    fitted, (scale, shift) = network.fitted, (-2.0, 0.5)
+    output = fitted.params["output"]
+    both = {
+        "kernel": np.concatenate([output["kernel"], scale * output["kernel"]], axis=1),
+        "bias": np.concatenate([output["bias"], scale * output["bias"] + shift]),
+    }
+    wide = fitted._replace(params=fitted.params | {"output": both}, mean=[MEAN, 3.0], sd=[SD, 0.2])
+    tall = Function(lambda a, g: [a[:, 0, 1].max(), 5 * g[:, 0, 2].max()])
+    tall.estimate = lambda *x, part=tall: Function.estimate(part, *x)[:, 0]  # [N, 2]
+    two = make_model(parts.NetworkPart(wide, True), tall, weights=(0.5, 0.5))
+    second = {"name": "turn", "unit": "rad/s", "range": [0.0, 1.0]}
+    two.card["targets"].append(second)
+    other = {"kernel": scale * output["kernel"], "bias": scale * output["bias"] + shift}
+    alone = fitted._replace(params=fitted.params | {"output": other}, mean=[3.0], sd=[0.2])
+    one = make_model(
+        parts.NetworkPart(alone, True),
+        Function(lambda a, g: 5 * g[:, 0, 2].max()),
+        weights=(0.5, 0.5),
+    )
+    one.card["targets"] = [second]
+    made, expected = two.explain(acc, gyr, target="turn"), one.explain(acc, gyr)
+    assert (made.name, made.unit) == ("turn", "rad/s")
+    for name in ("acc", "gyr", "estimate", "baseline"):
+        np.testing.assert_allclose(getattr(made, name), getattr(expected, name), atol=1e-5)
+    assert np.abs(two.explain(acc, gyr).acc - made.acc).max() > 0.1
+    with pytest.raises(UserError, match="target names 'moment': there are peak force, turn"):
+        two.explain(acc, gyr, target="moment")
