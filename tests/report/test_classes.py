@@ -96,6 +96,7 @@ def folder(tmp_path_factory):
     target = {"name": "activity", "unit": "", "classes": CLASSES}
     summary = {"task": "t", "title": "Activities", "targets": [target], "sensors": ["waist"]}
     arms = {name: {"encoder": "e", "weights": name} for name in ("pretrained", "random")}
+    summary |= {"left_out": {"windows without activity": 7}}
     (place / "summary.json").write_text(json.dumps(summary | {"config": {"arms": arms}}))
     return place
 
@@ -133,4 +134,5 @@ def test_the_report_says_what_it_measures(folder):
     assert {"agreement_1.png", "subjects_1.png", "report.html", "scores.csv"} <= names
     text = (folder.parents[1] / "report" / "report.html").read_text()
     assert "balanced accuracy within the subject" in text and "kappa" in text
+    assert "7 windows without activity: left out" in text
     assert "Pearson r within" not in text and "difference in r " not in text
