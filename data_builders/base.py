@@ -138,6 +138,9 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         if description["targets"]:
             shape = (len(description["targets"]),)
             features["target"] = tfds.features.Tensor(shape=shape, dtype=np.float32)
+        if curves := description.get("curves"):
+            shape = (-(-length // description["curve_every"]), len(curves))
+            features["curve"] = tfds.features.Tensor(shape=shape, dtype=np.float32)
         return self.dataset_info_from_configs(
             features=tfds.features.FeaturesDict(features),
             metadata=tfds.core.MetadataDict(

@@ -65,7 +65,9 @@ class FilesModule(Protocol):
         dict
             sensors : list of str, in the order of axis 2; rate : float, Hz; window : int, samples;
             stride : int, samples, or None; frame : str, where the axes point; units : dict, those
-            of acc and gyr; targets : list of dict(name, unit), empty for unlabelled windows.
+            of acc and gyr; targets : list of dict(name, unit), empty for unlabelled windows; and
+            where there are any, curves : list of dict(name, unit), with curve_every : int, so many
+            samples of the window for each value of a curve.
         """
         ...
 

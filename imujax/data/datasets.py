@@ -42,6 +42,8 @@ class Dataset:
     start : ndarray, [N], float32
         s
     target : ndarray, [N, K], float32, or None
+    curve : ndarray, [N, Lt, C], float32, or None
+        Value i belongs to sample i * info["curve_every"] of its window; 0 beyond `length`.
     info : dict
         The metadata of the data set (rate, sensors of these arrays, targets, dropped, ...).
     """
@@ -56,18 +58,22 @@ class Dataset:
     start: np.ndarray
     target: np.ndarray | None
     info: dict[str, Any]
+    curve: np.ndarray | None = None
 
     def __repr__(self) -> str:
         """What it is, in one line."""
         count, samples, sensors, _ = self.acc.shape
-        named = ", ".join(
-            f"{one['name']} [{one['unit']}]" if one["unit"] else one["name"]
-            for one in self.info["targets"]
+        named, curves = (
+            ", ".join(
+                f"{one['name']} [{one['unit']}]" if one["unit"] else one["name"] for one in each
+            )
+            for each in (self.info["targets"], self.info.get("curves", []))
         )
         return (
             f"{count} examples of {len(set(self.subject.tolist()))} subjects, {samples} samples at "
             f"{self.info['rate']:g} Hz, {sensors} sensor{'s' if sensors > 1 else ''}"
             + (f", target {named}" if named else "")
+            + (f", curve {curves}" if curves else "")
         )
 
     def table(self) -> "pandas.DataFrame":
@@ -270,6 +276,7 @@ def _read_examples(source, metadata: dict, columns: list[int], rows: range) -> D
         start=np.array([e["start"] for e in examples], np.float32),
         target=np.stack([e["target"] for e in examples]) if metadata["targets"] else None,
         info=metadata,
+        curve=np.stack([e["curve"] for e in examples]) if metadata.get("curves") else None,
     )
 
 

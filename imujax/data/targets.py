@@ -1,6 +1,8 @@
-"""What a task estimates of the examples of a data set: its numbers, or the class of each window.
+"""What a task estimates of the examples of a data set: its numbers, the class of each window, or
+curves along it.
 
-A class is a word that every example has, its activity or its condition.
+A class is a word that every example has, its activity or its condition. A curve has a value for
+every sample of a window, or for every so many.
 """
 
 import dataclasses
@@ -24,25 +26,30 @@ def select(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     ----------
     data : Dataset
     names : sequence of str
-        Targets of it, or one of CLASSES alone; none: all its targets.
+        Targets of it, or curves of it, or one of CLASSES alone; none: all its targets, and of a set
+        without any all its curves.
     source : str
         Of the data set, for sentences.
 
     Returns
     -------
     Dataset
-        With these targets. Of a class the number of its word, and the words as "classes" in
-        `info`; without the windows that have no word, or one that a single subject has, which
-        `info["left_out"]` counts by reason.
+        With these targets. Of curves `target` is [N, Lt, K], NaN beyond the length of a window, and
+        each of the targets in `info` has "every", samples of the window from value to value. Of a
+        class the number of its word, and the words as "classes" in `info`; without the windows that
+        have no word, or one that a single subject has, which `info["left_out"]` counts by reason.
 
     Raises
     ------
     UserError
-        There is no such target, or there are fewer than two classes.
+        There is no such target, there are fewer than two classes, or numbers and curves are asked
+        for at once.
     """
     require(names, data.info, source)
     if is_class(names):
         return _select_class(data, names[0], source)
+    if _are_curves(names, data.info):
+        return _select_curves(data, names)
     assert data.target is not None
     known = [target["name"] for target in data.info["targets"]]
     columns = [known.index(name) for name in names or known]
@@ -70,18 +77,45 @@ def require(names: Sequence[str], info: Mapping[str, Any], source: str) -> None:
     Raises
     ------
     UserError
-        There is no such target.
+        There is no such target, or numbers and curves are asked for at once.
     """
-    known = [target["name"] for target in info["targets"]]
+    numbers, curves = _names(info)
     if is_class(names):
         return
-    if not known:
+    if not numbers and not curves:
         raise UserError(
             f"{source} has no target: a task needs a labelled data set, or targets = "
             f'("{CLASSES[0]}",) for the class of each window'
         )
     for name in names:
-        require_known("targets", name, known)
+        require_known("targets", name, [*numbers, *curves])
+    if set(names) & set(curves) and not set(names) <= set(curves):
+        raise UserError(
+            f"targets are {', '.join(names)}: numbers and curves are not estimated at once, make a "
+            "task of each"
+        )
+
+
+def _names(info: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Of the numbers and of the curves of a data set."""
+    numbers, curves = info["targets"], info.get("curves", [])
+    return [one["name"] for one in numbers], [one["name"] for one in curves]
+
+
+def _are_curves(names: Sequence[str], info: Mapping[str, Any]) -> bool:
+    numbers, curves = _names(info)
+    return set(names) <= set(curves) if names else not numbers
+
+
+def _select_curves(data: Dataset, names: Sequence[str]) -> Dataset:
+    assert data.curve is not None
+    _, known = _names(data.info)
+    columns = [known.index(name) for name in names or known]
+    every = data.info["curve_every"]
+    inside = np.arange(data.curve.shape[1]) * every < data.length[:, None]
+    target = np.where(inside[..., None], data.curve[..., columns], np.float32(np.nan))
+    described = [data.info["curves"][column] | {"every": every} for column in columns]
+    return dataclasses.replace(data, target=target, info=data.info | {"targets": described})
 
 
 def _select_class(data: Dataset, name: str, source: str) -> Dataset:
@@ -103,7 +137,7 @@ def _select_class(data: Dataset, name: str, source: str) -> Dataset:
     columns = {
         field.name: getattr(data, field.name)[is_kept]
         for field in dataclasses.fields(data)
-        if field.name not in ("target", "info")
+        if field.name not in ("target", "curve", "info")
     }
     target = np.searchsorted(classes, words[is_kept])[:, None].astype(np.float32)
     described = {"name": name, "unit": "", "classes": classes}
@@ -117,8 +151,15 @@ def classes_of(data: Dataset) -> list[str]:
     return first.get("classes", [])
 
 
+def curve_every(data: Dataset) -> int:
+    """Samples of the window from value to value of the curves that are estimated; 0 without any."""
+    (first, *_) = data.info.get("targets") or [{}]
+    return first.get("every", 0)
+
+
 def outputs(data: Dataset) -> np.ndarray:
-    """What a network is to give: numbers [N, K] as they are, or 1 for the class of each [N, C]."""
+    """What a network is to give: numbers [N, K] and curves [N, Lt, K] as they are, or 1 for the
+    class of each [N, C]."""
     assert data.target is not None
     count = len(classes_of(data))
     if not count:

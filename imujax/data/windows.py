@@ -233,6 +233,7 @@ def make_example(
     condition: str = "",
     target: Sequence[float] | np.ndarray | None = None,
     length: int | None = None,
+    curve: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Make one example as every data set has it.
 
@@ -249,12 +250,14 @@ def make_example(
         Where the data set has labels.
     length : int, optional
         The number of valid samples; that of the window unless it was padded.
+    curve : ndarray, [Lt, C], optional
+        Where the data set has curves: value i belongs to sample i * `curve_every` of the window.
 
     Returns
     -------
     dict
         acc, gyr float32, length, subject, recording, activity, condition, start [s] on the
-        recording's clock from its origin on, and target float32 where it is given.
+        recording's clock from its origin on, and target and curve float32 where they are given.
     """
     example = {
         "acc": np.ascontiguousarray(acc, np.float32),
@@ -268,6 +271,8 @@ def make_example(
     }
     if target is not None:
         example["target"] = np.asarray(target, np.float32)
+    if curve is not None:
+        example["curve"] = np.ascontiguousarray(curve, np.float32)
     return example
 
 

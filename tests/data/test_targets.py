@@ -1,5 +1,7 @@
 """What a task estimates: numbers by name, or the class of a window; and what cannot be."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -60,3 +62,24 @@ def test_what_cannot_be_estimated_is_one_sentence():
         targets.select(data, (), "x")
     with pytest.raises(UserError, match="x has 1 activity that 2 subjects or more have"):
         targets.select(data, ("activity",), "x")
+
+
+def test_curves_are_taken_by_their_names_and_are_no_number_beyond_the_window():
+    data = make(["a"] * 2, ["P", "Q"], np.array([[1.0, 0.1], [2.0, 0.2]]))
+    curves = np.arange(8.0).reshape(2, 2, 2)  # a value every second sample
+    info = data.info | {"curves": [{"name": "left", "unit": "N"}, {"name": "right", "unit": "BW"}]}
+    data = dataclasses.replace(
+        data, curve=curves, length=np.array([4, 2]), info=info | {"curve_every": 2}
+    )
+    assert targets.curve_every(targets.select(data, (), "x")) == 0  # its numbers
+    chosen = targets.select(data, ("right", "left"), "x")
+    assert targets.curve_every(chosen) == 2
+    assert [one["unit"] for one in chosen.info["targets"]] == ["BW", "N"]
+    np.testing.assert_array_equal(chosen.target[0], [[1.0, 0.0], [3.0, 2.0]])
+    np.testing.assert_array_equal(chosen.target[1], [[5.0, 4.0], [np.nan, np.nan]])
+    without = dataclasses.replace(data, target=None, info=data.info | {"targets": []})
+    assert targets.select(without, (), "x").target.shape == (2, 2, 2)
+    with pytest.raises(UserError, match="force, left: numbers and curves are not estimated at"):
+        targets.select(data, ("force", "left"), "x")
+    with pytest.raises(UserError, match="targets names 'foot': there are force, time, left, right"):
+        targets.select(data, ("foot",), "x")
