@@ -70,7 +70,8 @@ def get_config(size: str = "quick") -> ConfigDict:
     axes = {"windows": (0.1, 1.0) if size == "network" else (0.1, 0.3, 1.0)}
     quick = common.SMALL | common.TINY | {"axes": axes, "folds": 4}
     cores = common.SMALL | {"axes": axes}
-    grid = {"full": {}, "network": cores, "cores": cores}.get(size, quick)
+    network = cores | {"references": ("ridge", "trees")}  # those that are quick
+    grid = {"full": {}, "network": network, "cores": cores}.get(size, quick)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),

@@ -35,9 +35,10 @@ def select(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     -------
     Dataset
         With these targets. Of curves `target` is [N, Lt, K], NaN beyond the length of a window, and
-        each of the targets in `info` has "every", samples of the window from value to value. Of a
-        class the number of its word, and the words as "classes" in `info`; without the windows that
-        have no word, or one that a single subject has, which `info["left_out"]` counts by reason.
+        each of the targets in `info` has "every", samples of the window from value to value, and
+        "seconds". Of a class the number of its word, and the words as "classes" in `info`; without
+        the windows that have no word, or one that a single subject has, which `info["left_out"]`
+        counts by reason.
 
     Raises
     ------
@@ -114,7 +115,8 @@ def _select_curves(data: Dataset, names: Sequence[str]) -> Dataset:
     every = data.info["curve_every"]
     inside = np.arange(data.curve.shape[1]) * every < data.length[:, None]
     target = np.where(inside[..., None], data.curve[..., columns], np.float32(np.nan))
-    described = [data.info["curves"][column] | {"every": every} for column in columns]
+    step = {"every": every, "seconds": every / data.info["rate"]}
+    described = [data.info["curves"][column] | step for column in columns]
     return dataclasses.replace(data, target=target, info=data.info | {"targets": described})
 
 

@@ -8,9 +8,11 @@ length of a step). `length=None` says that every window is full; then no masking
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from imujax.nets import convolution
@@ -18,6 +20,23 @@ from imujax.nets import convolution
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls the same value momentum 0.1
 EPSILON = 1e-5
 GROUP_SIZE = 16  # channels a group of the group norm, at most (Wu & He 2018)
+
+
+class Feature(NamedTuple):
+    """What a part of a network has along the windows.
+
+    Attributes
+    ----------
+    x : jax.Array, [C, T', B]
+        Sample j belongs to sample j * every of the window.
+    length : jax.Array, [B], or None
+        True samples of x; None where all are.
+    every : int
+    """
+
+    x: jax.Array
+    length: jax.Array | None
+    every: int
 
 
 def mask(length: jax.Array | None, samples: int) -> jax.Array | None:
@@ -239,3 +258,29 @@ def max_over_time(x: jax.Array, length: jax.Array | None = None) -> jax.Array:
         return x.max(1).T
     largest = fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)).max(1)
     return jnp.where(jnp.asarray(length)[None] > 0, largest, 0.0).T
+
+
+def at_samples(feature: Feature, samples: np.ndarray) -> jax.Array:
+    """Read a feature at samples of the window, on the line between its own; in float32.
+
+    Parameters
+    ----------
+    feature : Feature
+    samples : ndarray of int, [P]
+        What lies behind the last true sample of the feature takes that one.
+
+    Returns
+    -------
+    jax.Array, [C, P, B]
+    """
+    x = feature.x.astype(jnp.promote_types(feature.x.dtype, jnp.float32))
+    before, rest = np.divmod(samples, feature.every)
+    share = jnp.asarray(rest / feature.every, x.dtype)[None, :, None]
+    if feature.length is None:
+        last = x.shape[1] - 1
+        at, after = x[:, np.minimum(before, last)], x[:, np.minimum(before + 1, last)]
+    else:
+        last = jnp.maximum(jnp.asarray(feature.length) - 1, 0)[None]  # [1, B]
+        index = (jnp.minimum(jnp.asarray(i)[:, None], last)[None] for i in (before, before + 1))
+        at, after = (jnp.take_along_axis(x, i, axis=1) for i in index)
+    return at + share * (after - at)

@@ -8,6 +8,9 @@ A network is a module with
                            (x [B, T, C], length [B] or None, train) -> [B, D] in float32, with the
                            property `embedding`, which is D
 
+A network that can give curves has the property `receptive_field` too, in samples, and takes
+pooled=False, with which it gives a list of `layers.Feature`.
+
 A new one is a file with these two and one line in NETWORKS.
 """
 
@@ -16,7 +19,7 @@ from typing import Any
 
 from flax import linen as nn
 
-from imujax.errors import require_known
+from imujax.errors import UserError, require_known
 from imujax.nets import resnet
 from imujax.nets.settings import NetSettings
 from imujax.runtime import fields
@@ -79,3 +82,15 @@ def make_encoder(net: Mapping[str, Any], name: str | None = None) -> nn.Module:
     network = NETWORKS[full["network"]]
     own = {key: full[key] for key in network.SETTINGS.__annotations__}
     return network.make_encoder(own, name)
+
+
+def require_curves(net: Mapping[str, Any]) -> None:
+    """Require that the network of a net configuration can give curves; UserError otherwise."""
+    if not hasattr(make_encoder(net), "receptive_field"):
+        able = ", ".join(
+            name for name in NETWORKS if hasattr(make_encoder({"network": name}), "receptive_field")
+        )
+        raise UserError(
+            f"the network {net['network']} gives no curves, only an embedding of a window: take "
+            f"{able}, or numbers as targets"
+        )

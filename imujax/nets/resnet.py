@@ -158,6 +158,9 @@ class ResNet1D(nn.Module):
     second on, half the samples. D is the last stage's channels, or with pool "mean_max" the mean
     and the maximum of the last two stages.
 
+    Called with pooled=False it gives what every stage has at each of its samples, a list of
+    `layers.Feature`.
+
     Attributes
     ----------
     block : {"bottleneck", "basic"}
@@ -201,14 +204,33 @@ class ResNet1D(nn.Module):
         return 2 * last + (last if len(self.stages) > 1 else 0)
 
     @property
+    def receptive_field(self) -> int:
+        """Samples of a window, half of them on either side, that can tell in a curve's value.
+
+        It is read from the last stage's two nearest samples, up to `every` - 1 aside.
+        """
+        every, field = STEM_STRIDE * POOL["stride"], self.stem_kernel
+        field += (POOL["kernel"] - 1) * STEM_STRIDE
+        for stage, blocks in enumerate(self.stages):
+            for block in range(blocks):
+                for _, kernel, stride in self._branch_layout(1, 2 if stage and not block else 1):
+                    field += (kernel - 1) * every
+                    every *= stride
+        return field + 2 * (every - 1)
+
+    @property
     def is_normaliser_free(self) -> bool:
         """Whether the layout is the one without norms."""
         return self.norm == "none"
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, length: jax.Array | None = None, train: bool = False
-    ) -> jax.Array:
+        self,
+        x: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+        pooled: bool = True,
+    ) -> jax.Array | list[layers.Feature]:
         x = x.T  # [C, T, B], as the layers have it
         x = self._convolve("stem", self.width, self.stem_kernel, STEM_STRIDE, x, length)
         length = convolution.out_length(
@@ -218,7 +240,8 @@ class ResNet1D(nn.Module):
             x = jax.nn.relu(self._normalise("stem_norm", x, length, train))
         x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
         length = convolution.out_length(length, **POOL)
-        variance, ends = 1.0, []
+        variance, every = 1.0, STEM_STRIDE * POOL["stride"]
+        ends: list[layers.Feature] = []
         for stage, blocks in enumerate(self.stages):
             for block in range(blocks):
                 name = f"stage{stage + 1}_block{block + 1}"
@@ -231,11 +254,18 @@ class ResNet1D(nn.Module):
                 else:
                     x = self._apply_block(name, x, length, branch, project, train)
                 length = convolution.out_length(length, 1, stride)
-            ends.append((_scaled_relu(x) if self.is_normaliser_free else x, length))
+                every *= stride
+            ends.append(
+                layers.Feature(_scaled_relu(x) if self.is_normaliser_free else x, length, every)
+            )
+        if not pooled:
+            return ends
         if self.pool == "mean":
-            return layers.mean_over_time(*ends[-1])
+            return layers.mean_over_time(ends[-1].x, ends[-1].length)
         poolings = (layers.mean_over_time, layers.max_over_time)
-        return jnp.concatenate([pool(*end) for end in ends[-2:] for pool in poolings], -1)
+        return jnp.concatenate(
+            [pool(end.x, end.length) for end in ends[-2:] for pool in poolings], -1
+        )
 
     def _branch_layout(self, width, stride):
         """The convolutions of a residual branch: (channels out, kernel, stride) of each."""

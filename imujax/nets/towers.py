@@ -1,6 +1,6 @@
-"""The two towers: DualTower for contrastive pre-training, Regressor for the labelled tasks.
+"""The towers: DualTower for pre-training, Regressor and CurveRegressor for labelled tasks.
 
-Both hold their encoders under the same names ("encoder", or "acc_encoder" and "gyr_encoder"),
+All hold their encoders under the same names ("encoder", or "acc_encoder" and "gyr_encoder"),
 so that `parameters.graft` carries pre-trained weights over. `net` is a net configuration
 (networks.py).
 """
@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from flax.core import FrozenDict
 
@@ -59,16 +60,23 @@ class _Encoders(nn.Module):
             self.acc_encoder = networks.make_encoder(self.net)
             self.gyr_encoder = networks.make_encoder(self.net)
 
-    def _encode(self, acc, gyr, length, train):
-        """acc, gyr [B, T, 3] to two embeddings [B, D].
+    def _encode(self, acc, gyr, length, train, samples=None):
+        """acc, gyr [B, T, 3] to two embeddings [B, D], or at `samples` [P] features [B, P, E].
 
         A shared encoder takes both modalities as one batch, so that its batch norm is trained
         with the statistics that it keeps.
         """
+
+        def apply(encoder, x, length):
+            if samples is None:
+                return encoder(x, length, train)
+            stages = encoder(x, length, train, pooled=False)
+            return jnp.concatenate([layers.at_samples(stage, samples) for stage in stages]).T
+
         if not self.net["shared"]:
-            return self.acc_encoder(acc, length, train), self.gyr_encoder(gyr, length, train)
+            return apply(self.acc_encoder, acc, length), apply(self.gyr_encoder, gyr, length)
         lengths = None if length is None else jnp.concatenate([length, length])
-        h_acc, h_gyr = jnp.split(self.encoder(jnp.concatenate([acc, gyr]), lengths, train), 2)
+        h_acc, h_gyr = jnp.split(apply(self.encoder, jnp.concatenate([acc, gyr]), lengths), 2)
         return h_acc, h_gyr
 
 
@@ -177,10 +185,78 @@ class Regressor(_Encoders):
         jax.Array, [B, S * 2 * D] float32
             For each sensor the embedding of acc, then that of gyr.
         """
-        batch, samples, sensors, axes = acc.shape
-        acc, gyr = (
-            x.transpose(0, 2, 1, 3).reshape(batch * sensors, samples, axes) for x in (acc, gyr)
-        )
-        length = None if length is None else jnp.repeat(length, sensors)
-        pair = self._encode(acc, gyr, length, train)  # 2 x [B * S, D]
-        return jnp.stack(pair, 1).reshape(batch, -1)
+        pair = self._encode(*_fold_sensors(acc, gyr, length), train)  # 2 x [B * S, D]
+        return jnp.stack(pair, 1).reshape(len(acc), -1)
+
+
+class CurveRegressor(_Encoders):
+    """Encoders and one linear layer on what their stages have at each sample: curves.
+
+    Called as (acc [B, T, S, 3], gyr [B, T, S, 3], length [B] or None, train) -> [B, Lt, K] float32;
+    Lt is T / every, rounded up, and what lies beyond a window's length means nothing. The stages
+    are read on the line between their samples (`layers.at_samples`), so that a value sees the
+    `receptive_field` of the network around its sample, as far as the window goes.
+
+    Attributes
+    ----------
+    net : dict or ConfigDict
+        A net configuration, see `networks.resolve_net`, of a network that has a receptive field.
+    outputs : int
+        K, curves.
+    every : int
+        Samples of the window from value to value.
+    """
+
+    outputs: int = 1
+    every: int = 1
+
+    def setup(self):
+        self._make_encoders()
+        self.output = nn.Dense(self.outputs)
+
+    def __call__(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> jax.Array:
+        return self.output(self.features(acc, gyr, length, train))
+
+    def features(
+        self,
+        acc: jax.Array,
+        gyr: jax.Array,
+        length: jax.Array | None = None,
+        train: bool = False,
+    ) -> jax.Array:
+        """What the linear layer sees.
+
+        Parameters
+        ----------
+        acc, gyr : jax.Array, [B, T, S, 3]
+            In standardised units.
+        length : jax.Array, [B], optional
+            True samples of each window; every window is full unless given.
+        train : bool
+            See `layers.norm`.
+
+        Returns
+        -------
+        jax.Array, [B, Lt, S * 2 * E] float32
+            For each sensor the channels of all stages, of acc, then of gyr.
+        """
+        batch, window, sensors, _ = acc.shape
+        samples = np.arange(0, window, self.every)
+        pair = self._encode(*_fold_sensors(acc, gyr, length), train, samples)  # 2 x [B * S, Lt, E]
+        x = jnp.stack(pair, 1).reshape(batch, 2 * sensors, len(samples), -1)
+        return x.transpose(0, 2, 1, 3).reshape(batch, len(samples), -1)
+
+
+def _fold_sensors(
+    acc: jax.Array, gyr: jax.Array, length: jax.Array | None
+) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    """Every sensor of a window [B, T, S, 3] as one of its own [B * S, T, 3], and their lengths."""
+    batch, samples, sensors, axes = acc.shape
+    acc, gyr = (x.transpose(0, 2, 1, 3).reshape(batch * sensors, samples, axes) for x in (acc, gyr))
+    return acc, gyr, None if length is None else jnp.repeat(length, sensors)

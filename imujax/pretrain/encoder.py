@@ -120,6 +120,7 @@ class Encoder:
         gyr: np.ndarray,
         length: np.ndarray | None = None,
         batch: int = 512,
+        every: int = 0,
     ) -> np.ndarray:
         """Embed windows as they come, of any length.
 
@@ -131,12 +132,16 @@ class Encoder:
             Valid samples of each window, all T by default.
         batch : int
             Windows that are embedded at once.
+        every : int
+            Where it is not 0, features along the windows in the place of the embedding, at each so
+            many samples.
 
         Returns
         -------
-        ndarray, [N, S * 2 * D]
+        ndarray, [N, S * 2 * D], or along the windows [N, Lt, S * 2 * E]
             float32; for each sensor the accelerometer's D numbers, then the gyroscope's.
         """
+        net = towers.CurveRegressor(self.card["net"], every=every) if every else self.net
         acc, gyr = scales.standardise(acc, gyr, self.card["scales"])
         if length is not None and (np.asarray(length) >= acc.shape[1]).all():
             length = None
@@ -144,7 +149,7 @@ class Encoder:
         for first in range(0, len(acc), batch):
             rows = np.arange(first, first + batch).clip(max=len(acc) - 1)  # one compiled shape
             valid = None if length is None else np.asarray(length, np.int32)[rows]
-            h = _embed_batch(self.net, self.params, self.stats, acc[rows], gyr[rows], valid)
+            h = _embed_batch(net, self.params, self.stats, acc[rows], gyr[rows], valid)
             embeddings.append(np.asarray(h)[: len(acc) - first])
         return np.concatenate(embeddings)
 

@@ -127,7 +127,7 @@ def _r_together(
     examples = np.concatenate(rows)
     subject, truth = predictions["subject"][examples], predictions["truth"][examples]
     main, keys = sweep.kind.main, {"run": run, "subject": subject}
-    scores = sweep.kind.score(keys, truth, np.concatenate(estimates))
+    scores = sweep.kind.score(sweep.target, keys, truth, np.concatenate(estimates))
     undefined = [score["undefined"] for score in scores]
     value, _ = metrics.values_for_mean(main, [score[main] for score in scores], undefined)
     position = {name: i for i, name in enumerate(of_arm.subjects.tolist())}

@@ -293,7 +293,7 @@ def condition_rows(
         A row a condition, by name: condition, n_subjects, n (test examples), r with its interval
         low, high, and rmse in the target's unit. None of a class.
     """
-    if sweep.kind is not kinds.NUMBERS:
+    if sweep.kind is kinds.CLASSES:
         return []
     curve = subject_curve(sweep, arm, stage, axis, "r")
     runs, predictions = sweep.runs, sweep.predictions
@@ -302,7 +302,7 @@ def condition_rows(
     is_of_run = np.isin(predictions["run"], list(draw_of))
     columns = {name: values[is_of_run] for name, values in predictions.items()}
     keys = {name: columns[name] for name in ("condition", "subject", "run")}
-    scores = metrics.score_by_keys(keys, columns["truth"], columns["estimate"])
+    scores = sweep.kind.score(sweep.target, keys, columns["truth"], columns["estimate"])
     rows = []
     for condition in sorted({row["condition"] for row in scores}):
         within = [

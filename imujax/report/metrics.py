@@ -33,6 +33,7 @@ METRICS = (
     "intercept",
     "icc",
 )
+CURVE_METRICS = (*METRICS, "peak_rmse", "peak_time_rmse", "impulse_rmse")  # see curve_metrics.py
 CLASS_METRICS = ("balanced_accuracy", "macro_f1", "kappa", "accuracy")  # see class_metrics.py
 SUBJECT_FAULTS = ("few", "constant truth")
 ESTIMATE_FAULTS = ("constant estimate", "not finite")
@@ -71,7 +72,7 @@ def score_points(truth: np.ndarray, estimate: np.ndarray) -> dict[str, float | s
     .. [3] Shrout & Fleiss 1979.
     """
     truth = np.asarray(truth, np.float64)
-    columns = _score_groups(np.zeros(truth.shape, np.int64), 1, truth, estimate)
+    columns = score_groups(np.zeros(truth.shape, np.int64), 1, truth, estimate)
     return {name: values[0].item() for name, values in columns.items()}
 
 
@@ -115,7 +116,7 @@ def score_by_keys(
         sorted by them.
     """
     columns, group = group_by_keys(keys)
-    columns |= _score_groups(group, int(group.max(initial=-1)) + 1, truth, estimate)
+    columns |= score_groups(group, int(group.max(initial=-1)) + 1, truth, estimate)
     lists = {name: values.tolist() for name, values in columns.items()}
     return [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
 
@@ -169,10 +170,24 @@ def values_for_mean(
     return values, ~np.isin(undefined, SUBJECT_FAULTS)
 
 
-def _score_groups(
+def score_groups(
     group: np.ndarray, n_groups: int, truth: np.ndarray, estimate: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """The columns of `score_points`, each [n_groups]; group [M] is from 0 to n_groups - 1."""
+    """All metrics of numbered groups of points.
+
+    Parameters
+    ----------
+    group : ndarray of int, [M]
+        From 0 to n_groups - 1.
+    n_groups : int
+    truth, estimate : ndarray, [M]
+        In the target's unit.
+
+    Returns
+    -------
+    dict of ndarray, each [n_groups]
+        The columns of `score_points`.
+    """
     x, y = np.asarray(truth, np.float64), np.asarray(estimate, np.float64)
     has_gap = _sum(~(np.isfinite(x) & np.isfinite(y)), group, n_groups) > 0
     x, y = np.where(np.isfinite(x), x, 0.0), np.where(np.isfinite(y), y, 0.0)

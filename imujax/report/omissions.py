@@ -9,7 +9,6 @@ from imujax.report.sentences import capitalise, format_percent
 from imujax.report.tables import Sweep
 
 LEARNED = 5  # times chance, that an encoder finds the partner of a window
-TOO_GOOD = 0.98  # mean r within subjects
 STAGES = {"finetune": "fine-tuned", "probe": "frozen probe", "reference": "reference"}
 
 
@@ -85,13 +84,14 @@ def not_learned(sweep: Sweep) -> dict[str, str]:
     return sentences
 
 
-def too_good(curves: Sequence[dict[str, Any]]) -> list[str]:
+def too_good(sweep: Sweep, curves: Sequence[dict[str, Any]]) -> list[str]:
     """Estimates that follow the truth better than an estimate can.
 
     Parameters
     ----------
+    sweep : Sweep
     curves : sequence of dict
-        Rows of `learning_curves.curve_rows`.
+        Rows of `learning_curves.curve_rows` of it.
 
     Returns
     -------
@@ -100,14 +100,14 @@ def too_good(curves: Sequence[dict[str, Any]]) -> list[str]:
     """
     highest: dict[tuple[str, str], float] = {}
     for row in curves:
-        if row["metric"] == "r" and row["stage"] in STAGES and np.isfinite(row["mean"]):
+        if row["metric"] == sweep.kind.main and row["stage"] in STAGES and np.isfinite(row["mean"]):
             key = row["arm"], row["stage"]
             highest[key] = max(highest.get(key, -1.0), row["mean"])
     return [
-        f"{_describe(arm, stage)} has a mean r of {r:.3f} within subjects, which is too good: is "
-        "the target among the signals?"
+        f"{_describe(arm, stage)} has a mean {sweep.kind.word} of {r:.3f} within subjects, which "
+        "is too good: is the target among the signals?"
         for (arm, stage), r in highest.items()
-        if r > TOO_GOOD
+        if r > sweep.kind.too_good
     ]
 
 

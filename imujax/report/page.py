@@ -15,20 +15,12 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from imujax.report import figures, kinds, omissions, page_tables, training
+from imujax.report import figures, omissions, page_tables, training
 from imujax.report.comparisons import REDUCTION_ALPHA
 from imujax.report.sentences import format_percent
 from imujax.report.statistics import LEVEL, RESAMPLES
 from imujax.report.task_summary import TaskSummary, reference_sentence
 
-# What the picture of training shows, and what the curves do.
-LOSSES = {
-    kinds.NUMBERS: (
-        "mean squared error of training, in units of the variance of its labels, and 1 \u2212 r"
-    ),
-    kinds.CLASSES: "cross entropy of training, and 1 \u2212 balanced accuracy",
-}
-MEASURES = {kinds.NUMBERS: "Pearson r", kinds.CLASSES: "balanced accuracy"}
 MIN_PANEL_PIXELS = 330  # narrower, and a panel of the curves cannot be read: it scrolls
 
 
@@ -70,7 +62,7 @@ def render_page(
         small_budget=_small_budget(tasks),
         missing=", ".join(missing),
         titles=_join_titles(tasks),
-        measure=" or ".join(dict.fromkeys(MEASURES[task.sweep.kind] for task in tasks)),
+        measure=" or ".join(dict.fromkeys(task.sweep.kind.measure for task in tasks)),
         has_arrow=any(c.reduction for task in tasks for c in task.comparisons),
         has_probes_alone=any(task.stage == "probe" for task in tasks),
         has_finetuning=any(task.stage == "finetune" for task in tasks),
@@ -159,7 +151,7 @@ def _task_view(
     return {
         "title": task.title,
         "measure": task.sweep.kind.word,
-        "losses": LOSSES[task.sweep.kind],
+        "losses": task.sweep.kind.losses,
         "simulated": task.simulated,
         "answers": _answers(task),
         "unfinished": training.unfinished_sentence(task.training),

@@ -24,13 +24,23 @@ METRIC_NAMES = {
     "intercept": "intercept",
     "icc": "ICC(A,1)",
 }
+CURVE_METRIC_NAMES = METRIC_NAMES | {
+    "peak_rmse": "RMSE of the peak",
+    "peak_time_rmse": "of its time",
+    "impulse_rmse": "of the integral",
+}
 CLASS_METRIC_NAMES = {
     "balanced_accuracy": "balanced accuracy",
     "macro_f1": "macro F1",
     "kappa": "kappa",
     "accuracy": "accuracy",
 }
-METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept")
+NAMES = {
+    kinds.NUMBERS: METRIC_NAMES,
+    kinds.CURVES: CURVE_METRIC_NAMES,
+    kinds.CLASSES: CLASS_METRIC_NAMES,
+}
+METRICS_IN_UNIT = ("rmse", "mae", "bias", "loa", "intercept", "peak_rmse", "impulse_rmse")
 STAGE_ORDER = {"finetune": 0, "fifth": 1, "probe": 2}
 
 
@@ -190,9 +200,9 @@ def differences_table(comparison: Comparison) -> Table:
 
 def agreement_table(task: TaskSummary) -> Table:
     """All metrics with all windows, a row an arm and stage."""
-    names = METRIC_NAMES if task.sweep.kind is kinds.NUMBERS else CLASS_METRIC_NAMES
+    names = NAMES[task.sweep.kind]
     head: list[object] = ["arm", "stage"]
-    head += [(name, task.unit if m in METRICS_IN_UNIT else "") for m, name in names.items()]
+    head += [(name, _unit(task, m)) for m, name in names.items()]
     rows = []
     for arm, stage in _curve_keys(task):
         if stage == "fifth":
@@ -221,10 +231,9 @@ def subjects_table(task: TaskSummary) -> Table:
     """Two metrics of every subject with all windows, for each arm and the best reference."""
     names = [name for name, _ in subjects.full_curves(task)]
     head: list[object] = ["subject", "examples"]
-    shown, all_names = subjects.SHOWN[task.sweep.kind], METRIC_NAMES | CLASS_METRIC_NAMES
+    shown, all_names = task.sweep.kind.shown, NAMES[task.sweep.kind]
     for name in names:
-        units = {m: task.unit if m in METRICS_IN_UNIT else "" for m in shown}
-        head += [(f"{all_names[m]}, {name}", units[m]) for m in shown]
+        head += [(f"{all_names[m]}, {name}", _unit(task, m)) for m in shown]
     rows = []
     for row in subjects.subject_rows(task):
         cells: list[object] = [row["subject"], row["n"]]
@@ -346,9 +355,16 @@ def _format_interval(row: dict[str, Any]) -> str:
     return DASH if DASH in limits else " to ".join(limits)
 
 
+def _unit(task: TaskSummary, metric: str) -> str:
+    units = dict.fromkeys(METRICS_IN_UNIT, task.unit)
+    units |= {"peak_time_rmse": "s", "impulse_rmse": f"{task.unit} s"}
+    return units.get(metric, "")
+
+
 def _digits(task: TaskSummary, metric: str) -> int:
     """Decimals so that the smallest RMSE shows three figures; ratios have three decimals."""
     errors = [row["mean"] for row in task.curves if row["metric"] == "rmse" and row["mean"] > 0]
-    if metric.split("_")[0] not in METRICS_IN_UNIT or not errors:
+    is_in_unit = {metric, metric.split("_")[0]} & set(METRICS_IN_UNIT)
+    if not is_in_unit or metric == "impulse_rmse" or not errors:
         return 3
     return min(6, max(0, 2 - math.floor(math.log10(min(errors)))))

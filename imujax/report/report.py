@@ -14,6 +14,7 @@ from imujax.report import (
     confusion,
     figures,
     kinds,
+    mean_curves,
     page,
     subjects,
     tables,
@@ -179,8 +180,12 @@ def _pictures_and_pages(tasks: Sequence[TaskSummary], missing: Sequence[str]) ->
 
 
 def _draw_agreement(task: TaskSummary) -> Figure:
-    is_class = task.sweep.kind is kinds.CLASSES
-    return confusion.confusion_figure(task) if is_class else agreement.agreement_figure(task)
+    drawings = {
+        kinds.NUMBERS: agreement.agreement_figure,
+        kinds.CLASSES: confusion.confusion_figure,
+        kinds.CURVES: mean_curves.mean_curves_figure,
+    }
+    return drawings[task.sweep.kind](task)
 
 
 def _nan_to_none(value: Any) -> Any:

@@ -14,7 +14,6 @@ from imujax.report.task_summary import TaskSummary, best_reference
 from imujax.runtime.drawing import GREY, INK, PALE, STYLE
 
 AXIS = "windows"
-SHOWN = {kinds.NUMBERS: ("r", "rmse"), kinds.CLASSES: ("balanced_accuracy", "kappa")}
 DODGE = 0.12  # between the marks of a subject, in distances of subjects
 MOST_NAMED = 40  # subjects whose names fit below the picture
 
@@ -66,14 +65,15 @@ def subject_rows(task: TaskSummary) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        subject, n, its examples, and by the names of `full_curves` the SHOWN metrics; by the first
-        of these of the last of them, descending. Empty where nothing has runs with all windows.
+        subject, n, its examples, and by the names of `full_curves` the metrics that its kind
+        shows; by the first of these of the last of them, descending. Empty where nothing has runs
+        with all windows.
     """
     curves = full_curves(task)
     n = {row["subject"]: row["n"] for row in task.sweep.scores}
     rows: dict[str, dict[str, Any]] = {}
     for name, stage in curves:
-        for metric in SHOWN[task.sweep.kind]:
+        for metric in task.sweep.kind.shown:
             curve = learning_curves.subject_curve(task.sweep, name, stage, AXIS, metric)
             for subject, value in zip(curve.subjects.tolist(), curve.values[-1], strict=True):
                 row = rows.setdefault(subject, {"subject": subject, "n": n[subject]})
@@ -135,6 +135,8 @@ def _range(row: dict[str, Any], curves: list[tuple[str, str]], metric: str) -> t
 def training_mean(sweep: Sweep) -> dict[str, float]:
     """Score the mean of the training labels as an estimate: the yardstick of RMSE and R^2.
 
+    Of curves it is the mean curve, sample by sample, which has an r, too.
+
     Parameters
     ----------
     sweep : Sweep
@@ -147,7 +149,7 @@ def training_mean(sweep: Sweep) -> dict[str, float]:
     """
     runs, predictions = sweep.runs, sweep.predictions
     is_full = (runs["axis"] == AXIS) & (runs["fraction"] == 1)
-    if sweep.kind is not kinds.NUMBERS or not is_full.any():
+    if sweep.kind is kinds.CLASSES or not is_full.any():
         return {}
     first = np.flatnonzero(is_full)[0]
     for key in ("arm", "stage", "draw"):
@@ -155,17 +157,19 @@ def training_mean(sweep: Sweep) -> dict[str, float]:
     rows = np.isin(predictions["run"], runs["run"][is_full])
     run, subject, truth = (predictions[name][rows] for name in ("run", "subject", "truth"))
     truth = truth.astype(np.float64)
-    constant = np.empty(len(truth))
+    constant = np.empty(truth.shape)
     for number in np.unique(run):  # a fold; the others are its training subjects
         is_tested = run == number
-        constant[is_tested] = truth[~is_tested].mean()
-    scores = metrics.score_subjects(np.zeros(len(run), int), subject, truth, constant)
+        constant[is_tested] = np.nanmean(truth[~is_tested], axis=0)
+    scores = sweep.kind.score(sweep.target, {"subject": subject}, truth, constant)
     undefined = [row["undefined"] for row in scores]
     means = {}
-    for name in metrics.METRICS:
+    not_of_constants = ("r", "slope", "icc", "intercept")
+    left_out = not_of_constants if sweep.kind is kinds.NUMBERS else ()
+    for name in sweep.kind.metrics:
         values, is_scorable = metrics.values_for_mean(
             name, [row[name] for row in scores], undefined
         )
-        if name not in ("r", "slope", "icc", "intercept") and is_scorable.any():
+        if name not in left_out and is_scorable.any():
             means[name] = float(values[is_scorable].mean())
     return means

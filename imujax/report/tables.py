@@ -60,13 +60,14 @@ class Sweep:
         The columns of runs.csv, a row for a run and stage.
     predictions : dict of ndarray, each [M]
         The arrays of predictions.npz, an entry for a test example of a run; truth and estimate of
-        the target, of a class its number and the probabilities [M, C].
+        the target, of a class its number and the probabilities [M, C], of a curve [M, Lt] both.
     summary : dict
         What was asked for.
     scores : list of dict
         Rows a run and subject of its kind, recomputed from the predictions.
     target : dict
-        Its name and unit; of a class its classes, too.
+        Its name and unit; of a class its classes, too, of a curve every [samples] and seconds from
+        value to value.
     n_targets : int
         Of the task.
     """
@@ -172,16 +173,16 @@ def load_sweeps(folder: Path | str) -> list[Sweep]:
     truth, estimate = predictions["truth"], predictions["estimate"]
     is_class = "classes" in targets[0]
     width = len(targets[0]["classes"]) if is_class else len(targets)
-    if truth.shape[1] != len(targets) or estimate.shape[1] != width:
+    if truth.shape[-1] != len(targets) or estimate.shape[-1] != width:
         raise UserError(
             f"{folder / 'predictions.npz'} has other targets than summary.json: run the sweep again"
         )
     sweeps = []
     for column, target in enumerate(targets):
-        own = predictions | {"truth": truth[:, column]}
-        own["estimate"] = estimate if is_class else estimate[:, column]
+        own = predictions | {"truth": truth[..., column]}
+        own["estimate"] = estimate if is_class else estimate[..., column]
         keys = {"run": own["run"], "subject": own["subject"]}
-        scores = kind_of(target).score(keys, own["truth"], own["estimate"])
+        scores = kind_of(target).score(target, keys, own["truth"], own["estimate"])
         sweeps.append(Sweep(folder, runs, own, summary, scores, target, len(targets)))
     return sweeps
 
@@ -229,11 +230,11 @@ def _read_predictions(path: Path) -> dict[str, np.ndarray]:
         if name not in arrays:
             raise UserError(f"{path} has no array {name}: run the sweep again")
     columns = {name: arrays[name] for name in PREDICTION_COLUMNS}
-    for name in ("truth", "estimate"):  # [M] or [M, targets]
+    for name in ("truth", "estimate"):  # [M], [M, targets], or of curves [M, Lt, targets]
         if columns[name].ndim == 1:
             columns[name] = columns[name][:, None]
     lengths = {
-        len(values) if values.ndim == 1 + (name in ("truth", "estimate")) else -1
+        len(values) if (values.ndim > 1) == (name in ("truth", "estimate")) else -1
         for name, values in columns.items()
     }
     if len(lengths) > 1 or lengths == {-1}:

@@ -194,7 +194,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
             *_faults(sweep),
             *omissions.not_learned(sweep).values(),
             *omissions.left_out(sweep),
-            *omissions.too_good(curves),
+            *omissions.too_good(sweep, curves),
         ],
     )
 

@@ -62,6 +62,8 @@ class Arm:
         is_full = (data.length >= data.acc.shape[1]).all() or not config.mask
         self.length = None if is_full else data.length
         card = pretrained[0].card
+        if targets.curve_every(data):
+            networks.require_curves(card["net"])
         net = json.dumps(card["net"], sort_keys=True)
         if net not in trainers:
             examples = lanes.LabelledArrays(
@@ -70,6 +72,7 @@ class Arm:
                 self.length,
                 targets.outputs(data),
                 bool(targets.classes_of(data)),
+                targets.curve_every(data),
             )
             width = max(len(cell.train) for cell in cells)
             # A CPU gains little from large stacks, and a short last one is filled up.
@@ -153,7 +156,7 @@ class Arm:
 
         Returns
         -------
-        jax.Array, [N, F]
+        jax.Array, [N, F], for curves [N, Lt, F]
             Kept for the next calls: whoever goes through the cells by `start` computes each once.
         """
         key = (self.start(cell), train.tobytes() if self.config.rescale else b"")
@@ -162,7 +165,8 @@ class Arm:
             start = self.initial_encoder(cell)
             card = start.card | {"scales": self.input_scales(train, cell)}
             scaled = dataclasses.replace(start, card=card)
-            features = scaled.features(self.data.acc, self.data.gyr, self.length)
+            every = self.trainer.examples.every
+            features = scaled.features(self.data.acc, self.data.gyr, self.length, every=every)
             placed = sharding.place(features, sharding.replicated(self.trainer.mesh))
             while len(self.embeddings) >= EMBEDDINGS_KEPT:
                 self.embeddings.pop(next(iter(self.embeddings)))
@@ -179,8 +183,7 @@ class Arm:
         """
         if self.trainer.programs:
             return
-        embedding = networks.make_encoder(self.pretrained[0].card["net"]).embedding
-        features = self.data.acc.shape[2] * 2 * embedding
+        features = self.embed(cell, cell.train).shape[-1]
         budget = memory_budget(self.trainer.mesh)
         self.trainer.compile_for_memory(self.initial_encoder(cell), features, budget)
 

@@ -243,7 +243,7 @@ def sum_errors(
     ----------
     arm : Arm
     lane : Lane
-    estimates : ndarray, [.., m, K]
+    estimates : ndarray, [.., m, K], of curves [.., m, Lt, K]
         In the targets' units.
     subject : ndarray, [N]
         Of every example.
@@ -253,8 +253,10 @@ def sum_errors(
     ndarray, [..]
         Over what `count_scorable` counts. A constant estimate has r = 0; one that is not finite
         makes the sum infinite. Of classes 1 - balanced accuracy, the mean recall of those that the
-        subject has.
+        subject has; of curves r is that of all samples of a subject's windows.
     """
+    if arm.trainer.examples.every:  # every sample as an example
+        estimates = estimates.reshape(*estimates.shape[:-3], -1, estimates.shape[-1])
     total = np.zeros(estimates.shape[:-2])
     if arm.trainer.examples.is_class:
         for truth, rows, _ in _scorable(arm, lane.test, subject):
@@ -286,7 +288,11 @@ def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray, int
     truth, names = arm.trainer.examples.target[test].astype(np.float64), subject[test]
     if arm.trainer.examples.is_class:
         truth = truth.argmax(axis=1, keepdims=True)
-    groups = [np.flatnonzero(names == name) for name in np.unique(names)]
+    if arm.trainer.examples.every:
+        names = np.repeat(names, truth.shape[1])
+        truth = truth.reshape(-1, truth.shape[-1])
+    inside = np.isfinite(truth).all(axis=1)
+    groups = [np.flatnonzero((names == name) & inside) for name in np.unique(names)]
     return [
         (truth[g, k], g, k)
         for g in groups

@@ -126,7 +126,7 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> list[Any]:
     windows = see(kind, data.acc, data.gyr, data.length)
     return [
         fit_references([kind], windows, target, data.subject, seed)[0][kind]
-        for target in values_to_fit(data)
+        for target in values_to_fit(data).values
     ]
 
 

@@ -27,11 +27,10 @@ from imujax.nets import towers
 from imujax.pretrain import schedules
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
+from imujax.sweep import probes
 
 ESTIMATE_CHUNK = 256  # examples that are estimated at once
 AVERAGE_POWER = 8  # the weights after step t count in the average as t to this power
-LOGISTIC_STEPS = 100  # of the probe of classes
-MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,10 +75,13 @@ class LabelledArrays:
         m/s^2, gravity included, and rad/s.
     length : ndarray, [N], or None
         Valid samples of each window; None where every window counts whole.
-    target : ndarray, [N, K]
-        In the targets' units; of a class 1 for the one of K that it is.
+    target : ndarray, [N, K], or of curves [N, Lt, K]
+        In the targets' units; of a class 1 for the one of K that it is; of curves NaN beyond the
+        length of a window.
     is_class : bool
         Whether the targets are the probabilities of classes.
+    every : int
+        Of curves, samples of the window from value to value.
     """
 
     acc: np.ndarray
@@ -87,6 +89,7 @@ class LabelledArrays:
     length: np.ndarray | None
     target: np.ndarray
     is_class: bool = False
+    every: int = 0
 
     @property
     def arrays(self) -> dict[str, np.ndarray | None]:
@@ -100,17 +103,19 @@ def stack_lanes(
     """Lanes as arrays with a leading axis R = `size`; filling lanes repeat the last one.
 
     train [R, width] indices padded with zeros, count [R] how many are true, penalties [R, P], rate
-    and rise [R], mean and sd of the training labels [R, 1, K], seed [R], scale of numbers [R].
+    and rise [R], mean and sd of the training labels [R, 1, K], of curves [R, 1, 1, K], seed [R],
+    scale of numbers [R].
     """
-    moments = [label_moments(lane, examples) for lane in lanes]
+    shape = (1,) * (examples.target.ndim - 1) + (-1,)
+    moments = [[x.reshape(shape) for x in label_moments(lane, examples)] for lane in lanes]
     columns = {
         "train": (pad_rows([lane.train for lane in lanes], width), np.int32),
         "count": ([len(lane.train) for lane in lanes], np.int32),
         "penalties": ([lane.penalties for lane in lanes], np.float32),
         "rate": ([lane.rate for lane in lanes], np.float32),
         "rise": ([lane.rise for lane in lanes], np.int32),
-        "mean": ([[mean] for mean, _ in moments], np.float32),
-        "sd": ([[sd] for _, sd in moments], np.float32),
+        "mean": ([mean for mean, _ in moments], np.float32),
+        "sd": ([sd for _, sd in moments], np.float32),
         "seed": ([lane.seed for lane in lanes], np.uint32),
     }
     stacked = {
@@ -126,13 +131,14 @@ def stack_lanes(
 def label_moments(lane: Lane, examples: LabelledArrays) -> tuple[np.ndarray, np.ndarray]:
     """Mean and SD [K] of a lane's training labels, float64; the SD of equal labels counts as 1.
 
-    Of classes 0 and 1: what a network gives is then their log odds.
+    Of classes 0 and 1: what a network gives is then their log odds. Of curves over all samples.
     """
+    outputs = examples.target.shape[-1]
     if examples.is_class:
-        return np.zeros(examples.target.shape[1]), np.ones(examples.target.shape[1])
-    labels = examples.target[lane.train].astype(np.float64)
-    sd = labels.std(axis=0)
-    return labels.mean(axis=0), np.where(sd == 0, 1.0, sd)
+        return np.zeros(outputs), np.ones(outputs)
+    labels = examples.target[lane.train].reshape(-1, outputs).astype(np.float64)
+    sd = np.nanstd(labels, axis=0)
+    return np.nanmean(labels, axis=0), np.where(sd == 0, 1.0, sd)
 
 
 def pad_rows(rows: list[np.ndarray], width: int) -> np.ndarray:
@@ -154,137 +160,37 @@ def sample_rows(lane, step, batch: int):
     return lane["train"][jax.random.randint(key, (batch,), 0, lane["count"])]
 
 
-def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> dict[str, jax.Array]:
-    """Fit the linear probe of a lane on frozen features, once for each penalty.
-
-    Features are standardised with mean and SD of the lane's training examples alone, and so are the
-    labels; for each target the weights w minimise mean (x w - y)^2 + penalty |w|^2, solved exactly:
-    in the space of features, or in that of examples where these are fewer. The penalty is never
-    below MIN_PENALTY of the summed variance of the features: single precision cannot tell a smaller
-    one from none, and the solution of a batch of features that depend on each other would not be
-    finite. A feature that is constant here but for rounding is left out.
-
-    Parameters
-    ----------
-    lane : dict
-        Of `stack_lanes`, without the leading axis: train, count, penalties [P], mean, sd [1, K].
-    features : jax.Array, [N, F]
-        Embeddings of all examples.
-    target : jax.Array, [N, K]
-        In the targets' units.
-
-    Returns
-    -------
-    dict of jax.Array
-        "kernel" [P, F, K] and "bias" [P, K]; the head acts on the features as they are given, and
-        gives each label in SDs of the training labels from their mean.
-    """
-    dot = functools.partial(jnp.matmul, precision="highest")
-    count = lane["count"]
-    x, mean, sd, valid = _standardise_features(lane, features)
-    y = (target[lane["train"]] - lane["mean"]) / lane["sd"] * valid
-    is_wide = x.shape[1] > x.shape[0]
-    gram = dot(x, x.T) if is_wide else dot(x.T, x)
-    gram = gram / count
-    least = MIN_PENALTY * jnp.trace(gram)
-    right = y if is_wide else dot(x.T, y) / count
-
-    def solve(penalty):
-        penalised = gram + jnp.maximum(penalty, least) * jnp.eye(gram.shape[0])
-        w = jax.scipy.linalg.solve(penalised, right, assume_a="pos")
-        kernel = (dot(x.T, w) / count if is_wide else w) / sd.T
-        return {"kernel": kernel, "bias": -dot(mean, kernel)[0]}
-
-    return jax.lax.map(solve, lane["penalties"])
-
-
-def _standardise_features(lane, features):
-    """Features [n, F] of a lane's training examples, 0 beyond their number, with mean and SD of
-    each [1, F] as they were, infinite where one is constant, and 1 for each example [n, 1]."""
-    count = lane["count"]
-    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
-    x = features[lane["train"]]
-    threshold = 1e-5 * jnp.abs(x * valid).max(axis=0, keepdims=True)
-    mean = (x * valid).sum(axis=0, keepdims=True) / count
-    x = (x - mean) * valid
-    sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
-    sd = jnp.where(sd > threshold, sd, jnp.inf)
-    return x / sd, mean, sd, valid
-
-
-def fit_logistic(
-    lane: dict[str, Any], features: jax.Array, target: jax.Array
-) -> dict[str, jax.Array]:
-    """Fit the probe of classes: multinomial logistic regression, once for each penalty.
-
-    The weights w minimise the mean cross entropy + penalty / 2 |w|^2 on features that are
-    standardised as in `fit_probe`, by LOGISTIC_STEPS of L-BFGS.
-
-    Parameters
-    ----------
-    lane, features
-        As of `fit_probe`.
-    target : jax.Array, [N, K]
-        1 for the class of each example.
-
-    Returns
-    -------
-    dict of jax.Array
-        "kernel" [P, F, K] and "bias" [P, K]; the head acts on the features as they are given, and
-        gives log odds.
-    """
-    dot = functools.partial(jnp.matmul, precision="highest")
-    x, mean, sd, valid = _standardise_features(lane, features)
-    y = target[lane["train"]] * valid
-    optimiser = optax.lbfgs()
-
-    def solve(penalty):
-        def loss(w):
-            logits = dot(x, w["kernel"]) + w["bias"][None]
-            entropy = (optax.softmax_cross_entropy(logits, y) * valid[:, 0]).sum() / lane["count"]
-            return entropy + penalty / 2 * (w["kernel"] ** 2).sum()
-
-        value_and_grad = optax.value_and_grad_from_state(loss)
-
-        def take_step(_, carry):
-            w, state = carry
-            value, grad = value_and_grad(w, state=state)
-            updates, state = optimiser.update(grad, state, w, value=value, grad=grad, value_fn=loss)
-            return optax.apply_updates(w, updates), state
-
-        first = {"kernel": jnp.zeros((x.shape[1], y.shape[1])), "bias": jnp.zeros(y.shape[1])}
-        w, _ = jax.lax.fori_loop(0, LOGISTIC_STEPS, take_step, (first, optimiser.init(first)))
-        kernel = w["kernel"] / sd.T
-        return {"kernel": kernel, "bias": w["bias"] - dot(mean, kernel)[0]}
-
-    return jax.lax.map(solve, lane["penalties"])
-
-
-def estimate_probe(lane, heads, features, is_class):
-    """The probe's estimates for all examples, for each penalty, in the units -> [P, N, K]."""
-    y = jnp.matmul(features, heads["kernel"], precision="highest") + heads["bias"][:, None]
-    return jax.nn.softmax(y) if is_class else y * lane["sd"][None] + lane["mean"][None]
-
-
-def augment_batch(lane, data, rows, step, config):
-    """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them.
+def augment_batch(lane, data, rows, step, config, every=0):
+    """acc, gyr [B, T, S, 3] of examples `rows`, standardised, as a colleague would have cut them,
+    and their targets.
 
     Each window is moved by at most config.shift samples, its end samples repeated, and turned by
     at most config.rotation degrees about a random axis, all sensors and both modalities alike.
+    Curves, of which `every` tells the values, move with their windows.
     """
-    acc, gyr = data["acc"][rows], data["gyr"][rows]
+    acc, gyr, target = data["acc"][rows], data["gyr"][rows], data["target"][rows]
     shift_key, turn_key = jax.random.split(jax.random.fold_in(jax.random.key(~lane["seed"]), step))
     if config.shift:
         shift = jax.random.randint(shift_key, rows.shape, -config.shift, config.shift + 1)
         last = acc.shape[1] - 1 if data["length"] is None else data["length"][rows, None] - 1
         samples = jnp.clip(jnp.arange(acc.shape[1])[None, :] + shift[:, None], 0, last)  # [B, T]
         acc, gyr = (jnp.take_along_axis(x, samples[..., None, None], axis=1) for x in (acc, gyr))
+        target = _read_curves(target, samples[:, ::every], every) if every else target
     if config.rotation:
         matrices = augment.random_rotations(turn_key, rows.shape[0], config.rotation)
         acc, gyr = (
             jnp.einsum("bij,btsj->btsi", matrices, x, precision="highest") for x in (acc, gyr)
         )
-    return scales.standardise(acc, gyr, lane["scale"])
+    return *scales.standardise(acc, gyr, lane["scale"]), target
+
+
+def _read_curves(curves, samples, every):
+    """Curves [B, Lt, K] at samples of their windows [B, P], on the line between their values."""
+    before = samples // every
+    share = (samples % every / every)[..., None]
+    after = jnp.minimum(before + 1, curves.shape[1] - 1)
+    at, later = (jnp.take_along_axis(curves, i[..., None], axis=1) for i in (before, after))
+    return jnp.where(jnp.isfinite(later), at + share * (later - at), at)
 
 
 def make_optimiser(config, lane):
@@ -293,11 +199,11 @@ def make_optimiser(config, lane):
     return schedules.adamw(rate, config.weight_decay)
 
 
-def finetune_lane(lane, state, data, first, last, net, config, is_class):
+def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
     """Full fine-tuning of a lane from step `first` to step `last` -> (state, mean loss)."""
     optimiser = make_optimiser(config, lane)
 
-    def loss_and_stats(params, stats, rows, acc, gyr):
+    def loss_and_stats(params, stats, rows, acc, gyr, target):
         length = None if data["length"] is None else data["length"][rows]
         y, updated = net.apply(
             {"params": params, "batch_stats": stats},
@@ -307,16 +213,19 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class):
             train=True,
             mutable=["batch_stats"],
         )
-        truth = (data["target"][rows] - lane["mean"]) / lane["sd"]
-        loss = optax.softmax_cross_entropy(y, truth) if is_class else (y - truth) ** 2
-        return loss.mean(), updated.get("batch_stats", {})
+        truth = (target - lane["mean"]) / lane["sd"]
+        inside = jnp.isfinite(truth)  # of curves, as far as the window goes
+        error = jnp.where(inside, y - truth, 0.0)
+        squared = (error**2).sum() / inside.sum()
+        loss = optax.softmax_cross_entropy(y, truth).mean() if is_class else squared
+        return loss, updated.get("batch_stats", {})
 
     def take_step(step, carry):
         state, total = carry
         rows = sample_rows(lane, step, config.batch)
-        acc, gyr = augment_batch(lane, data, rows, step, config)
+        acc, gyr, target = augment_batch(lane, data, rows, step, config, every)
         (loss, stats), grads = jax.value_and_grad(loss_and_stats, has_aux=True)(
-            state["params"], state["stats"], rows, acc, gyr
+            state["params"], state["stats"], rows, acc, gyr, target
         )
         updates, opt = optimiser.update(grads, state["opt"], state["params"])
         weights = {"params": optax.apply_updates(state["params"], updates), "stats": stats}
@@ -329,7 +238,8 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class):
 
 
 def estimate_network(lane, rows, average, data, net, is_class):
-    """The averaged network's estimates for examples `rows` [m], in the units -> [m, K]."""
+    """The averaged network's estimates for examples `rows` [m], in the units -> [m, K], of curves
+    [m, Lt, K]."""
     length = None if data["length"] is None else data["length"][rows]
     acc, gyr = scales.standardise(data["acc"][rows], data["gyr"][rows], lane["scale"])
     variables = {"params": average["params"], "batch_stats": average["stats"]}
@@ -406,17 +316,23 @@ class LaneTrainer:
         width: int,
         runs: int,
     ):
-        self.net, self.config = towers.Regressor(card["net"], examples.target.shape[1]), config
+        outputs = card["net"], examples.target.shape[-1]
+        self.net: towers.Regressor | towers.CurveRegressor = towers.Regressor(*outputs)
+        if examples.every:
+            self.net = towers.CurveRegressor(*outputs, examples.every)
+        self.config = config
         self.examples, self.width = examples, width
         self.mesh = sharding.make_mesh("run")
         self.data = sharding.place(examples.arrays, sharding.replicated(self.mesh))
         kind = {"is_class": examples.is_class}
-        fit_head = fit_logistic if examples.is_class else fit_probe
+        fit_head = probes.fit_logistic if examples.is_class else probes.fit_probe
+        fit_head = probes.fit_curve_probe if examples.every else fit_head
         self.fit_heads = map_lanes(fit_head, self.mesh, 1, 2)
-        self.estimate_heads = map_lanes(estimate_probe, self.mesh, 2, 1, **kind)
+        self.estimate_heads = map_lanes(probes.estimate_probe, self.mesh, 2, 1, **kind)
         net = {"net": self.net} | kind
         self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, **net)
-        self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, config=config, **net)
+        net_and_config = net | {"config": config, "every": examples.every}
+        self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, **net_and_config)
         self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
         self.programs: dict[int, Any] = {}
@@ -430,7 +346,7 @@ class LaneTrainer:
         ----------
         lanes : sequence of Lane
             With equally many penalties P.
-        features : array, [N, F]
+        features : array, [N, F], or for curves [N, Lt, F]
             Embeddings of all examples, by the frozen encoder that the lanes share.
 
         Returns
@@ -438,7 +354,7 @@ class LaneTrainer:
         heads : list of dict of ndarray
             For each lane "kernel" [P, F, K] and "bias" [P, K].
         estimates : list of ndarray
-            Of each lane's test examples [P, m, K], in the targets' units.
+            Of each lane's test examples [P, m, K], of curves [P, m, Lt, K], in the targets' units.
         """
         heads, estimates = [], []
         for first in range(0, len(lanes), self.runs):
@@ -512,7 +428,7 @@ class LaneTrainer:
         Returns
         -------
         list of ndarray
-            For each lane [m, K], in the targets' units.
+            For each lane [m, K], of curves [m, Lt, K], in the targets' units.
         """
         size, chunks = len(stack.arrays["rate"]), []
         for first in range(0, max(len(lane.test) for lane in stack.lanes), ESTIMATE_CHUNK):
@@ -652,7 +568,7 @@ class LaneTrainer:
 
     def _state_shapes(self, start, features: int) -> dict:
         """The shapes of the state of `runs` lanes."""
-        outputs = self.examples.target.shape[1]
+        outputs = self.examples.target.shape[-1]
         output = {
             "kernel": np.broadcast_to(np.float32(0), (features, outputs)),
             "bias": np.zeros(outputs, np.float32),

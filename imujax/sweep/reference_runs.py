@@ -16,7 +16,6 @@ from imujax.runtime import files, host, log, sharding
 from imujax.sweep import arms, grid
 from imujax.sweep.references import (
     fit_references,
-    join_estimates,
     parse_name,
     required_inputs,
     values_to_fit,
@@ -154,7 +153,7 @@ def fit_cell(
     Returns
     -------
     dict of ndarray
-        For each name its estimates [m, K], its note and its seconds.
+        For each name its estimates [m, K], of curves [m, Lt, K], its note and its seconds.
     """
     groups = data.subject[cell.train]
     arrays = {}
@@ -162,14 +161,15 @@ def fit_cell(
         seen = {**views, "embedding": embeddings[label]} if label else views
         training, test = records(seen, cell.train), records(seen, cell.test)
         name_by_kind = {parse_name(name)[0]: name for name in names if parse_name(name)[1] == label}
+        to_fit = values_to_fit(data, cell.train)
         fits = [
             fit_references(name_by_kind, training, target, groups, grid.lane_seed(seed, cell))
-            for target in values_to_fit(data, cell.train)
+            for target in to_fit.values
         ]
         for kind, name in name_by_kind.items():
             notes = [note(getattr(models[kind], "chosen", {})) for models, _ in fits]
             estimates = [models[kind].predict(test) for models, _ in fits]
-            arrays[name] = join_estimates(estimates)
+            arrays[name] = to_fit.join(estimates)
             arrays[f"{name} note"] = np.array("; ".join(notes))
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)

@@ -25,6 +25,7 @@ from imujax.data import targets
 from imujax.data.datasets import Dataset
 from imujax.sweep import trees
 from imujax.sweep.classifiers import SubjectClassTrees, SubjectLogistic
+from imujax.sweep.curve_basis import CurveBasis
 from imujax.sweep.ridge import SubjectRidge, SubjectRocket
 from imujax.sweep.trees import TunedTrees
 
@@ -246,15 +247,49 @@ def required_inputs(kinds: Iterable[str]) -> list[str]:
     return sorted(inputs)
 
 
-def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> list[np.ndarray]:
-    """What references are fitted to: the numbers [n] of each target, or the classes [n, C]."""
-    values = targets.outputs(data)[rows].astype(np.float64)
-    return [values] if targets.classes_of(data) else list(values.T)
+class ToFit(NamedTuple):
+    """What references are fitted to.
+
+    Attributes
+    ----------
+    values : list of ndarray
+        What a model each is fitted to: the numbers [n] of each target, the classes [n, C], or of
+        curves each score [n].
+    bases : list of CurveBasis
+        Of curves, one for each target.
+    """
+
+    values: list[np.ndarray]
+    bases: list[CurveBasis]
+
+    def join(self, estimates: Sequence[np.ndarray]) -> np.ndarray:
+        """Estimates of the models, [m] or [m, C] each, as those of the targets [m, K], of curves
+        [m, Lt, K]."""
+        joined = join_estimates(estimates)
+        if not self.bases:
+            return joined
+        edges = np.cumsum([len(basis.vectors) for basis in self.bases])[:-1]
+        scores = np.split(joined, edges, axis=1)
+        pairs = zip(self.bases, scores, strict=True)
+        return np.stack([basis.to_curves(own) for basis, own in pairs], axis=-1)
 
 
 def join_estimates(estimates: Sequence[np.ndarray]) -> np.ndarray:
-    """Estimates of models, one for each target [m] or one of classes [m, C], as [m, K]."""
+    """Estimates of models, one for each number [m] or one of classes [m, C], as [m, K]."""
     return np.concatenate([x.reshape(len(x), -1) for x in estimates], axis=1)
+
+
+def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> ToFit:
+    """Lay out what references are fitted to on some rows of a data set."""
+    values = targets.outputs(data)[rows].astype(np.float64)
+    if targets.classes_of(data):
+        return ToFit([values], [])
+    if not targets.curve_every(data):
+        return ToFit(list(values.T), [])
+    curves = [values[..., k] for k in range(values.shape[-1])]
+    bases = [CurveBasis(of_target) for of_target in curves]
+    scores = [basis.to_scores(own) for basis, own in zip(bases, curves, strict=True)]
+    return ToFit([column for own in scores for column in own.T], bases)
 
 
 def fit_references(

@@ -55,9 +55,8 @@ def test_a_whole_sweep_has_nothing_left_out(knee):
 def test_an_estimate_that_is_too_good_is_marked(tmp_path):
     curves = FINE | {("ridge", "reference", "windows"): [0.7, 0.8, 0.9, 0.95, 0.97, 0.99]}
     fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=5, spread=0.002)
-    sentences = omissions.too_good(
-        learning_curves.curve_rows(tables.load_sweep(tmp_path / "t"), ("r",))
-    )
+    sweep = tables.load_sweep(tmp_path / "t")
+    sentences = omissions.too_good(sweep, learning_curves.curve_rows(sweep, ("r",)))
     assert sentences == [
         "Reference ridge has a mean r of 0.990 within subjects, which is too good: is the target "
         "among the signals?"

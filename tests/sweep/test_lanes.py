@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from imujax import UserError
 from imujax.nets import resnet
 from imujax.pretrain import encoder
-from imujax.sweep import lanes
+from imujax.sweep import lanes, probes
 
 CONFIG = ConfigDict(
     {
@@ -178,11 +178,11 @@ def test_features_that_depend_on_each_other_leave_the_probe_finite(count):
         "mean": y.mean(axis=0, keepdims=True),
         "sd": y.std(axis=0, keepdims=True),
     }
-    head = lanes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
+    head = probes.fit_probe(lane, jnp.asarray(features), jnp.asarray(y))
     standardised = features @ np.asarray(head["kernel"][0]) + np.asarray(head["bias"][0])
     estimate = standardised * y.std(axis=0) + y.mean(axis=0)
     x = StandardScaler().fit_transform(features.astype(np.float64))
-    ridge = Ridge(alpha=lanes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
+    ridge = Ridge(alpha=probes.MIN_PENALTY * 512 * count).fit(x, y.astype(np.float64))
     np.testing.assert_allclose(estimate, ridge.predict(x), atol=0.02)
 
 
@@ -300,18 +300,80 @@ def test_augmentation_moves_inside_the_valid_part_and_turns_both_modalities_alik
     ramp = np.broadcast_to(
         np.arange(span, dtype=np.float32)[None, :, None, None], (count, span, 2, 3)
     )
-    data = {"acc": ramp, "gyr": 2 * ramp, "length": np.full(count, 20, np.int32)}
+    target = np.where(np.arange(span) < 20, 5.0 * np.arange(span), np.nan)[None, ::2, None]
+    target = np.broadcast_to(target, (count, span // 2, 1)).astype(np.float32)
+    data = {"acc": ramp, "gyr": 2 * ramp, "length": np.full(count, 20, np.int32), "target": target}
     plain = {"acc": {"mean": 0.0, "sd": 1.0}, "gyr": {"mean": 0.0, "sd": 1.0}}
     lane = {"seed": np.uint32(3), "scale": plain}
     shift = ConfigDict({"shift": 4, "rotation": 0.0})
-    acc, gyr = lanes.augment_batch(lane, data, np.arange(count), 7, shift)
+    acc, gyr, curves = lanes.augment_batch(lane, data, np.arange(count), 7, shift, every=2)
     begin = np.asarray(acc)[:, 10, 0, 0] - 10
     assert set(begin) == set(range(-4, 5)) and np.asarray(acc)[:, :20].max() == 19
     np.testing.assert_array_equal(np.asarray(gyr), 2 * np.asarray(acc))
+    # Curves move with their windows: here they are five times the signal, at every second sample,
+    # and their last value, that of sample 18, stands for sample 19 too.
+    moved = np.minimum(np.asarray(acc)[:, :20:2, 0, 0], 18)
+    np.testing.assert_allclose(np.asarray(curves)[:, :10, 0], 5 * moved, rtol=1e-6)
     shift_and_turn = ConfigDict({"shift": 4, "rotation": 25.0})
-    turned, turned_gyr = lanes.augment_batch(lane, data, np.arange(count), 7, shift_and_turn)
+    turned, turned_gyr, _ = lanes.augment_batch(lane, data, np.arange(count), 7, shift_and_turn)
     length = np.linalg.norm(acc, axis=-1)
     np.testing.assert_allclose(np.linalg.norm(turned, axis=-1), length, rtol=1e-5)
     np.testing.assert_allclose(turned_gyr, 2 * np.asarray(turned), rtol=1e-5, atol=1e-5)
     cosine = (np.asarray(turned) * np.asarray(acc)).sum(-1)[:, 19] / length[:, 19] ** 2
     assert cosine.min() >= np.cos(np.deg2rad(25.01)) and cosine.min() < 0.95
+
+
+def make_curves(count=90):
+    """Two curves that the signals show, one of them in large numbers; windows of any length."""
+    rng = np.random.default_rng(3)
+    acc, gyr = rng.normal(size=(2, count, 32, 1, 3)).astype(np.float32)
+    length = rng.integers(20, 33, count).astype(np.int32)
+    kernel = np.exp(-0.5 * (np.arange(-4, 5) / 2) ** 2)
+    smooth = np.apply_along_axis(np.convolve, 1, acc[:, :, 0, :2], kernel, "same")
+    target = smooth * [300, 1.0] + [500, 0]
+    target[np.arange(32) >= length[:, None]] = np.nan
+    every = 2
+    return lanes.LabelledArrays(acc, gyr, length, target[:, ::every].astype(np.float32), every=2)
+
+
+def test_the_probe_of_curves_is_ridge_on_all_samples():
+    """By scikit-learn on the samples of the training windows, those beyond their ends left out."""
+    data, group = make_curves(), make_lanes(norm="none")[:3]
+    features = group[0].start.features(data.acc, data.gyr, data.length, every=2)
+    assert features.shape[:2] == (90, 16)
+    trainer = lanes.LaneTrainer(group[0].start.card, data, CONFIG, width=60, runs=4)
+    _, estimates = trainer.probe(group, features)
+    for lane, estimate in zip(group, estimates, strict=True):
+        labels = data.target[lane.train].reshape(-1, 2).astype(np.float64)
+        inside = np.isfinite(labels[:, 0])
+        x, y = features[lane.train].reshape(-1, features.shape[-1])[inside], labels[inside]
+        scaler = StandardScaler().fit(x.astype(np.float64))
+        mean, sd = y.mean(axis=0), y.std(axis=0)
+        ridge = Ridge(alpha=lane.penalties[0] * len(x)).fit(scaler.transform(x), (y - mean) / sd)
+        new = scaler.transform(features[lane.test].reshape(-1, features.shape[-1]))
+        expected = ridge.predict(new).reshape(len(lane.test), 16, 2) * sd + mean
+        assert estimate.shape == (1, len(lane.test), 16, 2)
+        np.testing.assert_allclose(estimate[0] / sd, expected / sd, atol=2e-3)
+
+
+def test_curves_are_fine_tuned_and_what_lies_beyond_the_windows_does_not_count():
+    data, group = make_curves(), make_lanes(norm="none")[2:4]
+    features = group[0].start.features(data.acc, data.gyr, data.length, every=2)
+    beyond = np.arange(32)[:, None, None] >= data.length[:, None, None, None]
+    loud = dataclasses.replace(
+        data, acc=np.where(beyond, np.float32(50), data.acc), gyr=np.where(beyond, 9, data.gyr)
+    )
+    card, sizes = group[0].start.card, np.nanstd(data.target, axis=(0, 1))
+    tuned = []
+    for one in (data, loud):
+        trainer = lanes.LaneTrainer(card, one, CONFIG, width=60, runs=2)
+        heads, _ = trainer.probe(group, features)
+        stack = trainer.begin(group, heads)
+        first = trainer.advance(stack, 0, 40)
+        last = trainer.advance(stack, 40, 80)
+        assert (last < first).all() and np.isfinite(last).all()
+        tuned.append(trainer.estimate(stack))
+    for lane, quiet, also in zip(group, *tuned, strict=True):
+        inside = np.isfinite(data.target[lane.test])
+        assert quiet.shape == (len(lane.test), 16, 2)
+        np.testing.assert_allclose((quiet / sizes)[inside], (also / sizes)[inside], atol=2e-3)
