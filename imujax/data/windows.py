@@ -12,6 +12,7 @@ from imujax.data.recordings import Recording
 from imujax.errors import UserError
 
 Dropped = Counter  # reason -> number of windows, steps or samples
+CURVE_GAP = "windows whose curve has a gap"  # a reason
 
 
 def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
@@ -144,6 +145,31 @@ def pad_window(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
     window = np.zeros((length, *x.shape[1:]), x.dtype)
     window[:valid] = x[:valid]
     return window, valid
+
+
+def cut_curve(
+    curve: np.ndarray, start: int, length: int, window: int, every: int = 1
+) -> np.ndarray | None:
+    """Cut a window's part of a curve.
+
+    Parameters
+    ----------
+    curve : ndarray, [T, C]
+        At the rate of the windows; no number where nothing is known.
+    start, length : int
+        Samples: of the window the first one, and those that are valid.
+    window : int
+        Samples of the window.
+    every : int
+        Samples of the window for each value.
+
+    Returns
+    -------
+    ndarray, [ceil(window / every), C], or None
+        Zero beyond `length`; None where a number is missing within it.
+    """
+    part, known = pad_window(curve[start : start + length], window)
+    return part[::every] if known == length and np.isfinite(part).all() else None
 
 
 def length_mask(length: np.ndarray, window: int) -> np.ndarray:
@@ -283,7 +309,8 @@ def labelled_examples(
     targets: Sequence[float] | np.ndarray,
     window: int,
     condition: str = "",
-) -> list[dict[str, Any]]:
+    curve: np.ndarray | None = None,
+) -> tuple[list[dict[str, Any]], Dropped]:
     """Cut a recording into examples with one target each, at its own rate.
 
     Parameters
@@ -295,19 +322,26 @@ def labelled_examples(
     window : int
         Samples of the examples; shorter ones are filled with zeros.
     condition : str
+    curve : ndarray, [T, C], optional
+        Beside the samples of the recording; a window in which it has a gap is left out.
 
     Returns
     -------
-    list of dict
-        As of `make_example`.
+    examples : list of dict
+        As of `make_example`, with a value of the curve for each sample.
+    dropped : Dropped
     """
-    examples = []
+    examples, dropped = [], Dropped()
     for start, length, target in zip(starts, lengths, targets, strict=True):
         acc, valid = pad_window(recording.acc[start : start + length], window)
         gyr, _ = pad_window(recording.gyr[start : start + length], window)
+        own = None if curve is None else cut_curve(curve, start, valid, window)
+        if curve is not None and own is None:
+            dropped[CURVE_GAP] += 1
+            continue
         offset = start / recording.rate
         example = make_example(
-            recording, acc, gyr, offset, recording.activity, condition, [target], valid
+            recording, acc, gyr, offset, recording.activity, condition, [target], valid, own
         )
         examples.append(example)
-    return examples
+    return examples, dropped
