@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import builders, labels, windows
+from imujax.data import builders, clocks, labels, windows
 from imujax.data.recordings import Recording, rotate
 from imujax.data_builders.tan2021_running import plates, tables
 from imujax.errors import UserError
@@ -174,7 +174,8 @@ def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropp
 
 def _read_shank(path: Path, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Columns of the shank's unit [T, C] without NaN, and gap [T]: where too many are missing."""
-    return tables.fill_short_gaps(tables.read_columns(path, columns), RATE, path)
+    values = tables.read_columns(path, columns)
+    return clocks.fill_short_gaps(values, RATE, tables.MAX_GAP, str(path))
 
 
 def _file_loading_rates(item: Trial, n: int) -> plates.LabelledStrikes:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax.data import labels, windows
+from imujax.data import clocks, labels, windows
 from imujax.data.recordings import G
 from imujax.data_builders.tan2021_running import tables
 from imujax.errors import UserError
@@ -94,7 +94,8 @@ def read_vertical_force(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     A plate that gives the force of the foot on it, which is negative on average, is turned.
     """
-    plates, gap = tables.fill_short_gaps(tables.read_columns(path, ["f_1_z", "f_2_z"]), RATE, path)
+    columns = tables.read_columns(path, ["f_1_z", "f_2_z"])
+    plates, gap = clocks.fill_short_gaps(columns, RATE, tables.MAX_GAP, str(path))
     if np.abs(plates).max() > MAX_FORCE:
         raise UserError(
             f"{path}: a vertical force reaches {np.abs(plates).max():.3g}, more than a foot's in "

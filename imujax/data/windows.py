@@ -189,6 +189,8 @@ def unlabelled_examples(
     stride: int,
     least_motion: float,
     together: bool = False,
+    curve: np.ndarray | None = None,
+    every: int = 1,
 ) -> tuple[list[dict[str, Any]], Dropped]:
     """Cut a recording into unlabelled examples.
 
@@ -208,6 +210,10 @@ def unlabelled_examples(
         m/s^2
     together : bool
         It is the mean of `motion` over the sensors that counts, as in the study.
+    curve : ndarray, [T, C], optional
+        Beside the samples of the recording at `rate`; a window in which it has a gap is left out.
+    every : int
+        Samples of a window for each value of its curve.
 
     Returns
     -------
@@ -230,10 +236,16 @@ def unlabelled_examples(
         moving = most >= least_motion
         reason = "windows that move too little" if together else "windows in which no sensor moves"
         dropped[reason] += int((~moving).sum())
-        examples += [
-            make_example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
-            for s in starts[moving]
-        ]
+        for s in starts[moving]:
+            own = None if curve is None else cut_curve(curve, s, window, window, every)
+            if curve is not None and own is None:
+                dropped[CURVE_GAP] += 1
+                continue
+            part = slice(s, s + window)
+            offset = s / rate
+            examples.append(
+                make_example(recording, acc[part], gyr[part], offset, activity, curve=own)
+            )
     return examples, +dropped
 
 
