@@ -201,7 +201,7 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
                 self._add_report(
                     item,
                     result.dropped,
-                    facts.targets_of(result.examples),
+                    result.targets,
                     result.seconds,
                     result.signals,
                     result.facts,
@@ -347,9 +347,8 @@ class WindowBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """The tables of recordings and subjects, and the picture."""
         totals = self._totals
         info = self.module.describe(self.builder_config.options)
-        names = [f"{target['name']} [{target['unit']}]" for target in info["targets"]]
         facts.save(folder, totals["facts"])
-        facts.save_subjects(folder, totals["facts"], totals["targets"], names)
+        facts.save_subjects(folder, totals["facts"], totals["targets"], facts.number_names(info))
         drawn = self.draw(totals["shown"])
         files.write_whole(folder / picture.FILE, lambda path: path.write_bytes(drawn))
 

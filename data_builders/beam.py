@@ -28,7 +28,7 @@ from tensorflow_datasets.core import ExampleWriter, example_serializer
 
 from imujax.data import content
 from imujax.data.windows import Dropped
-from imujax.data_builders import facts, workers
+from imujax.data_builders import workers
 from imujax.errors import UserError
 
 REPORT_FILE = "beam.json"  # what the workers tell the process that has started them
@@ -76,7 +76,7 @@ class Job:
         report = {
             "kept": len(result.examples),
             "dropped": dict(result.dropped),
-            "targets": facts.targets_of(result.examples),
+            "targets": result.targets,
             "seconds": float(result.seconds),
             "signals": _pack_content(result.signals),
             "facts": result.facts,

@@ -67,31 +67,58 @@ def save(folder: Path, facts: Facts) -> None:
     files.write_text(folder / FILE, text.getvalue())
 
 
-def targets_of(examples: Sequence[dict[str, Any]]) -> dict[str, list[list[float]]]:
-    """Collect the targets of examples, as JSON can hold them.
+def numbers_of(
+    examples: Sequence[dict[str, Any]], curve_every: int
+) -> dict[str, list[list[float]]]:
+    """Collect the targets of examples and the extremes of their curves, as JSON can hold them.
 
     Parameters
     ----------
     examples : sequence of dict
         As of `windows.make_example`.
+    curve_every : int
+        Samples of the window for each value of a curve.
 
     Returns
     -------
     dict of list
-        By subject a list of targets for each example, empty ones without labels.
+        By subject a list of numbers for each example, those of `number_names`; empty ones without
+        labels.
     """
-    targets: dict[str, list[list[float]]] = {}
+    numbers: dict[str, list[list[float]]] = {}
     for example in examples:
-        values = [] if example.get("target") is None else example["target"]
-        targets.setdefault(example["subject"], []).append([float(v) for v in values])
-    return targets
+        values = [float(v) for v in example.get("target", ())]
+        if "curve" in example:
+            inside = example["curve"][: -(-example["length"] // curve_every)]
+            extremes = np.stack([inside.max(axis=0), inside.min(axis=0)], axis=1)
+            values += extremes.ravel().tolist()
+        numbers.setdefault(example["subject"], []).append(values)
+    return numbers
+
+
+def number_names(info: dict[str, Any]) -> list[str]:
+    """Name the numbers of `numbers_of`, with their units.
+
+    Parameters
+    ----------
+    info : dict
+        As of `FilesModule.describe`.
+
+    Returns
+    -------
+    list of str
+    """
+    names = [f"{one['name']} [{one['unit']}]" for one in info["targets"]]
+    for one in info.get("curves", []):
+        names += [f"{which} {one['name']} [{one['unit']}]" for which in ("largest", "smallest")]
+    return names
 
 
 def save_subjects(
     folder: Path, facts: Facts, targets: dict[str, list[list[float]]], names: Sequence[str]
 ) -> None:
     """Write subjects.csv, a row a subject: what was recorded, and mean, SD, least and most of each
-    target.
+    number of its examples.
 
     Parameters
     ----------
@@ -100,9 +127,9 @@ def save_subjects(
     facts : list of dict
         Of `collect`.
     targets : dict of list
-        Of `targets_of`.
+        Of `numbers_of`.
     names : sequence of str
-        Of the targets, with their units.
+        Of `number_names`.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")

@@ -20,35 +20,44 @@ QUANTITIES = {"acc": "m/s\u00b2", "gyr": "rad/s"}
 
 
 def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) -> Figure:
-    """Acceleration and angular rate of a few windows, with the event and the target.
+    """Acceleration and angular rate of a few windows, with the event, the target and the curve.
 
     Parameters
     ----------
     examples : sequence of dict
-        As of `windows.make_example`; the first MOST are drawn, of their first sensor.
+        As of `windows.make_example`; the first MOST are drawn, of their first sensor and curve.
     info : dict
-        Metadata of the data set: sensors, rate, targets, and before [samples] where events are.
+        Metadata of the data set: sensors, rate, targets, before [samples] where events are, and
+        curves with curve_every where there are any.
 
     Returns
     -------
     Figure
-        A row of two axes for each example.
+        A row of axes for each example: two, or with a curve three.
     """
     shown = list(examples[:MOST])
+    curves = info.get("curves", [])
     with matplotlib.rc_context(STYLE):
         height = ROW * len(shown) + 0.85
         figure = Figure(figsize=(8.6, height), facecolor="white")
         FigureCanvasAgg(figure)
-        axes = figure.subplots(len(shown), 2, squeeze=False, sharex=True, sharey="col")
+        columns = 3 if curves else 2
+        axes = figure.subplots(len(shown), columns, squeeze=False, sharex=True, sharey="col")
         # By hand: matplotlib's own layout takes twice the time, and every build has this picture.
         edges = {"bottom": 0.45 / height, "top": 1 - 0.55 / height}
-        figure.subplots_adjust(left=0.075, right=0.985, hspace=0.34, wspace=0.17, **edges)
+        edges |= {"hspace": 0.34, "wspace": 0.28 if curves else 0.17}
+        figure.subplots_adjust(left=0.075, right=0.985, **edges)
         for row, example in zip(axes, shown, strict=True):
             length = int(example["length"])
             time = np.arange(length) / info["rate"]
-            for ax, (kind, quantity) in zip(row, QUANTITIES.items(), strict=True):
-                for axis, colour in enumerate(COLOURS):
-                    ax.plot(time, example[kind][:length, 0, axis], color=colour, lw=1.1)
+            drawn = [(q, time, example[kind][:length, 0]) for kind, q in QUANTITIES.items()]
+            if curves:
+                when = time[:: info["curve_every"]]
+                drawn.append((curves[0]["unit"], when, example["curve"][: len(when), :1]))
+            for ax, (quantity, when, values) in zip(row, drawn, strict=True):
+                colours = COLOURS if values.shape[1] == len(COLOURS) else (INK,)
+                for line, colour in zip(values.T, colours, strict=True):
+                    ax.plot(when, line, color=colour, lw=1.1)
                 if info.get("before") is not None:
                     ax.axvline(info["before"] / info["rate"], color=INK, lw=0.8, ls=(0, (4, 2)))
                 ax.set_ylabel(quantity)
@@ -58,7 +67,10 @@ def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) ->
         sensors = info["sensors"]
         others = f", the first of {len(sensors)} sensors" if len(sensors) > 1 else ""
         event = "; dashed: the event" if info.get("before") is not None else ""
-        figure.suptitle(f"{sensors[0]}{others}{event}", x=0.01, ha="left", fontsize=8.5, color=GREY)
+        curve = f"; right: {curves[0]['name']}" if curves else ""
+        curve += f", the first of {len(curves)} curves" if len(curves) > 1 else ""
+        head = f"{sensors[0]}{others}{curve}{event}"
+        figure.suptitle(head, x=0.01, ha="left", fontsize=8.5, color=GREY)
         lines = [Line2D([], [], color=colour, lw=1.1) for colour in COLOURS]
         figure.legend(lines, "xyz", loc="upper right", ncols=3, frameon=False, fontsize=8)
     return figure

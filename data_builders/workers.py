@@ -32,6 +32,8 @@ class ItemResult(NamedTuple):
         Of the recordings and the examples, without a source.
     facts : list of dict
         Of `facts.collect`.
+    targets : dict of list
+        Of `facts.numbers_of`.
     """
 
     examples: list[dict[str, Any]]
@@ -39,6 +41,7 @@ class ItemResult(NamedTuple):
     seconds: float
     signals: content.Content
     facts: facts.Facts
+    targets: dict[str, list[list[float]]]
 
 
 def read_items(
@@ -94,10 +97,12 @@ def read_items(
 
 def read_item(module: str, item: Any, options: dict[str, Any]) -> ItemResult:
     """Read one item, in a worker process; arguments as of `read_items`."""
+    files = importlib.import_module(module)
     with content.collect_recordings() as recordings:
-        examples, dropped, seconds = importlib.import_module(module).read_examples(item, options)
+        examples, dropped, seconds = files.read_examples(item, options)
     signals = content.hash_signals(recordings, examples)
-    return ItemResult(examples, dropped, seconds, signals, facts.collect(recordings))
+    numbers = facts.numbers_of(examples, files.describe(options).get("curve_every", 1))
+    return ItemResult(examples, dropped, seconds, signals, facts.collect(recordings), numbers)
 
 
 def _end_with_parent() -> None:

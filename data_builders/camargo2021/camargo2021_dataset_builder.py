@@ -11,6 +11,6 @@ from imujax.data_builders.camargo2021 import files
 class Builder(WindowBuilder):
     """Windows of walking with the peak vertical force in them; see the README beside this file."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     pkg_dir_path = Path(__file__).parent
     module = files

@@ -82,6 +82,8 @@ def describe(options: dict) -> dict:
         "frame": "of the segments: x forward, y left, z up in standing",
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
         "targets": [{"name": "peak vertical ground force", "unit": "BW"}],
+        "curves": [{"name": "vertical ground force", "unit": "BW"}],
+        "curve_every": 1,
     }
 
 
@@ -204,10 +206,12 @@ def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropp
         )
     dropped += lost
     starts, peak_numbers, lost = labels.peak_windows(len(force), peaks, values, WINDOW, STRIDE)
-    examples = windows.labelled_examples(
-        recording, starts, [WINDOW] * len(starts), values[peak_numbers], WINDOW, condition
+    curve = force[:, None] / (item.mass * labels.PLATE_GRAVITY)
+    lengths = [WINDOW] * len(starts)
+    examples, torn = windows.labelled_examples(
+        recording, starts, lengths, values[peak_numbers], WINDOW, condition, curve
     )
-    return examples, dropped + lost, len(force) / RATE
+    return examples, dropped + lost + torn, len(force) / RATE
 
 
 def read_trial(item: Trial) -> tuple[Recording, np.ndarray, np.ndarray, np.ndarray, str] | str:

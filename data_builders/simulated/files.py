@@ -5,25 +5,33 @@ from pathlib import Path
 import numpy as np
 
 from imujax.data import builders, labels, windows
-from imujax.data.recordings import Recording
+from imujax.data.recordings import G, Recording
 from imujax.errors import UserError
 from imujax.runtime.files import NPZ_ERRORS, read_npz
 
 WINDOW_OPTIONS = {"rate": 100.0, "window": 128, "stride": None, "motion": 0.3}
-# task: sensors, rate [Hz], window, target
+# task: sensors, rate [Hz], window, target, curve
 TASKS = {
-    "loading_rate": (("shank_l",), 200.0, 64, {"name": "vertical loading rate", "unit": "BW/s"}),
+    "loading_rate": (
+        ("shank_l",),
+        200.0,
+        64,
+        {"name": "vertical loading rate", "unit": "BW/s"},
+        {"name": "vertical ground force", "unit": "BW"},
+    ),
     "peak_force": (
         ("trunk", "shank_r"),
         200.0,
         128,
         {"name": "peak vertical ground force", "unit": "BW"},
+        {"name": "vertical ground force", "unit": "BW"},
     ),
     "knee_moment": (
         ("trunk", "pelvis", "thigh_r", "shank_r", "foot_r", "thigh_l", "shank_l", "foot_l"),
         100.0,
         128,
         {"name": "peak knee flexion moment", "unit": "%BW*BH"},
+        {"name": "knee flexion moment", "unit": "%BW*BH"},
     ),
 }
 LEFTWARDS = np.array([0.0, 1.0, 0.0])
@@ -54,10 +62,11 @@ def folder_name(options: dict) -> str:
 def describe(options: dict) -> dict:
     """Metadata that follow from the options; `sensors` of windows are those of MoVi."""
     if options["task"] == "windows":
-        sensors, rate, window, targets = MOVI_SENSORS, options["rate"], options["window"], []
+        sensors, rate, window = MOVI_SENSORS, options["rate"], options["window"]
+        labelled = {"targets": []}
     else:
-        sensors, rate, window, target = TASKS[options["task"]]
-        targets = [target]
+        sensors, rate, window, target, curve = TASKS[options["task"]]
+        labelled = {"targets": [target], "curves": [curve], "curve_every": 1}
     return {
         "sensors": list(sensors),
         "rate": rate,
@@ -65,7 +74,7 @@ def describe(options: dict) -> dict:
         "stride": options.get("stride"),
         "frame": "of the segments: x forward, y left, z up in standing",
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
-        "targets": targets,
+        **labelled,
         "simulated": True,
     }
 
@@ -127,11 +136,11 @@ def read_examples(item: Path, options: dict) -> tuple[list[dict], windows.Droppe
         return examples, dropped, seconds
     if "force" not in arrays:
         raise UserError(f"{item} has no forces: {task} needs a set of walking or running")
-    starts, lengths, targets, dropped = LABELLERS[task](recording, arrays)
-    examples = windows.labelled_examples(
-        recording, starts, lengths, targets, TASKS[task][2], recording.activity
+    starts, lengths, targets, curve, dropped = LABELLERS[task](recording, arrays)
+    examples, torn = windows.labelled_examples(
+        recording, starts, lengths, targets, TASKS[task][2], recording.activity, curve[:, None]
     )
-    return examples, +dropped, seconds
+    return examples, +(dropped + torn), seconds
 
 
 def _label_loading_rates(recording: Recording, arrays: dict):
@@ -140,7 +149,9 @@ def _label_loading_rates(recording: Recording, arrays: dict):
     strikes, rates, dropped = labels.loading_rates(force, 1000.0, recording.mass, recording.source)
     starts, is_inside = labels.strike_windows(strikes, 1000.0, len(recording.acc))
     dropped["contacts whose window leaves the recording"] += int((~is_inside).sum())
-    return starts, [64] * len(starts), rates[is_inside], dropped
+    smooth = labels.plate_force(force, 1000.0, recording.source, labels.IMPACT_CUTOFF)
+    curve = smooth / (recording.mass * G)
+    return starts, [64] * len(starts), rates[is_inside], curve, dropped
 
 
 def _label_peak_forces(recording: Recording, arrays: dict):
@@ -151,7 +162,8 @@ def _label_peak_forces(recording: Recording, arrays: dict):
         force, strikes, offs, recording.mass, recording.source
     )
     starts, peak_numbers, lost = labels.peak_windows(len(recording.acc), peaks, values)
-    return starts, [128] * len(starts), values[peak_numbers], dropped + lost
+    curve = force / (recording.mass * labels.PLATE_GRAVITY)
+    return starts, [128] * len(starts), values[peak_numbers], curve, dropped + lost
 
 
 def _label_knee_moments(recording: Recording, arrays: dict):
@@ -168,7 +180,8 @@ def _label_knee_moments(recording: Recording, arrays: dict):
     for row, start, length in zip(steps, starts, lengths, strict=True):
         row[:] = windows.pad_window(moment[start : start + length], 128)[0]
     peaks, has_peak, lost = labels.knee_flexion_peaks(steps, lengths)
-    return starts[has_peak], np.minimum(lengths[has_peak], 128), peaks, dropped + lost
+    lengths = np.minimum(lengths[has_peak], 128)
+    return starts[has_peak], lengths, peaks, moment, dropped + lost
 
 
 LABELLERS = {

@@ -1,6 +1,7 @@
 """The card: what one TOML file says about a user's own recordings. README.md tells of each key."""
 
 import dataclasses
+import math
 import pathlib
 import re
 from collections.abc import Mapping
@@ -8,7 +9,8 @@ from collections.abc import Mapping
 from imujax.data.sensor_events import SensorEvents
 
 STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
-STATISTICS += ("duration",)
+CURVE = "curve"  # in the place of a statistic: no number, but the signal itself
+STATISTICS += ("duration", CURVE)
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
@@ -339,7 +341,8 @@ class Events:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A statistic of a signal over [event + start, event + end) seconds.
+    """A statistic of a signal over [event + start, event + end) seconds, or the signal itself as a
+    curve over the whole window.
 
     Attributes
     ----------
@@ -354,15 +357,18 @@ class Target:
         Instead of `end`: the span ends at this share of the recording's true length.
     statistic : str
         max, min, mean, range, slope (per s), impulse (the integral over time), time_of_max (s after
-        the event), value (at `start`) or duration (s from the event to a crossing or other event).
+        the event), value (at `start`), duration (s from the event to a crossing or other event), or
+        CURVE.
     divide_by : tuple of str or float
-        "mass", "height" and numbers, by which the statistic is divided.
+        "mass", "height" and numbers, by which the statistic or curve is divided.
     level : float or None
         Of a duration: that the signal crosses; None: the signal's column holds times.
     until : str
         Of a duration: "below" or "above" the level.
     time_unit : str
         Of a duration up to times in a file: one of TIME_UNITS or SAMPLES.
+    every : int
+        Of a curve: samples of the window for each value.
     """
 
     name: str
@@ -376,6 +382,12 @@ class Target:
     level: float | None = None
     until: str = "below"
     time_unit: str = "s"
+    every: int = 1
+
+    def divisor(self, mass: float | None, height: float | None) -> float:
+        """The product of `divide_by`, of a person of this mass [kg] and height [m]."""
+        body = {"mass": mass, "height": height}
+        return math.prod(body.get(part, part) for part in self.divide_by)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -470,8 +482,8 @@ class Card:
     activity : Activity or None
     events : Events or None
     measured : tuple of Target
-        At each event. None of them, and no `labels` either: an unlabelled set of windows back to
-        back.
+        At each event. Curves alone need no events; without these, and without `labels`, windows lie
+        back to back.
     mass, height : Quantity or None
     window : Window
     """
@@ -500,8 +512,7 @@ class Card:
     @property
     def signals(self) -> dict[str, Signal]:
         """Those of [events] and of each [target], by the names that a recording has them under."""
-        parts: dict[str, Events | Target | None] = {"events": self.events}
-        parts |= {target_key(number): target for number, target in enumerate(self.measured)}
+        parts = {"events": self.events} | self.numbers | self.curves
         return {key: part.signal for key, part in parts.items() if part and part.signal}
 
     @property
@@ -511,20 +522,29 @@ class Card:
 
     @property
     def is_labelled(self) -> bool:
-        """Whether examples have targets."""
-        return bool(self.measured) or self.labels is not None
+        """Whether windows lie at events, where something is measured."""
+        return bool(self.measured and self.events) or self.labels is not None
+
+    @property
+    def numbers(self) -> dict[str, Target]:
+        """The targets that are a number each, by the names that a recording has them under."""
+        return {key: one for key, one in self._keyed.items() if one.statistic != CURVE}
+
+    @property
+    def curves(self) -> dict[str, Target]:
+        """Those that are curves."""
+        return {key: one for key, one in self._keyed.items() if one.statistic == CURVE}
+
+    @property
+    def _keyed(self) -> dict[str, Target]:
+        return {f"target {number}": target for number, target in enumerate(self.measured)}
 
     @property
     def targets(self) -> list[dict[str, str]]:
-        """Name and unit of each target."""
+        """Name and unit of each target that is a number."""
         if self.labels:
             return [{"name": name, "unit": unit} for _, name, unit in self.labels.targets]
-        return [{"name": target.name, "unit": target.unit} for target in self.measured]
-
-
-def target_key(number: int) -> str:
-    """Under which a recording has the signal or the times of a target, counted from 0."""
-    return f"target {number}"
+        return [{"name": one.name, "unit": one.unit} for one in self.numbers.values()]
 
 
 def is_text(unit: str | float) -> bool:

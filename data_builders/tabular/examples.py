@@ -12,8 +12,8 @@ import numpy as np
 
 from imujax.data import windows
 from imujax.data.recordings import Recording
-from imujax.data_builders.tabular import events, labels, parse, records, sources
-from imujax.data_builders.tabular.card import Card, Target, target_key
+from imujax.data_builders.tabular import curves, events, labels, parse, records, sources
+from imujax.data_builders.tabular.card import Card, Target
 from imujax.errors import UserError
 
 _EPS = 1e-9  # s
@@ -49,6 +49,7 @@ def describe(options: dict) -> dict:
     """Metadata that follow from the card; windows at events have no stride."""
     card = _load_card(options)
     turned = [s.name for s in card.sensors if s.frame]
+    along = [{"name": one.name, "unit": one.unit} for one in card.curves.values()]
     return {
         "sensors": [s.name for s in card.sensors],
         "rate": card.window.rate,
@@ -57,6 +58,7 @@ def describe(options: dict) -> dict:
         "frame": "as in the files" + (f", turned: {', '.join(turned)}" if turned else ""),
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
         "targets": card.targets,
+        **({"curves": along, "curve_every": _every(card)} if along else {}),
         **({"before": card.window.before} if card.is_labelled else {}),
     }
 
@@ -113,16 +115,25 @@ def _parse_cached(text: str, name: str) -> Card:
 
 
 def cut_unlabelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
-    """Windows back to back that pass the motion test."""
+    """Windows back to back that pass the motion test, with their curves."""
     w = card.window
-    return windows.unlabelled_examples(recording, w.rate, w.length, w.stride, w.motion)
+    count = math.ceil(len(recording.acc) * w.rate / recording.rate - 1e-6)
+    curve = curves.lay_curves(card, recording, count)
+    return windows.unlabelled_examples(
+        recording, w.rate, w.length, w.stride, w.motion, curve=curve, every=_every(card)
+    )
+
+
+def _every(card: Card) -> int:
+    """Samples of a window for each value of its curves."""
+    return next((one.every for one in card.curves.values()), 1)
 
 
 def cut_labelled(
     card: Card, recording: Recording, targets: np.ndarray | None = None, condition: str = ""
 ) -> tuple[list[dict], windows.Dropped]:
-    """One window for each event, with its target; its activity is the interval there, and so is its
-    condition where the card has none.
+    """One window for each event, with its target and curves. Its activity is the interval there,
+    and so is its condition where the card has none.
 
     `targets` [E, K] are those of a table of labels; without them the card's statistic is taken.
     """
@@ -137,13 +148,14 @@ def cut_labelled(
     dropped = windows.Dropped({"events whose window leaves the recording": int((~is_kept).sum())})
     dropped["recordings without an event"] += int(not len(times))
     end = recording.start + len(recording.acc) / recording.rate
+    curve = curves.lay_curves(card, recording, len(acc))
     examples = []
     for row in np.flatnonzero(is_kept):
         time, first = times[row], at[row] - w.before
         if targets is not None:
             values = targets[row]
         else:
-            found = [_measure(card, recording, k, time, end) for k in range(len(card.measured))]
+            found = [_measure(recording, key, t, time, end) for key, t in card.numbers.items()]
             reasons = [value for value in found if isinstance(value, str)]
             if reasons:
                 dropped[reasons[0]] += 1
@@ -154,18 +166,26 @@ def cut_labelled(
             continue
         a, length = windows.pad_window(acc[first : first + w.length], w.length)
         g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
+        own = None
+        if curve is not None:
+            own = windows.cut_curve(curve, first, length, w.length, _every(card))
+            if own is None:
+                dropped[windows.CURVE_GAP] += 1
+                continue
         name = _interval_name(recording, time)
+        target = values if card.targets else None
         examples.append(
             windows.make_example(
-                recording, a, g, first / w.rate, name, condition or name, values, length
+                recording, a, g, first / w.rate, name, condition or name, target, length, own
             )
         )
     return examples, +dropped
 
 
-def _measure(card: Card, recording: Recording, number: int, time: float, end: float) -> float | str:
+def _measure(
+    recording: Recording, key: str, target: Target, time: float, end: float
+) -> float | str:
     """A target at the event `time` of a recording that runs to `end`, or why there is none."""
-    target, key = card.measured[number], target_key(number)
     span = events.target_span(target, time, recording.start, end)
     channel = recording.channels.get(key)
     if target.statistic == "duration":
@@ -173,12 +193,9 @@ def _measure(card: Card, recording: Recording, number: int, time: float, end: fl
         value = events.find_duration(channel, others, target, time, span)
     else:
         value = events.compute_statistic(channel, target, *span)
-    return value if isinstance(value, str) else value / _divisor(target, recording)
-
-
-def _divisor(target: Target, recording: Recording) -> float:
-    body = {"mass": recording.mass, "height": recording.height}
-    return math.prod(body.get(part, part) for part in target.divide_by)
+    if isinstance(value, str):
+        return value
+    return value / target.divisor(recording.mass, recording.height)
 
 
 def _interval_name(recording: Recording, time: float) -> str:

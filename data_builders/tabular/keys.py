@@ -89,6 +89,7 @@ TARGET = {
     "level": (kinds.number, None),
     "until": (kinds.one_of("below", "above"), None),
     "divide_by": (kinds.list_of(kinds.divisor), ()),
+    "every": (kinds.length, None),
 }
 ACTIVITY = {
     "file": (kinds.path, kinds.REQUIRED),

@@ -12,6 +12,7 @@ import tomllib
 from imujax.data_builders.tabular import keys, kinds, parse_labelled, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
+    CURVE,
     Axes,
     Card,
     Columns,
@@ -77,12 +78,20 @@ def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
     groups = _named_groups(top, {"hdf5.dataset": hdf5 and hdf5.dataset, "mat.variable": mat})
     units = kinds.complete_table(top["units"], "units", keys.UNITS)
     body = kinds.complete_table(top["body"], "body", dict.fromkeys(BODY_UNITS, (_anything, None)))
-    may_be_alone = to_estimate and top["target"] is None
+    measured = parse_labelled.parse_targets(top["target"])
+    may_be_alone = to_estimate
+    if top["target"] is not None:
+        is_back_to_back = to_estimate or "stride" in top["window"]
+        may_be_alone = is_back_to_back and all(one.statistic == CURVE for one in measured)
     if (top["target"] is None) != (top["events"] is None) and not may_be_alone:
-        raise UserError("[target] and [events] belong together: give both, or neither")
+        raise UserError(
+            "[target] and [events] belong together: give both, or neither, or curves alone with "
+            '"window.stride"'
+        )
     if top["labels"] is not None and top["target"] is not None:
         raise UserError("[labels] says where events are and what was measured: leave out [target]")
-    labelled = top["target"] is not None or top["labels"] is not None
+    at_events = bool(measured) and top["events"] is not None
+    labelled = at_events or top["labels"] is not None
     card = Card(
         path=path,
         name=_check_name(top["name"] or path.stem),
@@ -102,7 +111,7 @@ def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
         ),
         activity=parse_labelled.parse_activity(top["activity"]),
         events=parse_labelled.parse_events(top["events"]),
-        measured=parse_labelled.parse_targets(top["target"]),
+        measured=measured,
         mass=_parse_quantity("mass", body["mass"]),
         height=_parse_quantity("height", body["height"]),
         window=_parse_window(top["window"], labelled),
@@ -274,8 +283,12 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     _check_sources(card)
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
-    if card.measured and card.events.peak > -math.inf and card.measured[0].statistic == "value":
-        raise UserError('"events.peak" is looked for in the target\'s span, and "value" has none')
+    if card.measured and card.events and card.events.peak > -math.inf:
+        statistic = next((target.statistic for target in card.numbers.values()), CURVE)
+        if statistic in ("value", CURVE):
+            raise UserError(
+                f'"events.peak" is looked for in the target\'s span, and "{statistic}" has none'
+            )
     if card.events and card.events.of_sensor:
         name, names = card.events.of_sensor.sensor, [sensor.name for sensor in card.sensors]
         if name not in names:

@@ -9,6 +9,7 @@ import math
 from imujax.data.sensor_events import SensorEvents
 from imujax.data_builders.tabular import keys, kinds
 from imujax.data_builders.tabular.card import (
+    CURVE,
     FROM_START,
     SAMPLES,
     Activity,
@@ -110,11 +111,25 @@ def parse_targets(tables: tuple[dict, ...] | None) -> tuple[Target, ...]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f'two [[target]] have the name "{twice}": give each its own')
+    curves = {target.every: target.name for target in targets if target.statistic == CURVE}
+    if len(curves) > 1:
+        (one, name), (other, other_name), *_ = curves.items()
+        raise UserError(
+            f'the curve "{name}" has every = {one} and "{other_name}" every = {other}: give all '
+            "curves the same"
+        )
     return targets
 
 
 def _parse_target(table: dict) -> Target:
     t = kinds.complete_table(table, "target", keys.TARGET)
+    is_curve = t["statistic"] == CURVE
+    if is_curve and (extra := set(table) & {"from", "to", "to_share", "level", "until"}):
+        raise UserError(
+            f'[target] is a "{CURVE}" over the whole window, so "{min(extra)}" has no place in it'
+        )
+    if t["every"] is not None and not is_curve:
+        raise UserError(f'[target] has "every", and the statistic is no "{CURVE}"')
     is_times = t["statistic"] == "duration" and t["level"] is None
     if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):
         raise UserError('[target] has "level" or "until", and the statistic is no "duration"')
@@ -131,7 +146,7 @@ def _parse_target(table: dict) -> Target:
     if t["statistic"] == "value":
         if t["to"] is not None or t["to_share"] is not None:
             raise UserError('[target] takes the "value" at "from", so it has no "to" or "to_share"')
-    elif (t["to"] is None) == (t["to_share"] is None):
+    elif not is_curve and (t["to"] is None) == (t["to_share"] is None):
         raise UserError('[target] needs one of "to" [s after the event] and "to_share"')
     if t["to"] is not None and t["to"] <= t["from"]:
         raise UserError('"target.to" must be later than "target.from"')
@@ -147,6 +162,7 @@ def _parse_target(table: dict) -> Target:
         level=t["level"],
         until=t["until"] or "below",
         time_unit=t["time_unit"],
+        every=t["every"] or 1,
     )
 
 

@@ -18,7 +18,6 @@ from imujax.data_builders.tabular.card import (
     Signal,
     fill_template,
     is_text,
-    target_key,
 )
 from imujax.data_builders.tabular.sources import Item, resolve_path
 from imujax.errors import UserError
@@ -197,8 +196,8 @@ def _make_channel(
 ) -> Channel:
     values = values * signal.scale
     if signal.lowpass:
-        values, _ = clocks.fill_gaps(values, rate, max_gap, f"{source}: {signal.column}")
-        values = windows.lowpass(values, rate, signal.lowpass)
+        filled, is_gap = clocks.fill_short_gaps(values[:, None], rate, max_gap, source)
+        values = np.where(is_gap, np.nan, windows.lowpass(filled[:, 0], rate, signal.lowpass))
     return Channel(values, rate, "", start)
 
 
@@ -240,7 +239,7 @@ def _event_times(
             f"{source}: {rule.signal.column} has values that are missing, so events may be too: "
             "fill them in (with 0 where there is no contact)"
         )
-    first = card.measured[0] if card.measured else None
+    first = next(iter(card.numbers.values()), None)
     return events.find_crossings(channel, rule, first, index.start, end)
 
 
@@ -263,8 +262,8 @@ def _target_times(
 ) -> dict[str, np.ndarray]:
     """The second events, up to which durations run, where the card has them in a file."""
     return {
-        target_key(number): _read_times(target.signal, target.time_unit, raw, groups, index)
-        for number, target in enumerate(card.measured)
+        key: _read_times(target.signal, target.time_unit, raw, groups, index)
+        for key, target in card.numbers.items()
         if target.statistic == "duration" and target.level is None
     }
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data import builders, labels, windows
+from imujax.data import builders, clocks, labels, windows
 from imujax.data.recordings import Recording, rotate
 from imujax.data_builders.tan2021_running import plates, tables
 from imujax.errors import UserError
@@ -90,8 +90,8 @@ def folder_name(options: dict) -> str:
 
 
 def describe(options: dict) -> dict:
-    """Metadata."""
-    del options
+    """Metadata; where the labels are made from the force, that force is a curve."""
+    curve = {"name": "vertical ground force", "unit": "BW"}
     return {
         "sensors": ["shank_l"],
         "rate": RATE,
@@ -100,6 +100,7 @@ def describe(options: dict) -> dict:
         "frame": "of the segments: x forward, y left, z up in standing",
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
         "targets": [{"name": "vertical loading rate", "unit": "BW/s"}],
+        **({"curves": [curve], "curve_every": 1} if options["labels"] == "force" else {}),
     }
 
 
@@ -165,15 +166,16 @@ def read_examples(item: Trial, options: dict) -> tuple[list[dict], windows.Dropp
     dropped[f"windows with a gap of more than {1000 * tables.MAX_GAP:g} ms"] += int(is_torn.sum())
     usable = ~is_early & ~is_torn
     starts, targets = starts[usable], strikes.values[is_inside][usable]
-    examples = windows.labelled_examples(
-        recording, starts, [WINDOW] * len(starts), targets, WINDOW, item.name
+    examples, torn = windows.labelled_examples(
+        recording, starts, [WINDOW] * len(starts), targets, WINDOW, item.name, strikes.curve
     )
-    return examples, +dropped, seconds
+    return examples, +(dropped + torn), seconds
 
 
 def _read_shank(path: Path, columns: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Columns of the shank's unit [T, C] without NaN, and gap [T]: where too many are missing."""
-    return tables.fill_short_gaps(tables.read_columns(path, columns), RATE, path)
+    values = tables.read_columns(path, columns)
+    return clocks.fill_short_gaps(values, RATE, tables.MAX_GAP, str(path))
 
 
 def _file_loading_rates(item: Trial, n: int) -> plates.LabelledStrikes:
@@ -198,7 +200,7 @@ def _file_loading_rates(item: Trial, n: int) -> plates.LabelledStrikes:
     dropped[reason] = int(is_repeated.sum())
     dropped[f"loading rates outside {lowest:g} to {highest:g} BW/s"] = int(is_implausible.sum())
     rows = rows[~is_repeated & ~is_implausible]
-    return plates.LabelledStrikes(rows, RATE, rates[rows], dropped, None)
+    return plates.LabelledStrikes(rows, RATE, rates[rows], dropped, None, None)
 
 
 def _check_range(values: np.ndarray, source: Path) -> None:

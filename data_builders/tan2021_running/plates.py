@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imujax.data import labels, windows
+from imujax.data import clocks, labels, windows
 from imujax.data.recordings import G
 from imujax.data_builders.tan2021_running import tables
 from imujax.errors import UserError
@@ -26,6 +26,7 @@ class LabelledStrikes(NamedTuple):
     values: np.ndarray  # [E] BW/s
     dropped: windows.Dropped
     mass: float | None  # kg, where the force tells it
+    curve: np.ndarray | None  # [T, 1] BW at 200 Hz, the force under the left foot, if it was read
 
 
 def plate_loading_rates(
@@ -50,7 +51,8 @@ def plate_loading_rates(
     if weight is None:
         no_samples = np.zeros(0, int)
         reason = f"trials without a whole stride of force after {SKIP:g} s"
-        return LabelledStrikes(no_samples, RATE, no_samples, windows.Dropped({reason: 1}), None)
+        dropped = windows.Dropped({reason: 1})
+        return LabelledStrikes(no_samples, RATE, no_samples, dropped, None, None)
     for path in static:
         _check_standing(path, weight, plates)
     strikes, rates, dropped = labels.loading_rates(force, RATE, weight / G, str(plates))
@@ -64,7 +66,27 @@ def plate_loading_rates(
     dropped["contacts of a foot that no strike in the file tells"] += int(is_unknown.sum())
     dropped["contacts with a gap in the force"] += int(is_torn.sum())
     is_kept = is_left & ~is_torn
-    return LabelledStrikes(strikes[is_kept], RATE, rates[is_kept], dropped, weight / G)
+    curve = _left_force(force, gap, left, right, str(plates))[:, None] / weight
+    return LabelledStrikes(strikes[is_kept], RATE, rates[is_kept], dropped, weight / G, curve)
+
+
+def _left_force(
+    force: np.ndarray, gap: np.ndarray, left: np.ndarray, right: np.ndarray, source: str
+) -> np.ndarray:
+    """The force [N] at 200 Hz under the left foot, filtered as for the loading rate.
+
+    Each contact in the `force` of both feet [T] is that of the foot whose strike is nearest; the
+    right one's, with half of the flights beside it, are 0.  No number beside a gap [T].
+    """
+    smooth = labels.plate_force(force, RATE, source, labels.IMPACT_CUTOFF)
+    step = round(RATE / labels.PLATE_RATE)
+    is_on = np.concatenate([[False], smooth >= labels.CONTACT_FORCE, [False]])
+    begins, ends = np.flatnonzero(is_on[1:] != is_on[:-1]).reshape(-1, 2).T
+    middles = (ends[:-1] + begins[1:]) / 2  # of the flights
+    from_left, from_right = (_distance_to_nearest(step * begins, x) for x in (left, right))
+    contact = np.searchsorted(middles, np.arange(len(smooth)))
+    is_near_gap = np.convolve(gap, np.ones(2 * MATCH_TOLERANCE + 1), "same")[::step] > 0.5
+    return np.where(is_near_gap, np.nan, np.where((from_left < from_right)[contact], smooth, 0.0))
 
 
 def read_vertical_force(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -72,7 +94,8 @@ def read_vertical_force(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     A plate that gives the force of the foot on it, which is negative on average, is turned.
     """
-    plates, gap = tables.fill_short_gaps(tables.read_columns(path, ["f_1_z", "f_2_z"]), RATE, path)
+    columns = tables.read_columns(path, ["f_1_z", "f_2_z"])
+    plates, gap = clocks.fill_short_gaps(columns, RATE, tables.MAX_GAP, str(path))
     if np.abs(plates).max() > MAX_FORCE:
         raise UserError(
             f"{path}: a vertical force reaches {np.abs(plates).max():.3g}, more than a foot's in "

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from imujax.data.clocks import fill_gaps
 from imujax.data_builders.tabular import readers
 from imujax.data_builders.tabular.card import Layout
 from imujax.errors import UserError
@@ -41,16 +40,3 @@ def read_events(path: Path, names: list[str], signals_path: Path, n: int) -> np.
                 "where there is no strike"
             )
     return values
-
-
-def fill_short_gaps(values: np.ndarray, rate: float, source: Path) -> tuple[np.ndarray, np.ndarray]:
-    """values [T, C] without NaN, and gap [T]: where more than MAX_GAP s of a column are missing."""
-    gap = np.zeros(len(values), bool)
-    for missing in np.isnan(values).T:
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], missing, [0]]))).reshape(-1, 2)
-        for first, last in edges:
-            if last - first > MAX_GAP * rate or missing.all():
-                gap[first:last] = True
-    if gap.all():
-        return np.zeros_like(values), gap
-    return fill_gaps(values, rate, np.inf, str(source))[0], gap

@@ -11,6 +11,6 @@ from imujax.data_builders.tan2021_running import files
 class Builder(WindowBuilder):
     """Left strikes of running with their vertical loading rate; see the README beside this file."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     pkg_dir_path = Path(__file__).parent
     module = files

@@ -66,6 +66,8 @@ def describe(options: dict) -> dict:
         "frame": "of the segments: x forward, y left, z up in standing",
         "units": {"acc": "m/s^2", "gyr": "rad/s"},
         "targets": [{"name": "peak knee flexion moment", "unit": "%BW*BH"}],
+        "curves": [{"name": "knee flexion moment", "unit": "%BW*BH"}],
+        "curve_every": 1,
     }
 
 
@@ -104,7 +106,8 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dro
     mass, height = (
         _constant_value(steps, lengths, columns, name, source) for name in (MASS, HEIGHT)
     )
-    peaks, has_peak, lost = labels.knee_flexion_peaks(steps[:, :, columns[MOMENT]], lengths)
+    moments = steps[:, :, columns[MOMENT]]
+    peaks, has_peak, lost = labels.knee_flexion_peaks(moments, lengths)
     dropped += lost
     if len(peaks) and not np.median(np.abs(peaks)) < MAX_PEAK:
         raise UserError(
@@ -144,7 +147,12 @@ def read_examples(item: Subject, options: dict) -> tuple[list[dict], windows.Dro
                 f"{recording.source}: the shank turns at {shank:.2g} rad/s at most: looks like "
                 "rad/s, the file must hold deg/s"
             )
-        examples += windows.labelled_examples(recording, [0], [length], [target[row]], WINDOW)
+        curve = moments[row, :length, None]
+        example, torn = windows.labelled_examples(
+            recording, [0], [length], [target[row]], WINDOW, curve=curve
+        )
+        examples += example
+        dropped += torn
     return examples, +dropped, float(lengths.sum() / RATE)
 
 

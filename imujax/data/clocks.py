@@ -337,6 +337,39 @@ def _bridge(
     return filled, is_bridged & (_distance(grid, own) > 0.51 / rate)
 
 
+def fill_short_gaps(
+    values: np.ndarray, rate: float, max_gap_s: float, source: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fill all runs of NaN as `fill_gaps` does, and say where that is no more than a guess.
+
+    Parameters
+    ----------
+    values : ndarray, [T, C]
+    rate : float
+        Hz
+    max_gap_s : float
+        How long a run may be [s].
+    source : str
+        The file name that error sentences show.
+
+    Returns
+    -------
+    filled : ndarray, [T, C]
+        Zero where a column has no number at all.
+    is_gap : ndarray, [T], bool
+        Where a column lacks more.
+    """
+    is_gap = np.zeros(len(values), bool)
+    for missing in np.isnan(values).T:
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], missing, [0]]))).reshape(-1, 2)
+        for first, last in edges:
+            if last - first > max_gap_s * rate or missing.all():
+                is_gap[first:last] = True
+    if is_gap.all():
+        return np.zeros_like(values), is_gap
+    return fill_gaps(values, rate, np.inf, source)[0], is_gap
+
+
 def fill_gaps(
     values: np.ndarray, rate: float, max_gap_s: float, source: str
 ) -> tuple[np.ndarray, int]:

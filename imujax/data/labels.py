@@ -31,6 +31,7 @@ PLATE_CUTOFF = 15.0  # Hz
 PLATE_RATE = 200.0  # Hz, of the labels and the windows
 PEAK_MARGIN = 10  # samples at 200 Hz after strike and before off in which no peak is looked for
 LEAST_PEAK = 0.5  # body weights
+PLATE_GRAVITY = 9.81  # m/s^2, of these body weights
 
 # Peak knee flexion moment (Tan et al. 2022)
 STEP_MARGIN = 20  # samples at 100 Hz that a step begins before heel strike and ends after toe-off
@@ -259,10 +260,13 @@ def strike_windows(
     return windows.event_starts(events, before, length - before, n)
 
 
-def plate_force(force: np.ndarray, rate: float, source: str) -> np.ndarray:
+def plate_force(
+    force: np.ndarray, rate: float, source: str, cutoff: float = PLATE_CUTOFF
+) -> np.ndarray:
     """Bring the force of one foot's plates to 200 Hz.
 
-    Low-pass at 15 Hz, 4th-order Butterworth forwards and backwards, then every 5th sample.
+    Low-pass at 15 Hz, 4th-order Butterworth forwards and backwards, then every 5th sample.  With
+    IMPACT_CUTOFF it is the force of which `loading_rates` takes the slope.
 
     Parameters
     ----------
@@ -272,6 +276,8 @@ def plate_force(force: np.ndarray, rate: float, source: str) -> np.ndarray:
         Hz (1000), a multiple of 200.
     source : str
         The file name that error sentences show.
+    cutoff : float
+        Hz
 
     Returns
     -------
@@ -286,7 +292,7 @@ def plate_force(force: np.ndarray, rate: float, source: str) -> np.ndarray:
     step = round(rate / PLATE_RATE)
     if abs(step * PLATE_RATE - rate) > 1e-6 * rate:
         raise UserError(f"{source}: the force at {rate:g} Hz must be at a multiple of 200 Hz")
-    return windows.lowpass(_vertical(force, source), rate, PLATE_CUTOFF)[::step]
+    return windows.lowpass(_vertical(force, source), rate, cutoff)[::step]
 
 
 def stance_peaks(
@@ -295,7 +301,7 @@ def stance_peaks(
     offs: np.ndarray,
     mass: float | None,
     source: str,
-    gravity: float = 9.81,
+    gravity: float = PLATE_GRAVITY,
 ) -> tuple[np.ndarray, np.ndarray, Dropped]:
     """Take the peak vertical force of stances.
 

@@ -12,6 +12,7 @@ from imujax.data.recordings import Recording
 from imujax.errors import UserError
 
 Dropped = Counter  # reason -> number of windows, steps or samples
+CURVE_GAP = "windows whose curve has a gap"  # a reason
 
 
 def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
@@ -146,6 +147,31 @@ def pad_window(x: np.ndarray, length: int) -> tuple[np.ndarray, int]:
     return window, valid
 
 
+def cut_curve(
+    curve: np.ndarray, start: int, length: int, window: int, every: int = 1
+) -> np.ndarray | None:
+    """Cut a window's part of a curve.
+
+    Parameters
+    ----------
+    curve : ndarray, [T, C]
+        At the rate of the windows; no number where nothing is known.
+    start, length : int
+        Samples: of the window the first one, and those that are valid.
+    window : int
+        Samples of the window.
+    every : int
+        Samples of the window for each value.
+
+    Returns
+    -------
+    ndarray, [ceil(window / every), C], or None
+        Zero beyond `length`; None where a number is missing within it.
+    """
+    part, known = pad_window(curve[start : start + length], window)
+    return part[::every] if known == length and np.isfinite(part).all() else None
+
+
 def length_mask(length: np.ndarray, window: int) -> np.ndarray:
     """length [N] -> [N, window] bool, True where a sample is valid."""
     return np.arange(window) < np.asarray(length)[:, None]
@@ -163,6 +189,8 @@ def unlabelled_examples(
     stride: int,
     least_motion: float,
     together: bool = False,
+    curve: np.ndarray | None = None,
+    every: int = 1,
 ) -> tuple[list[dict[str, Any]], Dropped]:
     """Cut a recording into unlabelled examples.
 
@@ -182,6 +210,10 @@ def unlabelled_examples(
         m/s^2
     together : bool
         It is the mean of `motion` over the sensors that counts, as in the study.
+    curve : ndarray, [T, C], optional
+        Beside the samples of the recording at `rate`; a window in which it has a gap is left out.
+    every : int
+        Samples of a window for each value of its curve.
 
     Returns
     -------
@@ -204,10 +236,16 @@ def unlabelled_examples(
         moving = most >= least_motion
         reason = "windows that move too little" if together else "windows in which no sensor moves"
         dropped[reason] += int((~moving).sum())
-        examples += [
-            make_example(recording, acc[s : s + window], gyr[s : s + window], s / rate, activity)
-            for s in starts[moving]
-        ]
+        for s in starts[moving]:
+            own = None if curve is None else cut_curve(curve, s, window, window, every)
+            if curve is not None and own is None:
+                dropped[CURVE_GAP] += 1
+                continue
+            part = slice(s, s + window)
+            offset = s / rate
+            examples.append(
+                make_example(recording, acc[part], gyr[part], offset, activity, curve=own)
+            )
     return examples, +dropped
 
 
@@ -283,7 +321,8 @@ def labelled_examples(
     targets: Sequence[float] | np.ndarray,
     window: int,
     condition: str = "",
-) -> list[dict[str, Any]]:
+    curve: np.ndarray | None = None,
+) -> tuple[list[dict[str, Any]], Dropped]:
     """Cut a recording into examples with one target each, at its own rate.
 
     Parameters
@@ -295,19 +334,26 @@ def labelled_examples(
     window : int
         Samples of the examples; shorter ones are filled with zeros.
     condition : str
+    curve : ndarray, [T, C], optional
+        Beside the samples of the recording; a window in which it has a gap is left out.
 
     Returns
     -------
-    list of dict
-        As of `make_example`.
+    examples : list of dict
+        As of `make_example`, with a value of the curve for each sample.
+    dropped : Dropped
     """
-    examples = []
+    examples, dropped = [], Dropped()
     for start, length, target in zip(starts, lengths, targets, strict=True):
         acc, valid = pad_window(recording.acc[start : start + length], window)
         gyr, _ = pad_window(recording.gyr[start : start + length], window)
+        own = None if curve is None else cut_curve(curve, start, valid, window)
+        if curve is not None and own is None:
+            dropped[CURVE_GAP] += 1
+            continue
         offset = start / recording.rate
         example = make_example(
-            recording, acc, gyr, offset, recording.activity, condition, [target], valid
+            recording, acc, gyr, offset, recording.activity, condition, [target], valid, own
         )
         examples.append(example)
-    return examples
+    return examples, dropped

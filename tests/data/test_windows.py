@@ -110,6 +110,35 @@ def test_pad_and_mask_tell_the_true_length():
     np.testing.assert_array_equal(padded[mask[0]], x)
 
 
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_curve_is_cut_beside_its_window_or_not_at_all(every):
+    curve = np.arange(200.0).reshape(100, 2)
+    cut = windows.cut_curve(curve, 7, 9, 14, every)
+    assert cut.shape == (-(-14 // every), 2)
+    for row, values in enumerate(cut):
+        expected = curve[7 + row * every] if row * every < 9 else [0, 0]
+        np.testing.assert_array_equal(values, expected)
+    assert windows.cut_curve(curve, 91, 9, 14, every) is not None
+    assert windows.cut_curve(curve, 92, 9, 14, every) is None  # it ends before
+    curve[15, 1] = np.nan
+    assert windows.cut_curve(curve, 7, 9, 14, every) is None
+    assert windows.cut_curve(curve, 7, 8, 14, every) is not None
+
+
+def test_labelled_windows_whose_curve_has_a_gap_are_counted():
+    walk = make_recording(*signals(seconds=4.0))
+    curve = np.arange(float(len(walk.acc)))[:, None]
+    curve[70] = np.inf
+    cut = windows.labelled_examples(walk, [10, 60, 90], [30, 20, 40], [1, 2, 3], 32, "", curve)
+    examples, dropped = cut
+    assert dropped == {windows.CURVE_GAP: 1}
+    assert [float(e["target"][0]) for e in examples] == [1, 3]
+    np.testing.assert_array_equal(examples[0]["curve"][:, 0], [*range(10, 40), 0, 0])
+    np.testing.assert_array_equal(examples[1]["curve"][:, 0], range(90, 122))
+    without, dropped = windows.labelled_examples(walk, [60], [20], [2], 32)
+    assert not dropped and "curve" not in without[0]
+
+
 def test_motion_is_the_mean_deviation_of_the_axes():
     x = np.random.default_rng(0).standard_normal((3, 40, 2, 3))
     for n in range(3):

@@ -111,6 +111,32 @@ def test_a_build_gives_the_windows_and_peaks_known_by_hand(tmp_path):
     }
 
 
+def test_the_curve_is_the_force_over_the_weight_and_the_target_its_peak(tmp_path):
+    raw = write_study(tmp_path / "raw")
+    path = builders.build("camargo2021", raw, tmp_path / "data")
+    data = datasets.read(path)
+    assert data.curve.shape == (5, 128, 1)
+    assert (data.info["curves"], data.info["curve_every"]) == (
+        [{"name": "vertical ground force", "unit": "BW"}],
+        1,
+    )
+    for k, (start, curve, target) in enumerate(
+        zip(data.start, data.curve[..., 0], data.target[:, 0], strict=True)
+    ):
+        time = start + np.arange(128) / 200 - (k + 0.5)  # after the strike
+        push = (1 + k / 10) * np.sin(np.pi * time / STANCE)
+        inside = (time > 0.1) & (time < STANCE - 0.1)
+        np.testing.assert_allclose(curve[inside], push[inside], atol=2e-3)
+        beyond = (time < -0.1) | (time > STANCE + 0.1)
+        np.testing.assert_allclose(curve[beyond], 0, atol=2e-3)
+        assert curve[48:80].max() == pytest.approx(target, abs=1e-6)
+    names, values = (line.split(",") for line in (path / "subjects.csv").read_text().splitlines())
+    told = dict(zip(names, values, strict=True))
+    least = data.curve.min(axis=1).mean()
+    assert float(told["mean largest vertical ground force [BW]"]) == pytest.approx(1.2, abs=2e-3)
+    assert float(told["mean smallest vertical ground force [BW]"]) == pytest.approx(least, rel=1e-3)
+
+
 def test_signals_are_turned_to_forward_left_up_in_si(tmp_path):
     trial = tables()
     examples, _ = read_all(write_study(tmp_path, trial))

@@ -90,7 +90,11 @@ def test_knee_moments_are_the_largest_cross_products_of_early_stance(raw, tmp_pa
                 (data.subject == str(r["subject"])) & (np.abs(data.start - first / 100) < 1e-3)
             )
             assert data.target[row, 0] == pytest.approx([peak], rel=1e-5)
-            assert data.length[row] == min(last - first, 128)
+            length = min(last - first, 128)
+            assert data.length[row] == length
+            (curve,) = data.curve[row, :, 0]
+            np.testing.assert_allclose(curve[:length], moment[first:last][:length], atol=1e-4)
+            assert not curve[length:].any()
             count += 1
     assert count == len(data.acc) > 5
 
@@ -100,6 +104,7 @@ def test_peak_forces_are_of_body_weight(raw, tmp_path):
     data = datasets.read(_built(raw, tmp_path, options))
     assert data.acc.shape[1:] == (128, 2, 3)
     assert ((data.target > 0.95) & (data.target < 1.6)).all()
+    np.testing.assert_allclose(data.curve[:, 48:80].max(axis=1), data.target, rtol=1e-6)
 
 
 def _built(raw, tmp_path, options):
@@ -222,6 +227,16 @@ def test_labels_lie_where_they_were_published(labelled):
     ):
         few, median, many = np.percentile(labelled(name).target, [2, 50, 98])
         assert low < few and middle[0] < median < middle[1] and many < high
+
+
+def test_loading_rates_are_slopes_of_the_curve(labelled):
+    data = labelled("loading_rate")
+    assert data.info["curves"] == [{"name": "vertical ground force", "unit": "BW"}]
+    curve = data.curve[..., 0]
+    assert abs(curve[:, :10]).max() < 0.05  # the left foot has not come down yet
+    steepest = 200 * np.diff(curve[:, 20:32], axis=1).max(axis=1)
+    assert np.corrcoef(steepest, data.target[:, 0])[0, 1] > 0.9
+    assert 1 < np.median(steepest / data.target[:, 0]) < 1.5
 
 
 def test_knees_and_shanks_are_like_those_of_two_real_people(labelled, shared_data):

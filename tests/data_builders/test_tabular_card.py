@@ -52,6 +52,14 @@ SENSORS = PLAIN[PLAIN.index("[sensors") : PLAIN.index("[window")]
 EVENTS = LABELLED[LABELLED.index("[events") : LABELLED.index("[target")]
 TARGET = LABELLED[LABELLED.index("[target") :]
 TARGETS = TARGET.replace("[target]", "[[target]]")
+CURVE = """
+[[target]]
+name = "load"
+unit = "N"
+column = "{side} force"
+statistic = "curve"
+"""
+CURVE_LACKS = {"from": 0.1, "to": 0.4, "to_share": 0.5, "level": 20, "until": "'above'"}
 
 
 def _load(text):
@@ -124,6 +132,54 @@ MISTAKES = {
     "braces": (LABELLED, '"{side} force"\nto', '"{sid} force"\nto', ["{sid}", '"side"']),
     "unused sides": (LABELLED, "{side} ", "", ["{side}"]),
     "side twice": (LABELLED, '"right"', '"left"', ["twice"]),
+    "a curve of one name": (
+        LABELLED,
+        TARGET,
+        TARGETS + CURVE.replace("load", "peak"),
+        ["two [[target]] have the name"],
+    ),
+    **{
+        f"a curve and {key}": (
+            LABELLED,
+            TARGET,
+            TARGETS + CURVE + f"{key} = {value}\n",
+            ['is a "curve" over the whole window', f'so "{key}" has no place'],
+        )
+        for key, value in CURVE_LACKS.items()
+    },
+    "every of a number": (LABELLED, "to = 0.4", "to = 0.4\nevery = 2", ['"every"', '"curve"']),
+    "every nothing": (LABELLED, TARGET, CURVE + "every = 0", ['"target.every"']),
+    "two grids": (
+        LABELLED,
+        TARGET,
+        CURVE + CURVE.replace("load", "push") + "every = 4",
+        ['"load" has every = 1 and "push" every = 4'],
+    ),
+    "a curve without a column": (
+        LABELLED,
+        TARGET,
+        CURVE.replace("column", "#"),
+        ["target.column"],
+    ),
+    "a curve divided by nobody": (
+        LABELLED,
+        TARGET,
+        CURVE + 'divide_by = ["mass"]',
+        ["body.mass"],
+    ),
+    "peaks along a curve": (
+        LABELLED,
+        "level = 50\n" + TARGET,
+        "level = 50\npeak = 60\n" + CURVE,
+        ["events.peak", '"curve" has none'],
+    ),
+    "curves nowhere": (PLAIN, "[window]", CURVE + "[window]", ["[events]", "window.stride"]),
+    "numbers back to back": (
+        PLAIN,
+        "[window]",
+        CURVE + TARGETS + "[window]\nstride = 20",
+        ["[events]", "curves alone"],
+    ),
     "two of one name": (LABELLED, TARGET, 2 * TARGETS, ["two [[target]] have the name", "its own"]),
     "target alone": (
         LABELLED,
@@ -199,10 +255,12 @@ def test_the_readme_tells_of_every_key_and_its_cards_are_right():
     first = cards[0]
     whole = [card for card in cards if card.startswith("files")]
     parts = [card for card in cards if card not in whole]
-    assert (len(whole), len(parts)) == (3, 3)
+    assert (len(whole), len(parts)) == (3, 4)
     for card in whole:
         _load(card)
-    of_sensors, of_events, of_labels = parts
+    of_curve, of_sensors, of_events, of_labels = parts
+    both = whole[1].replace("[target]", "[[target]]") + of_curve + "[body]\nmass = 70\n"
+    assert [len(kind) for kind in (_load(both).numbers, _load(both).curves)] == [1, 1]
     head, tail = first.split("[sensors.shank]")
     loaded = _load(head + of_sensors + tail[tail.index("[window]") :])
     assert loaded.sensors[0].gyr.file == "{subject}/Gyroscope.csv"

@@ -10,6 +10,13 @@ from helpers.tabular_files import EVENTS, TARGET, WINDOW
 
 from imujax.data_builders.tabular import examples
 
+CURVE = """
+[[target]]
+name = "force"
+unit = "N"
+column = "force"
+statistic = "curve"
+"""
 INSOLE = """
 files = "Insoles/*/*/insoles.csv.gz"
 match = 'Insoles/(?P<subject>S\\d+)/(?P<recording>[^/]+)/'
@@ -31,7 +38,9 @@ delimiter = ";"
 name = "Class"
 start = "Timestamp Start"
 end = "Timestamp End"
-""" + (EVENTS + TARGET + WINDOW).replace('"force"', '"{side} total force[N]"')
+""" + (EVENTS + TARGET.replace("[target]", "[[target]]") + CURVE + WINDOW).replace(
+    '"force"', '"{side} total force[N]"'
+)
 
 
 def test_insoles_give_the_published_number_of_contacts(shared_data, tmp_path):
@@ -66,7 +75,8 @@ def test_insoles_give_the_published_number_of_contacts(shared_data, tmp_path):
     for e in mine:
         first = round(float(e["start"]) * 100)
         assert rows[first + 19, 48] < 50 <= rows[first + 20, 48]
-        assert e["target"] == rows[first + 20 : first + 60, 48].max()
+        assert e["target"] == rows[first + 20 : first + 60, 48].max() == e["curve"][20:60].max()
+        np.testing.assert_allclose(e["curve"][:, 0], rows[first : first + 64, 48], atol=1e-3)
         window = rows[first : first + 64, 42:48] * ([9.80665] * 3 + [np.pi / 180] * 3)
         np.testing.assert_allclose(e["acc"][:, 0], window[:, :3], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(e["gyr"][:, 0], window[:, 3:], rtol=1e-5, atol=1e-6)
@@ -96,12 +106,17 @@ def _knee_card():
     {sensors}
     [events]
     times = [0.2]
-    [target]
+    [[target]]
     name = "peak knee flexion moment"
     unit = "%BW*BH"
     column = "EXT_KM_X"
     to_share = 0.5
     statistic = "max"
+    [[target]]
+    name = "knee flexion moment"
+    unit = "%BW*BH"
+    column = "EXT_KM_X"
+    statistic = "curve"
     [window]
     rate = 100
     length = 128
@@ -130,6 +145,8 @@ def test_steps_of_the_knee_moment_study(shared_data, tmp_path):
         assert (e["subject"], e["recording"]) == (subject, f"example_data/{subject}/{k}")
         assert e["length"] == n and 95 <= n <= 104
         assert e["target"] == moment[20 : n // 2].max()
+        np.testing.assert_allclose(e["curve"][:n, 0], moment[:n], rtol=1e-6)
+        assert not e["curve"][n:].any()
         gyro = step[:128, [names.index(f"Gyro{x}_R_THIGH") for x in "XYZ"]]
         np.testing.assert_allclose(e["gyr"][:, 3], np.deg2rad(gyro), rtol=1e-5, atol=1e-7)
         chest = step[:128, [names.index(f"Accel{x}_CHEST") for x in "XYZ"]]

@@ -130,6 +130,32 @@ def test_labels_of_the_force_are_those_of_the_left_foot(tmp_path):
     assert dropped == {"windows that begin in the first 3 s": 4}
 
 
+def test_the_curve_is_the_force_under_the_left_foot(tmp_path):
+    """The right foot leaves the ground 50 ms before, in the first samples of each window."""
+
+    def later(trial):
+        trial[T1000]["f_2_z"] = bumps(RIGHT + 0.05, 1260, 0.06)
+        trial[P1000]["r_strikes"] = ones(RIGHT + 0.05, 1000)
+
+    raw = write(tmp_path, later)
+    examples, dropped = read(raw, labels="force")
+    assert len(examples) == 3 and dropped == {"windows that begin in the first 3 s": 4}
+    left = labels.plate_force(bumps(LEFT, 1575, 0.1), 1000.0, "by hand", labels.IMPACT_CUTOFF)
+    for e in examples:
+        curve = e["curve"][:, 0]
+        first = round(e["start"] * 200)
+        np.testing.assert_allclose(curve, left[first : first + 64] / WEIGHT, atol=2e-3 * 2.25)
+        assert abs(curve[:14]).max() < 0.01 < 1 < bumps(RIGHT + 0.05, 1260, 0.06)[5 * first]
+        rise = curve[20:40]
+        low, high = (np.argmin(abs(rise - share * curve.max())) for share in (0.2, 0.8))
+        slope = 200 * (rise[high] - rise[low]) / (high - low)
+        assert slope == pytest.approx(e["target"][0], rel=0.03)
+    info = files.describe(files.complete_options({"labels": "force"}))
+    assert info["curves"] == [{"name": "vertical ground force", "unit": "BW"}]
+    assert "curves" not in files.describe(files.complete_options({}))
+    assert all("curve" not in e for e in read(raw)[0])
+
+
 def swapped(trial):
     plates = trial[f"1000Hz/{TRIAL}.csv"]
     plates["f_1_z"], plates["f_2_z"] = plates["f_2_z"], plates["f_1_z"]
@@ -256,6 +282,12 @@ ROW = round(LEFT[5] * 200)
             edit(T1000, "f_1_z", slice(5 * ROW + 30, 5 * ROW + 81), np.nan),
             2,
             "contacts with a gap in the force",
+        ),
+        (
+            "force",  # of the right foot, which leaves as the window begins
+            edit(T1000, "f_2_z", slice(5 * ROW - 140, 5 * ROW - 85), np.nan),
+            2,
+            "windows whose curve has a gap",
         ),
         (
             "force",

@@ -93,6 +93,17 @@ def test_targets_are_the_peaks_of_early_stance_and_padding_is_zero(tmp_path):
     assert list(data.recording[:3]) == ["step 1", "step 2", "step 3"]
 
 
+def test_the_curve_is_the_moment_of_the_step_and_the_target_its_peak(tmp_path):
+    data = built(write(tmp_path / "raw"), tmp_path)
+    assert data.info["curves"] == [{"name": "knee flexion moment", "unit": "%BW*BH"}]
+    t = np.arange(128) / 100
+    moment = 4 * np.exp(-(((t - 0.3) / 0.05) ** 2)) + 6 * (t > 0.8)
+    for curve, length, target in zip(data.curve[..., 0], data.length, data.target, strict=True):
+        np.testing.assert_allclose(curve[:length], moment[:length], atol=1e-6)
+        assert not curve[length:].any()
+        assert curve[20 : length // 2].max() == target[0]
+
+
 def test_the_order_of_the_columns_does_not_matter(tmp_path):
     order = np.random.default_rng(1).permutation(len(COLUMNS))
     plain = built(write(tmp_path / "plain"), tmp_path / "1")
@@ -118,6 +129,7 @@ def gone(field: str, samples=slice(30, 33)):
     ("change", "reason"),
     [
         (gone("EXT_KM_X"), "steps with missing moments"),
+        (gone("EXT_KM_X", 70), "windows whose curve has a gap"),
         (gone("GyroX_L_FOOT"), "steps with missing sensor samples"),
         (lambda v: np.concatenate([v[:1], 0 * v[:1], v[2:]]), "steps without a sample"),
         (
