@@ -73,6 +73,7 @@ MODEL = (
     "finetuned, probe, average of the network and the best reference, or a reference, say stack; "
     "best by default: of least error on people who were held out"
 )
+LEVEL = "of the intervals, or of the sets of classes, 0.9 by default"
 CARD = (
     "card of the recordings (data_builders/tabular); its labels are left aside, its [events] say "
     "where windows lie if no option does"
@@ -167,7 +168,7 @@ VERBS = {
         EXPERIMENT,
     ),
     "fit": Verb(
-        "fit a model on all subjects of a task, with intervals, to keep and to use",
+        "fit a model on all subjects of a task, with intervals or sets, to keep and to use",
         "imujax fit --config configs/public.py --data data --workdir work",
         (
             *EXPERIMENT,
@@ -175,7 +176,7 @@ VERBS = {
             option("--task", "NAME", "of this one alone, not of all of them"),
             option("--model", "NAME", MODEL, default="best"),
             option("--arm", "NAME", "whose network it is; the first pre-trained one by default"),
-            option("--level", "L", "of the intervals, 0.9 by default", type=float, default=0.9),
+            option("--level", "L", LEVEL, type=float, default=0.9),
         ),
     ),
     "predict": Verb(

@@ -35,7 +35,7 @@ def estimate(part: parts.Part, signals: np.ndarray, length: np.ndarray, target: 
         m/s^2 and rad/s.
     length : ndarray, [N]
     target : int
-        Of those that the part estimates, from 0.
+        Of those that the part estimates, or of its classes, from 0.
 
     Returns
     -------
@@ -65,7 +65,7 @@ def integrate(
     slack : float
         A change below which more accuracy is not asked for.
     target : int
-        Of those that the part estimates, from 0.
+        Of those that the part estimates, or of its classes, from 0.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def integrate(
     for points in _path_points():
         for one in points.reshape(-1, POINTS):  # one compiled shape
             at = one.astype(np.float32)
-            total += _sum_gradients(net, target, variables, start, end, at, valid)
+            total += _sum_gradients(net, target, part.is_class, variables, start, end, at, valid)
         count += len(points)
         moved = fitted.sd[target] * (end - start) * total / count
         if abs(change - moved.sum()) <= ENOUGH * max(abs(change), slack):
@@ -100,13 +100,14 @@ def _path_points() -> Iterator[np.ndarray]:
         yield (np.arange(cells)[np.arange(cells) % 3 != 1] + 0.5) / cells
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _sum_gradients(net, target, variables, start, end, points, length):
-    """Gradients [L, S, 2, 3] of an output, added over the points of the path."""
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def _sum_gradients(net, target, is_class, variables, start, end, points, length):
+    """Gradients [L, S, 2, 3] of an output or a probability, added over the points of the path."""
 
     def total(signals):
         acc, gyr = signals[..., 0, :], signals[..., 1, :]
-        return net.apply(variables, acc, gyr, length, train=False)[:, target].sum()
+        y = net.apply(variables, acc, gyr, length, train=False)
+        return (jax.nn.softmax(y) if is_class else y)[:, target].sum()
 
     path = start[None] + points[:, None, None, None, None] * (end - start)[None]
     return jax.grad(total)(path).sum(0)
@@ -130,7 +131,7 @@ def share_out(
     ends : tuple of float
         Estimates of the two, in the target's unit.
     target : int
-        Of those that the part estimates, from 0.
+        Of those that the part estimates, or of its classes, from 0.
 
     Returns
     -------

@@ -42,7 +42,7 @@ class Explanation:
         Of the window's pieces, the greatest standard error that chance has left them, in the
         unit. 0 where the model has networks alone.
     name, unit : str
-        Of the target.
+        Of the target; the probability of a class has no unit.
     sensors : tuple of str
     rate : float
         Hz
@@ -141,14 +141,14 @@ def explain(
     length : ndarray, [N]
         Valid samples of each window.
     target : int
-        Of those that the model estimates, from 0.
+        Of those that the model estimates, or of its classes, from 0.
 
     Returns
     -------
     Explanation
     """
     card, length = model.card, np.asarray(length)
-    told = card["targets"][target]
+    told = model.outputs[target]
     moving = np.stack([acc, gyr], axis=3)  # [N, L, S, 2, 3]
     still = hold_still(moving, length)
     weights = np.array([described["weight"] for described in card["parts"]], np.float64)

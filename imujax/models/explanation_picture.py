@@ -81,7 +81,7 @@ def draw(explanation: "Explanation", number: int) -> Figure:
         figure.colorbar(ScalarMappable(norm, COLOURS), cax=scale, orientation="horizontal")
         scale.set_xlabel(
             f"what {1000 * (edges[-1] - edges[0]) / moved.shape[1]:.0f} ms of an axis do to the "
-            f"estimate [{explanation.unit}]: blue lowers it, orange raises it"
+            f"estimate{_unit(explanation)}: blue lowers it, orange raises it"
         )
         title: dict[str, Any] = {"x": 0.12 / width, "va": "top", "fontsize": 9.5}
         figure.text(y=1 - 0.1 / height, s=_title(explanation, number), fontweight="bold", **title)
@@ -142,25 +142,30 @@ def _draw_bars(ax: Axes, names: list[str], explanation: "Explanation", number: i
     ax.spines["left"].set_visible(False)
     ax.tick_params(left=False)
     ax.xaxis.set_major_locator(MaxNLocator(2))
-    ax.set_xlabel(f"in all [{explanation.unit}]")
+    ax.set_xlabel(f"in all{_unit(explanation)}")
+
+
+def _unit(explanation: "Explanation") -> str:
+    """For an axis; a probability has none."""
+    return f" [{explanation.unit}]" if explanation.unit else ""
 
 
 def _title(explanation: "Explanation", number: int) -> str:
-    estimate, baseline = explanation.estimate[number], explanation.baseline[number]
-    return (
-        f"{explanation.name}: {estimate:.3g} {explanation.unit}; "
-        f"the same window held still: {baseline:.3g} {explanation.unit}"
+    estimate, baseline = (
+        f"{values[number]:.3g} {explanation.unit}".strip()
+        for values in (explanation.estimate, explanation.baseline)
     )
+    return f"{explanation.name}: {estimate}; the same window held still: {baseline}"
 
 
 def _notes(explanation: "Explanation", number: int, shown: int) -> str:
     """What a reader must know beside the picture."""
-    notes, unit = [], explanation.unit
+    notes, unit = [], f" {explanation.unit}".rstrip()
     rest, error = explanation.rest[number], explanation.error[number]
     if shown < len(explanation.sensors):
         notes.append(f"the {shown} of {len(explanation.sensors)} sensors that move it most")
     if error > 0:
-        notes.append(f"standard error of what a piece does: at most {error:.2g} {unit}")
+        notes.append(f"standard error of what a piece does: at most {error:.2g}{unit}")
     if abs(rest) > 0.01 * abs(explanation.estimate[number] - explanation.baseline[number]):
-        notes.append(f"{rest:.2g} {unit} of the difference are not told")
+        notes.append(f"{rest:.2g}{unit} of the difference are not told")
     return "; ".join(notes)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import datasets, targets
 from imujax.errors import UserError, require_known
-from imujax.models import held_out, intervals, keeping, page, parts, seen
+from imujax.models import held_out, intervals, keeping, page, parts, seen, sets
 from imujax.pretrain import encoder
 from imujax.report import tables
 from imujax.runtime import fields, files, log, processes
@@ -20,8 +20,8 @@ from imujax.runtime.settings import require_same_settings
 from imujax.sweep import fitting, sweep
 from imujax.sweep.settings import TaskSettings
 
-LEVEL = 0.9  # of the interval, unless another is asked for
-LEAST_PEOPLE = 3  # for an interval
+LEVEL = 0.9  # of the intervals or sets, unless another is asked for
+LEAST_PEOPLE = 3  # for them
 Folder = pathlib.Path | str
 
 
@@ -58,11 +58,11 @@ def fit_model(
         As of the sweep.
     kind : str
         finetuned, probe, a reference, average, or best: of least mean RMSE over the people whom the
-        sweep has held out, of several targets in SDs of each.
+        sweep has held out, of several targets in SDs of each, or of greatest balanced accuracy.
     arm : str, optional
         Whose network it is; the first pre-trained one by default.
     level : float
-        Of the intervals.
+        Of the intervals, or of the sets of classes.
 
     Returns
     -------
@@ -72,12 +72,9 @@ def fit_model(
     Raises
     ------
     UserError
-        There is no such arm or model, too few people, or the target is a class; or as of
-        `sweep.run_sweep`.
+        There is no such arm or model, or too few people; or as of `sweep.run_sweep`.
     """
     folder = pathlib.Path(folder)
-    if targets.is_class(config.targets):
-        raise UserError(f"tasks.{name} estimates a class, and a model is kept of numbers alone")
     arm = _choose_arm(config, name, arm)
     if not 0 < level < 1:
         raise UserError(f"--level is {level:g}, but must lie between 0 and 1")
@@ -88,10 +85,7 @@ def fit_model(
     people = len(np.unique(chosen.subject))
     if people < LEAST_PEOPLE:
         raise UserError(f"{data_path} has {people} subjects: an interval needs {LEAST_PEOPLE}")
-    residuals = (chosen.estimate - chosen.truth).T
-    widths = [intervals.half_width(residual, chosen.subject, level) for residual in residuals]
-    assert data.target is not None  # sweep.read_labelled has seen to it
-    columns = data.info["targets"], data.target.T, widths, residuals, chosen.scores
+    promised = intervals.half_width(chosen.residuals[0], chosen.subject, level).level
     with processes.claim_folder(folder):
         members = [encoder.load(path) for path in encoder_paths[config.arms[arm].encoder]]
         made = [_fit_part(one, config, arm, data, members, seed, folder) for one in chosen.parts]
@@ -99,21 +93,14 @@ def fit_model(
             "task": name,
             "title": config.title,
             "model": _describe(chosen, arm),
-            "targets": [
-                target
-                | {"half": width.half, "range": [float(values.min()), float(values.max())]}
-                | {"coverage": _coverage(residual, chosen.subject, level), "metrics": scores}
-                for target, values, width, residual, scores in zip(*columns, strict=True)
-            ],
+            "targets": _describe_targets(data, chosen, level),
             "rate": data.info["rate"],
             "window": int(data.acc.shape[1]),
             "sensors": list(data.info["sensors"]),
             "before": data.info.get("before", data.info["options"].get("before")),
             "frame": data.info.get("frame", ""),
-            "interval": {"level": widths[0].level, "asked": level, "people": people},
-            "candidates": {
-                key: [score["rmse"] for score in one.scores] for key, one in candidates.items()
-            },
+            "interval": {"level": promised, "asked": level, "people": people},
+            "candidates": {key: one.judged for key, one in candidates.items()},
             "asked": kind,
             "signals": seen.describe(
                 data.acc, data.gyr, data.length, config.rotation if _has_network(chosen) else 0.0
@@ -181,7 +168,7 @@ def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
     inner.mkdir(exist_ok=True)
     stage = held_out.NETWORKS[part]
     network = fitting.fit_network(config, arm, data, members, seed, inner, stage)
-    return parts.NetworkPart(network, bool(config.mask))
+    return parts.NetworkPart(network, bool(config.mask), bool(targets.classes_of(data)))
 
 
 def _describe(chosen: held_out.Candidate, arm: str) -> str:
@@ -198,5 +185,20 @@ def _has_network(chosen: held_out.Candidate) -> bool:
     return not set(held_out.NETWORKS).isdisjoint(chosen.parts)
 
 
-def _coverage(residual: np.ndarray, subject: np.ndarray, level: float) -> dict[str, float]:
-    return intervals.measure_coverage(residual, subject, level)._asdict()
+def _describe_targets(
+    data: datasets.Dataset, chosen: held_out.Candidate, level: float
+) -> list[dict[str, Any]]:
+    """Of the card: each target, what was seen of it, how sure its estimates are, and how good."""
+    assert data.target is not None  # sweep.read_labelled has seen to it
+    described = []
+    columns = data.info["targets"], data.target.T, chosen.residuals, chosen.scores
+    for target, values, residual, scores in zip(*columns, strict=True):
+        half = intervals.half_width(residual, chosen.subject, level).half
+        coverage = intervals.measure_coverage(residual, chosen.subject, level)._asdict()
+        own: dict[str, Any] = {"half": half, "range": [float(values.min()), float(values.max())]}
+        if chosen.is_class:
+            own = {"least": 1 - half, "windows": np.unique_counts(values).counts.tolist()}
+            pair = chosen.truth[:, 0], chosen.estimate
+            coverage["size"] = sets.measure_size(*pair, chosen.subject, level)
+        described.append(target | own | {"coverage": coverage, "metrics": scores})
+    return described

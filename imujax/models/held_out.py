@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from imujax.errors import UserError
+from imujax.models import sets
 from imujax.report import metrics
+from imujax.report.kinds import CLASSES, Kind
 from imujax.report.tables import Sweep
 from imujax.sweep.references import REFERENCES
 
@@ -27,7 +29,10 @@ class Candidate:
         Names of what it is made of, with equal weights.
     subject : ndarray, [N]
     truth, estimate : ndarray, [N, K]
-        The mean over the draws, in the targets' units.
+        The mean over the draws, in the targets' units; of a class its number [N, 1] and the
+        probabilities [N, C].
+    kind : Kind
+        Of the targets.
     scores : list of dict of float, [K]
         Of each target: metric to its mean over people.
     """
@@ -37,14 +42,37 @@ class Candidate:
     subject: np.ndarray
     truth: np.ndarray
     estimate: np.ndarray
+    kind: Kind
     scores: list[dict[str, float]]
 
     @property
+    def is_class(self) -> bool:
+        """Whether classes are estimated."""
+        return self.kind is CLASSES
+
+    @property
+    def judged(self) -> list[float]:
+        """What it is chosen by, the mean over people: RMSE of each target, or [balanced accuracy].
+
+        Of a class the greatest is best.
+        """
+        return [one[self.kind.main if self.is_class else "rmse"] for one in self.scores]
+
+    @property
     def error(self) -> float:
-        """RMSE, the mean over people, in SDs of the truth; the mean over the targets."""
+        """1 - balanced accuracy, or RMSE in SDs of the truth, the mean over the targets."""
+        if self.is_class:
+            return 1 - self.judged[0]
         sizes = self.truth.std(axis=0)
         sizes[sizes == 0] = 1.0
-        return float(np.mean([one["rmse"] for one in self.scores] / sizes))
+        return float(np.mean(self.judged / sizes))
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """How far they miss [K, N], in the unit of each target; of a class as `sets.miss` says."""
+        if self.is_class:
+            return sets.miss(self.truth[:, 0], self.estimate)[None]
+        return (self.estimate - self.truth).T
 
 
 def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
@@ -72,14 +100,14 @@ def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
         columns = [_read(sweep, label, stage) for sweep in sweeps]
         if columns[0] is not None:
             subjects, truths, estimates = zip(*columns, strict=True)
-            both = np.stack(truths, axis=1), np.stack(estimates, axis=1)
-            found[name] = _make(name, (name,), subjects[0], *both)
+            both = np.stack(truths, axis=1), np.concatenate(estimates, axis=1)
+            found[name] = _make(name, (name,), subjects[0], *both, sweeps[0].kind)
     best = [found[name] for name in references if name in found]
     if "finetuned" in found and best:
         network, reference = found["finetuned"], min(best, key=lambda one: one.error)
         mean = (network.estimate + reference.estimate) / 2
         members = (network.name, reference.name)
-        found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean)
+        found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean, network.kind)
     return found
 
 
@@ -89,7 +117,7 @@ def _can_be_kept(name: str) -> bool:
 
 
 def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
-    """Take a candidate by name, or the one of least mean RMSE over people and targets.
+    """Take a candidate by name, or the one of least error.
 
     Parameters
     ----------
@@ -115,7 +143,7 @@ def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
 
 
 def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None:
-    """Subject, truth and mean estimate over the draws, by the number of the example."""
+    """Subject and truth [N], mean estimate over the draws [N, 1 or C], by number of the example."""
     runs, made = sweep.runs, sweep.predictions
     chosen = (runs["arm"] == label) & (runs["stage"] == stage)
     chosen &= (runs["axis"] == "windows") & (runs["fraction"] == 1)
@@ -123,23 +151,33 @@ def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None
     if not rows.any():
         return None
     _, first, code = np.unique(made["index"][rows], return_index=True, return_inverse=True)
-    estimate = np.bincount(code, made["estimate"][rows].astype(np.float64)) / np.bincount(code)
-    return made["subject"][rows][first], made["truth"][rows][first].astype(np.float64), estimate
+    estimates = made["estimate"][rows].astype(np.float64).reshape(len(code), -1)
+    sums = np.stack([np.bincount(code, column) for column in estimates.T], axis=1)
+    mean = sums / np.bincount(code)[:, None]
+    return made["subject"][rows][first], made["truth"][rows][first].astype(np.float64), mean
 
 
 def _make(
-    name: str, parts: tuple[str, ...], subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
+    name: str,
+    parts: tuple[str, ...],
+    subject: np.ndarray,
+    truth: np.ndarray,
+    estimate: np.ndarray,
+    kind: Kind,
 ) -> Candidate:
-    scores = [_score(subject, *column) for column in zip(truth.T, estimate.T, strict=True)]
-    return Candidate(name, parts, subject, truth, estimate, scores)
+    columns = [estimate] if kind is CLASSES else estimate.T
+    scores = [_score(subject, *pair, kind) for pair in zip(truth.T, columns, strict=True)]
+    return Candidate(name, parts, subject, truth, estimate, kind, scores)
 
 
-def _score(subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray) -> dict[str, float]:
+def _score(
+    subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray, kind: Kind
+) -> dict[str, float]:
     """Mean over people of every metric of one target."""
-    rows = metrics.score_subjects(np.zeros(len(truth), int), subject, truth, estimate)
+    rows = kind.score({"subject": subject}, truth, estimate)
     undefined = [row["undefined"] for row in rows]
     scores: dict[str, float] = {}
-    for metric in metrics.METRICS:
+    for metric in kind.metrics:
         values, is_scorable = metrics.values_for_mean(
             metric, [row[metric] for row in rows], undefined
         )

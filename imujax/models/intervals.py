@@ -77,6 +77,27 @@ def half_width(residual: np.ndarray, subject: np.ndarray, level: float) -> Width
     return Width(float(size[order[min(first, len(size) - 1)]]), float(level))
 
 
+def widths_of_others(residual: np.ndarray, subject: np.ndarray, level: float) -> np.ndarray:
+    """Find half widths for people who were held out, for each by the residuals of the others.
+
+    Parameters
+    ----------
+    residual, subject : ndarray, [N]
+        As of `half_width`, of at least two people.
+    level : float
+
+    Returns
+    -------
+    ndarray, [N]
+        Of the interval of each window, in the target's unit.
+    """
+    halves = np.empty(len(residual))
+    for name in np.unique(subject):
+        mine = subject == name
+        halves[mine] = half_width(residual[~mine], subject[~mine], level).half
+    return halves
+
+
 def measure_coverage(residual: np.ndarray, subject: np.ndarray, level: float) -> Coverage:
     """Measure the share of windows within, for each person by the residuals of the others.
 
@@ -91,11 +112,8 @@ def measure_coverage(residual: np.ndarray, subject: np.ndarray, level: float) ->
     Coverage
     """
     residual, subject = np.asarray(residual, np.float64), np.asarray(subject)
-    shares = []
-    for name in np.unique(subject):
-        mine = subject == name
-        half = half_width(residual[~mine], subject[~mine], level).half
-        shares.append(np.mean(np.abs(residual[mine]) <= half))
+    is_within = np.abs(residual) <= widths_of_others(residual, subject, level)
+    shares = [np.mean(is_within[subject == name]) for name in np.unique(subject)]
     mean, error = np.mean(shares), stats.sem(shares)
     reach = stats.t.ppf(0.975, len(shares) - 1) * error
     return Coverage(

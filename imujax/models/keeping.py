@@ -101,8 +101,7 @@ def open_model(folder: pathlib.Path | str) -> Model:
             for name, fields in NEEDED.items()
             if name not in card or any(field not in card[name] for field in fields)
         ]
-        of_target = {"name", "unit", "half", "range"}
-        lacking += ["targets"] if not all(of_target <= set(one) for one in card["targets"]) else []
+        lacking += ["targets"] if not all(map(_is_whole, card["targets"])) else []
         if lacking or not card["parts"]:
             raise ValueError(f"{CARD_FILE} lacks {', '.join(lacking or ['parts'])}")
         changed = [name for name, sum_ in card["files"].items() if _checksum(folder / name) != sum_]
@@ -130,6 +129,12 @@ def open_model(folder: pathlib.Path | str) -> Model:
             f"{folder} is damaged ({shorten(error)}): copy it again, or fit again"
         ) from error
     return Model(card, tuple(members))
+
+
+def _is_whole(target: dict[str, Any]) -> bool:
+    """Whether a target of a card has what estimates are made with."""
+    own = {"least"} if "classes" in target else {"half", "range"}
+    return {"name", "unit"} | own <= set(target)
 
 
 def _checksum(path: pathlib.Path) -> str:

@@ -1,4 +1,4 @@
-"""A model that was kept: estimates with their intervals, from its folder alone.
+"""A model that was kept: estimates with their intervals or sets, from its folder alone.
 
 model = imujax.load("work/models/peak_force")
 estimates = model.predict(acc, gyr)
@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from imujax.data import datasets
 from imujax.data.recordings import Recording
 from imujax.errors import UserError, require_known
-from imujax.models import cutting, page, parts, seen
+from imujax.models import cutting, page, parts, seen, sets
+from imujax.models.estimates import ClassEstimates, Estimates
 from imujax.pretrain import inputs
 
 if TYPE_CHECKING:
-    import pandas
-
     from imujax.models.explanation import Explanation
 
 
@@ -28,69 +26,15 @@ BOTH_WAYS = (
 
 
 @dataclass(frozen=True, eq=False)
-class Estimates:
-    """Estimates of N windows.
-
-    Attributes
-    ----------
-    estimate, low, high : ndarray, [N], or of several targets [N, K]
-        In the units; the interval holds `level` of the windows of a new person, of each target by
-        itself.
-    is_unlike : ndarray of bool, [N]
-        Where the signals lie outside of what the model has seen.
-    names, units : tuple of str
-        Of the targets.
-    level : float
-    time : ndarray, [N], or None
-        s, of windows that were cut from a recording: of their event, or of their first sample.
-    lost : int
-        Events of it whose window would leave it.
-    """
-
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    is_unlike: np.ndarray
-    names: tuple[str, ...]
-    units: tuple[str, ...]
-    level: float
-    time: np.ndarray | None = None
-    lost: int = 0
-
-    def table(self) -> "pandas.DataFrame":
-        """Lay them out; needs pandas.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row a window: time where there is one, estimate, low, high, is_unlike; of several
-            targets a row a window and target, with target and unit.
-
-        Raises
-        ------
-        UserError
-            Where pandas is not installed.
-        """
-        columns = {} if self.time is None else {"time": self.time}
-        columns |= {name: getattr(self, name) for name in ("estimate", "low", "high", "is_unlike")}
-        count = len(self.names)
-        if count == 1:
-            return datasets.make_table(columns)
-        rows = {key: x.ravel() if x.ndim == 2 else x.repeat(count) for key, x in columns.items()}
-        named = {"target": np.array(self.names), "unit": np.array(self.units)}
-        tiled = {key: np.tile(x, len(self.is_unlike)) for key, x in named.items()}
-        return datasets.make_table(rows | tiled)
-
-
-@dataclass(frozen=True, eq=False)
 class Model:
     """A model and its card.
 
     Attributes
     ----------
     card : dict
-        task, title, model, targets [{name, unit, half, range, coverage, metrics}], interval
-        {level, ...}, rate [Hz], window [samples], sensors, parts, signals, trained_on, versions.
+        task, title, model, targets [{name, unit, half, range, coverage, metrics}, of a class
+        classes, least and windows for half and range], interval {level, ...}, rate [Hz],
+        window [samples], sensors, parts, signals, trained_on, versions.
     parts : tuple of Part
         Their weighted mean is the estimate; the weights stand in the card.
     """
@@ -103,22 +47,35 @@ class Model:
         """Of the windows [Hz]."""
         return self.card["rate"]
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Words of the class that is estimated; none where numbers are."""
+        return tuple(self.card["targets"][0].get("classes", ()))
+
+    @property
+    def outputs(self) -> list[dict[str, Any]]:
+        """Of each number that `estimate` gives: its name, unit and range."""
+        if not self.classes:
+            return self.card["targets"]
+        of_each = {"unit": "", "range": [0.0, 1.0]}
+        return [{"name": f"probability of {word}"} | of_each for word in self.classes]
+
     def __repr__(self) -> str:
         """What it estimates, in at most ten lines."""
-        card = self.card
+        card, words = self.card, page.wording(self.card)
 
         def each(text: str) -> str:
             return page.each_target(card["targets"], text, "; ")
 
         lines = {
-            "estimates": each("{name} [{unit}]"),
+            "estimates": each(words.estimates),
             "by": card["model"],
             "from": f"{card['window']} samples at {card['rate']:g} Hz of "
             + ", ".join(card["sensors"]),
             "trained on": f"{card['trained_on']['subjects']} subjects of "
             f"{card['trained_on']['data']['name']}",
-            "held out": each("r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}"),
-            "interval": f"{each('+-{half:.3g} {unit}')} holds "
+            "held out": each(words.scores),
+            words.sure: f"{each(words.reach)}{words.holds} "
             f"{100 * card['interval']['level']:.0f} % of the windows of a new person",
         }
         return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
@@ -129,7 +86,7 @@ class Model:
         gyr: np.ndarray | None = None,
         length: np.ndarray | None = None,
         **cut: Any,
-    ) -> Estimates:
+    ) -> Estimates | ClassEstimates:
         """Estimate windows like those that the model was trained on, or those of a recording.
 
         Parameters
@@ -145,7 +102,7 @@ class Model:
 
         Returns
         -------
-        Estimates
+        Estimates or ClassEstimates
             Of a recording with the times of its windows.
 
         Raises
@@ -164,7 +121,7 @@ class Model:
         elif gyr is None or cut:
             raise UserError(BOTH_WAYS)
         if time is not None and not len(time):
-            estimate, unlike = np.empty((0, len(self.card["targets"]))), np.empty(0, bool)
+            estimate, unlike = np.empty((0, len(self.outputs))), np.empty(0, bool)
         else:
             acc, gyr, length = self.check(acc, gyr, length)
             estimate = self.estimate(acc, gyr, length)
@@ -173,19 +130,17 @@ class Model:
                 seen.require_axes(acc, length, limits, self.card["sensors"], source)
             unlike = seen.is_unlike(acc, gyr, length, limits)
         targets = self.card["targets"]
+        names = tuple(target["name"] for target in targets)
+        of_windows = {"level": self.card["interval"]["level"], "time": time, "lost": lost}
+        if self.classes:
+            held = sets.hold(estimate, targets[0]["least"])
+            return ClassEstimates(estimate, held, unlike, names, self.classes, **of_windows)
         half = np.array([target["half"] for target in targets])
-        shape = len(estimate) if len(targets) == 1 else estimate.shape
-        return Estimates(
-            estimate.reshape(shape),
-            (estimate - half).reshape(shape),
-            (estimate + half).reshape(shape),
-            unlike,
-            tuple(target["name"] for target in targets),
-            tuple(target["unit"] for target in targets),
-            self.card["interval"]["level"],
-            time,
-            lost,
-        )
+        if len(targets) == 1:
+            estimate = estimate[:, 0]
+        units = tuple(target["unit"] for target in targets)
+        bounds = estimate - half, estimate + half
+        return Estimates(estimate, *bounds, unlike, names, units, **of_windows)
 
     def check(
         self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None
@@ -229,7 +184,8 @@ class Model:
         acc, gyr, length
             As of `predict`.
         target : str, optional
-            Of several, the first by default.
+            Of several, the first by default. Of a class one of its words, whose probability is
+            told; by default the one that is most probable, on average over the windows.
 
         Returns
         -------
@@ -243,11 +199,14 @@ class Model:
         """
         from imujax.models import explanation  # and with it matplotlib
 
-        names = [one["name"] for one in self.card["targets"]]
+        windows = self.check(acc, gyr, length)
+        names = self.classes or tuple(one["name"] for one in self.card["targets"])
         if target is not None:
             require_known("target", target, names)
-        number = 0 if target is None else names.index(target)
-        return explanation.explain(self, *self.check(acc, gyr, length), number)
+            number = names.index(target)
+        else:
+            number = int(self.estimate(*windows).mean(axis=0).argmax()) if self.classes else 0
+        return explanation.explain(self, *windows, number)
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Estimate windows as they come.
@@ -260,7 +219,7 @@ class Model:
         Returns
         -------
         ndarray, [N, K]
-            In the targets' units.
+            In the targets' units; of a class the probabilities [N, C].
         """
         weights = [described["weight"] for described in self.card["parts"]]
         estimates = [part.estimate(acc, gyr, length) for part in self.parts]

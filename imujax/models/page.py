@@ -1,7 +1,80 @@
 """The page of a model for people: README.md in its folder, written from its card."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
+
+class Wording(NamedTuple):
+    """How numbers or classes are told; what is in braces is filled in for each target of a card."""
+
+    estimates: str
+    fields: str  # of Estimates, in the example
+    heads: str  # of the table of metrics, whose row is a target
+    row: str
+    scores: str  # the same in a line
+    judged: str  # what candidates were chosen by
+    sure: str  # the name of what is promised
+    promise: str
+    reach: str
+    holds: str  # between reach and the level
+    coverage_heads: str
+    coverage_row: str
+    within: str  # the same in a line
+    seen: str
+    limits: str
+
+
+NUMBERS = Wording(
+    estimates="{name} [{unit}]",
+    fields="estimates.estimate, estimates.low, estimates.high  # {layout}",
+    heads="| | r | RMSE | bias |\n|---|---|---|---|",
+    row="| {name} | {metrics[r]:.3f} | {metrics[rmse]:.3g} {unit} | {metrics[bias]:.3g} {unit} |",
+    scores="r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}",
+    judged="RMSE",
+    sure="interval",
+    promise="""the
+estimate and half an interval to either side hold so many of the windows of a new person, on average
+over persons like these. Of those people, each by the intervals of the others, so many windows lay
+within:""",
+    reach="+-{half:.3g} {unit}",
+    holds=" holds",
+    coverage_heads="""| | half an interval | mean over people | of the person with the fewest |
+|---|---|---|---|""",
+    coverage_row="| {name} | {half:.3g} {unit} | {coverage[mean]:.0%} ({coverage[low]:.0%} to "
+    "{coverage[high]:.0%}) | {coverage[least]:.0%} |",
+    within="+-{half:.3g} {unit}, within which {coverage[mean]:.0%} ({coverage[low]:.0%} to "
+    "{coverage[high]:.0%}) of their windows lay, each by the intervals of the others, of one of "
+    "them {coverage[least]:.0%}",
+    seen="{name} from {range[0]:.3g} to {range[1]:.3g} {unit}",
+    limits="In training there was {seen}: beyond that it has learned nothing.",
+)
+CLASSES = Wording(
+    estimates="{name}: {listed}",
+    fields="""estimates.estimate, estimates.probability  # words [N], and [N, {layout}]
+estimates.sets  # of each window, the words that it may be""",
+    heads="| | balanced accuracy | macro F1 | kappa | accuracy |\n|---|---|---|---|---|",
+    row="| {name} | {metrics[balanced_accuracy]:.3f} | {metrics[macro_f1]:.3f} | "
+    "{metrics[kappa]:.3f} | {metrics[accuracy]:.3f} |",
+    scores="balanced accuracy {metrics[balanced_accuracy]:.3f}, macro F1 {metrics[macro_f1]:.3f}, "
+    "kappa {metrics[kappa]:.3f}, accuracy {metrics[accuracy]:.3f}",
+    judged="Balanced accuracy",
+    sure="set",
+    promise="""in so
+many of the windows of a new person the true class is in the set, on average over persons like
+these. A set has the most probable class, and every other of the probability below or more. Of those
+people, each by the sets of the others, so many windows had the true class in theirs:""",
+    reach="the most probable class and every other of {least:.2g} and more",
+    holds=", with the true one in",
+    coverage_heads="| | probability | classes in a set | mean over people | of the person with the "
+    "fewest |\n|---|---|---|---|---|",
+    coverage_row="| {name} | {least:.2g} | {coverage[size]:.1f} of {count} | {coverage[mean]:.0%} "
+    "({coverage[low]:.0%} to {coverage[high]:.0%}) | {coverage[least]:.0%} |",
+    within="sets of {coverage[size]:.1f} of {count} classes, which held the true one in "
+    "{coverage[mean]:.0%} ({coverage[low]:.0%} to {coverage[high]:.0%}) of their windows, each by "
+    "the sets of the others, of one of them {coverage[least]:.0%}",
+    seen="{counted}",
+    limits="""In training there were windows of {seen}: whatever else somebody does
+  is called one of these. A class that is hard to tell is missing in more sets than an easy one.""",
+)
 PAGE = """# {title}
 
 {simulated}An imujax model. It estimates **{targets}**
@@ -13,7 +86,7 @@ import imujax
 model = imujax.load("this folder")
 # Both [N, {samples}, {n_sensors}, 3], in m/s^2 with gravity and in rad/s.
 estimates = model.predict(acc, gyr)
-estimates.estimate, estimates.low, estimates.high  # {layout}
+{fields}
 ```
 
 ## What it is
@@ -26,43 +99,31 @@ estimates.estimate, estimates.low, estimates.high  # {layout}
 
 Of people who were held out, each estimated by models that had not seen them, mean over people:
 
-| | r | RMSE | bias |
-|---|---|---|---|
-{scores}
+{heads}
+{rows}
 
 {choice}
 
 ## How sure an estimate is
 
-Asked for were intervals of {asked:.0f} %, and {people} people can promise {level:.0f} %: the
-estimate and half an interval to either side hold so many of the windows of a new person, on average
-over persons like these. Of those people, each by the intervals of the others, so many windows lay
-within:
+Asked for were {sure}s of {asked:.0f} %, and {people} people can promise {level:.0f} %: {promise}
 
-| | half an interval | mean over people | of the person with the fewest |
-|---|---|---|---|
-{coverage}
+{coverage_heads}
+{coverage_rows}
 
 ## Its limits
 
-- In training there was {ranges}: beyond that it has learned nothing.
+- {limits}
 - Windows whose signals leave what was seen in training are marked `is_unlike`, and recordings of
   which a sensor lies turned against it are refused.
 - Other sensors, other places, other ways to cut the windows and other people than those it was
   trained on have not been tried.
 """
 
-SCORES = "| {name} | {metrics[r]:.3f} | {metrics[rmse]:.3g} {unit} | {metrics[bias]:.3g} {unit} |"
-COVERAGE = (
-    "| {name} | {half:.3g} {unit} | {coverage[mean]:.0%} ({coverage[low]:.0%} to "
-    "{coverage[high]:.0%}) | {coverage[least]:.0%} |"
-)
-LINE = (
-    "{name}: of people held out r {metrics[r]:.3f}, RMSE {metrics[rmse]:.3g} {unit}; "
-    "+-{half:.3g} {unit}, within which {coverage[mean]:.0%} ({coverage[low]:.0%} to "
-    "{coverage[high]:.0%}) of their windows lay, each by the intervals of the others, of one of "
-    "them {coverage[least]:.0%}"
-)
+
+def wording(card: dict[str, Any]) -> Wording:
+    """How the targets of a card are told."""
+    return CLASSES if "classes" in card["targets"][0] else NUMBERS
 
 
 def write_page(card: dict[str, Any]) -> str:
@@ -79,19 +140,24 @@ def write_page(card: dict[str, Any]) -> str:
         Markdown.
     """
     interval, targets, trained = card["interval"], card["targets"], card["trained_on"]
+    words = wording(card)
+    # The best first: by RMSE the least, by balanced accuracy the greatest.
+    ranked = sorted(card["candidates"].items(), key=lambda pair: pair[1], reverse=words is CLASSES)
     listed = ", ".join(
-        f"{name} {' and '.join(f'{error:.3g}' for error in errors)}"
-        for name, errors in sorted(card["candidates"].items(), key=lambda pair: pair[1])
+        f"{name} {' and '.join(f'{value:.3g}' for value in values)}" for name, values in ranked
     )
-    choice = f"RMSE of what there was to choose from: {listed}."
+    choice = f"{words.judged} of what there was to choose from: {listed}."
     if card["asked"] == "best":
         choice += " The best of them was taken, so that its own number is a little too good."
     simulated = "**Trained on simulated people alone.** " if trained["simulated"] else ""
+    layout = f"[N, {len(targets)}]" if len(targets) > 1 else f"in {targets[0]['unit']}"
+    if words is CLASSES:
+        layout = str(len(targets[0]["classes"]))
     return PAGE.format(
         title=card["title"],
         simulated=simulated,
-        targets=each_target(targets, "{name} [{unit}]", ", "),
-        layout=f"in {targets[0]['unit']}" if len(targets) == 1 else f"[N, {len(targets)}]",
+        targets=each_target(targets, words.estimates, ", "),
+        fields=words.fields.format(layout=layout),
         samples=card["window"],
         rate=card["rate"],
         sensors=", ".join(card["sensors"]),
@@ -101,19 +167,33 @@ def write_page(card: dict[str, Any]) -> str:
         subjects=trained["subjects"],
         data=trained["data"]["name"],
         frame=card["frame"] or "as in its data set",
+        heads=words.heads,
+        rows=each_target(targets, words.row, "\n"),
         choice=choice,
-        scores=each_target(targets, SCORES, "\n"),
+        sure=words.sure,
         asked=100 * interval["asked"],
         people=interval["people"],
         level=100 * interval["level"],
-        coverage=each_target(targets, COVERAGE, "\n"),
-        ranges=each_target(targets, "{name} from {range[0]:.3g} to {range[1]:.3g} {unit}", ", "),
+        promise=words.promise,
+        coverage_heads=words.coverage_heads,
+        coverage_rows=each_target(targets, words.coverage_row, "\n"),
+        limits=words.limits.format(seen=each_target(targets, words.seen, ", ")),
     )
 
 
 def each_target(targets: list[dict[str, Any]], text: str, between: str) -> str:
-    """Fill in a text for each target of a card, with these words between them."""
-    return between.join(text.format(**target) for target in targets)
+    """Fill in a text for each target of a card, with these words between them.
+
+    Of a class also count, how many there are, listed, their words, and counted, with the windows.
+    """
+    return between.join(text.format(**target, **_count_classes(target)) for target in targets)
+
+
+def _count_classes(target: dict[str, Any]) -> dict[str, Any]:
+    classes = target.get("classes", ())
+    counts = zip(classes, target.get("windows", ()), strict=False)
+    counted = ", ".join(f"{word} ({count:,})" for word, count in counts)
+    return {"count": len(classes), "listed": ", ".join(classes), "counted": counted}
 
 
 def write_line(card: dict[str, Any]) -> str:
@@ -128,9 +208,10 @@ def write_line(card: dict[str, Any]) -> str:
     -------
     str
     """
-    interval = card["interval"]
+    interval, words = card["interval"], wording(card)
+    told = "{name}: of people held out " + f"{words.scores}; {words.within}"
     promise = (
-        f"an interval promises {interval['level']:.0%} of the windows of a new person "
-        f"({interval['asked']:.0%} asked, {interval['people']} people)"
+        f"{'an' if words is NUMBERS else 'a'} {words.sure} promises {interval['level']:.0%} of the "
+        f"windows of a new person ({interval['asked']:.0%} asked, {interval['people']} people)"
     )
-    return f"{card['model']}; {each_target(card['targets'], LINE, '; ')}; {promise}"
+    return f"{card['model']}; {each_target(card['targets'], told, '; ')}; {promise}"

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 from flax import traverse_util
+from scipy import special
 
 from imujax.data import scales
 from imujax.nets import towers
@@ -35,7 +36,7 @@ class Part(Protocol):
         Returns
         -------
         ndarray, [N, K]
-            In the targets' units.
+            In the targets' units; of a class the probabilities [N, C].
         """
         ...
 
@@ -53,10 +54,13 @@ class NetworkPart:
     fitted : FittedNetwork
     is_masked : bool
         Whether what lies beyond the length of a window is not seen.
+    is_class : bool
+        Whether its outputs are the log odds of classes.
     """
 
     fitted: fitting.FittedNetwork
     is_masked: bool
+    is_class: bool = False
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
@@ -71,11 +75,12 @@ class NetworkPart:
             valid = None if is_full else np.asarray(length, np.int32)[rows]
             y = _apply(net, variables, acc[rows], gyr[rows], valid)
             estimates.append(np.asarray(y, np.float64)[: len(acc) - first])
-        return np.concatenate(estimates) * np.array(fitted.sd) + np.array(fitted.mean)
+        made = np.concatenate(estimates) * np.array(fitted.sd) + np.array(fitted.mean)
+        return special.softmax(made, axis=1) if self.is_class else made
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""
-        described = {"kind": "network", "is_masked": self.is_masked}
+        described = {"kind": "network", "is_masked": self.is_masked, "is_class": self.is_class}
         described |= {name: getattr(self.fitted, name) for name in PLAIN}
         trees = {"params": self.fitted.params, "stats": self.fitted.stats}
         return described, traverse_util.flatten_dict(trees, sep="/")
@@ -86,7 +91,7 @@ PLAIN = ("net", "scales", "mean", "sd", "chosen")  # of a FittedNetwork
 
 @dataclass(frozen=True, eq=False)
 class ReferencePart:
-    """A reference, by a model for each target.
+    """A reference, by a model for each target, or one of classes.
 
     Attributes
     ----------
@@ -144,7 +149,7 @@ def restore(described: Mapping[str, Any], state: State) -> Part:
         fitted = fitting.FittedNetwork(
             params=trees["params"], stats=trees.get("stats", {}), **plain
         )
-        return NetworkPart(fitted, described["is_masked"])
+        return NetworkPart(fitted, described["is_masked"], described.get("is_class", False))
     make = references.REFERENCES[described["kind"]].restore
     assert make is not None  # else it could not have been kept
     own: list[State] = [{} for _ in described["chosen"]]

@@ -34,7 +34,8 @@ def predict_recordings(
     -------
     list of dict
         A row a window and target: subject, recording, time [s], target, estimate, low, high, unit,
-        unlike: whether the signals lie outside of what the model has seen.
+        unlike: whether the signals lie outside of what the model has seen. Of a class a row a
+        window, as of `ClassEstimates.columns`.
 
     Raises
     ------
@@ -48,25 +49,11 @@ def predict_recordings(
         made = model.predict(recording, **cut._asdict())
         assert made.time is not None  # since they were cut from a recording
         lost += made.lost
-        numbers = (made.estimate, made.low, made.high)
-        numbers = np.stack([x.reshape(len(made.time), len(made.names)) for x in numbers], axis=-1)
-        columns = made.time.tolist(), numbers.tolist(), made.is_unlike.tolist()
-        for time, of_window, unlike in zip(*columns, strict=True):
-            for target, unit, of_target in zip(made.names, made.units, of_window, strict=True):
-                estimate, low, high = of_target
-                rows.append(
-                    {
-                        "subject": recording.subject,
-                        "recording": recording.recording,
-                        "time": time,
-                        "target": target,
-                        "estimate": estimate,
-                        "low": low,
-                        "high": high,
-                        "unit": unit,
-                        "unlike": unlike,
-                    }
-                )
+        columns = made.columns()
+        columns["unlike"] = columns.pop("is_unlike")
+        who = {"subject": recording.subject, "recording": recording.recording}
+        lists = [column.tolist() for column in columns.values()]
+        rows += [who | dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
     if not rows:
         seconds = model.card["window"] / model.card["rate"]
         reason = "none of them shows an event, or is as long as that"
@@ -133,28 +120,45 @@ def draw(rows: list[dict[str, Any]], model: Model, folder: pathlib.Path) -> list
 
 
 def _picture(rows: list[dict[str, Any]], model: Model, title: str) -> Figure:
-    targets = model.card["targets"]
-    band = f"{100 * model.card['interval']['level']:.0f} % interval"
+    targets, level = model.card["targets"], f"{100 * model.card['interval']['level']:.0f} %"
     with matplotlib.rc_context(drawing.STYLE):
-        height = 0.8 + 2.0 * len(targets)
+        height = 0.8 + (0.25 * len(model.classes) or 2.0 * len(targets))
         figure = Figure(figsize=(8.0, height), facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(len(targets), sharex=True, squeeze=False)[:, 0]
         for ax, target in zip(axes, targets, strict=True):
             own = [row for row in rows if row["target"] == target["name"]]
-            _draw_target(ax, own, band)
-            ax.set_ylabel(f"{target['name']} [{target['unit']}]")
+            if model.classes:
+                _draw_sets(ax, own, model.classes, f"{level} set")
+            else:
+                _draw_intervals(ax, own, f"{level} interval")
+                ax.set_ylabel(f"{target['name']} [{target['unit']}]")
         axes[-1].set_xlabel("time [s]")
         axes[0].set_title(title, loc="left", fontweight="bold", fontsize=9.5)
         axes[0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
     return figure
 
 
-def _draw_target(ax: Any, rows: list[dict[str, Any]], band: str) -> None:
+def _draw_intervals(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
     """The estimates of one target, with their intervals."""
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    time, estimate, unlike = columns["time"], columns["estimate"], columns["unlike"].astype(bool)
-    ax.vlines(time, columns["low"], columns["high"], color=drawing.PALE, lw=3, label=band)
+    ax.vlines(
+        columns["time"], columns["low"], columns["high"], color=drawing.PALE, lw=3, label=label
+    )
+    _draw_estimates(ax, rows, columns["estimate"])
+
+
+def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], label: str) -> None:
+    """The class of each window, with its set: a line of the picture a class."""
+    held = [(row["time"], classes.index(word)) for row in rows for word in row["set"].split("|")]
+    ax.plot(*zip(*held, strict=True), "s", ms=6, color=drawing.PALE, label=label)
+    _draw_estimates(ax, rows, np.array([classes.index(row["estimate"]) for row in rows]))
+    ax.set_yticks(range(len(classes)), classes)
+    ax.set_ylim(len(classes) - 0.5, -0.5)
+
+
+def _draw_estimates(ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray) -> None:
+    time, unlike = (np.array([row[key] for row in rows]) for key in ("time", "unlike"))
     ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
     if unlike.any():
         label = "unlike what the model has seen"

@@ -5,7 +5,7 @@ number is computed again from the predictions, metrics within a subject first; o
 intervals, tests and data reductions, the sentences that follow from them, and one folder with the
 figure, the tables and the page. `report` writes all of it; `tables`, `metrics`, `learning_curves`
 and `comparisons` are for those who want the numbers in a notebook, `mixed_model` has their
-intervals.
+intervals, and `kinds` says what is measured of numbers and of classes.
 """
 
-__all__ = ["comparisons", "learning_curves", "metrics", "mixed_model", "report", "tables"]
+__all__ = ["comparisons", "kinds", "learning_curves", "metrics", "mixed_model", "report", "tables"]

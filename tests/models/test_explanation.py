@@ -43,13 +43,14 @@ def make_model(*members, weights=(1.0,), sensors=SENSORS, before=None):
     return model.Model(card, members)
 
 
-def make_network(net, is_masked=True, sensors=SENSORS):
+def make_network(net, is_masked=True, sensors=SENSORS, classes=0):
     """A network with weights drawn by NumPy."""
-    some = windows(2, sensors)
-    variables = draws.variables(towers.Regressor(net), *some, LENGTH[:2])
+    some, outputs = windows(2, sensors), classes or 1
+    variables = draws.variables(towers.Regressor(net, outputs), *some, LENGTH[:2])
     params, stats = variables["params"], variables.get("batch_stats", {})
-    fitted = fitting.FittedNetwork(net, params, stats, SCALES, [MEAN], [SD], {})
-    return parts.NetworkPart(fitted, is_masked)
+    moments = ([0.0] * classes, [1.0] * classes) if classes else ([MEAN], [SD])
+    fitted = fitting.FittedNetwork(net, params, stats, SCALES, *moments, {})
+    return parts.NetworkPart(fitted, is_masked, bool(classes))
 
 
 @pytest.fixture(scope="module")
@@ -107,17 +108,23 @@ class Linear(nn.Module):
         return nn.Dense(self.features)(x.reshape(len(x), -1))
 
 
-@pytest.mark.parametrize("is_masked", [True, False])
-def test_a_linear_network_is_told_exactly(is_masked, monkeypatch):
-    """Each weight times what the sample differs by from the window held still, in the unit.
-
-    Beyond the length nothing does, whether the network looks there or not.
-    """
+@pytest.fixture
+def linear(monkeypatch):
+    """The configuration of a network of LinearSettings."""
     entry = types.SimpleNamespace(
         SETTINGS=LinearSettings, make_encoder=lambda fields, name: Linear(**fields, name=name)
     )
     monkeypatch.setitem(networks.NETWORKS, "linear", entry)
-    part = make_network({"network": "linear"}, is_masked)
+    return {"network": "linear"}
+
+
+@pytest.mark.parametrize("is_masked", [True, False])
+def test_a_linear_network_is_told_exactly(linear, is_masked, monkeypatch):
+    """Each weight times what the sample differs by from the window held still, in the unit.
+
+    Beyond the length nothing does, whether the network looks there or not.
+    """
+    part = make_network(linear, is_masked)
     calls, real = [], attributions._sum_gradients
     monkeypatch.setattr(
         attributions, "_sum_gradients", lambda *args: calls.append(1) or real(*args)
@@ -402,3 +409,69 @@ def test_each_target_is_explained_by_itself(network):
     assert np.abs(two.explain(acc, gyr).acc - made.acc).max() > 0.1
     with pytest.raises(UserError, match="target names 'moment': there are peak force, turn"):
         two.explain(acc, gyr, target="moment")
+
+
+def make_classes(*members, weights=(1.0,), words=("lying", "walking")):
+    made = make_model(*members, weights=weights)
+    made.card["targets"] = [{"name": "activity", "unit": "", "classes": list(words), "least": 0.1}]
+    return made
+
+
+def test_the_probability_of_a_class_is_told_exactly(linear, tmp_path):
+    """Of two classes by log odds that are linear: each sample's share of them, of the change in p.
+
+    Along a straight path the derivative of the logistic function is the same for all samples, and
+    integrates to the change in p over that in the log odds.
+    """
+    part = make_network(linear, classes=2)
+    fitted, (acc, gyr) = part.fitted, windows()
+    kept = make_classes(part)
+    mean = kept.estimate(acc, gyr, LENGTH).mean(axis=0)
+    made = kept.explain(acc, gyr, LENGTH)
+    assert made.name == f"probability of {('lying', 'walking')[int(mean[1] > mean[0])]}"
+    made, other = (kept.explain(acc, gyr, LENGTH, word) for word in ("walking", "lying"))
+    assert (made.name, made.unit) == ("probability of walking", "")
+    np.testing.assert_allclose(made.acc, -other.acc, atol=1e-5)
+    output = fitted.params["output"]["kernel"].astype(np.float64).reshape(SENSORS, 2, 2, 2)
+    output = output[..., 1] - output[..., 0]  # [S, 2, F] of the log odds
+    baseline, odds = still(acc, gyr, LENGTH), np.zeros((2, len(acc)))
+    moved = []
+    for k, name in enumerate(("acc", "gyr")):
+        kernel = fitted.params[f"{name}_encoder"]["Dense_0"]["kernel"].astype(np.float64)
+        kernel = kernel.reshape(SAMPLES, 3, 2)
+        weight = np.einsum("laf,sf->lsa", kernel, output[:, k]) / SCALES[name]["sd"]
+        inside = (np.arange(SAMPLES) < LENGTH[:, None])[..., None, None]
+        moved.append(weight * ((acc, gyr)[k] - baseline[k]) * inside)
+    change = sum(x.sum(axis=(1, 2, 3)) for x in moved)  # of the log odds
+    odds = np.log(made.estimate / (1 - made.estimate))
+    np.testing.assert_allclose(
+        odds - np.log(made.baseline / (1 - made.baseline)), change, rtol=1e-3
+    )
+    slope = (made.estimate - made.baseline) / change
+    for x, expected in zip((made.acc, made.gyr), moved, strict=True):
+        np.testing.assert_allclose(x, slope[:, None, None, None] * expected, atol=2e-4)
+    assert np.abs(made.estimate - made.baseline).max() > 0.05
+    figure = made.picture(1)
+    assert f"probability of walking: {made.estimate[1]:.3g}; the" in figure.texts[0].get_text()
+    assert not [ax for ax in figure.axes if "[]" in ax.get_xlabel()]
+    assert made.save(tmp_path / "why.png").stat().st_size > 1000
+    with pytest.raises(UserError, match="target names 'running': there are lying, walking"):
+        kept.explain(acc, gyr, LENGTH, "running")
+
+
+def test_classes_are_told_of_a_network_and_a_reference_together(linear):
+    """Each by its weight, in probabilities."""
+    acc, gyr = windows(2)
+    third = Function(lambda a, g: a[:, 0, 1].max())
+
+    def estimate(acc, gyr, length):
+        p = 1 / (1 + np.exp(9.81 - Function.estimate(third, acc, gyr, length)))
+        return np.concatenate([1 - p, p], axis=1)
+
+    third.estimate = estimate
+    both = make_classes(make_network(linear, classes=2), third, weights=(0.5, 0.5))
+    made = both.explain(acc, gyr, target="walking")
+    alone = [make_classes(part).explain(acc, gyr, target="walking") for part in both.parts]
+    for name in ("acc", "gyr", "estimate", "baseline"):
+        mean = np.mean([getattr(one, name) for one in alone], axis=0)
+        np.testing.assert_allclose(getattr(made, name), mean, atol=1e-6)

@@ -1,32 +1,21 @@
 """Reports on classes: metrics against scikit-learn, and what the page and pictures say."""
 
-import json
-
 import numpy as np
 import pytest
+from helpers import fake_classes
 from sklearn import metrics as oracle
 
 from imujax.report import class_metrics, confusion, learning_curves, report, tables, task_summary
 from imujax.report.metrics import values_for_mean
 
-CLASSES = ["lying", "running", "sitting", "walking"]
-
-
-def guess(truth, rng, skill):
-    """Probabilities [M, 4] that know the classes [M] by so much."""
-    odds = rng.normal(size=(len(truth), len(CLASSES)))
-    odds[np.arange(len(truth)), truth] += skill
-    weight = np.exp(odds)
-    return weight / weight.sum(axis=1, keepdims=True)
-
 
 def test_metrics_are_those_of_scikit_learn():
     """Of subjects who lack a class, too; F1 counts the classes that are there or named."""
     rng = np.random.default_rng(0)
-    truth = rng.integers(0, len(CLASSES), 300)
+    truth = rng.integers(0, len(fake_classes.CLASSES), 300)
     subject = np.array([f"S{i % 5}" for i in range(300)])
     truth[(subject == "S1") & (truth == 2)] = 0
-    estimate = guess(truth, rng, 1.5)
+    estimate = fake_classes.guess(truth, rng, 1.5)
     rows = class_metrics.score_by_keys({"subject": subject}, truth.astype(np.float32), estimate)
     assert [row["subject"] for row in rows] == ["S0", "S1", "S2", "S3", "S4"]
     for row in rows:
@@ -63,42 +52,9 @@ def test_what_cannot_be_scored_is_named():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A sweep of a class: the pre-trained arm knows more, and a reference knows the most."""
-    place = tmp_path_factory.mktemp("classes") / "tasks" / "t"
-    place.mkdir(parents=True)
-    runs, columns, rng = [], [], np.random.default_rng(1)
     skills = {("pretrained", "probe"): 2.0, ("random", "probe"): 1.0}
     skills["class_trees", "reference"] = 3.0
-    truths = rng.integers(0, len(CLASSES), (6, 60))
-    for (arm, stage), skill in skills.items():
-        for fraction in (0.1, 1.0):
-            for fold in range(3):
-                for number in (2 * fold, 2 * fold + 1):
-                    estimate = guess(truths[number], rng, skill * fraction**0.2)
-                    index = 60 * number + np.arange(60)
-                    columns.append((len(runs), f"S{number}", index, truths[number], estimate))
-                runs.append((len(runs), arm, stage, fraction, fold))
-    head = "run,task,arm,stage,axis,fraction,draw,fold,start,learning_rate,penalty,stop,steps,"
-    head += "passes,n_train,n_train_subjects,n_test,note\n"
-    lines = [f"{r},t,{a},{s},windows,{f},0,{o},{o},,0.1,,0,0,9,4,120,\n" for r, a, s, f, o in runs]
-    (place / "runs.csv").write_text(head + "".join(lines))
-    count = 60 * len(columns)
-    np.savez(
-        place / "predictions.npz",
-        run=np.repeat([c[0] for c in columns], 60),
-        subject=np.repeat([c[1] for c in columns], 60),
-        index=np.concatenate([c[2] for c in columns]),
-        truth=np.concatenate([c[3] for c in columns])[:, None].astype(np.float32),
-        estimate=np.concatenate([c[4] for c in columns]).astype(np.float32),
-        condition=np.full(count, ""),
-        recording=np.full(count, "r"),
-        start=np.zeros(count, np.float32),
-    )
-    target = {"name": "activity", "unit": "", "classes": CLASSES}
-    summary = {"task": "t", "title": "Activities", "targets": [target], "sensors": ["waist"]}
-    arms = {name: {"encoder": "e", "weights": name} for name in ("pretrained", "random")}
-    summary |= {"left_out": {"windows without activity": 7}}
-    (place / "summary.json").write_text(json.dumps(summary | {"config": {"arms": arms}}))
-    return place
+    return fake_classes.write_sweep(tmp_path_factory.mktemp("classes") / "tasks" / "t", skills)
 
 
 def test_curves_and_verdicts_rest_on_balanced_accuracy(folder):
