@@ -484,7 +484,8 @@ def predict(args, words: list[str]):
     unlike = sum(row["unlike"] for row in windows)
     count = len({(row["subject"], row["recording"]) for row in rows})
     print(
-        f"{len(windows)} windows of {count} recordings, {unlike} unlike what the model has seen",
+        f"{len(windows)} {'values' if opened.every else 'windows'} of {count} recordings, {unlike} "
+        "unlike what the model has seen",
         file=sys.stderr,
     )
     if args.plot is not None:

@@ -1,4 +1,5 @@
-"""What a model says of windows: numbers with intervals, or a class with a set of classes."""
+"""What a model says of windows: numbers with intervals, a class with a set of classes, or curves
+with bands."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -134,6 +135,76 @@ class ClassEstimates:
     def table(self) -> "pandas.DataFrame":
         """Lay them out, as of `columns` without target; needs pandas, else a UserError."""
         return datasets.make_table(self.columns()).drop(columns="target")
+
+
+@dataclass(frozen=True, eq=False)
+class CurveEstimates:
+    """Curves of N windows, or one of a whole recording.
+
+    Attributes
+    ----------
+    estimate, low, high : ndarray, [N, Lt], or of several targets [N, Lt, K]
+        In the units; between low and high lie `level` of the values of a new person, at each place
+        of a window by itself. NaN beyond the end of a window, or where none lies.
+    lowest, highest : ndarray, as estimate, or None
+        Between these lie all of the curve, in `level` of the windows of a new person; None of a
+        whole recording, of which nothing like it is promised.
+    is_unlike : ndarray of bool, [N, Lt]
+        Where the signals of the window lie outside of what the model has seen.
+    names, units : tuple of str
+        Of the targets.
+    offset : ndarray, [Lt]
+        s from `time`, or from the first sample, to each value.
+    level : float
+    time : ndarray, [N], or None
+        s, of windows that were cut from a recording: of their event; of a whole recording, of its
+        first sample.
+    lost : int
+        Events of it whose window would leave it.
+    """
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    lowest: np.ndarray | None
+    highest: np.ndarray | None
+    is_unlike: np.ndarray
+    names: tuple[str, ...]
+    units: tuple[str, ...]
+    offset: np.ndarray
+    level: float
+    time: np.ndarray | None = None
+    lost: int = 0
+
+    def columns(self) -> dict[str, np.ndarray]:
+        """Lay them out, a row a value and target; without the values that are NaN.
+
+        Returns
+        -------
+        dict of ndarray
+            window, its number, time, target, estimate, low, high, where they are lowest and
+            highest, unit, is_unlike.
+        """
+        count, (windows, values) = len(self.names), self.is_unlike.shape
+        shape = (windows, values, count)
+        begin = np.zeros(windows) if self.time is None else self.time
+        laid: dict[str, np.ndarray] = {
+            "window": np.arange(windows)[:, None, None],
+            "time": (begin[:, None] + self.offset[None])[..., None],
+            "target": np.array(self.names)[None, None],
+        }
+        for name in ("estimate", "low", "high", "lowest", "highest"):
+            if (numbers := getattr(self, name)) is not None:
+                laid[name] = numbers.reshape(shape)
+        laid |= {"unit": np.array(self.units)[None, None], "is_unlike": self.is_unlike[..., None]}
+        is_there = np.isfinite(self.estimate.reshape(shape))
+        return {name: np.broadcast_to(x, shape)[is_there] for name, x in laid.items()}
+
+    def table(self) -> "pandas.DataFrame":
+        """Lay them out, as of `columns`; of one target without target and unit; needs pandas, else
+        a UserError."""
+        table = datasets.make_table(self.columns())
+        return table if len(self.names) > 1 else table.drop(columns=["target", "unit"])
 
 
 def _of_time(time: np.ndarray | None, count: int) -> dict[str, np.ndarray]:

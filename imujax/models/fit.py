@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from imujax.data import datasets, targets
 from imujax.errors import UserError, require_known
-from imujax.models import held_out, intervals, keeping, page, parts, seen, sets
+from imujax.models import bands, held_out, intervals, keeping, page, parts, seen, sets
 from imujax.pretrain import encoder
-from imujax.report import tables
+from imujax.report import kinds, tables
 from imujax.runtime import fields, files, log, processes
 from imujax.runtime.settings import require_same_settings
 from imujax.sweep import fitting, sweep
@@ -85,7 +85,7 @@ def fit_model(
     people = len(np.unique(chosen.subject))
     if people < LEAST_PEOPLE:
         raise UserError(f"{data_path} has {people} subjects: an interval needs {LEAST_PEOPLE}")
-    promised = intervals.half_width(chosen.residuals[0], chosen.subject, level).level
+    promised = intervals.promise(level, people)
     with processes.claim_folder(folder):
         members = [encoder.load(path) for path in encoder_paths[config.arms[arm].encoder]]
         made = [_fit_part(one, config, arm, data, members, seed, folder) for one in chosen.parts]
@@ -163,12 +163,13 @@ def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
         print_line = log.Progress(1, f"fit {part}", "model", first="fitting")
         fitted = fitting.fit_reference(part, data, seed)
         print_line.close()
-        return parts.ReferencePart(part, fitted)
+        return parts.ReferencePart(part, *fitted)
     inner = folder / "parts"
     inner.mkdir(exist_ok=True)
     stage = held_out.NETWORKS[part]
     network = fitting.fit_network(config, arm, data, members, seed, inner, stage)
-    return parts.NetworkPart(network, bool(config.mask), bool(targets.classes_of(data)))
+    is_class, every = bool(targets.classes_of(data)), targets.curve_every(data)
+    return parts.NetworkPart(network, bool(config.mask), is_class, every)
 
 
 def _describe(chosen: held_out.Candidate, arm: str) -> str:
@@ -191,14 +192,21 @@ def _describe_targets(
     """Of the card: each target, what was seen of it, how sure its estimates are, and how good."""
     assert data.target is not None  # sweep.read_labelled has seen to it
     described = []
-    columns = data.info["targets"], data.target.T, chosen.residuals, chosen.scores
-    for target, values, residual, scores in zip(*columns, strict=True):
-        half = intervals.half_width(residual, chosen.subject, level).half
-        coverage = intervals.measure_coverage(residual, chosen.subject, level)._asdict()
-        own: dict[str, Any] = {"half": half, "range": [float(values.min()), float(values.max())]}
+    columns = np.moveaxis(data.target, -1, 0), chosen.residuals, chosen.scores
+    for target, values, residual, scores in zip(data.info["targets"], *columns, strict=True):
+        own: dict[str, Any] = {"range": [float(np.nanmin(values)), float(np.nanmax(values))]}
+        if chosen.kind is kinds.CURVES:
+            band = bands.find_band(residual, chosen.subject, level)
+            own |= {"half": band.half.tolist(), "factor": band.factor, "anywhere": band.anywhere}
+            own["coverage"] = bands.measure_bands(residual, chosen.subject, level)
+        else:
+            own["half"] = intervals.half_width(residual, chosen.subject, level).half
+            measured = intervals.measure_coverage(residual, chosen.subject, level)
+            own["coverage"] = measured._asdict()
         if chosen.is_class:
-            own = {"least": 1 - half, "windows": np.unique_counts(values).counts.tolist()}
+            own = {"least": 1 - own["half"], "coverage": own["coverage"]}
+            own["windows"] = np.unique_counts(values).counts.tolist()
             pair = chosen.truth[:, 0], chosen.estimate
-            coverage["size"] = sets.measure_size(*pair, chosen.subject, level)
-        described.append(target | own | {"coverage": coverage, "metrics": scores})
+            own["coverage"]["size"] = sets.measure_size(*pair, chosen.subject, level)
+        described.append(target | own | {"metrics": scores})
     return described

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from imujax.errors import UserError
 from imujax.models import sets
 from imujax.report import metrics
-from imujax.report.kinds import CLASSES, Kind
+from imujax.report.kinds import CLASSES, Kind, kind_of
 from imujax.report.tables import Sweep
 from imujax.sweep.references import REFERENCES
 
@@ -30,7 +31,7 @@ class Candidate:
     subject : ndarray, [N]
     truth, estimate : ndarray, [N, K]
         The mean over the draws, in the targets' units; of a class its number [N, 1] and the
-        probabilities [N, C].
+        probabilities [N, C], of curves [N, Lt, K], the truth NaN beyond the end of a window.
     kind : Kind
         Of the targets.
     scores : list of dict of float, [K]
@@ -63,16 +64,17 @@ class Candidate:
         """1 - balanced accuracy, or RMSE in SDs of the truth, the mean over the targets."""
         if self.is_class:
             return 1 - self.judged[0]
-        sizes = self.truth.std(axis=0)
+        sizes = np.nanstd(self.truth, axis=tuple(range(self.truth.ndim - 1)))
         sizes[sizes == 0] = 1.0
         return float(np.mean(self.judged / sizes))
 
     @property
     def residuals(self) -> np.ndarray:
-        """How far they miss [K, N], in the unit of each target; of a class as `sets.miss` says."""
+        """How far they miss [K, N], in the unit of each target; of a class as `sets.miss` says, of
+        curves [K, N, Lt]."""
         if self.is_class:
             return sets.miss(self.truth[:, 0], self.estimate)[None]
-        return (self.estimate - self.truth).T
+        return np.moveaxis(self.estimate - self.truth, -1, 0)
 
 
 def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
@@ -92,7 +94,7 @@ def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
         arm are left out.
     """
     named = [(name, arm, stage) for name, stage in NETWORKS.items()]
-    runs = sweeps[0].runs
+    runs, targets = sweeps[0].runs, [sweep.target for sweep in sweeps]
     references = dict.fromkeys(runs["arm"][runs["stage"] == "reference"].tolist())
     named += [(name, name, "reference") for name in references if _can_be_kept(name)]
     found = {}
@@ -100,14 +102,16 @@ def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:
         columns = [_read(sweep, label, stage) for sweep in sweeps]
         if columns[0] is not None:
             subjects, truths, estimates = zip(*columns, strict=True)
-            both = np.stack(truths, axis=1), np.concatenate(estimates, axis=1)
-            found[name] = _make(name, (name,), subjects[0], *both, sweeps[0].kind)
+            is_class = sweeps[0].kind is CLASSES
+            estimate = estimates[0] if is_class else np.stack(estimates, axis=-1)
+            both = np.stack(truths, axis=-1), estimate
+            found[name] = _make(name, (name,), subjects[0], *both, targets)
     best = [found[name] for name in references if name in found]
     if "finetuned" in found and best:
         network, reference = found["finetuned"], min(best, key=lambda one: one.error)
         mean = (network.estimate + reference.estimate) / 2
         members = (network.name, reference.name)
-        found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean, network.kind)
+        found[AVERAGE] = _make(AVERAGE, members, network.subject, network.truth, mean, targets)
     return found
 
 
@@ -143,7 +147,8 @@ def choose(candidates: dict[str, Candidate], name: str) -> Candidate:
 
 
 def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None:
-    """Subject and truth [N], mean estimate over the draws [N, 1 or C], by number of the example."""
+    """Subject, truth and mean estimate over the draws, as of one target of a Candidate, by number
+    of the example."""
     runs, made = sweep.runs, sweep.predictions
     chosen = (runs["arm"] == label) & (runs["stage"] == stage)
     chosen &= (runs["axis"] == "windows") & (runs["fraction"] == 1)
@@ -154,6 +159,7 @@ def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None
     estimates = made["estimate"][rows].astype(np.float64).reshape(len(code), -1)
     sums = np.stack([np.bincount(code, column) for column in estimates.T], axis=1)
     mean = sums / np.bincount(code)[:, None]
+    mean = mean.reshape(len(first), *made["estimate"].shape[1:])
     return made["subject"][rows][first], made["truth"][rows][first].astype(np.float64), mean
 
 
@@ -163,18 +169,21 @@ def _make(
     subject: np.ndarray,
     truth: np.ndarray,
     estimate: np.ndarray,
-    kind: Kind,
+    targets: Sequence[dict[str, Any]],
 ) -> Candidate:
-    columns = [estimate] if kind is CLASSES else estimate.T
-    scores = [_score(subject, *pair, kind) for pair in zip(truth.T, columns, strict=True)]
+    kind = kind_of(targets[0])
+    columns = [estimate] if kind is CLASSES else np.moveaxis(estimate, -1, 0)
+    pairs = zip(targets, np.moveaxis(truth, -1, 0), columns, strict=True)
+    scores = [_score(target, subject, *pair) for target, *pair in pairs]
     return Candidate(name, parts, subject, truth, estimate, kind, scores)
 
 
 def _score(
-    subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray, kind: Kind
+    target: dict[str, Any], subject: np.ndarray, truth: np.ndarray, estimate: np.ndarray
 ) -> dict[str, float]:
     """Mean over people of every metric of one target."""
-    rows = kind.score({"subject": subject}, truth, estimate)
+    kind = kind_of(target)
+    rows = kind.score(target, {"subject": subject}, truth, estimate)
     undefined = [row["undefined"] for row in rows]
     scores: dict[str, float] = {}
     for metric in kind.metrics:

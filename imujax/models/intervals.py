@@ -9,6 +9,7 @@ without a fold of people, and the model that is kept was trained on all of them 
 al. 2021 has the same slack).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,11 @@ class Coverage(NamedTuple):
     least: float
 
 
+def promise(level: float, people: int) -> float:
+    """Say what so many people can promise of a level that is asked for."""
+    return min(level, people / (people + 1))
+
+
 def half_width(residual: np.ndarray, subject: np.ndarray, level: float) -> Width:
     """Find how far the estimate for a new person may miss.
 
@@ -67,7 +73,7 @@ def half_width(residual: np.ndarray, subject: np.ndarray, level: float) -> Width
     """
     names, code, count = np.unique(subject, return_inverse=True, return_counts=True)
     people = len(names)
-    level = min(level, people / (people + 1))
+    level = promise(level, people)
     # What is left to 1 is the new person's, beyond bounds.
     weight = 1 / count[code] / (people + 1)
     size = np.abs(np.asarray(residual, np.float64))
@@ -114,6 +120,11 @@ def measure_coverage(residual: np.ndarray, subject: np.ndarray, level: float) ->
     residual, subject = np.asarray(residual, np.float64), np.asarray(subject)
     is_within = np.abs(residual) <= widths_of_others(residual, subject, level)
     shares = [np.mean(is_within[subject == name]) for name in np.unique(subject)]
+    return summarise(shares)
+
+
+def summarise(shares: Sequence[float] | np.ndarray) -> Coverage:
+    """Sum up the share of each person's windows that lie within [people]."""
     mean, error = np.mean(shares), stats.sem(shares)
     reach = stats.t.ppf(0.975, len(shares) - 1) * error
     return Coverage(

@@ -4,6 +4,7 @@ model = imujax.load("work/models/peak_force")
 estimates = model.predict(acc, gyr)
 """
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,8 @@ import numpy as np
 
 from imujax.data.recordings import Recording
 from imujax.errors import UserError, require_known
-from imujax.models import cutting, page, parts, seen, sets
-from imujax.models.estimates import ClassEstimates, Estimates
+from imujax.models import cutting, joining, page, parts, seen, sets
+from imujax.models.estimates import ClassEstimates, CurveEstimates, Estimates
 from imujax.pretrain import inputs
 
 if TYPE_CHECKING:
@@ -33,8 +34,9 @@ class Model:
     ----------
     card : dict
         task, title, model, targets [{name, unit, half, range, coverage, metrics}, of a class
-        classes, least and windows for half and range], interval {level, ...}, rate [Hz],
-        window [samples], sensors, parts, signals, trained_on, versions.
+        classes, least and windows for half and range, of a curve every, seconds, factor and
+        anywhere too, see bands.Band], interval {level, ...}, rate [Hz], window [samples], sensors,
+        parts, signals, trained_on, versions.
     parts : tuple of Part
         Their weighted mean is the estimate; the weights stand in the card.
     """
@@ -51,6 +53,11 @@ class Model:
     def classes(self) -> tuple[str, ...]:
         """Words of the class that is estimated; none where numbers are."""
         return tuple(self.card["targets"][0].get("classes", ()))
+
+    @property
+    def every(self) -> int:
+        """Samples of a window from value to value of the curves that are estimated, or 0."""
+        return self.card["targets"][0].get("every", 0)
 
     @property
     def outputs(self) -> list[dict[str, Any]]:
@@ -86,8 +93,11 @@ class Model:
         gyr: np.ndarray | None = None,
         length: np.ndarray | None = None,
         **cut: Any,
-    ) -> Estimates | ClassEstimates:
+    ) -> Estimates | ClassEstimates | CurveEstimates:
         """Estimate windows like those that the model was trained on, or those of a recording.
+
+        Curves of windows that are cut at a stride are joined to one of the recording, up to the end
+        of the last window, see `joining`; those at events or contacts stay curves of windows.
 
         Parameters
         ----------
@@ -102,7 +112,7 @@ class Model:
 
         Returns
         -------
-        Estimates or ClassEstimates
+        Estimates, ClassEstimates or CurveEstimates
             Of a recording with the times of its windows.
 
         Raises
@@ -121,7 +131,8 @@ class Model:
         elif gyr is None or cut:
             raise UserError(BOTH_WAYS)
         if time is not None and not len(time):
-            estimate, unlike = np.empty((0, len(self.outputs))), np.empty(0, bool)
+            values = (len(self.card["targets"][0]["half"]),) if self.every else ()
+            estimate, unlike = np.empty((0, *values, len(self.outputs))), np.empty(0, bool)
         else:
             acc, gyr, length = self.check(acc, gyr, length)
             estimate = self.estimate(acc, gyr, length)
@@ -135,12 +146,52 @@ class Model:
         if self.classes:
             held = sets.hold(estimate, targets[0]["least"])
             return ClassEstimates(estimate, held, unlike, names, self.classes, **of_windows)
+        units = tuple(target["unit"] for target in targets)
+        if self.every:
+            is_joined = cut.get("stride") is not None
+            made = self._join if is_joined else functools.partial(self._lay_curves, length=length)
+            return made(estimate, unlike, names, units, **of_windows)
         half = np.array([target["half"] for target in targets])
         if len(targets) == 1:
             estimate = estimate[:, 0]
-        units = tuple(target["unit"] for target in targets)
         bounds = estimate - half, estimate + half
         return Estimates(estimate, *bounds, unlike, names, units, **of_windows)
+
+    def _lay_curves(self, estimate, unlike, names, units, level, time, lost, length):
+        """Curves of windows, each with its bands."""
+        targets, every, before = self.card["targets"], self.every, self.card["before"] or 0
+        half = np.array([target["half"] for target in targets]).T
+        whole = half * np.array([target["factor"] for target in targets])
+        if length is not None:
+            inside = np.arange(len(half)) * every < np.asarray(length)[:, None]
+            estimate = np.where(inside[..., None], estimate, np.nan)
+        offset = (np.arange(len(half)) * every - (before if time is not None else 0)) / self.rate
+        bounds = (estimate - half, estimate + half, estimate - whole, estimate + whole)
+        numbers = (x[..., 0] if len(targets) == 1 else x for x in (estimate, *bounds))
+        is_unlike = np.repeat(unlike[:, None], len(half), axis=1)
+        return CurveEstimates(*numbers, is_unlike, names, units, offset, level, time, lost)
+
+    def _join(self, estimate, unlike, names, units, level, time, lost):
+        """Curves of overlapping windows as one of their recording, with one band."""
+        targets, every = self.card["targets"], self.every
+        starts = np.round((time - time[:1]) * self.rate).astype(int)
+        if (starts % every).any():
+            raise UserError(
+                f"the curve has a value every {every / self.rate:g} s: give a stride of a multiple "
+                "of that"
+            )
+        values, starts = estimate.shape[1], starts // every
+        count = starts[-1] + values if len(starts) else 0
+        margin = -(-max(part.margin for part in self.parts) // every)
+        joined = joining.join(estimate, starts, count, margin)[None]
+        covers = (start + np.arange(values) for start in starts[unlike])
+        is_unlike = np.isin(np.arange(count), np.concatenate([np.empty(0, int), *covers]))[None]
+        half = np.array([target["anywhere"] for target in targets])
+        numbers = (joined, joined - half, joined + half)
+        numbers = (x[..., 0] if len(targets) == 1 else x for x in numbers)
+        offset = np.arange(count) * every / self.rate
+        bounds = (*numbers, None, None)
+        return CurveEstimates(*bounds, is_unlike, names, units, offset, level, time[:1], lost)
 
     def check(
         self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray | None
@@ -195,10 +246,12 @@ class Model:
         Raises
         ------
         UserError
-            As of `predict`, or there is no such target.
+            As of `predict`, or there is no such target, or it is a curve.
         """
         from imujax.models import explanation  # and with it matplotlib
 
+        if self.every:
+            raise UserError("a curve is not explained: explain takes models of numbers or a class")
         windows = self.check(acc, gyr, length)
         names = self.classes or tuple(one["name"] for one in self.card["targets"])
         if target is not None:
@@ -219,7 +272,7 @@ class Model:
         Returns
         -------
         ndarray, [N, K]
-            In the targets' units; of a class the probabilities [N, C].
+            In the targets' units; of a class the probabilities [N, C], of curves [N, Lt, K].
         """
         weights = [described["weight"] for described in self.card["parts"]]
         estimates = [part.estimate(acc, gyr, length) for part in self.parts]

@@ -75,6 +75,35 @@ people, each by the sets of the others, so many windows had the true class in th
     limits="""In training there were windows of {seen}: whatever else somebody does
   is called one of these. A class that is hard to tell is missing in more sets than an easy one.""",
 )
+CURVES = NUMBERS._replace(
+    estimates="{name} [{unit}], a value every {seconds:.3g} s",
+    fields="""estimates.estimate, estimates.low, estimates.high  # {layout}
+estimates.lowest, estimates.highest  # of whole curves""",
+    heads="| | r | RMSE | of the peak | of its time | of the integral |\n|---|---|---|---|---|---|",
+    row="| {name} | {metrics[r]:.3f} | {metrics[rmse]:.3g} {unit} "
+    "| {metrics[peak_rmse]:.3g} {unit} | {metrics[peak_time_rmse]:.3g} s "
+    "| {metrics[impulse_rmse]:.3g} {unit} s |",
+    sure="band",
+    promise="""the
+estimate and half a band to either side hold so many of the values of the windows of a new person at
+each place of a window; and so many of the windows with their whole curve, where the band is as many
+times as wide. Where curves are joined over a recording the band has one width. All on average over
+persons like these. Of those people, each by the bands of the others, there lay within:""",
+    reach="+-{narrow:.3g} to {wide:.3g} {unit}",
+    coverage_heads="""| | half a band | of the person with the fewest | mean over people |
+|---|---|---|---|""",
+    coverage_row="| {name}, values | {narrow:.3g} to {wide:.3g} {unit} | "
+    "{coverage[pointwise][least]:.0%} | {coverage[pointwise][mean]:.0%} "
+    "({coverage[pointwise][low]:.0%} to {coverage[pointwise][high]:.0%}) |\n"
+    "| {name}, whole curves | {factor:.2f} times these | {coverage[whole][least]:.0%} | "
+    "{coverage[whole][mean]:.0%} ({coverage[whole][low]:.0%} to {coverage[whole][high]:.0%}) |\n"
+    "| {name}, joined | {anywhere:.3g} {unit} | {coverage[anywhere][least]:.0%} | "
+    "{coverage[anywhere][mean]:.0%} ({coverage[anywhere][low]:.0%} to "
+    "{coverage[anywhere][high]:.0%}) |",
+    within="+-{narrow:.3g} to {wide:.3g} {unit}, within which {coverage[pointwise][mean]:.0%} of "
+    "their values lay, and {factor:.2f} times as far {coverage[whole][mean]:.0%} of their whole "
+    "curves, each by the bands of the others",
+)
 PAGE = """# {title}
 
 {simulated}An imujax model. It estimates **{targets}**
@@ -123,7 +152,8 @@ Asked for were {sure}s of {asked:.0f} %, and {people} people can promise {level:
 
 def wording(card: dict[str, Any]) -> Wording:
     """How the targets of a card are told."""
-    return CLASSES if "classes" in card["targets"][0] else NUMBERS
+    first = card["targets"][0]
+    return CLASSES if "classes" in first else CURVES if "every" in first else NUMBERS
 
 
 def write_page(card: dict[str, Any]) -> str:
@@ -150,7 +180,10 @@ def write_page(card: dict[str, Any]) -> str:
     if card["asked"] == "best":
         choice += " The best of them was taken, so that its own number is a little too good."
     simulated = "**Trained on simulated people alone.** " if trained["simulated"] else ""
-    layout = f"[N, {len(targets)}]" if len(targets) > 1 else f"in {targets[0]['unit']}"
+    shape = ["N", "values", len(targets)] if words is CURVES else ["N", len(targets)]
+    layout = f"in {targets[0]['unit']}"
+    if len(targets) > 1:
+        layout = f"[{', '.join(map(str, shape))}]"
     if words is CLASSES:
         layout = str(len(targets[0]["classes"]))
     return PAGE.format(
@@ -184,9 +217,13 @@ def write_page(card: dict[str, Any]) -> str:
 def each_target(targets: list[dict[str, Any]], text: str, between: str) -> str:
     """Fill in a text for each target of a card, with these words between them.
 
-    Of a class also count, how many there are, listed, their words, and counted, with the windows.
+    Of a class also count, how many there are, listed, their words, and counted, with the windows;
+    of a curve narrow and wide, the least and the greatest half of its band.
     """
-    return between.join(text.format(**target, **_count_classes(target)) for target in targets)
+    return between.join(
+        text.format(**target, **_count_classes(target), **_range_of_band(target))
+        for target in targets
+    )
 
 
 def _count_classes(target: dict[str, Any]) -> dict[str, Any]:
@@ -194,6 +231,12 @@ def _count_classes(target: dict[str, Any]) -> dict[str, Any]:
     counts = zip(classes, target.get("windows", ()), strict=False)
     counted = ", ".join(f"{word} ({count:,})" for word, count in counts)
     return {"count": len(classes), "listed": ", ".join(classes), "counted": counted}
+
+
+def _range_of_band(target: dict[str, Any]) -> dict[str, float]:
+    if "every" not in target:
+        return {}
+    return {"narrow": min(target["half"]), "wide": max(target["half"])}
 
 
 def write_line(card: dict[str, Any]) -> str:
@@ -210,8 +253,9 @@ def write_line(card: dict[str, Any]) -> str:
     """
     interval, words = card["interval"], wording(card)
     told = "{name}: of people held out " + f"{words.scores}; {words.within}"
+    article = "an" if words.sure == "interval" else "a"
     promise = (
-        f"{'an' if words is NUMBERS else 'a'} {words.sure} promises {interval['level']:.0%} of the "
+        f"{article} {words.sure} promises {interval['level']:.0%} of the "
         f"windows of a new person ({interval['asked']:.0%} asked, {interval['people']} people)"
     )
     return f"{card['model']}; {each_target(card['targets'], told, '; ')}; {promise}"

@@ -12,10 +12,11 @@ from flax import traverse_util
 from scipy import special
 
 from imujax.data import scales
-from imujax.nets import towers
+from imujax.nets import networks, towers
 from imujax.runtime import host
 from imujax.sweep import fitting, references
 
+BASIS = "basis"  # begins the names of arrays of a CurveBasis
 BATCH = 128  # windows that are estimated at once
 State = dict[str, Any]  # arrays and texts by name
 
@@ -36,8 +37,13 @@ class Part(Protocol):
         Returns
         -------
         ndarray, [N, K]
-            In the targets' units; of a class the probabilities [N, C].
+            In the targets' units; of a class the probabilities [N, C], of curves [N, Lt, K].
         """
+        ...
+
+    @property
+    def margin(self) -> int:
+        """Samples at the ends of a window in which curves are not as one long pass has them."""
         ...
 
     def state(self) -> tuple[dict[str, Any], State]:
@@ -56,17 +62,27 @@ class NetworkPart:
         Whether what lies beyond the length of a window is not seen.
     is_class : bool
         Whether its outputs are the log odds of classes.
+    every : int
+        Of curves, samples of the window from value to value.
     """
 
     fitted: fitting.FittedNetwork
     is_masked: bool
     is_class: bool = False
+    every: int = 0
+
+    @property
+    def margin(self) -> int:
+        """See Part."""
+        return networks.make_encoder(self.fitted.net).receptive_field // 2
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
         fitted = self.fitted
         acc, gyr = scales.standardise(acc, gyr, fitted.scales)
-        net = towers.Regressor(fitted.net, len(fitted.mean))
+        outputs = fitted.net, len(fitted.mean)
+        net = towers.CurveRegressor(*outputs, self.every) if self.every else None
+        net = net or towers.Regressor(*outputs)
         variables = {"params": fitted.params, "batch_stats": fitted.stats}
         is_full = not self.is_masked or bool((length >= acc.shape[1]).all())
         estimates = []
@@ -80,18 +96,19 @@ class NetworkPart:
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""
-        described = {"kind": "network", "is_masked": self.is_masked, "is_class": self.is_class}
+        described = {"kind": "network"} | {name: getattr(self, name) for name in FLAGS}
         described |= {name: getattr(self.fitted, name) for name in PLAIN}
         trees = {"params": self.fitted.params, "stats": self.fitted.stats}
         return described, traverse_util.flatten_dict(trees, sep="/")
 
 
+FLAGS = ("is_masked", "is_class", "every")  # of a NetworkPart
 PLAIN = ("net", "scales", "mean", "sd", "chosen")  # of a FittedNetwork
 
 
 @dataclass(frozen=True, eq=False)
 class ReferencePart:
-    """A reference, by a model for each target, or one of classes.
+    """A reference, by a model for each target, one of classes, or of curves one for each score.
 
     Attributes
     ----------
@@ -99,10 +116,18 @@ class ReferencePart:
         A name in sweep/references.REFERENCES.
     models : sequence of object
         With predict(windows) and state().
+    bases : sequence of CurveBasis
+        Of curves, one for each target.
     """
 
     kind: str
     models: Sequence[Any]
+    bases: Sequence[references.CurveBasis] = ()
+
+    @property
+    def margin(self) -> int:
+        """See Part."""
+        return 0  # each window is estimated by itself: there is no long pass
 
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
@@ -110,7 +135,8 @@ class ReferencePart:
 
         def of_block(rows: slice) -> np.ndarray:
             windows = fitting.see(self.kind, acc[rows], gyr[rows], length[rows])
-            return references.join_estimates([model.predict(windows) for model in self.models])
+            estimates = [model.predict(windows) for model in self.models]
+            return references.join_estimates(estimates, self.bases)
 
         with futures.ThreadPoolExecutor(len(host.available_cores())) as pool:
             return np.concatenate(list(pool.map(of_block, blocks)))
@@ -126,7 +152,9 @@ class ReferencePart:
             for number, model in enumerate(self.models)
             for name, value in model.state().items()
         }
-        return {"kind": self.kind, "chosen": plain}, state
+        for number, basis in enumerate(self.bases):
+            state |= {f"{BASIS}{number}.{name}": x for name, x in basis._asdict().items()}
+        return {"kind": self.kind, "chosen": plain, "bases": len(self.bases)}, state
 
 
 def restore(described: Mapping[str, Any], state: State) -> Part:
@@ -149,14 +177,19 @@ def restore(described: Mapping[str, Any], state: State) -> Part:
         fitted = fitting.FittedNetwork(
             params=trees["params"], stats=trees.get("stats", {}), **plain
         )
-        return NetworkPart(fitted, described["is_masked"], described.get("is_class", False))
+        return NetworkPart(fitted, *(described.get(name, 0) for name in FLAGS))
     make = references.REFERENCES[described["kind"]].restore
     assert make is not None  # else it could not have been kept
-    own: list[State] = [{} for _ in described["chosen"]]
+    by_number: dict[str, State] = {}
     for name, value in state.items():
         number, _, rest = name.partition(".")
-        own[int(number)][rest] = value
-    return ReferencePart(described["kind"], [make(one) for one in own])
+        by_number.setdefault(number, {})[rest] = value
+    models = [make(by_number[str(number)]) for number in range(len(described["chosen"]))]
+    bases = [
+        references.CurveBasis(**by_number[f"{BASIS}{number}"])
+        for number in range(described.get("bases", 0))
+    ]
+    return ReferencePart(described["kind"], models, bases)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -35,7 +35,7 @@ def predict_recordings(
     list of dict
         A row a window and target: subject, recording, time [s], target, estimate, low, high, unit,
         unlike: whether the signals lie outside of what the model has seen. Of a class a row a
-        window, as of `ClassEstimates.columns`.
+        window, of curves a row a value, as of the `columns` of their estimates.
 
     Raises
     ------
@@ -130,9 +130,12 @@ def _picture(rows: list[dict[str, Any]], model: Model, title: str) -> Figure:
             own = [row for row in rows if row["target"] == target["name"]]
             if model.classes:
                 _draw_sets(ax, own, model.classes, f"{level} set")
+                continue
+            if model.every:
+                _draw_curves(ax, own, f"{level} band")
             else:
                 _draw_intervals(ax, own, f"{level} interval")
-                ax.set_ylabel(f"{target['name']} [{target['unit']}]")
+            ax.set_ylabel(f"{target['name']} [{target['unit']}]")
         axes[-1].set_xlabel("time [s]")
         axes[0].set_title(title, loc="left", fontweight="bold", fontsize=9.5)
         axes[0].legend(frameon=False, ncols=3, loc="lower right", bbox_to_anchor=(1, 1))
@@ -148,6 +151,19 @@ def _draw_intervals(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
     _draw_estimates(ax, rows, columns["estimate"])
 
 
+def _draw_curves(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
+    """The curves of one target, window by window, with their bands."""
+    columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
+    edges = np.flatnonzero(np.diff(columns["window"])) + 1
+    for number, own in enumerate(np.split(np.arange(len(rows)), edges)):
+        time, low, high, estimate = (
+            columns[key][own] for key in ("time", "low", "high", "estimate")
+        )
+        ax.fill_between(time, low, high, color=drawing.PALE, lw=0, label="" if number else label)
+        ax.plot(time, estimate, color="#0072B2", lw=0.9, label="" if number else "estimate")
+    _mark_unlike(ax, rows, columns["estimate"], ".")
+
+
 def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], label: str) -> None:
     """The class of each window, with its set: a line of the picture a class."""
     held = [(row["time"], classes.index(word)) for row in rows for word in row["set"].split("|")]
@@ -158,8 +174,13 @@ def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], la
 
 
 def _draw_estimates(ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray) -> None:
-    time, unlike = (np.array([row[key] for row in rows]) for key in ("time", "unlike"))
+    time = [row["time"] for row in rows]
     ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
+    _mark_unlike(ax, rows, estimate, "x")
+
+
+def _mark_unlike(ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray, marker: str) -> None:
+    time, unlike = (np.array([row[key] for row in rows]) for key in ("time", "unlike"))
     if unlike.any():
         label = "unlike what the model has seen"
-        ax.plot(time[unlike], estimate[unlike], "x", ms=7, color="#D55E00", label=label)
+        ax.plot(time[unlike], estimate[unlike], marker, ms=7, color="#D55E00", label=label)

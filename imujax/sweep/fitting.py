@@ -12,6 +12,7 @@ from imujax.data.datasets import Dataset
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import log, sharding
 from imujax.sweep import arms, budget, choices, grid, lanes
+from imujax.sweep.curve_basis import CurveBasis
 from imujax.sweep.references import fit_references, required_inputs, values_to_fit
 from imujax.sweep.runs import fit_probes, make_lane
 from imujax.sweep.window_features import FEATURES, records
@@ -27,7 +28,7 @@ class FittedNetwork(NamedTuple):
     net : dict
         Its configuration, see networks.resolve_net.
     params, stats : dict
-        Of towers.Regressor, with its output layer.
+        Of towers.Regressor or CurveRegressor, with its output layer.
     scales : dict
         Of the input, see data/scales.
     mean, sd : list of float, [K]
@@ -107,7 +108,7 @@ def fit_network(
     return FittedNetwork(net, params, stats, lane.scale, mean.tolist(), sd.tolist(), words)
 
 
-def fit_reference(kind: str, data: Dataset, seed: int) -> list[Any]:
+def fit_reference(kind: str, data: Dataset, seed: int) -> tuple[list[Any], list[CurveBasis]]:
     """Fit a reference on everybody, its settings chosen on inner subjects.
 
     Parameters
@@ -120,14 +121,17 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> list[Any]:
 
     Returns
     -------
-    list
-        For each target a model with predict(windows), state() and chosen.
+    models : list
+        Of each of references.ToFit.values one with predict(windows), state() and chosen.
+    bases : list of CurveBasis
+        Of curves, one for each target.
     """
-    windows = see(kind, data.acc, data.gyr, data.length)
-    return [
+    windows, to_fit = see(kind, data.acc, data.gyr, data.length), values_to_fit(data)
+    models = [
         fit_references([kind], windows, target, data.subject, seed)[0][kind]
-        for target in values_to_fit(data).values
+        for target in to_fit.values
     ]
+    return models, to_fit.bases
 
 
 def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:

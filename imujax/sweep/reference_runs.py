@@ -16,6 +16,7 @@ from imujax.runtime import files, host, log, sharding
 from imujax.sweep import arms, grid
 from imujax.sweep.references import (
     fit_references,
+    join_estimates,
     parse_name,
     required_inputs,
     values_to_fit,
@@ -169,7 +170,7 @@ def fit_cell(
         for kind, name in name_by_kind.items():
             notes = [note(getattr(models[kind], "chosen", {})) for models, _ in fits]
             estimates = [models[kind].predict(test) for models, _ in fits]
-            arrays[name] = to_fit.join(estimates)
+            arrays[name] = join_estimates(estimates, to_fit.bases)
             arrays[f"{name} note"] = np.array("; ".join(notes))
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)

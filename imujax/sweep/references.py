@@ -262,21 +262,26 @@ class ToFit(NamedTuple):
     values: list[np.ndarray]
     bases: list[CurveBasis]
 
-    def join(self, estimates: Sequence[np.ndarray]) -> np.ndarray:
-        """Estimates of the models, [m] or [m, C] each, as those of the targets [m, K], of curves
-        [m, Lt, K]."""
-        joined = join_estimates(estimates)
-        if not self.bases:
-            return joined
-        edges = np.cumsum([len(basis.vectors) for basis in self.bases])[:-1]
-        scores = np.split(joined, edges, axis=1)
-        pairs = zip(self.bases, scores, strict=True)
-        return np.stack([basis.to_curves(own) for basis, own in pairs], axis=-1)
 
+def join_estimates(estimates: Sequence[np.ndarray], bases: Sequence[CurveBasis]) -> np.ndarray:
+    """Join what models estimate, each for one of ToFit.values.
 
-def join_estimates(estimates: Sequence[np.ndarray]) -> np.ndarray:
-    """Estimates of models, one for each number [m] or one of classes [m, C], as [m, K]."""
-    return np.concatenate([x.reshape(len(x), -1) for x in estimates], axis=1)
+    Parameters
+    ----------
+    estimates : sequence of ndarray, [m], or of classes [m, C]
+    bases : sequence of CurveBasis
+        Of ToFit.
+
+    Returns
+    -------
+    ndarray, [m, K], or of curves [m, Lt, K]
+    """
+    joined = np.concatenate([x.reshape(len(x), -1) for x in estimates], axis=1)
+    if not bases:
+        return joined
+    edges = np.cumsum([len(basis.vectors) for basis in bases])[:-1]
+    pairs = zip(bases, np.split(joined, edges, axis=1), strict=True)
+    return np.stack([basis.to_curves(scores) for basis, scores in pairs], axis=-1)
 
 
 def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> ToFit:
@@ -287,7 +292,7 @@ def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> ToFi
     if not targets.curve_every(data):
         return ToFit(list(values.T), [])
     curves = [values[..., k] for k in range(values.shape[-1])]
-    bases = [CurveBasis(of_target) for of_target in curves]
+    bases = [CurveBasis.fit(of_target) for of_target in curves]
     scores = [basis.to_scores(own) for basis, own in zip(bases, curves, strict=True)]
     return ToFit([column for own in scores for column in own.T], bases)
 

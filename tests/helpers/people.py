@@ -39,6 +39,11 @@ column = "force"
 from = -0.05
 to = 0.3
 statistic = "impulse"
+[[target]]
+name = "force"
+unit = "N"
+column = "force"
+statistic = "curve"
 [window]
 rate = 100
 length = 32

@@ -17,7 +17,7 @@ def make_curves(count=60, seed=0):
 
 def test_the_basis_is_that_of_principal_components():
     curves = make_curves()
-    basis = CurveBasis(curves)
+    basis = CurveBasis.fit(curves)
     pca = PCA(SHARE).fit(curves)
     assert len(basis.vectors) == pca.n_components_ == 3
     expected = pca.inverse_transform(pca.transform(make_curves(seed=1)))
@@ -28,15 +28,17 @@ def test_the_basis_is_that_of_principal_components():
 def test_the_end_of_a_short_window_counts_as_the_mean():
     curves = make_curves()
     curves[:20, 15:] = np.nan
-    basis = CurveBasis(curves)
+    basis = CurveBasis.fit(curves)
     np.testing.assert_allclose(basis.mean, np.nanmean(curves, axis=0))
     filled = np.where(np.isnan(curves), np.nanmean(curves, axis=0), curves)
     np.testing.assert_allclose(basis.to_scores(curves), basis.to_scores(filled))
 
 
 def test_equal_curves_have_one_vector_and_noise_has_no_more_than_most():
-    assert len(CurveBasis(np.ones((5, 7))).vectors) == 1
-    assert len(CurveBasis(np.random.default_rng(0).normal(size=(200, 50))).vectors) == MOST_VECTORS
+    assert len(CurveBasis.fit(np.ones((5, 7))).vectors) == 1
+    assert (
+        len(CurveBasis.fit(np.random.default_rng(0).normal(size=(200, 50))).vectors) == MOST_VECTORS
+    )
 
 
 def test_references_are_fitted_to_scores_of_the_rows_alone_and_give_curves():
@@ -48,6 +50,8 @@ def test_references_are_fitted_to_scores_of_the_rows_alone_and_give_curves():
     rows = np.arange(40)
     to_fit = references.values_to_fit(data, rows)
     assert [len(values) for values in to_fit.values] == [40] * 6
-    np.testing.assert_allclose(to_fit.join(to_fit.values), curves[rows], atol=1.0)
-    alone = CurveBasis(curves[rows, :, 1].astype(np.float64))
+    np.testing.assert_allclose(
+        references.join_estimates(to_fit.values, to_fit.bases), curves[rows], atol=1.0
+    )
+    alone = CurveBasis.fit(curves[rows, :, 1].astype(np.float64))
     np.testing.assert_array_equal(to_fit.bases[1].vectors, alone.vectors)
