@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from imujax.data.sensor_events import SensorEvents
 
 STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
+STATISTICS += ("duration",)
 CURVE = "curve"  # in the place of a statistic: no number, but the signal itself
-STATISTICS += ("duration", CURVE)
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")

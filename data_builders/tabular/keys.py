@@ -5,6 +5,7 @@ import math
 from imujax.data import sensor_events
 from imujax.data_builders.tabular import kinds
 from imujax.data_builders.tabular.card import (
+    CURVE,
     FROM_START,
     SAMPLES,
     STATISTICS,
@@ -85,7 +86,7 @@ TARGET = {
     "to": (kinds.number, None),
     "to_share": (kinds.share, None),
     "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
-    "statistic": (kinds.one_of(*STATISTICS), kinds.REQUIRED),
+    "statistic": (kinds.one_of(*STATISTICS, CURVE), kinds.REQUIRED),
     "level": (kinds.number, None),
     "until": (kinds.one_of("below", "above"), None),
     "divide_by": (kinds.list_of(kinds.divisor), ()),
