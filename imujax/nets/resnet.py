@@ -158,8 +158,8 @@ class ResNet1D(nn.Module):
     second on, half the samples. D is the last stage's channels, or with pool "mean_max" the mean
     and the maximum of the last two stages.
 
-    Called with pooled=False it gives what every stage has at each of its samples, a list of
-    `layers.Feature`.
+    Called with pooled=False it gives what the stem and every stage have at each of their samples, a
+    list of `layers.Feature`.
 
     Attributes
     ----------
@@ -238,10 +238,10 @@ class ResNet1D(nn.Module):
         )
         if not self.is_normaliser_free:
             x = jax.nn.relu(self._normalise("stem_norm", x, length, train))
+        ends = [layers.Feature(x, length, STEM_STRIDE)]
         x = layers.max_pool(x, **POOL, length=length)  # [width, T/4, B]
         length = convolution.out_length(length, **POOL)
         variance, every = 1.0, STEM_STRIDE * POOL["stride"]
-        ends: list[layers.Feature] = []
         for stage, blocks in enumerate(self.stages):
             for block in range(blocks):
                 name = f"stage{stage + 1}_block{block + 1}"
@@ -264,7 +264,7 @@ class ResNet1D(nn.Module):
             return layers.mean_over_time(ends[-1].x, ends[-1].length)
         poolings = (layers.mean_over_time, layers.max_over_time)
         return jnp.concatenate(
-            [pool(end.x, end.length) for end in ends[-2:] for pool in poolings], -1
+            [pool(end.x, end.length) for end in ends[1:][-2:] for pool in poolings], -1
         )
 
     def _branch_layout(self, width, stride):

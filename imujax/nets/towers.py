@@ -70,8 +70,8 @@ class _Encoders(nn.Module):
         def apply(encoder, x, length):
             if samples is None:
                 return encoder(x, length, train)
-            stages = encoder(x, length, train, pooled=False)
-            return jnp.concatenate([layers.at_samples(stage, samples) for stage in stages]).T
+            along = [layers.Feature(x.T, length, 1), *encoder(x, length, train, pooled=False)]
+            return jnp.concatenate([layers.at_samples(part, samples) for part in along]).T
 
         if not self.net["shared"]:
             return apply(self.acc_encoder, acc, length), apply(self.gyr_encoder, gyr, length)
@@ -190,7 +190,7 @@ class Regressor(_Encoders):
 
 
 class CurveRegressor(_Encoders):
-    """Encoders and one linear layer on what their stages have at each sample: curves.
+    """Encoders and one linear layer on the signals and what the stages have at each sample: curves.
 
     Called as (acc [B, T, S, 3], gyr [B, T, S, 3], length [B] or None, train) -> [B, Lt, K] float32;
     Lt is T / every, rounded up, and what lies beyond a window's length means nothing. The stages
@@ -244,7 +244,7 @@ class CurveRegressor(_Encoders):
         Returns
         -------
         jax.Array, [B, Lt, S * 2 * E] float32
-            For each sensor the channels of all stages, of acc, then of gyr.
+            For each sensor the axes, and the channels of stem and stages, of acc, then of gyr.
         """
         batch, window, sensors, _ = acc.shape
         samples = np.arange(0, window, self.every)

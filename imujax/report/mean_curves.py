@@ -42,12 +42,14 @@ def mean_curves_figure(task: TaskSummary) -> Figure:
         figure = Figure(figsize=size, facecolor="white", layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-        for ax, name in zip(axes.ravel(), chosen.tolist(), strict=False):
+        for i, (ax, name) in enumerate(zip(axes.ravel(), chosen.tolist(), strict=False)):
             _draw_subject(ax, task, shown, name)
             ax.set_title(name, loc="left", fontsize=8.5)
+            if i + columns >= len(chosen):  # nothing stands below
+                ax.tick_params(labelbottom=True)
+                ax.set_xlabel("time in the window [s]")
         for ax in axes.ravel()[len(chosen) :]:
             ax.set_axis_off()
-        figure.supxlabel("time in the window [s]", fontsize=8.5)
         figure.supylabel(f"{task.sweep.target['name']} [{task.unit}]", fontsize=8.5)
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False)

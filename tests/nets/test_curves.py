@@ -36,18 +36,20 @@ def test_a_curve_has_a_value_every_so_many_samples_from_all_sensors(shared):
         {"encoder", "output"} if shared else {"acc_encoder", "gyr_encoder", "output"}
     )
     features = np.asarray(model.apply(variables, acc, gyr, method="features"))
-    assert features.shape == (4, 11, 2 * 2 * 8)
+    assert features.shape == (4, 11, 2 * 2 * (3 + 8 + 8))
     y = model.apply(variables, acc, gyr)
     layer = variables["params"]["output"]
     np.testing.assert_allclose(y, features @ layer["kernel"] + np.asarray(layer["bias"]), atol=1e-5)
-    # The features of a sensor are its own: acceleration first, then angular rate.
+    # The features of a sensor are its own: acceleration first, then angular rate; the signals, the
+    # stem, then the stages.
     name = "encoder" if shared else "gyr_encoder"
-    stage = networks.make_encoder(model.net).apply(
+    stem, stage = networks.make_encoder(model.net).apply(
         {"params": variables["params"][name]}, gyr[:, :, 1], pooled=False
-    )[0]
-    assert stage.every == 4 and stage.length is None
+    )
+    assert (stem.every, stage.every) == (2, 4) and stage.length is None
     expected = layers.at_samples(stage, np.arange(0, 32, 3)).T
-    np.testing.assert_allclose(features[..., 24:], expected, atol=1e-5)
+    np.testing.assert_allclose(features[..., -8:], expected, atol=1e-5)
+    np.testing.assert_array_equal(features[..., -19:-16], gyr[:, ::3, 1])
 
 
 def test_what_lies_beyond_a_window_leaves_no_trace():
