@@ -265,6 +265,8 @@ class Labels:
         Of the times, one of TIME_UNITS or, in the recording's own file, of SAMPLES.
     targets : tuple of (str, str, str)
         Column, name and unit of each target.
+    activity : str or None
+        Its column of words, which are the activities of the windows.
     """
 
     file: str
@@ -274,6 +276,7 @@ class Labels:
     time: str
     unit: str
     targets: tuple[tuple[str, str, str], ...]
+    activity: str | None
 
 
 @dataclasses.dataclass(frozen=True)

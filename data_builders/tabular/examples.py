@@ -79,12 +79,12 @@ def read_examples(item: sources.Item, options: dict) -> tuple[list[dict], window
     card = _load_card(options)
     examples, dropped, seconds = [], windows.Dropped(), 0.0
     dropped["label rows of recordings that are not there"] += item.strangers
-    for recording, mended, targets, condition in records.read_recordings(card, item):
+    for recording, mended, targets, activities, condition in records.read_recordings(card, item):
         if item.warning and not seconds:  # of the whole folder: the first recording tells it
             recording.add_warning(item.warning)
         _require_rate(card, recording)
         if card.is_labelled:
-            cut, dropped_here = cut_labelled(card, recording, targets, condition)
+            cut, dropped_here = cut_labelled(card, recording, targets, condition, activities)
         else:
             cut, dropped_here = cut_unlabelled(card, recording)
         dropped_here["samples interpolated"] += mended
@@ -130,12 +130,17 @@ def _every(card: Card) -> int:
 
 
 def cut_labelled(
-    card: Card, recording: Recording, targets: np.ndarray | None = None, condition: str = ""
+    card: Card,
+    recording: Recording,
+    targets: np.ndarray | None = None,
+    condition: str = "",
+    activities: np.ndarray | None = None,
 ) -> tuple[list[dict], windows.Dropped]:
     """One window for each event, with its target and curves. Its activity is the interval there,
     and so is its condition where the card has none.
 
-    `targets` [E, K] are those of a table of labels; without them the card's statistic is taken.
+    `targets` [E, K] and `activities` [E] are those of a table of labels; without them the card's
+    statistic is taken, and the interval's name.
     """
     w = card.window
     acc = windows.resample(recording.acc, recording.rate, w.rate)
@@ -164,6 +169,12 @@ def cut_labelled(
         if not np.isfinite(values).all():
             dropped["events with missing target values"] += 1
             continue
+        name = _interval_name(recording, time)
+        if activities is not None:
+            name = activities[row]
+            if not name:
+                dropped["events without activity"] += 1
+                continue
         a, length = windows.pad_window(acc[first : first + w.length], w.length)
         g, _ = windows.pad_window(gyr[first : first + w.length], w.length)
         own = None
@@ -172,7 +183,6 @@ def cut_labelled(
             if own is None:
                 dropped[windows.CURVE_GAP] += 1
                 continue
-        name = _interval_name(recording, time)
         target = values if card.targets else None
         examples.append(
             windows.make_example(

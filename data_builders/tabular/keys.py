@@ -137,7 +137,8 @@ LABELS = {
     "recording": (kinds.text, None),
     "time": (kinds.text, kinds.REQUIRED),
     "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
-    "targets": (kinds.list_of(kinds.table), kinds.REQUIRED),
+    "targets": (kinds.list_of(kinds.table), ()),
+    "activity": (kinds.text, None),
 }
 CARD = {
     "name": (kinds.text, None),

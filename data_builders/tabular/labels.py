@@ -20,7 +20,7 @@ def find_rows(
     groups: dict[str, str],
     recording: str,
     clock: EventClock,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """The events of one recording.
 
     Parameters
@@ -41,6 +41,8 @@ def find_rows(
         s on the recording's clock, ascending.
     targets : ndarray, [E, K]
         NaN where nothing was measured.
+    activities : ndarray of str, [E], or None
+        Where the table tells them.
     """
     path = resolve_path(raw, labels.file, groups)
     table = _read_table(path, labels)
@@ -51,9 +53,12 @@ def find_rows(
         if column:
             is_own &= table[column] == sentences.tidy_name(value)
     times = times[is_own]
-    targets = np.stack([table[column][is_own] for column, _, _ in labels.targets], axis=1)
     order = np.argsort(times, kind="stable")
-    return times[order], targets[order]
+    targets = np.empty((len(times), len(labels.targets)))
+    for number, (column, _, _) in enumerate(labels.targets):
+        targets[:, number] = table[column][is_own]
+    activities = table[labels.activity][is_own][order] if labels.activity else None
+    return times[order], targets[order], activities
 
 
 def find_strangers(labels: Labels, raw: Path, known: Iterable[tuple[str, str]]) -> tuple[int, str]:
@@ -111,7 +116,7 @@ def _read_table(path: Path, labels: Labels) -> dict[str, np.ndarray]:
 
 @functools.lru_cache(maxsize=4)
 def _read_version(path: Path, labels: Labels, changed: int) -> dict[str, np.ndarray]:
-    texts = [column for column in (labels.subject, labels.recording) if column]
+    texts = [column for column in (labels.subject, labels.recording, labels.activity) if column]
     numbers = [column for column, _, _ in labels.targets]
     (texts if is_text(labels.unit) else numbers).append(labels.time)
     return readers.read_table(path, labels.layout, numbers, texts)

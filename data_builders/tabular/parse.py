@@ -314,6 +314,10 @@ def _check_sources(card: Card) -> None:
         raise UserError("[hdf5] and [mat] are for files of different formats: give one of them")
     if card.hdf5 and (card.columns.names or (card.time.column and is_text(card.time.unit))):
         raise UserError("[columns] and stamps of text are for tables, and HDF5 files hold numbers")
+    if card.labels and card.labels.activity and (card.activity or card.columns.activity):
+        raise UserError(
+            'both "labels.activity" and another place tell the activity of a window: leave one out'
+        )
     if card.labels and (card.labels.subject is None) != (card.labels.recording is None):
         raise UserError('[labels] needs both of "subject" and "recording", its columns, or neither')
 

@@ -41,6 +41,10 @@ def parse_labels(table: dict | None) -> Labels | None:
             target, f"labels.targets[{i}]", fields | {"name": (kinds.text, None)}
         )
         targets.append((one["column"], one["name"] or one["column"], one["unit"]))
+    if not targets and t["activity"] is None:
+        raise UserError(
+            '[labels] needs "targets", numbers that were measured, or "activity", a column of words'
+        )
     return Labels(
         t["file"],
         keys.read_layout(t),
@@ -49,6 +53,7 @@ def parse_labels(table: dict | None) -> Labels | None:
         t["time"],
         t["time_unit"],
         tuple(targets),
+        t["activity"],
     )
 
 

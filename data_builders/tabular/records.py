@@ -24,7 +24,7 @@ from imujax.errors import UserError
 
 
 class Read(NamedTuple):
-    """A recording, how many of its samples were interpolated, and the targets of its events.
+    """A recording, how many of its samples were interpolated, and what tables say of its events.
 
     Attributes
     ----------
@@ -33,6 +33,8 @@ class Read(NamedTuple):
     mended : int
     targets : ndarray, [E, K], or None
         From a table of labels; None where channels have them, or nothing has.
+    activities : ndarray of str, [E], or None
+        From a table of labels that tells them.
     condition : str
         Of the named group `condition`, or nothing.
     """
@@ -40,6 +42,7 @@ class Read(NamedTuple):
     recording: Recording
     mended: int
     targets: np.ndarray | None
+    activities: np.ndarray | None
     condition: str
 
 
@@ -133,22 +136,24 @@ def _make_recordings(
         end = start + len(acc) / rate
         index = stamps.EventClock(None if seconds is None else seconds + origin, start, rate, zone)
         recording_id = groups.get("recording") if card.columns.recording else item.recording
+        targets = activities = None
         if card.labels:
-            times, targets = labels.find_rows(
+            times, targets, activities = labels.find_rows(
                 card.labels, item.raw, groups, str(recording_id), index
             )
+        elif card.events and card.events.of_sensor:
+            names = [sensor.name for sensor in card.sensors]
+            rule = card.events.of_sensor
+            times = start + sensor_events.find(rule, acc, gyr, rate, names, source)
         else:
-            targets = None
-            if card.events and card.events.of_sensor:
-                names = [sensor.name for sensor in card.sensors]
-                rule = card.events.of_sensor
-                times = start + sensor_events.find(rule, acc, gyr, rate, names, source)
-            else:
-                times = _event_times(card, item.raw, groups, channels, index, end, source)
+            times = _event_times(card, item.raw, groups, channels, index, end, source)
         _require_on_clock(times, index, end, source)
         if len(stretches) > 1:  # each event is of one of them
             inside = (times >= start) & (times < end)
-            times, targets = times[inside], targets[inside] if targets is not None else None
+            times = times[inside]
+            targets, activities = (
+                x[inside] if x is not None else None for x in (targets, activities)
+            )
         side = f"/{groups['side']}" if groups["side"] else ""
         intervals = _read_intervals(card, item.raw, groups, index)
         if card.columns.activity:
@@ -174,7 +179,7 @@ def _make_recordings(
             interpolated=mended,
             warnings=(*_repeats(twice), *sensors.upside_down(card, acc, gyr, rate)),
         )
-        yield Read(recording, mended, targets, groups.get("condition", ""))
+        yield Read(recording, mended, targets, activities, groups.get("condition", ""))
 
 
 def _repeats(count: int) -> list[str]:
