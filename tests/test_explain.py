@@ -63,8 +63,11 @@ def test_a_new_configuration_is_one_as_it_stands_and_with_every_field_uncommente
         cli.run_command(["config", "--new", str(tmp_path / "mine.toml")])
     with pytest.raises(UserError, match="give a configuration to print, or --new"):
         cli.run_command(["config"])
-    cli.run_command(["config", str(file), "--config.seed=7"])
-    assert "seed = 7" in capsys.readouterr().out
+    tune = "(('.*encoder/stem.*', 0.0),)"
+    cli.run_command(["config", str(file), "--config.seed=7", f"--config.tasks.mine.tune={tune}"])
+    said = capsys.readouterr().out
+    assert "seed = 7" in said and f"tune = {tune}" in said
+    assert "multiplies its learning rate, 0 keeps it as it is" in " ".join(said.split())
 
 
 def test_the_table_of_all_fields_is_current():
@@ -109,6 +112,12 @@ def get_config(size="full"):
         ('resnet.tiny("none")', '{"network": "rnn"}', "net.network names 'rnn'"),
         ("Y", "rates=(1e-3, 'x')", "tasks.gait.rates is (0.001, 'x'), but must be a tuple"),
         ("Y", 'select={"folds": 4, "split": 2}', "tasks.gait.select.split: no such field"),
+        (
+            "Y",
+            'tune=((".*",),)',
+            "tune is (('.*',),), but must be a tuple, each of it a tuple of a text",
+        ),
+        ("Y", 'tune=((".*", -0.5),)', "tasks.gait.tune is (('.*', -0.5),), but must be at least 0"),
         ("Y", 'axes={"window": (0.5,)}', "tasks.gait.axes has 'window': there are windows"),
         ("Y", 'folds="loo"', "tasks.gait.folds is 'loo': give a number"),
         ("Y", 'stages=("probes",)', "tasks.gait.stages names 'probes': there are probe"),

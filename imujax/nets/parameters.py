@@ -1,8 +1,9 @@
 """One mechanism over parameter names: an ordered list of (regex, value).
 
 A parameter's name is its path in the tree, "acc_encoder/stem/kernel". The first pattern that
-matches a name in full gives it its value. Loading pre-trained weights is such a list; a pattern
-that gives no name its value is an error, because a misspelt one would load nothing in silence.
+matches a name in full gives it its value. Loading pre-trained weights is such a list, and how much
+of a network is fine-tuned (`tuning`); a pattern that gives no name its value is an error, because a
+misspelt one would load nothing in silence.
 """
 
 import re
@@ -93,8 +94,43 @@ def graft(
     return unflatten(model | loaded), chosen
 
 
+def scale(tree: Mapping[str, Any], patterns: Patterns) -> dict[str, Any]:
+    """A tree with every leaf times the factor of the first pattern that matches its name.
+
+    Parameters
+    ----------
+    tree : dict
+        Nested dicts of arrays.
+    patterns : sequence of (str, float)
+        Regular expressions of names, and factors; a name that none of them matches has 1.
+
+    Returns
+    -------
+    dict
+        Where the factor is 0 all is 0, whatever the leaf has.
+
+    Raises
+    ------
+    UserError
+        A pattern gives no name its factor.
+    """
+    leaves = flatten(tree)
+    factors = _match_names(list(leaves), patterns, 1.0)
+    return unflatten(
+        {
+            name: x * factors[name] if factors[name] else jnp.zeros_like(x)
+            for name, x in leaves.items()
+        }
+    )
+
+
 def _match_names(names: list[str], patterns: Patterns, default) -> dict[str, Any]:
     """{name: value of the first pattern that matches it, else the default}."""
+    for pattern, _ in patterns:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            raise UserError(f"the pattern {pattern!r} is no regular expression: {error}") from error
     values, winners = {}, set()
     for name in names:
         values[name] = default

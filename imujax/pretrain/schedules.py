@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from imujax.nets import parameters
+
 
 def warmup_cosine(peak: float | jax.Array, steps: int, warmup: float) -> optax.Schedule:
     """Learning rate: linear up over `warmup * steps`, then cosine to zero.
@@ -47,7 +49,10 @@ def warmup_constant(peak: float | jax.Array, rise: int | jax.Array) -> optax.Sch
 
 
 def adamw(
-    rate: optax.Schedule, weight_decay: float, undecayed: tuple[str, ...] = ()
+    rate: optax.Schedule,
+    weight_decay: float,
+    undecayed: tuple[str, ...] = (),
+    factors: parameters.Patterns = (),
 ) -> optax.GradientTransformation:
     """AdamW (Loshchilov and Hutter 2019).
 
@@ -59,6 +64,9 @@ def adamw(
         Share of a parameter that a rate of one would take away in a step.
     undecayed : tuple of str
         Parameters at the top of the tree that do not decay.
+    factors : sequence of (str, float), optional
+        By which the rate of a parameter is multiplied, and its decay with it, see
+        `parameters.scale`; where it is 0 nothing moves.
 
     Returns
     -------
@@ -69,4 +77,8 @@ def adamw(
     def decays(params):
         return {name: name not in undecayed for name in params}
 
-    return optax.adamw(rate, weight_decay=weight_decay, mask=decays if undecayed else None)
+    optimiser = optax.adamw(rate, weight_decay=weight_decay, mask=decays if undecayed else None)
+    if not factors:
+        return optimiser
+    scale = optax.stateless(lambda updates, _: parameters.scale(updates, factors))
+    return optax.chain(optimiser, scale)

@@ -288,6 +288,8 @@ def _describe(hint: Any) -> str:
     if origin is tuple:
         if arguments[-1] is Ellipsis:
             return f"a tuple, each of it {_describe(arguments[0])}"
+        if len(set(arguments)) > 1:
+            return f"a tuple of {' and '.join(map(_describe, arguments))}"
         return f"a tuple of {len(arguments)}, each {_describe(arguments[0])}"
     if origin is dict:
         return f"a section, each of it {_describe(arguments[1])}"

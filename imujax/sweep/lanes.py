@@ -194,9 +194,9 @@ def _read_curves(curves, samples, every):
 
 
 def make_optimiser(config, lane):
-    """AdamW of full fine-tuning, with a lane's own learning rate."""
+    """AdamW of fine-tuning, with a lane's own learning rate, and the factors of `tune` on it."""
     rate = schedules.warmup_constant(lane["rate"], lane["rise"])
-    return schedules.adamw(rate, config.weight_decay)
+    return schedules.adamw(rate, config.weight_decay, factors=config.tune)
 
 
 def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
@@ -230,7 +230,8 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
         updates, opt = optimiser.update(grads, state["opt"], state["params"])
         weights = {"params": optax.apply_updates(state["params"], updates), "stats": stats}
         share = (AVERAGE_POWER + 1) / (step + 1 + AVERAGE_POWER)  # 1 at step 0
-        average = optax.incremental_update(weights, state["average"], share)
+        # What does not move stays as it is to the last bit.
+        average = jax.tree.map(lambda x, old: old + share * (x - old), weights, state["average"])
         return weights | {"opt": opt, "average": average}, total + loss
 
     state, total = jax.lax.fori_loop(first, last, take_step, (state, 0.0))
@@ -292,7 +293,7 @@ class LaneTrainer:
     examples : LabelledArrays
         All examples of the task.
     config : ConfigDict
-        batch, weight_decay, rotation, shift.
+        batch, weight_decay, rotation, shift, tune.
     width : int
         Size of the largest training subset.
     runs : int

@@ -93,6 +93,12 @@ class TaskSettings:
         0.05, "share of the budget in which the learning rate rises", least=0, most=1
     )
     weight_decay: float = setting(1e-2, "of AdamW", least=0)
+    tune: tuple[tuple[str, float], ...] = setting(
+        (),
+        "pairs of a regular expression and a factor: the first that matches a parameter's name in "
+        "full multiplies its learning rate, 0 keeps it as it is; else 1; see imujax/nets/tuning.py",
+        least=0,
+    )
     is_small: bool = setting(
         False, "whether the budget shows the path alone; the report says so in its first line"
     )

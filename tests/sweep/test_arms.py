@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from helpers.labelled import CARD, SCALES, make_arm, people
+from helpers.labelled import CARD, SCALES, make_arm, people, pretrainings
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from imujax.configs import common
+from imujax.nets import parameters, tuning
 from imujax.pretrain import encoder
-from imujax.sweep import arms, runs
+from imujax.sweep import arms, fitting, runs
 
 
 def scales_by_hand(data, train) -> dict:
@@ -116,3 +118,23 @@ def test_what_lies_beyond_the_end_of_a_window_counts_only_without_the_mask():
             arm, cells = make_arm(examples, mask=mask)
             embeddings.append(np.asarray(arm.embed(cells[0], cells[0].train)))
         assert np.allclose(*embeddings, atol=1e-6) == mask
+
+
+def test_a_network_that_is_kept_has_not_moved_what_was_to_stay(tmp_path):
+    """`imujax fit` trains as the sweep does: the encoder stays to the last bit, the output goes."""
+    changes = {"rates": (1e-3,), "stops": (1.0,), "penalties": (0.1,), "steps": (8, 8), "batch": 16}
+    config = common.task("x", "X", common.arms("e"), tune=tuning.frozen(), **changes)
+    members, data = pretrainings(1), people()
+    stages = ("probe", "finetune")
+    probe, kept = (
+        fitting.fit_network(config, "pretrained", data, members, 0, tmp_path, stage)
+        for stage in stages
+    )
+    before, after = (parameters.flatten(x) for x in (members[0].params, kept.params))
+    assert kept.chosen["steps"] == 8 and set(after) - set(before) == {
+        "output/kernel",
+        "output/bias",
+    }
+    for name, x in before.items():
+        np.testing.assert_array_equal(after[name], x)
+    assert np.abs(after["output/kernel"] - probe.params["output"]["kernel"]).max() > 1e-4

@@ -1,9 +1,12 @@
 """Many runs at once: each equals the same run alone, the probe is exact, nothing leaks."""
 
 import dataclasses
+import re
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.special
 from ml_collections import ConfigDict
@@ -11,7 +14,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 
 from imujax import UserError
-from imujax.nets import resnet
+from imujax.nets import parameters, resnet
 from imujax.pretrain import encoder
 from imujax.sweep import lanes, probes
 
@@ -21,6 +24,7 @@ CONFIG = ConfigDict(
         "weight_decay": 1e-4,
         "rotation": 20.0,
         "shift": 2,
+        "tune": (),
     }
 )
 SCALE = {"acc": {"mean": 0.1, "sd": 1.1}, "gyr": {"mean": -0.1, "sd": 0.9}}
@@ -284,6 +288,96 @@ def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
     assert 4 <= trainer.compile_for_memory(start, size, 0.7 * needed) < 16
     with pytest.raises(UserError, match="lower batch"):
         trainer.compile_for_memory(start, size, 1000)
+
+
+def tuned(norm, tune, steps=6):
+    """A lane before and after so many steps: its start, head, stack, trainer."""
+    data, lane = make_examples(), make_lanes(norm=norm)[1]
+    config = ConfigDict(CONFIG.to_dict() | {"tune": tune, "weight_decay": 0.1})
+    trainer = lanes.LaneTrainer(lane.start.card, data, config, width=60, runs=1)
+    heads, _ = trainer.probe([lane], embed(data, lane.start))
+    stack = trainer.begin([lane], heads)
+    trainer.advance(stack, 0, steps)
+    return lane, heads[0], stack, trainer
+
+
+def of_lane(tree):
+    """{name: array} of the first lane of a stacked tree."""
+    return {name: np.asarray(x[0]) for name, x in parameters.flatten(tree).items()}
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_what_has_the_factor_0_is_not_moved_by_a_bit(norm):
+    """In the run and in its average; all else is; statistics of batch norm go on."""
+    tune = (("acc_encoder/.*", 0.0), (".*/stage2_.*kernel", 1.0), ("gyr_encoder/.*", 0.0))
+    lane, head, stack, _ = tuned(norm, tune)
+    start = parameters.flatten(lane.start.params)
+    moves = {name for name in start if re.fullmatch("gyr_encoder/stage2_.*kernel", name)}
+    assert 0 < len(moves) < len(start) / 2
+    for weights in (stack.state["params"], stack.state["average"]["params"]):
+        after = of_lane(weights)
+        assert set(after) == {*start, "output/kernel", "output/bias"}
+        for name, before in start.items():
+            assert np.array_equal(after[name], before) == (name not in moves), name
+    assert not np.array_equal(after["output/kernel"], head["kernel"][0])
+    stats = of_lane(stack.state["average"]["stats"])
+    before = parameters.flatten(lane.start.stats)
+    assert bool(stats) == (norm == "batch")
+    assert not [name for name, x in stats.items() if np.array_equal(x, before[name])]
+
+
+def test_a_factor_of_a_half_is_half_the_rate_of_optax():
+    """One step at a time, each parameter by an AdamW of its own."""
+    factors = {"acc_encoder": 0.5, "gyr_encoder": 1.0, "output": 1.0}
+    lane, head, stack, trainer = tuned("none", (("acc_encoder/.*", 0.5),))
+    params = lane.start.params | {"output": {name: x[0] for name, x in head.items()}}
+    arrays = jax.tree.map(lambda x: x[0], stack.arrays)
+    optimisers = {
+        name: optax.adamw(
+            lambda step, f=f: f * lane.rate * jnp.minimum(1, (step + 1) / lane.rise),
+            weight_decay=0.1,
+        )
+        for name, f in factors.items()
+    }
+    states = {name: one.init(params[name]) for name, one in optimisers.items()}
+
+    @jax.jit
+    def gradient(params, step):
+        rows = lanes.sample_rows(arrays, step, CONFIG.batch)
+        acc, gyr = lanes.augment_batch(arrays, trainer.data, rows, step, trainer.config)
+        truth = (trainer.data["target"][rows] - arrays["mean"]) / arrays["sd"]
+
+        def loss(params):
+            return ((trainer.net.apply({"params": params}, acc, gyr) - truth) ** 2).mean()
+
+        return jax.grad(loss)(params)
+
+    for step in range(6):
+        grads = gradient(params, step)
+        for name, one in optimisers.items():
+            updates, states[name] = one.update(grads[name], states[name], params[name])
+            params = params | {name: optax.apply_updates(params[name], updates)}
+    after, start = of_lane(stack.state["params"]), parameters.flatten(lane.start.params)
+    for name, expected in parameters.flatten(params).items():
+        np.testing.assert_allclose(after[name], expected, atol=2e-5)
+    name = "acc_encoder/stage1_block1_conv1/kernel"
+    assert np.abs(after[name] - start[name]).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sentence"),
+    [
+        ("encoder/stem", r"the pattern 'encoder/stem' matches no parameter .*like acc_encoder/"),
+        ("acc_encoder/(", r"the pattern 'acc_encoder/\(' is no regular expression: missing \)"),
+    ],
+)
+def test_a_pattern_of_no_parameter_is_told_before_the_first_step(pattern, sentence):
+    data, start = make_examples(), make_lanes()[0].start
+    config = ConfigDict(CONFIG.to_dict() | {"tune": ((pattern, 0.5),)})
+    trainer = lanes.LaneTrainer(start.card, data, config, width=60, runs=1)
+    with pytest.raises(UserError, match=sentence) as error:
+        trainer.compile_for_memory(start, 32, 2**40)
+    assert "\n" not in str(error.value)
 
 
 def test_several_sensors():
