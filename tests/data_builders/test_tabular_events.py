@@ -261,17 +261,15 @@ to = 0.2
 
 def test_a_table_of_labels_may_tell_words_in_the_place_of_numbers(tmp_path):
     """Of each event what somebody does: the activity of its window; one without is counted."""
-    signal = np.column_stack([np.arange(1200) / 100, np.zeros((1200, 2)), np.full(1200, 9.81)])
-    table = np.column_stack([signal, 0.1 * np.ones((1200, 3))])
-    write_table(tmp_path / "p1_walk.csv", table)
-    rows = ["when,what,size", "2,turn,1.5", "4,,2.5", "6, stairs ,3.5"]
+    write(tmp_path, lines_of(make_values(), NAMES), "p1_walk.csv")
+    rows = ["when,what,size", "2,turn,1.5", "4,,2.5", "5, stairs ,3.5"]
     write(tmp_path, rows, "labels.csv")
     card = CARD.replace('files = "*.csv"', 'files = "p*.csv"').replace("motion = 0", "before = 10")
     labels = '[labels]\nfile = "labels.csv"\ntime = "when"\nactivity = "what"\n'
     found, dropped = read_all_examples(tmp_path, card + labels)
-    assert [(e["activity"], round(float(e["start"]) + 0.1, 3)) for e in found] == [
+    assert [(e["activity"], round(float(e["start"]) + 10 / RATE, 2)) for e in found] == [
         ("turn", 2.0),
-        ("stairs", 6.0),
+        ("stairs", 5.0),
     ]
     assert all("target" not in e for e in found)
     assert dropped["events without activity"] == 1
@@ -281,5 +279,5 @@ def test_a_table_of_labels_may_tell_words_in_the_place_of_numbers(tmp_path):
         ("turn", [1.5]),
         ("stairs", [3.5]),
     ]
-    with pytest.raises(UserError, match='needs "targets", .*, or "activity", a column of words'):
+    with pytest.raises(UserError, match=r'needs "targets", .*, or "activity", a column of words'):
         read_all_examples(tmp_path, card + labels.replace('activity = "what"\n', ""))

@@ -344,8 +344,8 @@ def test_a_factor_of_a_half_is_half_the_rate_of_optax():
     @jax.jit
     def gradient(params, step):
         rows = lanes.sample_rows(arrays, step, CONFIG.batch)
-        acc, gyr = lanes.augment_batch(arrays, trainer.data, rows, step, trainer.config)
-        truth = (trainer.data["target"][rows] - arrays["mean"]) / arrays["sd"]
+        acc, gyr, target = lanes.augment_batch(arrays, trainer.data, rows, step, trainer.config)
+        truth = (target - arrays["mean"]) / arrays["sd"]
 
         def loss(params):
             return ((trainer.net.apply({"params": params}, acc, gyr) - truth) ** 2).mean()
