@@ -2,7 +2,7 @@
 curves along it.
 
 A class is a word that every example has, its activity or its condition. A curve has a value for
-every sample of a window, or for every so many.
+every sample of a window, or for every so many; where these are words, it is a class a sample.
 """
 
 import dataclasses
@@ -36,21 +36,22 @@ def select(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     Dataset
         With these targets. Of curves `target` is [N, Lt, K], NaN beyond the length of a window, and
         each of the targets in `info` has "every", samples of the window from value to value, and
-        "seconds". Of a class the number of its word, and the words as "classes" in `info`; without
-        the windows that have no word, or one that a single subject has, which `info["left_out"]`
-        counts by reason.
+        "seconds"; of a class a sample "classes" too, its words, and NaN also where the word is one
+        that a single subject has. Of a class the number of its word, and the words as "classes" in
+        `info`; without the windows that have no word, or one that a single subject has. What is
+        left out `info["left_out"]` counts by reason.
 
     Raises
     ------
     UserError
-        There is no such target, there are fewer than two classes, or numbers and curves are asked
-        for at once.
+        There is no such target, there are fewer than two classes, or numbers and curves, or a class
+        a sample and anything else, are asked for at once.
     """
     require(names, data.info, source)
     if is_class(names):
         return _select_class(data, names[0], source)
     if _are_curves(names, data.info):
-        return _select_curves(data, names)
+        return _select_curves(data, names, source)
     assert data.target is not None
     known = [target["name"] for target in data.info["targets"]]
     columns = [known.index(name) for name in names or known]
@@ -108,7 +109,7 @@ def _are_curves(names: Sequence[str], info: Mapping[str, Any]) -> bool:
     return set(names) <= set(curves) if names else not numbers
 
 
-def _select_curves(data: Dataset, names: Sequence[str]) -> Dataset:
+def _select_curves(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     assert data.curve is not None
     _, known = _names(data.info)
     columns = [known.index(name) for name in names or known]
@@ -117,7 +118,36 @@ def _select_curves(data: Dataset, names: Sequence[str]) -> Dataset:
     target = np.where(inside[..., None], data.curve[..., columns], np.float32(np.nan))
     step = {"every": every, "seconds": every / data.info["rate"]}
     described = [data.info["curves"][column] | step for column in columns]
-    return dataclasses.replace(data, target=target, info=data.info | {"targets": described})
+    info = data.info | {"targets": described}
+    if any("classes" in one for one in described):
+        if len(described) > 1:
+            raise UserError(
+                f"targets are {', '.join(one['name'] for one in described)}: a class a sample is "
+                "estimated by itself, make a task of each"
+            )
+        info["left_out"] = _leave_out_rare(target, data.subject, described[0], source)
+    return dataclasses.replace(data, target=target, info=info)
+
+
+def _leave_out_rare(
+    target: np.ndarray, subject: np.ndarray, described: dict[str, Any], source: str
+) -> dict[str, int]:
+    """Make NaN of the words [N, Lt, 1] that fewer than LEAST_SUBJECTS have; how many, by reason."""
+    left_out, words = {}, described["classes"]
+    is_had = [(target[..., 0] == number).any(axis=1) for number in range(len(words))]
+    people = [len(set(subject[rows].tolist())) for rows in is_had]
+    if sum(count >= LEAST_SUBJECTS for count in people) < 2:
+        raise UserError(
+            f"{source} has fewer than two words of {described['name']} that {LEAST_SUBJECTS} "
+            "subjects or more have: a class needs two of them"
+        )
+    for number, (word, count) in enumerate(zip(words, people, strict=True)):
+        if 0 < count < LEAST_SUBJECTS:
+            is_rare = target == number
+            reason = f"samples of the {described['name']} {word}, which one subject alone has"
+            left_out[reason] = int(is_rare.sum())
+            target[is_rare] = np.nan
+    return left_out
 
 
 def _select_class(data: Dataset, name: str, source: str) -> Dataset:
@@ -161,9 +191,10 @@ def curve_every(data: Dataset) -> int:
 
 def outputs(data: Dataset) -> np.ndarray:
     """What a network is to give: numbers [N, K] and curves [N, Lt, K] as they are, or 1 for the
-    class of each [N, C]."""
+    class of each [N, C], of a class a sample [N, Lt, C], NaN where there is none."""
     assert data.target is not None
     count = len(classes_of(data))
     if not count:
         return data.target
-    return (data.target == np.arange(count)).astype(np.float32)
+    is_class = (data.target == np.arange(count)).astype(np.float32)
+    return np.where(np.isfinite(data.target), is_class, np.float32(np.nan))

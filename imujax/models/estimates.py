@@ -75,7 +75,7 @@ class Estimates:
 
 @dataclass(frozen=True, eq=False)
 class ClassEstimates:
-    """Classes of N windows.
+    """Classes of N windows, or of N samples of them or of a recording.
 
     Attributes
     ----------

@@ -161,9 +161,10 @@ def _held_out(
 def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
     if part not in held_out.NETWORKS:
         print_line = log.Progress(1, f"fit {part}", "model", first="fitting")
-        fitted = fitting.fit_reference(part, data, seed)
+        models, bases = fitting.fit_reference(part, data, seed)
         print_line.close()
-        return parts.ReferencePart(part, *fitted)
+        every = targets.curve_every(data) if targets.classes_of(data) else 0
+        return parts.ReferencePart(part, models, bases, every)
     inner = folder / "parts"
     inner.mkdir(exist_ok=True)
     stage = held_out.NETWORKS[part]
@@ -205,7 +206,7 @@ def _describe_targets(
             own["coverage"] = measured._asdict()
         if chosen.is_class:
             own = {"least": 1 - own["half"], "coverage": own["coverage"]}
-            own["windows"] = np.unique_counts(values).counts.tolist()
+            own["windows"] = [int((values == k).sum()) for k in range(len(target["classes"]))]
             pair = chosen.truth[:, 0], chosen.estimate
             own["coverage"]["size"] = sets.measure_size(*pair, chosen.subject, level)
         described.append(target | own | {"metrics": scores})

@@ -31,7 +31,8 @@ class Candidate:
     subject : ndarray, [N]
     truth, estimate : ndarray, [N, K]
         The mean over the draws, in the targets' units; of a class its number [N, 1] and the
-        probabilities [N, C], of curves [N, Lt, K], the truth NaN beyond the end of a window.
+        probabilities [N, C], of a class a sample each sample as a window, of curves [N, Lt, K], the
+        truth NaN beyond the end of a window.
     kind : Kind
         Of the targets.
     scores : list of dict of float, [K]
@@ -156,11 +157,15 @@ def _read(sweep: Sweep, label: str, stage: str) -> tuple[np.ndarray, ...] | None
     if not rows.any():
         return None
     _, first, code = np.unique(made["index"][rows], return_index=True, return_inverse=True)
+    subject, truth = made["subject"][rows][first], made["truth"][rows][first].astype(np.float64)
     estimates = made["estimate"][rows].astype(np.float64).reshape(len(code), -1)
     sums = np.stack([np.bincount(code, column) for column in estimates.T], axis=1)
     mean = sums / np.bincount(code)[:, None]
     mean = mean.reshape(len(first), *made["estimate"].shape[1:])
-    return made["subject"][rows][first], made["truth"][rows][first].astype(np.float64), mean
+    if sweep.kind is CLASSES and truth.ndim > 1:  # every sample that has a class counts as a window
+        is_there = np.isfinite(truth)
+        return np.repeat(subject, is_there.sum(axis=1)), truth[is_there], mean[is_there]
+    return subject, truth, mean
 
 
 def _make(

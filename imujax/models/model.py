@@ -131,7 +131,7 @@ class Model:
         elif gyr is None or cut:
             raise UserError(BOTH_WAYS)
         if time is not None and not len(time):
-            values = (len(self.card["targets"][0]["half"]),) if self.every else ()
+            values = (-(-self.card["window"] // self.every),) if self.every else ()
             estimate, unlike = np.empty((0, *values, len(self.outputs))), np.empty(0, bool)
         else:
             acc, gyr, length = self.check(acc, gyr, length)
@@ -143,37 +143,60 @@ class Model:
         targets = self.card["targets"]
         names = tuple(target["name"] for target in targets)
         of_windows = {"level": self.card["interval"]["level"], "time": time, "lost": lost}
+        is_joined = self.every > 0 and cut.get("stride") is not None
         if self.classes:
+            if self.every:
+                lay = self._join if is_joined else functools.partial(self._lay_samples, length)
+                estimate, unlike, time = lay(estimate, unlike, time)
+                is_there = np.isfinite(estimate).all(axis=1)  # a stride may leave gaps
+                estimate, unlike = estimate[is_there], unlike[is_there]
+                of_windows["time"] = None if time is None else time[is_there]
             held = sets.hold(estimate, targets[0]["least"])
             return ClassEstimates(estimate, held, unlike, names, self.classes, **of_windows)
         units = tuple(target["unit"] for target in targets)
+        if is_joined:
+            return self._lay_joined(estimate, unlike, names, units, **of_windows)
         if self.every:
-            is_joined = cut.get("stride") is not None
-            made = self._join if is_joined else functools.partial(self._lay_curves, length=length)
-            return made(estimate, unlike, names, units, **of_windows)
+            return self._lay_curves(estimate, unlike, names, units, **of_windows, length=length)
         half = np.array([target["half"] for target in targets])
         if len(targets) == 1:
             estimate = estimate[:, 0]
         bounds = estimate - half, estimate + half
         return Estimates(estimate, *bounds, unlike, names, units, **of_windows)
 
+    def _offset(self, values: int, at_events: bool) -> np.ndarray:
+        """Seconds from the time of a window to its values [Lt]."""
+        before = (self.card["before"] or 0) if at_events else 0
+        return (np.arange(values) * self.every - before) / self.rate
+
+    def _lay_samples(self, length, estimate, unlike, time):
+        """Classes of the samples of windows behind each other, as far as a window goes."""
+        values = estimate.shape[1]
+        inside = np.full(estimate.shape[:2], True)
+        if length is not None:
+            inside = np.arange(values) * self.every < np.asarray(length)[:, None]
+        if time is not None:
+            time = (time[:, None] + self._offset(values, at_events=True))[inside]
+        return estimate[inside], np.repeat(unlike, inside.sum(axis=1)), time
+
     def _lay_curves(self, estimate, unlike, names, units, level, time, lost, length):
         """Curves of windows, each with its bands."""
-        targets, every, before = self.card["targets"], self.every, self.card["before"] or 0
+        targets = self.card["targets"]
         half = np.array([target["half"] for target in targets]).T
         whole = half * np.array([target["factor"] for target in targets])
         if length is not None:
-            inside = np.arange(len(half)) * every < np.asarray(length)[:, None]
+            inside = np.arange(len(half)) * self.every < np.asarray(length)[:, None]
             estimate = np.where(inside[..., None], estimate, np.nan)
-        offset = (np.arange(len(half)) * every - (before if time is not None else 0)) / self.rate
+        offset = self._offset(len(half), at_events=time is not None)
         bounds = (estimate - half, estimate + half, estimate - whole, estimate + whole)
         numbers = (x[..., 0] if len(targets) == 1 else x for x in (estimate, *bounds))
         is_unlike = np.repeat(unlike[:, None], len(half), axis=1)
         return CurveEstimates(*numbers, is_unlike, names, units, offset, level, time, lost)
 
-    def _join(self, estimate, unlike, names, units, level, time, lost):
-        """Curves of overlapping windows as one of their recording, with one band."""
-        targets, every = self.card["targets"], self.every
+    def _join(self, estimate, unlike, time):
+        """Curves of overlapping windows as one of their recording [T, K], whether a window over a
+        value is unlike, and the times of the values."""
+        every = self.every
         starts = np.round((time - time[:1]) * self.rate).astype(int)
         if (starts % every).any():
             raise UserError(
@@ -183,13 +206,21 @@ class Model:
         values, starts = estimate.shape[1], starts // every
         count = starts[-1] + values if len(starts) else 0
         margin = -(-max(part.margin for part in self.parts) // every)
-        joined = joining.join(estimate, starts, count, margin)[None]
+        joined = joining.join(estimate, starts, count, margin)
         covers = (start + np.arange(values) for start in starts[unlike])
-        is_unlike = np.isin(np.arange(count), np.concatenate([np.empty(0, int), *covers]))[None]
+        is_unlike = np.isin(np.arange(count), np.concatenate([np.empty(0, int), *covers]))
+        begin = time[0] if len(time) else 0.0
+        return joined, is_unlike, begin + np.arange(count) * every / self.rate
+
+    def _lay_joined(self, estimate, unlike, names, units, level, time, lost):
+        """Curves of overlapping windows as one of their recording, with one band."""
+        targets = self.card["targets"]
+        joined, is_unlike, at = self._join(estimate, unlike, time)
+        joined, is_unlike = joined[None], is_unlike[None]
         half = np.array([target["anywhere"] for target in targets])
         numbers = (joined, joined - half, joined + half)
         numbers = (x[..., 0] if len(targets) == 1 else x for x in numbers)
-        offset = np.arange(count) * every / self.rate
+        offset = at - at[:1]
         bounds = (*numbers, None, None)
         return CurveEstimates(*bounds, is_unlike, names, units, offset, level, time[:1], lost)
 

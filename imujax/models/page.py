@@ -75,6 +75,14 @@ people, each by the sets of the others, so many windows had the true class in th
     limits="""In training there were windows of {seen}: whatever else somebody does
   is called one of these. A class that is hard to tell is missing in more sets than an easy one.""",
 )
+IN_SAMPLES = ("fields", "promise", "within", "limits")
+SAMPLES = CLASSES._replace(
+    estimates="{name}: {listed}, every {seconds:.3g} s",
+    **{
+        name: getattr(CLASSES, name).replace("window", "sample").replace("[N", "[samples")
+        for name in IN_SAMPLES
+    },
+)
 CURVES = NUMBERS._replace(
     estimates="{name} [{unit}], a value every {seconds:.3g} s",
     fields="""estimates.estimate, estimates.low, estimates.high  # {layout}
@@ -153,7 +161,9 @@ Asked for were {sure}s of {asked:.0f} %, and {people} people can promise {level:
 def wording(card: dict[str, Any]) -> Wording:
     """How the targets of a card are told."""
     first = card["targets"][0]
-    return CLASSES if "classes" in first else CURVES if "every" in first else NUMBERS
+    if "classes" in first:
+        return SAMPLES if "every" in first else CLASSES
+    return CURVES if "every" in first else NUMBERS
 
 
 def write_page(card: dict[str, Any]) -> str:
@@ -172,7 +182,8 @@ def write_page(card: dict[str, Any]) -> str:
     interval, targets, trained = card["interval"], card["targets"], card["trained_on"]
     words = wording(card)
     # The best first: by RMSE the least, by balanced accuracy the greatest.
-    ranked = sorted(card["candidates"].items(), key=lambda pair: pair[1], reverse=words is CLASSES)
+    is_class = words in (CLASSES, SAMPLES)
+    ranked = sorted(card["candidates"].items(), key=lambda pair: pair[1], reverse=is_class)
     listed = ", ".join(
         f"{name} {' and '.join(f'{value:.3g}' for value in values)}" for name, values in ranked
     )
@@ -184,7 +195,7 @@ def write_page(card: dict[str, Any]) -> str:
     layout = f"in {targets[0]['unit']}"
     if len(targets) > 1:
         layout = f"[{', '.join(map(str, shape))}]"
-    if words is CLASSES:
+    if is_class:
         layout = str(len(targets[0]["classes"]))
     return PAGE.format(
         title=card["title"],
@@ -234,7 +245,7 @@ def _count_classes(target: dict[str, Any]) -> dict[str, Any]:
 
 
 def _range_of_band(target: dict[str, Any]) -> dict[str, float]:
-    if "every" not in target:
+    if not isinstance(target.get("half"), list):
         return {}
     return {"narrow": min(target["half"]), "wide": max(target["half"])}
 

@@ -92,7 +92,7 @@ class NetworkPart:
             y = _apply(net, variables, acc[rows], gyr[rows], valid)
             estimates.append(np.asarray(y, np.float64)[: len(acc) - first])
         made = np.concatenate(estimates) * np.array(fitted.sd) + np.array(fitted.mean)
-        return special.softmax(made, axis=1) if self.is_class else made
+        return special.softmax(made, axis=-1) if self.is_class else made
 
     def state(self) -> tuple[dict[str, Any], State]:
         """See Part."""
@@ -118,11 +118,14 @@ class ReferencePart:
         With predict(windows) and state().
     bases : sequence of CurveBasis
         Of curves, one for each target.
+    every : int
+        Of a class a sample, samples of the window from value to value.
     """
 
     kind: str
     models: Sequence[Any]
     bases: Sequence[references.CurveBasis] = ()
+    every: int = 0
 
     @property
     def margin(self) -> int:
@@ -134,9 +137,11 @@ class ReferencePart:
         blocks = [slice(first, first + BATCH) for first in range(0, len(acc), BATCH)]
 
         def of_block(rows: slice) -> np.ndarray:
-            windows = fitting.see(self.kind, acc[rows], gyr[rows], length[rows])
+            windows = fitting.see(self.kind, acc[rows], gyr[rows], length[rows], self.every)
             estimates = [model.predict(windows) for model in self.models]
-            return references.join_estimates(estimates, self.bases)
+            joined = references.join_estimates(estimates, self.bases)
+            count = len(acc[rows])
+            return joined.reshape(count, -1, joined.shape[-1]) if self.every else joined
 
         with futures.ThreadPoolExecutor(len(host.available_cores())) as pool:
             return np.concatenate(list(pool.map(of_block, blocks)))
@@ -154,7 +159,8 @@ class ReferencePart:
         }
         for number, basis in enumerate(self.bases):
             state |= {f"{BASIS}{number}.{name}": x for name, x in basis._asdict().items()}
-        return {"kind": self.kind, "chosen": plain, "bases": len(self.bases)}, state
+        described = {"kind": self.kind, "chosen": plain, "bases": len(self.bases)}
+        return described | {"every": self.every}, state
 
 
 def restore(described: Mapping[str, Any], state: State) -> Part:
@@ -189,7 +195,7 @@ def restore(described: Mapping[str, Any], state: State) -> Part:
         references.CurveBasis(**by_number[f"{BASIS}{number}"])
         for number in range(described.get("bases", 0))
     ]
-    return ReferencePart(described["kind"], models, bases)
+    return ReferencePart(described["kind"], models, bases, described.get("every", 0))
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -25,38 +25,48 @@ def score_by_keys(
     keys : dict of ndarray, each [M]
         Columns that name the group of a window.
     truth : ndarray, [M]
-        Numbers of the classes.
-    estimate : ndarray, [M, C]
+        Numbers of the classes; of a class a sample [M, Lt], NaN where there is none.
+    estimate : ndarray, [M, C], or [M, Lt, C]
         Probabilities.
 
     Returns
     -------
     list of dict
         For every combination of the keys there is, sorted by them: the keys, n, how many windows;
+        of all of these, or of all their samples,
         balanced_accuracy, the mean recall of the classes that the group has; macro_f1, the mean of
         their F1 (those that are estimated alone count with 0); kappa, Cohen's, against the chance
         that lies in the margins (Cohen 1960); accuracy; undefined.
     """
     columns, group = group_by_keys(keys)
-    chosen, is_finite = estimate.argmax(axis=1), np.isfinite(estimate).all(axis=1)
-    number = np.asarray(truth).astype(int)
+    is_finite = np.isfinite(estimate).all(axis=-1)
     rows = []
     order = np.argsort(group, kind="stable")
     parts = np.split(order, np.cumsum(np.bincount(group))[:-1])
     for i, own in enumerate(parts):
         row = {name: values[i].item() for name, values in columns.items()}
-        scores = _score(confusion(number[own], chosen[own], estimate.shape[1]))
+        number, chosen = in_one(truth[own], estimate[own])
+        scores = _score(confusion(number, chosen, estimate.shape[-1]))
         undefined = ""
-        if not is_finite[own].all():
+        if not (is_finite | np.isnan(truth))[own].all():
             undefined = "not finite"
-        if len(np.unique(number[own])) < 2:
+        if len(np.unique(number)) < 2:
             undefined = "constant truth"
-        if len(own) < 3:
+        if len(number) < 3:
             undefined = "few"
         if undefined:
             scores = dict.fromkeys(CLASS_METRICS, float("nan"))
         rows.append(row | {"n": len(own)} | scores | {"undefined": undefined})
     return rows
+
+
+def in_one(truth: np.ndarray, estimate: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """True and most probable classes of windows, or of all their samples that have one, [..] int.
+
+    truth and estimate are those of `score_by_keys`.
+    """
+    is_there = np.isfinite(truth)
+    return truth[is_there].astype(int), estimate.argmax(axis=-1)[is_there]
 
 
 def confusion(truth: np.ndarray, chosen: np.ndarray, count: int) -> np.ndarray:

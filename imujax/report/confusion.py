@@ -68,13 +68,13 @@ def shares(task: TaskSummary, name: str, stage: str) -> np.ndarray:
     """
     predictions, rows = task.sweep.predictions, full_rows(task, name, stage)
     subject = predictions["subject"][rows]
-    truth = predictions["truth"][rows].astype(int)
-    chosen = predictions["estimate"][rows].argmax(axis=1)
+    truth, estimate = predictions["truth"][rows], predictions["estimate"][rows]
     count = len(task.sweep.target["classes"])
     tables = np.stack(
         [
-            class_metrics.confusion(truth[subject == one], chosen[subject == one], count)
+            class_metrics.confusion(*class_metrics.in_one(*own), count)
             for one in np.unique(subject)
+            if (own := (truth[subject == one], estimate[subject == one]))
         ]
     ).astype(np.float64)
     of_truth = tables.sum(axis=2, keepdims=True)  # [subjects, C, 1]

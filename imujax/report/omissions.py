@@ -13,7 +13,7 @@ STAGES = {"finetune": "fine-tuned", "probe": "frozen probe", "reference": "refer
 
 
 def left_out(sweep: Sweep) -> list[str]:
-    """Windows of no class, and arms, references, axes and shares that have no runs.
+    """Windows or samples of no class, and arms, references, axes and shares that have no runs.
 
     Those that are named in the configuration, or that others have.
 

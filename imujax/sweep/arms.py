@@ -145,7 +145,7 @@ class Arm:
         full = np.full(len(train), acc.shape[1])
         return scales.input_scales(acc, gyr, full if self.length is None else self.length[train])
 
-    def embed(self, cell: grid.Cell, train: np.ndarray) -> jax.Array:
+    def embed(self, cell: grid.Cell, train: np.ndarray, along: bool = True) -> jax.Array:
         """Embed all examples under the weights that a cell starts from.
 
         Parameters
@@ -153,19 +153,21 @@ class Arm:
         cell : Cell
         train : ndarray, [n]
             Indices of the training set, of which the input's scale may be.
+        along : bool
+            Whether, for curves, along the windows.
 
         Returns
         -------
         jax.Array, [N, F], for curves [N, Lt, F]
             Kept for the next calls: whoever goes through the cells by `start` computes each once.
         """
-        key = (self.start(cell), train.tobytes() if self.config.rescale else b"")
+        every = self.trainer.examples.every if along else 0
+        key = (self.start(cell), train.tobytes() if self.config.rescale else b"", every)
         placed = self.embeddings.pop(key, None)
         if placed is None:
             start = self.initial_encoder(cell)
             card = start.card | {"scales": self.input_scales(train, cell)}
             scaled = dataclasses.replace(start, card=card)
-            every = self.trainer.examples.every
             features = scaled.features(self.data.acc, self.data.gyr, self.length, every=every)
             placed = sharding.place(features, sharding.replicated(self.trainer.mesh))
             while len(self.embeddings) >= EMBEDDINGS_KEPT:

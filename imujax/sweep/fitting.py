@@ -11,8 +11,9 @@ from ml_collections import ConfigDict
 from imujax.data.datasets import Dataset
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import log, sharding
-from imujax.sweep import arms, budget, choices, grid, lanes
+from imujax.sweep import arms, budget, choices, grid, lanes, neighbourhoods
 from imujax.sweep.curve_basis import CurveBasis
+from imujax.sweep.reference_runs import is_along
 from imujax.sweep.references import fit_references, required_inputs, values_to_fit
 from imujax.sweep.runs import fit_probes, make_lane
 from imujax.sweep.window_features import FEATURES, records
@@ -126,15 +127,20 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> tuple[list[Any], list[
     bases : list of CurveBasis
         Of curves, one for each target.
     """
-    windows, to_fit = see(kind, data.acc, data.gyr, data.length), values_to_fit(data)
+    every, to_fit, groups = is_along(data), values_to_fit(data), data.subject
+    windows = see(kind, data.acc, data.gyr, data.length, every)
+    if to_fit.samples is not None:
+        groups = np.repeat(groups, len(windows) // len(groups))[to_fit.samples]
+        windows = windows[to_fit.samples]
     models = [
-        fit_references([kind], windows, target, data.subject, seed)[0][kind]
-        for target in to_fit.values
+        fit_references([kind], windows, target, groups, seed)[0][kind] for target in to_fit.values
     ]
     return models, to_fit.bases
 
 
-def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
+def see(
+    kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, every: int = 0
+) -> np.ndarray:
     """Lay out what a reference sees of windows.
 
     Parameters
@@ -144,12 +150,16 @@ def see(kind: str, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.n
     acc, gyr : ndarray, [N, L, S, 3]
         m/s^2 and rad/s.
     length : ndarray, [N]
+    every : int
+        Of a class a sample, samples from value to value.
 
     Returns
     -------
-    ndarray, [N]
+    ndarray, [N], of a class a sample [N * Lt]
         Records, see window_features.records.
     """
+    if every:
+        acc, gyr, length = neighbourhoods.around_samples(acc, gyr, length, every)
     return records({name: FEATURES[name](acc, gyr, length) for name in required_inputs([kind])})
 
 

@@ -77,7 +77,7 @@ class LabelledArrays:
         Valid samples of each window; None where every window counts whole.
     target : ndarray, [N, K], or of curves [N, Lt, K]
         In the targets' units; of a class 1 for the one of K that it is; of curves NaN beyond the
-        length of a window.
+        length of a window, of a class a sample also where there is none.
     is_class : bool
         Whether the targets are the probabilities of classes.
     every : int
@@ -217,7 +217,8 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
         inside = jnp.isfinite(truth)  # of curves, as far as the window goes
         error = jnp.where(inside, y - truth, 0.0)
         squared = (error**2).sum() / inside.sum()
-        loss = optax.softmax_cross_entropy(y, truth).mean() if is_class else squared
+        entropy = optax.softmax_cross_entropy(y, jnp.where(inside, truth, 0.0))
+        loss = entropy.sum() / inside.all(axis=-1).sum() if is_class else squared
         return loss, updated.get("batch_stats", {})
 
     def take_step(step, carry):
@@ -326,8 +327,8 @@ class LaneTrainer:
         self.mesh = sharding.make_mesh("run")
         self.data = sharding.place(examples.arrays, sharding.replicated(self.mesh))
         kind = {"is_class": examples.is_class}
-        fit_head = probes.fit_logistic if examples.is_class else probes.fit_probe
-        fit_head = probes.fit_curve_probe if examples.every else fit_head
+        fit_head = probes.fit_curve_probe if examples.every else probes.fit_probe
+        fit_head = probes.fit_logistic if examples.is_class else fit_head
         self.fit_heads = map_lanes(fit_head, self.mesh, 1, 2)
         self.estimate_heads = map_lanes(probes.estimate_probe, self.mesh, 2, 1, **kind)
         net = {"net": self.net} | kind

@@ -44,7 +44,8 @@ def fit_probe(lane: dict[str, Any], features: jax.Array, target: jax.Array) -> d
         gives each label in SDs of the training labels from their mean.
     """
     count = lane["count"]
-    x, mean, sd, valid = _standardise_features(lane, features)
+    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
+    x, mean, sd = _standardise_features(features[lane["train"]], valid)
     y = (target[lane["train"]] - lane["mean"]) / lane["sd"] * valid
     is_wide = x.shape[1] > x.shape[0]
     gram = _dot(x, x.T) if is_wide else _dot(x.T, x)
@@ -137,18 +138,16 @@ def _solve_ridge(gram, right, penalties, make_head):
     return jax.lax.map(solve, penalties)
 
 
-def _standardise_features(lane, features):
-    """Features [n, F] of a lane's training examples, 0 beyond their number, with mean and SD of
-    each [1, F] as they were, infinite where one is constant, and 1 for each example [n, 1]."""
-    count = lane["count"]
-    valid = (jnp.arange(lane["train"].shape[0]) < count).astype(jnp.float32)[:, None]
-    x = features[lane["train"]]
+def _standardise_features(x, valid):
+    """Features [n, F], 0 where `valid` [n, 1] is 0 and not 1, with mean and SD of each [1, F] as
+    they were, infinite where one is constant."""
+    count = valid.sum()
     threshold = CONSTANT * jnp.abs(x * valid).max(axis=0, keepdims=True)
     mean = (x * valid).sum(axis=0, keepdims=True) / count
     x = (x - mean) * valid
     sd = jnp.sqrt((x**2).sum(axis=0, keepdims=True) / count)
     sd = jnp.where(sd > threshold, sd, jnp.inf)
-    return x / sd, mean, sd, valid
+    return x / sd, mean, sd
 
 
 def fit_logistic(
@@ -164,7 +163,8 @@ def fit_logistic(
     lane, features
         As of `fit_probe`.
     target : jax.Array, [N, K]
-        1 for the class of each example.
+        1 for the class of each example. Of a class a sample features are [N, Lt, F] and this is
+        [N, Lt, K], NaN where there is none: every sample is an example.
 
     Returns
     -------
@@ -172,14 +172,18 @@ def fit_logistic(
         "kernel" [P, F, K] and "bias" [P, K]; the head acts on the features as they are given, and
         gives log odds.
     """
-    x, mean, sd, valid = _standardise_features(lane, features)
-    y = target[lane["train"]] * valid
+    x, y = (rows[lane["train"]] for rows in (features, target))
+    is_true = jnp.arange(len(x)) < lane["count"]
+    is_true = is_true.reshape(-1, *(1,) * (y.ndim - 2)) & jnp.isfinite(y).all(axis=-1)
+    valid = is_true.reshape(-1, 1).astype(jnp.float32)
+    x, mean, sd = _standardise_features(x.reshape(-1, x.shape[-1]), valid)
+    y = jnp.where(valid > 0, y.reshape(-1, y.shape[-1]), 0.0)
     optimiser = optax.lbfgs()
 
     def solve(penalty):
         def loss(w):
             logits = _dot(x, w["kernel"]) + w["bias"][None]
-            entropy = (optax.softmax_cross_entropy(logits, y) * valid[:, 0]).sum() / lane["count"]
+            entropy = (optax.softmax_cross_entropy(logits, y) * valid[:, 0]).sum() / valid.sum()
             return entropy + penalty / 2 * (w["kernel"] ** 2).sum()
 
         value_and_grad = optax.value_and_grad_from_state(loss)

@@ -11,9 +11,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from threadpoolctl import threadpool_limits
 
-from imujax.data import datasets
+from imujax.data import datasets, targets
 from imujax.runtime import files, host, log, sharding
-from imujax.sweep import arms, grid
+from imujax.sweep import arms, grid, neighbourhoods
 from imujax.sweep.references import (
     fit_references,
     join_estimates,
@@ -68,9 +68,10 @@ def reference_rows(
         progress.update(len(cells), "references")
         return []
     kinds, labels = zip(*map(parse_name, config.references), strict=True)
-    views = {
-        name: FEATURES[name](data.acc, data.gyr, data.length) for name in required_inputs(kinds)
-    }
+    seen = data.acc, data.gyr, data.length
+    if every := is_along(data):
+        seen = neighbourhoods.around_samples(*seen, every)
+    views = {name: FEATURES[name](*seen) for name in required_inputs(kinds)}
     progress.restart_pace()
     embedders = {label: arm_by_label[label] for label in sorted(set(labels) - {""})}
     arrays_by_cell: dict[int, dict[str, np.ndarray]] = {}
@@ -97,7 +98,7 @@ def reference_rows(
                 progress.update(1, "references", kept=True)
                 continue
             embeddings = {  # by this thread alone, and no more of them than are soon wanted
-                label: sharding.to_host(arm.embed(cell, cell.train))
+                label: sharding.to_host(arm.embed(cell, cell.train, along=False))
                 for label, arm in embedders.items()
             }
             task = pool.submit(
@@ -140,7 +141,8 @@ def fit_cell(
     names : sequence of str
         As a configuration names them.
     views : mapping of str to ndarray, [N, ...]
-        What they see of all windows, by its name in window_features.FEATURES.
+        What they see of all windows, of a class a sample of all samples, by its name in
+        window_features.FEATURES.
     embeddings : mapping of str to ndarray, [N, E]
         Of each arm that is named.
     cell : Cell
@@ -156,13 +158,19 @@ def fit_cell(
     dict of ndarray
         For each name its estimates [m, K], of curves [m, Lt, K], its note and its seconds.
     """
-    groups = data.subject[cell.train]
+    groups, to_fit = data.subject[cell.train], values_to_fit(data, cell.train)
+    train, test_rows, shape = cell.train, cell.test, (len(cell.test),)
+    if to_fit.samples is not None:
+        assert data.target is not None
+        values = data.target.shape[1]
+        train, test_rows = (neighbourhoods.number_samples(x, values) for x in (train, test_rows))
+        train, groups = train[to_fit.samples], np.repeat(groups, values)[to_fit.samples]
+        shape = (len(cell.test), values)
     arrays = {}
     for label in ("", *embeddings):
         seen = {**views, "embedding": embeddings[label]} if label else views
-        training, test = records(seen, cell.train), records(seen, cell.test)
+        training, test = records(seen, train), records(seen, test_rows)
         name_by_kind = {parse_name(name)[0]: name for name in names if parse_name(name)[1] == label}
-        to_fit = values_to_fit(data, cell.train)
         fits = [
             fit_references(name_by_kind, training, target, groups, grid.lane_seed(seed, cell))
             for target in to_fit.values
@@ -170,11 +178,17 @@ def fit_cell(
         for kind, name in name_by_kind.items():
             notes = [note(getattr(models[kind], "chosen", {})) for models, _ in fits]
             estimates = [models[kind].predict(test) for models, _ in fits]
-            arrays[name] = join_estimates(estimates, to_fit.bases)
+            joined = join_estimates(estimates, to_fit.bases)
+            arrays[name] = joined.reshape(*shape, *joined.shape[1:])
             arrays[f"{name} note"] = np.array("; ".join(notes))
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)
     return arrays
+
+
+def is_along(data: datasets.Dataset) -> int:
+    """Samples from value to value of a class a sample, 0 for all else that is estimated."""
+    return targets.curve_every(data) if targets.classes_of(data) else 0
 
 
 def note(chosen: Mapping[str, Any]) -> str:

@@ -23,6 +23,7 @@ import numpy as np
 
 from imujax.data import targets
 from imujax.data.datasets import Dataset
+from imujax.errors import UserError
 from imujax.sweep import trees
 from imujax.sweep.classifiers import SubjectClassTrees, SubjectLogistic
 from imujax.sweep.curve_basis import CurveBasis
@@ -222,10 +223,39 @@ def parse_name(name: str) -> tuple[str, str]:
     return kind, arm
 
 
-def reference_names(arms: Iterable[str], is_class: bool) -> list[str]:
-    """What a configuration with these arms may name as references, of numbers or of classes."""
-    names = [name for name, line in REFERENCES.items() if line.is_of_classes == is_class]
-    return [*names, *(f"{name}+{arm}" for arm in arms for name in names)]
+def reference_names(arms: Iterable[str]) -> list[str]:
+    """What a configuration with these arms may name as references."""
+    return [*REFERENCES, *(f"{name}+{arm}" for arm in arms for name in REFERENCES)]
+
+
+def require_fit(names: Iterable[str], data: Dataset) -> None:
+    """Require that references fit what is estimated.
+
+    Parameters
+    ----------
+    names : iterable of str
+        As a configuration names them.
+    data : Dataset
+        As of `targets.select`.
+
+    Raises
+    ------
+    UserError
+        One is of numbers and a class is estimated, or the other way round; or a class a sample is
+        to be estimated from the embedding of a whole window.
+    """
+    is_class = bool(targets.classes_of(data))
+    for name in names:
+        kind, arm = parse_name(name)
+        if REFERENCES[kind].is_of_classes != is_class:
+            fit = [key for key, line in REFERENCES.items() if line.is_of_classes == is_class]
+            what = "a class" if is_class else "numbers"
+            raise UserError(f"references names {name!r}: of {what} there are {', '.join(fit)}")
+        if arm and is_class and targets.curve_every(data):
+            raise UserError(
+                f"references names {name!r}: a class a sample is not estimated from the embedding "
+                f"of a window, take {kind!r}"
+            )
 
 
 def required_inputs(kinds: Iterable[str]) -> list[str]:
@@ -257,10 +287,13 @@ class ToFit(NamedTuple):
         curves each score [n].
     bases : list of CurveBasis
         Of curves, one for each target.
+    samples : ndarray of bool, [n * Lt], or None
+        Of a class a sample those that have one, which are what values are of.
     """
 
     values: list[np.ndarray]
     bases: list[CurveBasis]
+    samples: np.ndarray | None = None
 
 
 def join_estimates(estimates: Sequence[np.ndarray], bases: Sequence[CurveBasis]) -> np.ndarray:
@@ -288,7 +321,9 @@ def values_to_fit(data: Dataset, rows: np.ndarray | slice = slice(None)) -> ToFi
     """Lay out what references are fitted to on some rows of a data set."""
     values = targets.outputs(data)[rows].astype(np.float64)
     if targets.classes_of(data):
-        return ToFit([values], [])
+        values = values.reshape(-1, values.shape[-1])
+        is_there = np.asarray(np.isfinite(values).all(axis=1))
+        return ToFit([values[is_there]], [], is_there if targets.curve_every(data) else None)
     if not targets.curve_every(data):
         return ToFit(list(values.T), [])
     curves = [values[..., k] for k in range(values.shape[-1])]

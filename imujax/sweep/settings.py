@@ -6,7 +6,6 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imujax.data import targets
 from imujax.errors import UserError, require_known
 from imujax.runtime.fields import ABSENT, REQUIRED, setting
 from imujax.sweep.references import reference_names
@@ -141,9 +140,8 @@ def check_task(
     require_known(f"{field}.data", config.data, data_sets)
     for label, arm in config.arms.items():
         require_known(f"{field}.arms.{label}.encoder", arm.encoder, encoders)
-    is_class = targets.is_class(config.targets)
     for reference in config.references:
-        known = reference_names(config.arms, is_class)
+        known = reference_names(config.arms)
         require_known(f"{field}.references", reference, known)
     if tuple(config.stages) not in (STAGES, STAGES[:1]):
         raise UserError(f"{field}.stages is {config.stages}, but must be {STAGES[:1]} or {STAGES}")

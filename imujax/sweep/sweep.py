@@ -15,7 +15,16 @@ from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, log, processes
 from imujax.runtime.settings import require_same_settings
-from imujax.sweep import arms, audit, choices, finals, grid, reference_runs, results
+from imujax.sweep import (
+    arms,
+    audit,
+    choices,
+    finals,
+    grid,
+    reference_runs,
+    references,
+    results,
+)
 
 
 def run_sweep(
@@ -99,9 +108,12 @@ def run_sweep(
 
 
 def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
-    """Read the labelled examples of a task; UserError where there is no such target or sensor."""
+    """Read the labelled examples of a task; UserError where there is no such target or sensor, or a
+    reference does not fit it."""
     data = datasets.read(data_path, sensors=tuple(config.sensors) or None)
-    return targets.select(data, config.targets, str(data_path))
+    data = targets.select(data, config.targets, str(data_path))
+    references.require_fit(config.references, data)
+    return data
 
 
 def require_trained(card: dict, key: str) -> None:

@@ -83,3 +83,28 @@ def test_curves_are_taken_by_their_names_and_are_no_number_beyond_the_window():
         targets.select(data, ("force", "left"), "x")
     with pytest.raises(UserError, match="targets names 'foot': there are force, time, left, right"):
         targets.select(data, ("foot",), "x")
+
+
+def test_a_class_a_sample_is_a_curve_of_words_and_a_rare_word_is_left_out():
+    data = make(["a"] * 3, ["P", "Q", "R"])
+    codes = np.array([[0, 1, 1], [1, 0, 2], [0, 0, 1]], np.float32)[..., None]
+    phase = {"name": "phase", "unit": "", "classes": ["stance", "swing", "slip"]}
+    info = data.info | {"curves": [phase, {"name": "force", "unit": "N"}], "curve_every": 1}
+    data = dataclasses.replace(
+        data, curve=np.tile(codes, 2), length=np.array([3, 3, 2]), info=info, acc=data.acc[:, :3]
+    )
+    chosen = targets.select(data, ("phase",), "x")
+    assert targets.classes_of(chosen) == phase["classes"] and targets.curve_every(chosen) == 1
+    nan = np.nan
+    expected = [[0, 1, 1], [1, 0, nan], [0, 0, nan]]
+    np.testing.assert_array_equal(chosen.target[..., 0], expected)
+    reason = "samples of the phase slip, which one subject alone has"
+    assert chosen.info["left_out"] == {reason: 1}
+    outputs = targets.outputs(chosen)
+    np.testing.assert_array_equal(outputs[0], [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    assert np.isnan(outputs[1, 2]).all() and np.isnan(outputs[2, 2]).all()
+    with pytest.raises(UserError, match="phase, force: a class a sample is estimated by itself"):
+        targets.select(data, ("phase", "force"), "x")
+    alone = dataclasses.replace(data, subject=np.array(["P", "P", "P"]))
+    with pytest.raises(UserError, match="x has fewer than two words of phase that 2 subjects"):
+        targets.select(alone, ("phase",), "x")

@@ -29,6 +29,24 @@ def test_metrics_are_those_of_scikit_learn():
         assert row["balanced_accuracy"] == pytest.approx(np.mean(recalls))
 
 
+def test_samples_count_like_windows_where_they_have_a_class():
+    """Windows of five samples against the same samples as windows, those without a class gone."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, len(fake_classes.CLASSES), 200)
+    subject, estimate = np.repeat(["P", "Q", "R", "S"], 50), fake_classes.guess(truth, rng, 1.0)
+    is_there = rng.random(200) > 0.2
+    by_window = np.where(is_there, truth, np.nan).reshape(40, 5)
+    keys = {"subject": subject[::5]}
+    rows = class_metrics.score_by_keys(keys, by_window, estimate.reshape(40, 5, -1))
+    expected = class_metrics.score_by_keys(
+        {"subject": subject[is_there]}, truth[is_there], estimate[is_there]
+    )
+    for row, other in zip(rows, expected, strict=True):
+        assert row["n"] == 10 and row["undefined"] == ""
+        for metric in class_metrics.CLASS_METRICS:
+            assert row[metric] == pytest.approx(other[metric])
+
+
 def test_what_cannot_be_scored_is_named():
     subject = np.repeat(["few", "one", "wild", "well"], [2, 5, 5, 5])
     truth = np.array([0, 1, *[2] * 5, *[0, 1, 0, 1, 2], *[0, 1, 0, 1, 2]])

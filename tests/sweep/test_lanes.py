@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.optimize
 import scipy.special
 from ml_collections import ConfigDict
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -448,6 +449,39 @@ def test_the_probe_of_curves_is_ridge_on_all_samples():
         expected = ridge.predict(new).reshape(len(lane.test), 16, 2) * sd + mean
         assert estimate.shape == (1, len(lane.test), 16, 2)
         np.testing.assert_allclose(estimate[0] / sd, expected / sd, atol=2e-3)
+
+
+def test_the_probe_of_a_class_a_sample_is_logistic_regression_on_all_samples():
+    """By SciPy on those samples of the training windows that have a class."""
+    data, group = make_curves(), make_lanes(norm="none")[1:3]
+    size = data.target[..., :1]
+    codes = np.where(np.isfinite(size), np.digitize(size, (470, 530)), np.nan)
+    one_hot = np.where(np.isfinite(codes), codes == np.arange(3), np.nan).astype(np.float32)
+    data = dataclasses.replace(data, target=one_hot, is_class=True)
+    features = group[0].start.features(data.acc, data.gyr, data.length, every=2)
+    trainer = lanes.LaneTrainer(group[0].start.card, data, CONFIG, width=60, runs=2)
+    _, estimates = trainer.probe(group, features)
+    for lane, estimate in zip(group, estimates, strict=True):
+        labels = one_hot[lane.train].reshape(-1, 3).astype(np.float64)
+        is_there = np.isfinite(labels[:, 0])
+        x, y = features[lane.train].reshape(-1, features.shape[-1])[is_there], labels[is_there]
+        scaler = StandardScaler().fit(x.astype(np.float64))
+        x = scaler.transform(x)
+
+        def loss(w, x=x, y=y, penalty=lane.penalties[0]):
+            kernel, bias = w[3:].reshape(-1, 3), w[:3]
+            logits = x @ kernel + bias
+            entropy = (scipy.special.logsumexp(logits, axis=1) - (logits * y).sum(1)).mean()
+            slope = (scipy.special.softmax(logits, axis=1) - y) / len(x)
+            gradient = np.r_[slope.sum(0), (x.T @ slope + penalty * kernel).ravel()]
+            return entropy + penalty / 2 * (kernel**2).sum(), gradient
+
+        start = np.zeros(3 * (x.shape[1] + 1))
+        w = scipy.optimize.minimize(loss, start, jac=True, tol=1e-9).x
+        new = scaler.transform(features[lane.test].reshape(-1, features.shape[-1]))
+        expected = scipy.special.softmax(new @ w[3:].reshape(-1, 3) + w[:3], axis=1)
+        assert estimate.shape == (1, len(lane.test), 16, 3)
+        np.testing.assert_allclose(estimate[0].reshape(-1, 3), expected, atol=5e-3)
 
 
 def test_curves_are_fine_tuned_and_what_lies_beyond_the_windows_does_not_count():

@@ -37,7 +37,7 @@ class StandInArm:
     def start(self, cell):
         return (cell.fold + cell.draw) % 2
 
-    def embed(self, cell, train):
+    def embed(self, cell, train, along):
         assert threading.current_thread() is threading.main_thread()
         self.calls.append((self.start(cell), train.tobytes()))
         start = np.full_like(self.data.target, self.start(cell))
@@ -69,7 +69,9 @@ def task(references, **changes):
     return common.task("steps", "Steps", common.arms("e"), references=references, **changes)
 
 
-@pytest.mark.parametrize("name", references.reference_names((), is_class=False))
+@pytest.mark.parametrize(
+    "name", [name for name, line in references.REFERENCES.items() if not line.is_of_classes]
+)
 def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path, monkeypatch):
     """Signals and targets of the same subjects' other windows are spoiled: no estimate moves."""
     small_references.shrink(monkeypatch)

@@ -16,7 +16,7 @@ from imujax.sweep import folds, references, ridge, rocket, settings, trees
 from imujax.sweep.references import REFERENCES
 from imujax.sweep.window_features import FEATURES, columns, records
 
-OF_NUMBERS = references.reference_names((), is_class=False)
+OF_NUMBERS = [name for name, line in references.REFERENCES.items() if not line.is_of_classes]
 
 
 @pytest.fixture
