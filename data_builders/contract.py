@@ -66,8 +66,9 @@ class FilesModule(Protocol):
             sensors : list of str, in the order of axis 2; rate : float, Hz; window : int, samples;
             stride : int, samples, or None; frame : str, where the axes point; units : dict, those
             of acc and gyr; targets : list of dict(name, unit), empty for unlabelled windows; and
-            where there are any, curves : list of dict(name, unit), with curve_every : int, so many
-            samples of the window for each value of a curve.
+            where there are any, curves : list of dict(name, unit), of a class with its words as
+            classes : list of str, and curve_every : int, so many samples of the window for each
+            value of a curve.
         """
         ...
 

@@ -68,16 +68,17 @@ def save(folder: Path, facts: Facts) -> None:
 
 
 def numbers_of(
-    examples: Sequence[dict[str, Any]], curve_every: int
+    examples: Sequence[dict[str, Any]], info: dict[str, Any]
 ) -> dict[str, list[list[float]]]:
-    """Collect the targets of examples and the extremes of their curves, as JSON can hold them.
+    """Collect the targets of examples and the extremes of their curves but for classes, as JSON can
+    hold them.
 
     Parameters
     ----------
     examples : sequence of dict
         As of `windows.make_example`.
-    curve_every : int
-        Samples of the window for each value of a curve.
+    info : dict
+        As of `FilesModule.describe`.
 
     Returns
     -------
@@ -86,10 +87,11 @@ def numbers_of(
         labels.
     """
     numbers: dict[str, list[list[float]]] = {}
+    is_number = ["classes" not in one for one in info.get("curves", [])]
     for example in examples:
         values = [float(v) for v in example.get("target", ())]
         if "curve" in example:
-            inside = example["curve"][: -(-example["length"] // curve_every)]
+            inside = example["curve"][: -(-example["length"] // info["curve_every"]), is_number]
             extremes = np.stack([inside.max(axis=0), inside.min(axis=0)], axis=1)
             values += extremes.ravel().tolist()
         numbers.setdefault(example["subject"], []).append(values)
@@ -110,6 +112,8 @@ def number_names(info: dict[str, Any]) -> list[str]:
     """
     names = [f"{one['name']} [{one['unit']}]" for one in info["targets"]]
     for one in info.get("curves", []):
+        if "classes" in one:
+            continue
         names += [f"{which} {one['name']} [{one['unit']}]" for which in ("largest", "smallest")]
     return names
 

@@ -15,6 +15,7 @@ FILE = "examples.png"  # in the folder of the data set
 MOST = 4  # examples
 ROW = 1.5  # inches of an example
 WIDTH, SHORTEST = 78, 16  # letters of a title, and of a recording's name in it
+WORD = 8  # letters of a class beside an axis
 COLOURS = ("#0072B2", "#D55E00", "#009E73")  # x, y, z
 QUANTITIES = {"acc": "m/s\u00b2", "gyr": "rad/s"}
 
@@ -28,7 +29,7 @@ def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) ->
         As of `windows.make_example`; the first MOST are drawn, of their first sensor and curve.
     info : dict
         Metadata of the data set: sensors, rate, targets, before [samples] where events are, and
-        curves with curve_every where there are any.
+        curves with curve_every where there are any, a class among them with its words as classes.
 
     Returns
     -------
@@ -61,6 +62,9 @@ def examples_figure(examples: Sequence[dict[str, Any]], info: dict[str, Any]) ->
                 if info.get("before") is not None:
                     ax.axvline(info["before"] / info["rate"], color=INK, lw=0.8, ls=(0, (4, 2)))
                 ax.set_ylabel(quantity)
+            if curves and (words := curves[0].get("classes")):
+                row[2].lines[0].set_drawstyle("steps-post")
+                row[2].set_yticks(range(len(words)), [_shorten(word, WORD) for word in words])
             row[0].set_title(_title(example, info), loc="left", fontsize=8.5)
         for ax in axes[-1]:
             ax.set_xlabel("s from the first sample of the window")
@@ -87,5 +91,8 @@ def _title(example: dict[str, Any], info: dict[str, Any]) -> str:
     room = max(SHORTEST, WIDTH - len(f"{subject}, , {rest}"))
     if len(recording) > room:  # of a path the end tells most
         recording = "\u2026" + recording[1 - room :]
-    title = f"{subject}, {recording}, {rest}"
-    return title if len(title) <= WIDTH else title[: WIDTH - 1] + "\u2026"
+    return _shorten(f"{subject}, {recording}, {rest}", WIDTH)
+
+
+def _shorten(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "\u2026"

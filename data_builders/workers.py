@@ -101,7 +101,7 @@ def read_item(module: str, item: Any, options: dict[str, Any]) -> ItemResult:
     with content.collect_recordings() as recordings:
         examples, dropped, seconds = files.read_examples(item, options)
     signals = content.hash_signals(recordings, examples)
-    numbers = facts.numbers_of(examples, files.describe(options).get("curve_every", 1))
+    numbers = facts.numbers_of(examples, files.describe(options))
     return ItemResult(examples, dropped, seconds, signals, facts.collect(recordings), numbers)
 
 

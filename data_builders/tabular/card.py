@@ -11,6 +11,7 @@ from imujax.data.sensor_events import SensorEvents
 STATISTICS = ("max", "min", "mean", "range", "slope", "impulse", "time_of_max", "value")
 STATISTICS += ("duration",)
 CURVE = "curve"  # in the place of a statistic: no number, but the signal itself
+CLASS = "class"  # or a word at every sample, by its number
 TIME_UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "days": 86400.0}
 BLANKS = "blanks"  # in runs, as a delimiter
 TEXT_STAMPS = ("ISO 8601", "hh:mm:ss")
@@ -344,14 +345,15 @@ class Events:
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """A statistic of a signal over [event + start, event + end) seconds, or the signal itself as a
-    curve over the whole window.
+    """A statistic of a signal over [event + start, event + end) seconds, or over the whole window a
+    curve: the signal itself, or a class.
 
     Attributes
     ----------
     name, unit : str
-        Of the target, after all scaling.
-    signal : Signal
+        Of the target, after all scaling; a class has no unit, "".
+    signal : Signal or None
+        None: the names of the recording's intervals are the words of a class.
     start : float
         s after the event.
     end : float or None
@@ -360,8 +362,8 @@ class Target:
         Instead of `end`: the span ends at this share of the recording's true length.
     statistic : str
         max, min, mean, range, slope (per s), impulse (the integral over time), time_of_max (s after
-        the event), value (at `start`), duration (s from the event to a crossing or other event), or
-        CURVE.
+        the event), value (at `start`), duration (s from the event to a crossing or other event),
+        CURVE or CLASS.
     divide_by : tuple of str or float
         "mass", "height" and numbers, by which the statistic or curve is divided.
     level : float or None
@@ -372,11 +374,13 @@ class Target:
         Of a duration up to times in a file: one of TIME_UNITS or SAMPLES.
     every : int
         Of a curve: samples of the window for each value.
+    classes : tuple of str
+        Of a class: its words, in the order of their numbers.
     """
 
     name: str
     unit: str
-    signal: Signal
+    signal: Signal | None
     start: float
     end: float | None
     end_share: float | None
@@ -386,6 +390,12 @@ class Target:
     until: str = "below"
     time_unit: str = "s"
     every: int = 1
+    classes: tuple[str, ...] = ()
+
+    @property
+    def is_curve(self) -> bool:
+        """Whether it has a value at every sample of a window."""
+        return self.statistic in (CURVE, CLASS)
 
     def divisor(self, mass: float | None, height: float | None) -> float:
         """The product of `divide_by`, of a person of this mass [kg] and height [m]."""
@@ -531,12 +541,12 @@ class Card:
     @property
     def numbers(self) -> dict[str, Target]:
         """The targets that are a number each, by the names that a recording has them under."""
-        return {key: one for key, one in self._keyed.items() if one.statistic != CURVE}
+        return {key: one for key, one in self._keyed.items() if not one.is_curve}
 
     @property
     def curves(self) -> dict[str, Target]:
-        """Those that are curves."""
-        return {key: one for key, one in self._keyed.items() if one.statistic == CURVE}
+        """Those that are curves, classes among them."""
+        return {key: one for key, one in self._keyed.items() if one.is_curve}
 
     @property
     def _keyed(self) -> dict[str, Target]:

@@ -1,4 +1,4 @@
-"""A signal along a recording: a value for each sample of its windows."""
+"""A signal or a word along a recording: a value for each sample of its windows."""
 
 import numpy as np
 
@@ -24,7 +24,8 @@ def lay_curves(card: Card, recording: Recording, count: int) -> np.ndarray | Non
     Returns
     -------
     ndarray, [count, C], or None
-        NaN where a signal is not known; None where the card has no curves.
+        NaN where a signal is not known, or no word of a class holds; None where the card has no
+        curves.
 
     Raises
     ------
@@ -33,6 +34,9 @@ def lay_curves(card: Card, recording: Recording, count: int) -> np.ndarray | Non
     """
     columns = []
     for key, target in card.curves.items():
+        if target.classes:
+            columns.append(_number_words(target.classes, recording, card.window.rate, count))
+            continue
         channel = recording.channels[key]
         if target.signal.time and not target.signal.time.column:
             _require_length(target, channel, recording)
@@ -42,6 +46,19 @@ def lay_curves(card: Card, recording: Recording, count: int) -> np.ndarray | Non
             / target.divisor(recording.mass, recording.height)
         )
     return np.stack(columns, axis=1) if columns else None
+
+
+def _number_words(
+    classes: tuple[str, ...], recording: Recording, rate: float, count: int
+) -> np.ndarray:
+    """[count] at `rate` [Hz]: the number of the word that holds; of two that do, of the first."""
+    numbers = np.full(count, np.nan)
+    for interval in reversed(recording.intervals):
+        if interval.name in classes:
+            span = np.array([interval.start, interval.end]) - recording.start
+            first, end = np.maximum(np.ceil(span * rate - _EPS), 0).astype(int)
+            numbers[first:end] = classes.index(interval.name)
+    return numbers
 
 
 def _require_length(target: Target, channel: Channel, recording: Recording) -> None:

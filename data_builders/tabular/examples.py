@@ -49,7 +49,11 @@ def describe(options: dict) -> dict:
     """Metadata that follow from the card; windows at events have no stride."""
     card = _load_card(options)
     turned = [s.name for s in card.sensors if s.frame]
-    along = [{"name": one.name, "unit": one.unit} for one in card.curves.values()]
+    along = [
+        {"name": one.name, "unit": one.unit}
+        | ({"classes": list(one.classes)} if one.classes else {})
+        for one in card.curves.values()
+    ]
     return {
         "sensors": [s.name for s in card.sensors],
         "rate": card.window.rate,
@@ -115,12 +119,22 @@ def _parse_cached(text: str, name: str) -> Card:
 
 
 def cut_unlabelled(card: Card, recording: Recording) -> tuple[list[dict], windows.Dropped]:
-    """Windows back to back that pass the motion test, with their curves."""
+    """Windows back to back that pass the motion test, with their curves. Where one is a class they
+    lie across the intervals, whose names are its words.
+    """
     w = card.window
     count = math.ceil(len(recording.acc) * w.rate / recording.rate - 1e-6)
     curve = curves.lay_curves(card, recording, count)
+    across = any(one.classes for one in card.curves.values())
     return windows.unlabelled_examples(
-        recording, w.rate, w.length, w.stride, w.motion, curve=curve, every=_every(card)
+        recording,
+        w.rate,
+        w.length,
+        w.stride,
+        w.motion,
+        curve=curve,
+        every=_every(card),
+        across=across,
     )
 
 

@@ -5,6 +5,7 @@ import math
 from imujax.data import sensor_events
 from imujax.data_builders.tabular import kinds
 from imujax.data_builders.tabular.card import (
+    CLASS,
     CURVE,
     FROM_START,
     SAMPLES,
@@ -80,17 +81,18 @@ EVENTS = {
 OF_SENSOR = ("sensor", "contacts", "peaks", "band", "height", "prominence")
 TARGET = {
     "name": (kinds.text, kinds.REQUIRED),
-    "unit": (kinds.text, kinds.REQUIRED),
+    "unit": (kinds.text, None),
     **SIGNAL,
     "from": (kinds.number, 0.0),
     "to": (kinds.number, None),
     "to_share": (kinds.share, None),
     "time_unit": (kinds.time_unit(*EVENT_UNITS), "s"),
-    "statistic": (kinds.one_of(*STATISTICS, CURVE), kinds.REQUIRED),
+    "statistic": (kinds.one_of(*STATISTICS, CURVE, CLASS), kinds.REQUIRED),
     "level": (kinds.number, None),
     "until": (kinds.one_of("below", "above"), None),
     "divide_by": (kinds.list_of(kinds.divisor), ()),
     "every": (kinds.length, None),
+    "classes": (kinds.words, ()),
 }
 ACTIVITY = {
     "file": (kinds.path, kinds.REQUIRED),

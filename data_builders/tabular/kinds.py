@@ -167,6 +167,14 @@ def one_or_more(value, key: str) -> tuple[str, ...]:
     return list_of(text)(value, key) if isinstance(value, list) else (text(value, key),)
 
 
+def words(value, key: str) -> tuple[str, ...]:
+    """A list of texts, of which no two are the same."""
+    found = list_of(text)(value, key)
+    if len(found) < 2 or len(set(found)) < len(found):
+        raise UserError(f"{key} must be two or more different words, but is {value!r}")
+    return found
+
+
 def alias(value, key: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """A table: of a name the other names."""
     entries = table(value, key).items()

@@ -12,7 +12,6 @@ import tomllib
 from imujax.data_builders.tabular import keys, kinds, parse_labelled, sentences
 from imujax.data_builders.tabular.card import (
     BODY_UNITS,
-    CURVE,
     Axes,
     Card,
     Columns,
@@ -82,7 +81,7 @@ def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
     may_be_alone = to_estimate
     if top["target"] is not None:
         is_back_to_back = to_estimate or "stride" in top["window"]
-        may_be_alone = is_back_to_back and all(one.statistic == CURVE for one in measured)
+        may_be_alone = is_back_to_back and all(one.is_curve for one in measured)
     if (top["target"] is None) != (top["events"] is None) and not may_be_alone:
         raise UserError(
             "[target] and [events] belong together: give both, or neither, or curves alone with "
@@ -284,8 +283,9 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
     if card.sides and not any("{side}" in text for _, text in _list_templates(card)):
         raise UserError('"sides" is given, but no column or path has {side} in it')
     if card.measured and card.events and card.events.peak > -math.inf:
-        statistic = next((target.statistic for target in card.numbers.values()), CURVE)
-        if statistic in ("value", CURVE):
+        first = next(iter((card.numbers | card.curves).values()))
+        statistic = first.statistic
+        if statistic == "value" or first.is_curve:
             raise UserError(
                 f'"events.peak" is looked for in the target\'s span, and "{statistic}" has none'
             )
@@ -293,6 +293,12 @@ def _check_across_tables(card: Card, groups: set[str]) -> None:
         name, names = card.events.of_sensor.sensor, [sensor.name for sensor in card.sensors]
         if name not in names:
             raise UserError(f'"events.sensor" is {name!r}{sentences.suggest_names(name, names)}')
+    for target in card.measured:
+        if target.classes and not (card.activity or card.columns.activity):
+            raise UserError(
+                f'the words of the class "{target.name}" are those of [activity] or of '
+                '"columns.activity", and neither is given'
+            )
     for quantity in ("mass", "height"):
         divides = any(quantity in target.divide_by for target in card.measured)
         if divides and getattr(card, quantity) is None:

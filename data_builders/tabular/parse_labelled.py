@@ -9,6 +9,7 @@ import math
 from imujax.data.sensor_events import SensorEvents
 from imujax.data_builders.tabular import keys, kinds
 from imujax.data_builders.tabular.card import (
+    CLASS,
     CURVE,
     FROM_START,
     SAMPLES,
@@ -116,7 +117,7 @@ def parse_targets(tables: tuple[dict, ...] | None) -> tuple[Target, ...]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f'two [[target]] have the name "{twice}": give each its own')
-    curves = {target.every: target.name for target in targets if target.statistic == CURVE}
+    curves = {target.every: target.name for target in targets if target.is_curve}
     if len(curves) > 1:
         (one, name), (other, other_name), *_ = curves.items()
         raise UserError(
@@ -128,13 +129,21 @@ def parse_targets(tables: tuple[dict, ...] | None) -> tuple[Target, ...]:
 
 def _parse_target(table: dict) -> Target:
     t = kinds.complete_table(table, "target", keys.TARGET)
+    if t["statistic"] == CLASS:
+        return _make_class(t, set(table))
+    if t["classes"]:
+        raise UserError(f'[target] has "classes", and the statistic is no "{CLASS}"')
+    if t["unit"] is None:
+        raise UserError('the key "target.unit" is missing')
     is_curve = t["statistic"] == CURVE
     if is_curve and (extra := set(table) & {"from", "to", "to_share", "level", "until"}):
         raise UserError(
             f'[target] is a "{CURVE}" over the whole window, so "{min(extra)}" has no place in it'
         )
     if t["every"] is not None and not is_curve:
-        raise UserError(f'[target] has "every", and the statistic is no "{CURVE}"')
+        raise UserError(
+            f'[target] has "every", and the statistic is neither "{CURVE}" nor "{CLASS}"'
+        )
     is_times = t["statistic"] == "duration" and t["level"] is None
     if t["statistic"] != "duration" and (t["level"] is not None or t["until"] is not None):
         raise UserError('[target] has "level" or "until", and the statistic is no "duration"')
@@ -168,6 +177,29 @@ def _parse_target(table: dict) -> Target:
         until=t["until"] or "below",
         time_unit=t["time_unit"],
         every=t["every"] or 1,
+    )
+
+
+def _make_class(t: dict, given: set[str]) -> Target:
+    """A class, from the checked table and the keys that it gives."""
+    if extra := given - {"name", "statistic", "classes", "every"}:
+        raise UserError(
+            f'[target] is a "{CLASS}", whose words are the activities of the recording, so '
+            f'"{min(extra)}" has no place in it'
+        )
+    if not t["classes"]:
+        raise UserError(f'[target] is a "{CLASS}" and needs "classes", its words')
+    return Target(
+        name=t["name"],
+        unit="",
+        signal=None,
+        start=0.0,
+        end=None,
+        end_share=None,
+        statistic=CLASS,
+        divide_by=(),
+        every=t["every"] or 1,
+        classes=t["classes"],
     )
 
 

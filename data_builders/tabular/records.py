@@ -187,10 +187,11 @@ def _repeats(count: int) -> list[str]:
 
 
 def _find_intervals(names: np.ndarray, time: np.ndarray, step: float) -> tuple[Interval, ...]:
-    """Runs of rows with one name; rows without one are in none."""
+    """Runs of rows with one name, each up to the next row; rows without one are in none."""
+    ends = np.append(time, time[-1] + step)
     edges = [0, *(np.flatnonzero(names[1:] != names[:-1]) + 1), len(names)]
     return tuple(
-        Interval(str(names[a]), float(time[a]), float(time[b - 1]) + step)
+        Interval(str(names[a]), float(time[a]), float(ends[b]))
         for a, b in itertools.pairwise(edges)
         if names[a]
     )

@@ -191,6 +191,7 @@ def unlabelled_examples(
     together: bool = False,
     curve: np.ndarray | None = None,
     every: int = 1,
+    across: bool = False,
 ) -> tuple[list[dict[str, Any]], Dropped]:
     """Cut a recording into unlabelled examples.
 
@@ -214,6 +215,8 @@ def unlabelled_examples(
         Beside the samples of the recording at `rate`; a window in which it has a gap is left out.
     every : int
         Samples of a window for each value of its curve.
+    across : bool
+        Windows lie across the intervals, as if there were none.
 
     Returns
     -------
@@ -226,7 +229,8 @@ def unlabelled_examples(
     gyr = resample(recording.gyr, recording.rate, rate)
     dropped = Dropped()
     examples = []
-    for activity, first, last in _stretches(recording, rate, len(acc)):
+    whole = [(recording.activity, 0, len(acc))]
+    for activity, first, last in whole if across else _stretches(recording, rate, len(acc)):
         starts = fixed_starts(len(acc), window, stride, [(first, last)])
         if not len(starts):
             dropped["stretches shorter than a window"] += 1

@@ -255,12 +255,14 @@ def test_the_readme_tells_of_every_key_and_its_cards_are_right():
     first = cards[0]
     whole = [card for card in cards if card.startswith("files")]
     parts = [card for card in cards if card not in whole]
-    assert (len(whole), len(parts)) == (3, 4)
+    assert (len(whole), len(parts)) == (3, 5)
     for card in whole:
         _load(card)
-    of_curve, of_sensors, of_events, of_labels = parts
+    of_curve, of_class, of_sensors, of_events, of_labels = parts
     both = whole[1].replace("[target]", "[[target]]") + of_curve + "[body]\nmass = 70\n"
     assert [len(kind) for kind in (_load(both).numbers, _load(both).curves)] == [1, 1]
+    alone = _load(first + "stride = 64\n" + of_class).curves
+    assert [one.classes for one in alone.values()] == [("stance", "swing")]
     head, tail = first.split("[sensors.shank]")
     loaded = _load(head + of_sensors + tail[tail.index("[window]") :])
     assert loaded.sensors[0].gyr.file == "{subject}/Gyroscope.csv"
