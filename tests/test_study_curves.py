@@ -141,3 +141,82 @@ def test_numbers_and_curves_at_once_are_refused(folders, capsys):
     assert card["tasks"]["force"]["targets"] == ["force"]
     with pytest.raises(UserError, match="numbers and curves are not estimated at once"):
         cli.run_command(["sweep", *words, f"{TASK}targets=('force', 'impulse')"])
+
+
+PHASES = """
+[activity]
+file = "Phases/{subject}.csv"
+name = "phase"
+start = "from"
+end = "to"
+[[target]]
+name = "phase"
+statistic = "class"
+classes = ["rest", "push"]
+[window]
+"""
+
+
+def write_phases(raw):
+    """A table of phases for each person: push where the force is above 80 N; and the card."""
+    (raw / "Phases").mkdir()
+    for path in raw.glob("P*_walk.csv"):
+        force = np.loadtxt(path, delimiter=",", skiprows=1)[:, 6]
+        is_push = force > 80
+        edges = np.r_[0, np.flatnonzero(np.diff(is_push)) + 1, len(force)] / 100
+        words = ["push" if is_push[round(100 * edge)] else "rest" for edge in edges[:-1]]
+        lines = [
+            f"{word},{a:.3f},{b:.3f}"
+            for word, a, b in zip(words, edges[:-1], edges[1:], strict=True)
+        ]
+        name = path.name.partition("_")[0]
+        (raw / "Phases" / f"{name}.csv").write_text("\n".join(["phase,from,to", *lines]) + "\n")
+    card = people.LABELLED.replace("[window]\n", PHASES.lstrip("\n"))
+    (raw / "phases.toml").write_text(card)
+    return raw / "phases.toml"
+
+
+def test_a_class_a_sample_goes_the_whole_way(folders, found, tmp_path, capsys):
+    """The phase of a bump, by network and references, and of a new person's whole recording."""
+    raw, work, _ = folders
+    write_phases(raw / "people")
+    config = tmp_path / "config.py"
+    text = (work.parent / "config.py").read_text()
+    config.write_text(text.replace("people/force.toml", "people/phases.toml"))
+    at = ["--config", config, "--data", tmp_path / "data", "--workdir", tmp_path, "--raw", raw]
+    at += ["--checkpoint", work / "encoders" / "small"]
+    changes = CHANGES | {f"{TASK}targets": "('phase',)"}
+    changes[f"{TASK}references"] = "('logistic', 'class_trees')"
+    words = [str(word) for word in (*at, *(f"{name}={value}" for name, value in changes.items()))]
+    cli.run_command(["sweep", *words])
+    sweep = tables.load_sweep(tmp_path / "tasks" / "force")
+    assert sweep.target["classes"] == ["rest", "push"] and sweep.target["every"] == 1
+    truth, estimate = sweep.predictions["truth"], sweep.predictions["estimate"]
+    assert truth.shape[1] == 32 and estimate.shape == (*truth.shape, 2)
+    np.testing.assert_allclose(estimate.sum(axis=-1), 1, atol=1e-5)
+    for arm, stage in (("pretrained", "finetune"), ("logistic", "reference")):
+        is_run = (sweep.runs["arm"] == arm) & (sweep.runs["stage"] == stage)
+        own = [s for s in sweep.scores if s["run"] in sweep.runs["run"][is_run]]
+        assert np.mean([row["balanced_accuracy"] for row in own]) > 0.75
+    cli.run_command(["report", str(tmp_path)])
+    assert (tmp_path / "report" / "agreement_1.png").stat().st_size > 1000
+    cli.run_command(["fit", *words, "--model", "average"])
+    model = imujax.load(tmp_path / "models" / "force")
+    assert "phase: rest, push, every 0.01 s" in repr(model)
+    page = (tmp_path / "models" / "force" / "README.md").read_text()
+    assert "there were samples of rest (" in page and not {"{", "}"} & set(page)
+    new = people.write_people(tmp_path / "new", subjects=7, seconds=20)
+    for number in range(6):
+        (new / f"P{number:02d}_walk.csv").unlink()
+    (recording,) = imujax.read_recordings(new / "force.toml")
+    made = model.predict(recording, stride=0.08)
+    force = np.loadtxt(new / "P06_walk.csv", delimiter=",", skiprows=1)[:, 6]
+    assert made.time[0] == recording.start and len(made.time) > 1900
+    is_right = (made.estimate == "push") == (force[: len(made.time)] > 80)
+    assert is_right.mean() > 0.8
+    at_events = model.predict(recording, events={("P06", "walk"): np.array([5.0, 6.0])})
+    assert at_events.probability.shape == (2 * 32, 2)
+    np.testing.assert_allclose(at_events.time[8:10], [5.0, 5.01])
+    wrong = [word.replace("'logistic', 'class_trees'", "'ridge',") for word in words]
+    with pytest.raises(UserError, match="'ridge': of a class there are logistic, class_trees"):
+        cli.run_command(["sweep", *wrong])

@@ -11,6 +11,6 @@ from imujax.data_builders.tabular import examples
 class Builder(WindowBuilder):
     """Windows, or labelled events, of any recordings; see the README beside this file."""
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     pkg_dir_path = Path(__file__).parent
     module = examples

@@ -133,8 +133,11 @@ def open_model(folder: pathlib.Path | str) -> Model:
 
 def _is_whole(target: dict[str, Any]) -> bool:
     """Whether a target of a card has what estimates are made with."""
-    own = {"least"} if "classes" in target else {"half", "range"}
-    own |= {"factor", "anywhere", "seconds"} if "every" in target else set()
+    own = {"seconds"} if "every" in target else set()
+    if "classes" in target:
+        own |= {"least"}
+    else:
+        own |= {"half", "range"} | ({"factor", "anywhere"} if "every" in target else set())
     return {"name", "unit"} | own <= set(target)
 
 

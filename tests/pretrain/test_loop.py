@@ -72,7 +72,7 @@ def test_what_it_has_seen_is_kept_beside_it(moves, tmp_path):
     file.unlink()  # as of an older imujax
     run(moves, tmp_path / "a", steps=2, log_every=2)
     assert file.read_bytes() == before
-    old = tmp_path / "tabular" / "old" / "1.0.0"
+    old = tmp_path / "tabular" / "old" / "1.1.0"
     shutil.copytree(moves, old)
     (old / content.CONTENT_FILE).unlink()
     with pytest.raises(UserError, match=r"old/1\.0\.0 has no content\.npz .* build it again"):

@@ -120,7 +120,7 @@ def test_every_pretraining_of_an_encoder_is_looked_at(place, tmp_path):
 @pytest.mark.parametrize("names", [("P00", "P99"), ("P00", "p00 ")])
 def test_a_labelled_set_that_was_built_otherwise_is_looked_at(place, tmp_path, names):
     """One person twice, in a data set that no build of ours has refused."""
-    data = tmp_path / "tabular" / "people" / "1.0.0"
+    data = tmp_path / "tabular" / "people" / "1.1.0"
     shutil.copytree(labelled(place), data)
     old = content.read(data)
     rename = {names[0]: names[1]}
