@@ -5,8 +5,9 @@
 For every candidate of a finished sweep, with all windows: RMSE, the level that so many people can
 promise of 90 %, the half width, and the share of the windows of each person that lie within by the
 residuals of the other people: its mean with the 95 % interval, and that of the person of whom the
-fewest do. Of classes balanced accuracy stands for RMSE, and for the half width the number of
-classes in a set. `imujax fit` prints the same of the model that it keeps.
+fewest do. Of curves the half width is the median over a window, and what is held of whole curves
+stands in the place of the interval. Of classes balanced accuracy stands for RMSE, and for the half
+width the number of classes in a set. `imujax fit` prints the same of the model that it keeps.
 """
 
 import argparse
@@ -14,8 +15,8 @@ import pathlib
 
 import numpy as np
 
-from imujax.models import fit, held_out, intervals, sets
-from imujax.report import tables
+from imujax.models import bands, fit, held_out, intervals, sets
+from imujax.report import kinds, tables
 
 
 def print_table(folder: pathlib.Path, level: float) -> None:
@@ -41,6 +42,8 @@ def print_table(folder: pathlib.Path, level: float) -> None:
 
 def _row(one: held_out.Candidate, number: int, level: float) -> str:
     residual = one.residuals[number]
+    if one.kind is kinds.CURVES:
+        return _row_of_curves(one, residual, number, level)
     width = intervals.half_width(residual, one.subject, level)
     held = intervals.measure_coverage(residual, one.subject, level)
     size = width.half
@@ -51,6 +54,19 @@ def _row(one: held_out.Candidate, number: int, level: float) -> str:
     return (
         f"{one.judged[number]:9.3g}{share[0]:10.1f}{size:9.3g}{share[1]:7.1f}{reach:>15}"
         f"{share[4]:8.1f}"
+    )
+
+
+def _row_of_curves(one: held_out.Candidate, residual, number: int, level: float) -> str:
+    """The median half width, and of values at their places and of whole curves what is held."""
+    people = len(np.unique(one.subject))
+    width = np.median(bands.find_band(residual, one.subject, level).half)
+    held = bands.measure_bands(residual, one.subject, level)
+    share = {key: 100 * of["mean"] for key, of in held.items()}
+    reach = f"whole {share['whole']:.1f}"
+    return (
+        f"{one.judged[number]:9.3g}{100 * intervals.promise(level, people):10.1f}{width:9.3g}"
+        f"{share['pointwise']:7.1f}{reach:>15}{100 * held['pointwise']['least']:8.1f}"
     )
 
 

@@ -1,7 +1,11 @@
 """A task of curves from raw files to a kept model: the force of a bump, sample by sample."""
 
 import csv
+import dataclasses
 import json
+import pathlib
+import runpy
+import sys
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from imujax import UserError, cli
 from imujax.models import joining, keeping
 from imujax.report import tables
 
+LAUNCHER = pathlib.Path(__file__).parents[1] / "launch" / "intervals.py"
 TASK = "--config.tasks.force."
 CHANGES = {
     f"{TASK}targets": "('force',)",
@@ -68,7 +73,7 @@ def test_a_model_of_curves_says_what_it_promises(folders, model, capsys):
     _, work, _ = folders
     card = model.card
     (target,) = card["targets"]
-    assert len(target["half"]) == 32 and target["factor"] >= 1 and target["anywhere"] > 0
+    assert len(target["half"]) == len(target["whole"]) == 32 and target["anywhere"] > 0
     assert set(target["coverage"]) == {"pointwise", "whole", "anywhere"}
     assert target["metrics"]["r"] > 0.9 and model.every == 1
     assert "force [N], a value every 0.01 s" in repr(model)
@@ -118,6 +123,14 @@ def test_windows_of_new_recordings_have_curves_with_bands(folders, model, tmp_pa
     assert np.mean(inside) > 0.6
 
 
+def test_the_launcher_tells_of_every_candidate(folders, found, capsys, monkeypatch):
+    _, work, _ = folders
+    monkeypatch.setattr(sys, "argv", ["intervals.py", str(work / "tasks" / "force")])
+    runpy.run_path(str(LAUNCHER), run_name="__main__")
+    said = capsys.readouterr().out
+    assert "force [N]" in said and "finetuned" in said and "whole " in said
+
+
 def test_a_whole_recording_has_one_curve_of_its_windows(folders, model, tmp_path):
     raw = people.write_people(tmp_path / "raw", subjects=1, seconds=20)
     (recording,) = imujax.read_recordings(raw / "force.toml")
@@ -133,6 +146,12 @@ def test_a_whole_recording_has_one_curve_of_its_windows(folders, model, tmp_path
     assert made.lowest is None and "lowest" not in made.columns()
     assert (made.high - made.low).std() < 1e-6  # one width
     assert made.columns()["time"][100] == pytest.approx(recording.start + 1.0)
+    short = dataclasses.replace(recording, acc=recording.acc[:30], gyr=recording.gyr[:30])
+    nothing = model.predict(short, stride=0.08)
+    assert nothing.estimate.shape[0] == 0 and not len(nothing.columns()["time"])
+    gaps = model.predict(recording, stride=0.5)  # windows are .32 s long
+    assert np.isnan(gaps.estimate).sum() == 18 * (len(gaps.offset) // 50)
+    assert np.isfinite(gaps.columns()["estimate"]).all()
 
 
 def test_numbers_and_curves_at_once_are_refused(folders, capsys):

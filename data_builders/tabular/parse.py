@@ -113,7 +113,7 @@ def _build_card(raw: dict, path: pathlib.Path, to_estimate: bool) -> Card:
         measured=measured,
         mass=_parse_quantity("mass", body["mass"]),
         height=_parse_quantity("height", body["height"]),
-        window=_parse_window(top["window"], labelled),
+        window=_parse_window(top["window"], labelled, bool(measured)),
     )
     _check_across_tables(card, groups)
     return card
@@ -254,8 +254,10 @@ def _parse_quantity(name: str, value) -> Quantity | None:
     )
 
 
-def _parse_window(table: dict, labelled: bool) -> Window:
+def _parse_window(table: dict, labelled: bool, measured: bool) -> Window:
     t = kinds.complete_table(table, "window", keys.WINDOW)
+    if measured and "motion" not in table:
+        t["motion"] = 0.0  # what is measured of somebody who stands still counts, too
     for key in ("stride", "motion") if labelled else ("before", "pad"):
         if key in table:
             kind = "labelled" if labelled else "unlabelled"

@@ -117,6 +117,12 @@ def parse_targets(tables: tuple[dict, ...] | None) -> tuple[Target, ...]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(f'two [[target]] have the name "{twice}": give each its own')
+    words = {"activity", "condition"}.intersection(names)
+    if words:
+        raise UserError(
+            f'a [[target]] has the name "{min(words)}", which is that of a word of every window: '
+            "take another"
+        )
     curves = {target.every: target.name for target in targets if target.is_curve}
     if len(curves) > 1:
         (one, name), (other, other_name), *_ = curves.items()

@@ -119,35 +119,49 @@ def _select_curves(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     step = {"every": every, "seconds": every / data.info["rate"]}
     described = [data.info["curves"][column] | step for column in columns]
     info = data.info | {"targets": described}
-    if any("classes" in one for one in described):
-        if len(described) > 1:
-            raise UserError(
-                f"targets are {', '.join(one['name'] for one in described)}: a class a sample is "
-                "estimated by itself, make a task of each"
-            )
-        info["left_out"] = _leave_out_rare(target, data.subject, described[0], source)
-    return dataclasses.replace(data, target=target, info=info)
-
-
-def _leave_out_rare(
-    target: np.ndarray, subject: np.ndarray, described: dict[str, Any], source: str
-) -> dict[str, int]:
-    """Make NaN of the words [N, Lt, 1] that fewer than LEAST_SUBJECTS have; how many, by reason."""
-    left_out, words = {}, described["classes"]
-    is_had = [(target[..., 0] == number).any(axis=1) for number in range(len(words))]
-    people = [len(set(subject[rows].tolist())) for rows in is_had]
-    if sum(count >= LEAST_SUBJECTS for count in people) < 2:
+    chosen = dataclasses.replace(data, target=target, info=info)
+    if not any("classes" in one for one in described):
+        return chosen
+    if len(described) > 1:
         raise UserError(
-            f"{source} has fewer than two words of {described['name']} that {LEAST_SUBJECTS} "
-            "subjects or more have: a class needs two of them"
+            f"targets are {', '.join(one['name'] for one in described)}: a class a sample is "
+            "estimated by itself, make a task of each"
         )
-    for number, (word, count) in enumerate(zip(words, people, strict=True)):
-        if 0 < count < LEAST_SUBJECTS:
-            is_rare = target == number
-            reason = f"samples of the {described['name']} {word}, which one subject alone has"
-            left_out[reason] = int(is_rare.sum())
-            target[is_rare] = np.nan
-    return left_out
+    return _without_rare_words(chosen, source)
+
+
+def _without_rare_words(data: Dataset, source: str) -> Dataset:
+    """A class a sample without the words that fewer than LEAST_SUBJECTS have, counted."""
+    assert data.target is not None
+    (described,) = data.info["targets"]
+    name, kept, left_out = described["name"], [], {}
+    target = np.full(data.target.shape, np.float32(np.nan))
+    for number, word in enumerate(described["classes"]):
+        is_word = data.target == number
+        people = len(set(data.subject[is_word.any(axis=(1, 2))].tolist()))
+        if people >= LEAST_SUBJECTS:
+            target[is_word] = len(kept)
+            kept.append(word)
+        elif people:
+            reason = f"samples of the {name} {word}, which one subject alone has"
+            left_out[reason] = int(is_word.sum())
+    if len(kept) < 2:
+        raise UserError(
+            f"{source} has {len(kept)} words of {name} that {LEAST_SUBJECTS} subjects or more "
+            "have: a class needs two of them"
+        )
+    is_kept = np.asarray(np.isfinite(target).any(axis=(1, 2)))
+    info = data.info | {"targets": [described | {"classes": kept}], "left_out": left_out}
+    return Dataset(**_rows(data, is_kept), target=target[is_kept], info=info)
+
+
+def _rows(data: Dataset, is_kept: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of some examples, but for target and curve."""
+    return {
+        field.name: getattr(data, field.name)[is_kept]
+        for field in dataclasses.fields(data)
+        if field.name not in ("target", "curve", "info")
+    }
 
 
 def _select_class(data: Dataset, name: str, source: str) -> Dataset:
@@ -166,15 +180,10 @@ def _select_class(data: Dataset, name: str, source: str) -> Dataset:
         else f"windows without {name}"
         for word in words[~is_kept].tolist()
     )
-    columns = {
-        field.name: getattr(data, field.name)[is_kept]
-        for field in dataclasses.fields(data)
-        if field.name not in ("target", "curve", "info")
-    }
     target = np.searchsorted(classes, words[is_kept])[:, None].astype(np.float32)
     described = {"name": name, "unit": "", "classes": classes}
     info = data.info | {"targets": [described], "left_out": dict(left_out)}
-    return Dataset(**columns, target=target, info=info)
+    return Dataset(**_rows(data, is_kept), target=target, info=info)
 
 
 def classes_of(data: Dataset) -> list[str]:
@@ -187,6 +196,30 @@ def curve_every(data: Dataset) -> int:
     """Samples of the window from value to value of the curves that are estimated; 0 without any."""
     (first, *_) = data.info.get("targets") or [{}]
     return first.get("every", 0)
+
+
+def class_every(data: Dataset) -> int:
+    """The same of a class a sample; 0 for all else that is estimated."""
+    return curve_every(data) if classes_of(data) else 0
+
+
+def mean_curve(curves: np.ndarray) -> np.ndarray:
+    """Take the mean of curves at each value.
+
+    Parameters
+    ----------
+    curves : ndarray, [n, Lt]
+        NaN beyond the end of a window.
+
+    Returns
+    -------
+    ndarray, [Lt]
+        Where no window reaches, the last value before it; 0 where no window has any.
+    """
+    count = np.isfinite(curves).sum(axis=0)
+    mean = np.nansum(curves, axis=0) / np.maximum(count, 1)
+    last = np.flatnonzero(count)[-1] if count.any() else 0
+    return mean[np.minimum(np.arange(len(mean)), last)]
 
 
 def outputs(data: Dataset) -> np.ndarray:

@@ -10,6 +10,7 @@ imported before a module is asked for: `from imujax.models import model`.
 """
 
 __all__ = [
+    "bands",
     "cutting",
     "fit",
     "held_out",

@@ -163,8 +163,7 @@ def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
         print_line = log.Progress(1, f"fit {part}", "model", first="fitting")
         models, bases = fitting.fit_reference(part, data, seed)
         print_line.close()
-        every = targets.curve_every(data) if targets.classes_of(data) else 0
-        return parts.ReferencePart(part, models, bases, every)
+        return parts.ReferencePart(part, models, bases, targets.class_every(data))
     inner = folder / "parts"
     inner.mkdir(exist_ok=True)
     stage = held_out.NETWORKS[part]
@@ -198,7 +197,8 @@ def _describe_targets(
         own: dict[str, Any] = {"range": [float(np.nanmin(values)), float(np.nanmax(values))]}
         if chosen.kind is kinds.CURVES:
             band = bands.find_band(residual, chosen.subject, level)
-            own |= {"half": band.half.tolist(), "factor": band.factor, "anywhere": band.anywhere}
+            own |= {"half": band.half.tolist(), "whole": band.whole.tolist()}
+            own["anywhere"] = band.anywhere
             own["coverage"] = bands.measure_bands(residual, chosen.subject, level)
         else:
             own["half"] = intervals.half_width(residual, chosen.subject, level).half

@@ -72,10 +72,11 @@ class Candidate:
     @property
     def residuals(self) -> np.ndarray:
         """How far they miss [K, N], in the unit of each target; of a class as `sets.miss` says, of
-        curves [K, N, Lt]."""
+        curves [K, N, Lt]; infinite where an estimate is no number."""
         if self.is_class:
             return sets.miss(self.truth[:, 0], self.estimate)[None]
-        return np.moveaxis(self.estimate - self.truth, -1, 0)
+        is_lost = np.isfinite(self.truth) & ~np.isfinite(self.estimate)
+        return np.moveaxis(np.where(is_lost, np.inf, self.estimate - self.truth), -1, 0)
 
 
 def list_candidates(sweeps: Sequence[Sweep], arm: str) -> dict[str, Candidate]:

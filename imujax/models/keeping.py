@@ -137,7 +137,7 @@ def _is_whole(target: dict[str, Any]) -> bool:
     if "classes" in target:
         own |= {"least"}
     else:
-        own |= {"half", "range"} | ({"factor", "anywhere"} if "every" in target else set())
+        own |= {"half", "range"} | ({"whole", "anywhere"} if "every" in target else set())
     return {"name", "unit"} | own <= set(target)
 
 

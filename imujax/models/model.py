@@ -34,7 +34,7 @@ class Model:
     ----------
     card : dict
         task, title, model, targets [{name, unit, half, range, coverage, metrics}, of a class
-        classes, least and windows for half and range, of a curve every, seconds, factor and
+        classes, least and windows for half and range, of a curve every, seconds, whole and
         anywhere too, see bands.Band], interval {level, ...}, rate [Hz], window [samples], sensors,
         parts, signals, trained_on, versions.
     parts : tuple of Part
@@ -83,7 +83,7 @@ class Model:
             f"{card['trained_on']['data']['name']}",
             "held out": each(words.scores),
             words.sure: f"{each(words.reach)}{words.holds} "
-            f"{100 * card['interval']['level']:.0f} % of the windows of a new person",
+            f"{100 * card['interval']['level']:.0f} % of the {words.what} of a new person",
         }
         return "\n".join(["imujax model", *(f"  {name}: {text}" for name, text in lines.items())])
 
@@ -127,6 +127,7 @@ class Model:
             if gyr is not None or not set(cut) <= set(cutting.Cut._fields) or len(given) > 1:
                 raise UserError(BOTH_WAYS)
             source = acc.source or acc.recording
+            self._require_stride(cut.get("stride"))
             acc, gyr, time, lost = cutting.lay(acc, self.card, cutting.Cut(**cut))
         elif gyr is None or cut:
             raise UserError(BOTH_WAYS)
@@ -164,6 +165,14 @@ class Model:
         bounds = estimate - half, estimate + half
         return Estimates(estimate, *bounds, unlike, names, units, **of_windows)
 
+    def _require_stride(self, stride: float | None) -> None:
+        """UserError where windows at a stride [s] would have values between each other's."""
+        if self.every > 1 and stride is not None and round(stride * self.rate) % self.every:
+            raise UserError(
+                f"the curve has a value every {self.every / self.rate:g} s: give a stride of a "
+                "multiple of that"
+            )
+
     def _offset(self, values: int, at_events: bool) -> np.ndarray:
         """Seconds from the time of a window to its values [Lt]."""
         before = (self.card["before"] or 0) if at_events else 0
@@ -183,7 +192,7 @@ class Model:
         """Curves of windows, each with its bands."""
         targets = self.card["targets"]
         half = np.array([target["half"] for target in targets]).T
-        whole = half * np.array([target["factor"] for target in targets])
+        whole = np.array([target["whole"] for target in targets]).T
         if length is not None:
             inside = np.arange(len(half)) * self.every < np.asarray(length)[:, None]
             estimate = np.where(inside[..., None], estimate, np.nan)
@@ -198,11 +207,6 @@ class Model:
         value is unlike, and the times of the values."""
         every = self.every
         starts = np.round((time - time[:1]) * self.rate).astype(int)
-        if (starts % every).any():
-            raise UserError(
-                f"the curve has a value every {every / self.rate:g} s: give a stride of a multiple "
-                "of that"
-            )
         values, starts = estimate.shape[1], starts // every
         count = starts[-1] + values if len(starts) else 0
         margin = -(-max(part.margin for part in self.parts) // every)
@@ -216,7 +220,7 @@ class Model:
         """Curves of overlapping windows as one of their recording, with one band."""
         targets = self.card["targets"]
         joined, is_unlike, at = self._join(estimate, unlike, time)
-        joined, is_unlike = joined[None], is_unlike[None]
+        joined, is_unlike = (x[None][: len(time)] for x in (joined, is_unlike))  # none of no window
         half = np.array([target["anywhere"] for target in targets])
         numbers = (joined, joined - half, joined + half)
         numbers = (x[..., 0] if len(targets) == 1 else x for x in numbers)

@@ -16,6 +16,7 @@ class Wording(NamedTuple):
     promise: str
     reach: str
     holds: str  # between reach and the level
+    what: str  # of which so many are held
     coverage_heads: str
     coverage_row: str
     within: str  # the same in a line
@@ -37,6 +38,7 @@ over persons like these. Of those people, each by the intervals of the others, s
 within:""",
     reach="+-{half:.3g} {unit}",
     holds=" holds",
+    what="windows",
     coverage_heads="""| | half an interval | mean over people | of the person with the fewest |
 |---|---|---|---|""",
     coverage_row="| {name} | {half:.3g} {unit} | {coverage[mean]:.0%} ({coverage[low]:.0%} to "
@@ -64,6 +66,7 @@ these. A set has the most probable class, and every other of the probability bel
 people, each by the sets of the others, so many windows had the true class in theirs:""",
     reach="the most probable class and every other of {least:.2g} and more",
     holds=", with the true one in",
+    what="windows",
     coverage_heads="| | probability | classes in a set | mean over people | of the person with the "
     "fewest |\n|---|---|---|---|---|",
     coverage_row="| {name} | {least:.2g} | {coverage[size]:.1f} of {count} | {coverage[mean]:.0%} "
@@ -75,7 +78,7 @@ people, each by the sets of the others, so many windows had the true class in th
     limits="""In training there were windows of {seen}: whatever else somebody does
   is called one of these. A class that is hard to tell is missing in more sets than an easy one.""",
 )
-IN_SAMPLES = ("fields", "promise", "within", "limits")
+IN_SAMPLES = ("fields", "promise", "what", "within", "limits")
 SAMPLES = CLASSES._replace(
     estimates="{name}: {listed}, every {seconds:.3g} s",
     **{
@@ -92,10 +95,11 @@ estimates.lowest, estimates.highest  # of whole curves""",
     "| {metrics[peak_rmse]:.3g} {unit} | {metrics[peak_time_rmse]:.3g} s "
     "| {metrics[impulse_rmse]:.3g} {unit} s |",
     sure="band",
+    what="values",
     promise="""the
 estimate and half a band to either side hold so many of the values of the windows of a new person at
-each place of a window; and so many of the windows with their whole curve, where the band is as many
-times as wide. Where curves are joined over a recording the band has one width. All on average over
+each place of a window; and so many of the windows with their whole curve, where the band is wider.
+Where curves are joined over a recording the band has one width. All on average over
 persons like these. Of those people, each by the bands of the others, there lay within:""",
     reach="+-{narrow:.3g} to {wide:.3g} {unit}",
     coverage_heads="""| | half a band | of the person with the fewest | mean over people |
@@ -103,14 +107,15 @@ persons like these. Of those people, each by the bands of the others, there lay 
     coverage_row="| {name}, values | {narrow:.3g} to {wide:.3g} {unit} | "
     "{coverage[pointwise][least]:.0%} | {coverage[pointwise][mean]:.0%} "
     "({coverage[pointwise][low]:.0%} to {coverage[pointwise][high]:.0%}) |\n"
-    "| {name}, whole curves | {factor:.2f} times these | {coverage[whole][least]:.0%} | "
-    "{coverage[whole][mean]:.0%} ({coverage[whole][low]:.0%} to {coverage[whole][high]:.0%}) |\n"
+    "| {name}, whole curves | {whole_narrow:.3g} to {whole_wide:.3g} {unit} | "
+    "{coverage[whole][least]:.0%} | {coverage[whole][mean]:.0%} ({coverage[whole][low]:.0%} to "
+    "{coverage[whole][high]:.0%}) |\n"
     "| {name}, joined | {anywhere:.3g} {unit} | {coverage[anywhere][least]:.0%} | "
     "{coverage[anywhere][mean]:.0%} ({coverage[anywhere][low]:.0%} to "
     "{coverage[anywhere][high]:.0%}) |",
     within="+-{narrow:.3g} to {wide:.3g} {unit}, within which {coverage[pointwise][mean]:.0%} of "
-    "their values lay, and {factor:.2f} times as far {coverage[whole][mean]:.0%} of their whole "
-    "curves, each by the bands of the others",
+    "their values lay, and +-{whole_narrow:.3g} to {whole_wide:.3g} {unit}, within which "
+    "{coverage[whole][mean]:.0%} of their whole curves lay, each by the bands of the others",
 )
 PAGE = """# {title}
 
@@ -229,7 +234,8 @@ def each_target(targets: list[dict[str, Any]], text: str, between: str) -> str:
     """Fill in a text for each target of a card, with these words between them.
 
     Of a class also count, how many there are, listed, their words, and counted, with the windows;
-    of a curve narrow and wide, the least and the greatest half of its band.
+    of a curve narrow and wide, the least and the greatest half of its band, and those of whole
+    curves.
     """
     return between.join(
         text.format(**target, **_count_classes(target), **_range_of_band(target))
@@ -247,7 +253,13 @@ def _count_classes(target: dict[str, Any]) -> dict[str, Any]:
 def _range_of_band(target: dict[str, Any]) -> dict[str, float]:
     if not isinstance(target.get("half"), list):
         return {}
-    return {"narrow": min(target["half"]), "wide": max(target["half"])}
+    half, whole = target["half"], target["whole"]
+    return {
+        "narrow": min(half),
+        "wide": max(half),
+        "whole_narrow": min(whole),
+        "whole_wide": max(whole),
+    }
 
 
 def write_line(card: dict[str, Any]) -> str:
@@ -267,6 +279,6 @@ def write_line(card: dict[str, Any]) -> str:
     article = "an" if words.sure == "interval" else "a"
     promise = (
         f"{article} {words.sure} promises {interval['level']:.0%} of the "
-        f"windows of a new person ({interval['asked']:.0%} asked, {interval['people']} people)"
+        f"{words.what} of a new person ({interval['asked']:.0%} asked, {interval['people']} people)"
     )
     return f"{card['model']}; {each_target(card['targets'], told, '; ')}; {promise}"

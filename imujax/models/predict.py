@@ -154,7 +154,9 @@ def _draw_intervals(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
 def _draw_curves(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
     """The curves of one target, window by window, with their bands."""
     columns = {key: np.array([row[key] for row in rows]) for key in rows[0]}
-    edges = np.flatnonzero(np.diff(columns["window"])) + 1
+    steps = np.diff(columns["time"])  # a long stride leaves gaps between windows
+    is_edge = (np.diff(columns["window"]) > 0) | (steps > 1.5 * np.median(steps))
+    edges = np.flatnonzero(is_edge) + 1
     for number, own in enumerate(np.split(np.arange(len(rows)), edges)):
         time, low, high, estimate = (
             columns[key][own] for key in ("time", "low", "high", "estimate")
@@ -166,7 +168,12 @@ def _draw_curves(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
 
 def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], label: str) -> None:
     """The class of each window, with its set: a line of the picture a class."""
-    held = [(row["time"], classes.index(word)) for row in rows for word in row["set"].split("|")]
+    held = [
+        (row["time"], number)
+        for row in rows
+        for number, word in enumerate(classes)
+        if f"|{word}|" in f"|{row['set']}|"
+    ]
     ax.plot(*zip(*held, strict=True), "s", ms=6, color=drawing.PALE, label=label)
     _draw_estimates(ax, rows, np.array([classes.index(row["estimate"]) for row in rows]))
     ax.set_yticks(range(len(classes)), classes)

@@ -46,7 +46,6 @@ def score_by_keys(
     for i, own in enumerate(parts):
         row = {name: values[i].item() for name, values in columns.items()}
         number, chosen = in_one(truth[own], estimate[own])
-        scores = _score(confusion(number, chosen, estimate.shape[-1]))
         undefined = ""
         if not (is_finite | np.isnan(truth))[own].all():
             undefined = "not finite"
@@ -54,8 +53,9 @@ def score_by_keys(
             undefined = "constant truth"
         if len(number) < 3:
             undefined = "few"
-        if undefined:
-            scores = dict.fromkeys(CLASS_METRICS, float("nan"))
+        scores = dict.fromkeys(CLASS_METRICS, float("nan"))
+        if not undefined:
+            scores = _score(confusion(number, chosen, estimate.shape[-1]))
         rows.append(row | {"n": len(own)} | scores | {"undefined": undefined})
     return rows
 

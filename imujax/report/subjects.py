@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from imujax.data import targets
 from imujax.report import kinds, learning_curves, metrics
 from imujax.report.panels import arm_style
 from imujax.report.tables import Sweep
@@ -160,7 +161,8 @@ def training_mean(sweep: Sweep) -> dict[str, float]:
     constant = np.empty(truth.shape)
     for number in np.unique(run):  # a fold; the others are its training subjects
         is_tested = run == number
-        constant[is_tested] = np.nanmean(truth[~is_tested], axis=0)
+        others = truth[~is_tested]
+        constant[is_tested] = targets.mean_curve(others) if others.ndim > 1 else others.mean()
     scores = sweep.kind.score(sweep.target, {"subject": subject}, truth, constant)
     undefined = [row["undefined"] for row in scores]
     means = {}

@@ -1,6 +1,7 @@
 """One arm of the comparison: the weights that its runs start from, and what they see at first."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Hashable, Sequence
 
@@ -9,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imujax.data import datasets, scales, targets
+from imujax.errors import UserError
 from imujax.nets import networks
 from imujax.pretrain import encoder
 from imujax.runtime import sharding
@@ -168,9 +170,10 @@ class Arm:
             start = self.initial_encoder(cell)
             card = start.card | {"scales": self.input_scales(train, cell)}
             scaled = dataclasses.replace(start, card=card)
+            self._require_memory(every)
             features = scaled.features(self.data.acc, self.data.gyr, self.length, every=every)
             placed = sharding.place(features, sharding.replicated(self.trainer.mesh))
-            while len(self.embeddings) >= EMBEDDINGS_KEPT:
+            while len(self.embeddings) >= (1 if every else EMBEDDINGS_KEPT):
                 self.embeddings.pop(next(iter(self.embeddings)))
         self.embeddings[key] = placed  # the last one used stands last
         return placed
@@ -185,9 +188,31 @@ class Arm:
         """
         if self.trainer.programs:
             return
-        features = self.embed(cell, cell.train).shape[-1]
         budget = memory_budget(self.trainer.mesh)
-        self.trainer.compile_for_memory(self.initial_encoder(cell), features, budget)
+        budget -= sum(placed.nbytes for placed in self.embeddings.values())
+        self.trainer.compile_for_memory(self.initial_encoder(cell), self._count_features(), budget)
+
+    def _count_features(self) -> int:
+        """F, what the output layer sees of a window or of each of its samples."""
+        net = self.trainer.net
+        window = jax.ShapeDtypeStruct((1, *self.data.acc.shape[1:]), np.float32)
+        start = {"params": self.pretrained[0].params, "batch_stats": self.pretrained[0].stats}
+        apply = functools.partial(net.apply, method="features")
+        return jax.eval_shape(apply, start, window, window).shape[-1]
+
+    def _require_memory(self, every: int) -> None:
+        """UserError where the features of curves would not fit into the memory."""
+        count, samples = self.data.acc.shape[:2]
+        if not every:
+            return
+        needed = 4.0 * count * -(-samples // every) * self._count_features()
+        memory = memory_budget(self.trainer.mesh)
+        if needed > memory:
+            raise UserError(
+                f"the features of {count} windows along their samples take {needed / 2**30:.1f} "
+                f"GiB, and there are {memory / 2**30:.1f}: take fewer sensors, a narrower network, "
+                "or fewer values of the curves"
+            )
 
 
 def memory_budget(mesh: jax.sharding.Mesh) -> float:

@@ -286,13 +286,15 @@ def count_scorable(arm: Arm, test: np.ndarray, subject: np.ndarray) -> int:
 def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray, int]]:
     """Truth, places among `test` and target, of whoever has three examples not all equal in it."""
     truth, names = arm.trainer.examples.target[test].astype(np.float64), subject[test]
+    places = np.arange(len(names))[:, None]  # of each window's examples
     if arm.trainer.examples.every:
-        names = np.repeat(names, truth.shape[1])
+        places = np.arange(truth.shape[0] * truth.shape[1]).reshape(len(names), -1)
         truth = truth.reshape(-1, truth.shape[-1])
     inside = np.isfinite(truth).all(axis=1)
     if arm.trainer.examples.is_class:
         truth = truth.argmax(axis=1, keepdims=True)
-    groups = [np.flatnonzero((names == name) & inside) for name in np.unique(names)]
+    groups = [places[names == name].ravel() for name in np.unique(names)]
+    groups = [g[inside[g]] for g in groups]
     return [
         (truth[g, k], g, k)
         for g in groups

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imujax.data import targets
+
 SHARE = 0.99  # of the variance of the training curves that the vectors keep
 MOST_VECTORS = 10
 
@@ -39,8 +41,7 @@ class CurveBasis(NamedTuple):
         CurveBasis
             Of as few vectors as keep SHARE of the variance, at least one and at most MOST_VECTORS.
         """
-        count = np.isfinite(curves).sum(axis=0)
-        mean = np.nansum(curves, axis=0) / np.maximum(count, 1)
+        mean = targets.mean_curve(curves)
         _, sizes, vectors = np.linalg.svd(np.nan_to_num(curves - mean), full_matrices=False)
         lacking = np.sum(sizes**2) - np.cumsum(sizes**2) > (1 - SHARE) * np.sum(sizes**2)
         return cls(mean, vectors[: min(1 + int(lacking.sum()), MOST_VECTORS)])

@@ -8,15 +8,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from imujax.data import targets
 from imujax.data.datasets import Dataset
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import log, sharding
 from imujax.sweep import arms, budget, choices, grid, lanes, neighbourhoods
 from imujax.sweep.curve_basis import CurveBasis
-from imujax.sweep.reference_runs import is_along
 from imujax.sweep.references import fit_references, required_inputs, values_to_fit
 from imujax.sweep.runs import fit_probes, make_lane
-from imujax.sweep.window_features import FEATURES, records
+from imujax.sweep.window_features import records
 
 Trees = dict[str, Any]
 
@@ -127,7 +127,7 @@ def fit_reference(kind: str, data: Dataset, seed: int) -> tuple[list[Any], list[
     bases : list of CurveBasis
         Of curves, one for each target.
     """
-    every, to_fit, groups = is_along(data), values_to_fit(data), data.subject
+    every, to_fit, groups = targets.class_every(data), values_to_fit(data), data.subject
     windows = see(kind, data.acc, data.gyr, data.length, every)
     if to_fit.samples is not None:
         groups = np.repeat(groups, len(windows) // len(groups))[to_fit.samples]
@@ -158,9 +158,8 @@ def see(
     ndarray, [N], of a class a sample [N * Lt]
         Records, see window_features.records.
     """
-    if every:
-        acc, gyr, length = neighbourhoods.around_samples(acc, gyr, length, every)
-    return records({name: FEATURES[name](acc, gyr, length) for name in required_inputs([kind])})
+    inputs = required_inputs([kind])
+    return records(neighbourhoods.lay_views(inputs, acc, gyr, length, every))
 
 
 def _output(head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -218,7 +218,8 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
         error = jnp.where(inside, y - truth, 0.0)
         squared = (error**2).sum() / inside.sum()
         entropy = optax.softmax_cross_entropy(y, jnp.where(inside, truth, 0.0))
-        loss = entropy.sum() / inside.all(axis=-1).sum() if is_class else squared
+        known = jnp.maximum(inside.all(axis=-1).sum(), 1)
+        loss = entropy.sum() / known if is_class else squared
         return loss, updated.get("batch_stats", {})
 
     def take_step(step, carry):
@@ -359,9 +360,12 @@ class LaneTrainer:
             Of each lane's test examples [P, m, K], of curves [P, m, Lt, K], in the targets' units.
         """
         heads, estimates = [], []
-        for first in range(0, len(lanes), self.runs):
-            group = lanes[first : first + self.runs]
-            stacked = self.place(group, self.runs)
+        # Every lane lays out its own samples where a class of each is estimated.
+        is_large = self.examples.is_class and self.examples.every
+        size = self.mesh.size if is_large else self.runs
+        for first in range(0, len(lanes), size):
+            group = lanes[first : first + size]
+            stacked = self.place(group, size)
             placed = self.fit_heads(stacked, features, self.data["target"])
             rows = sharding.to_host(self.estimate_heads(stacked, placed, features))
             estimates += [row[:, lane.test] for row, lane in zip(rows, group, strict=False)]

@@ -3,9 +3,44 @@
 So that references which are made for a class a window go for a class a sample.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 
+from imujax.sweep.window_features import FEATURES
+
 HALF = 16  # samples to either side, as far as the window goes
+BLOCK = 64  # windows whose neighbourhoods are laid out at once
+
+
+def lay_views(
+    names: Iterable[str], acc: np.ndarray, gyr: np.ndarray, length: np.ndarray, every: int
+) -> dict[str, np.ndarray]:
+    """Lay out what references see of windows, or of the neighbourhoods of their samples.
+
+    Parameters
+    ----------
+    names : iterable of str
+        In window_features.FEATURES.
+    acc, gyr : ndarray, [N, L, S, 3]
+    length : ndarray, [N]
+    every : int
+        From sample to sample, or 0 for windows.
+
+    Returns
+    -------
+    dict of ndarray, [N, ...] or [N * Lt, ...]
+    """
+    names = list(names)
+    if not every:
+        return {name: FEATURES[name](acc, gyr, length) for name in names}
+    blocks: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    for first in range(0, len(acc), BLOCK):
+        rows = slice(first, first + BLOCK)
+        around = around_samples(acc[rows], gyr[rows], length[rows], every)
+        for name in names:
+            blocks[name].append(FEATURES[name](*around))
+    return {name: np.concatenate(of_name) for name, of_name in blocks.items()}
 
 
 def around_samples(

@@ -22,7 +22,7 @@ from imujax.sweep.references import (
     values_to_fit,
 )
 from imujax.sweep.ridge import MOST_WINDOWS
-from imujax.sweep.window_features import FEATURES, records
+from imujax.sweep.window_features import records
 
 MOST_MEMORY = 8 * 2**30  # bytes of all fits at once
 WINDOW_MEMORY = 2**19  # bytes of one training window in a fit: MultiRocket has 50,000 features
@@ -68,10 +68,9 @@ def reference_rows(
         progress.update(len(cells), "references")
         return []
     kinds, labels = zip(*map(parse_name, config.references), strict=True)
-    seen = data.acc, data.gyr, data.length
-    if every := is_along(data):
-        seen = neighbourhoods.around_samples(*seen, every)
-    views = {name: FEATURES[name](*seen) for name in required_inputs(kinds)}
+    every = targets.class_every(data)
+    seen = data.acc, data.gyr, data.length, every
+    views = neighbourhoods.lay_views(required_inputs(kinds), *seen)
     progress.restart_pace()
     embedders = {label: arm_by_label[label] for label in sorted(set(labels) - {""})}
     arrays_by_cell: dict[int, dict[str, np.ndarray]] = {}
@@ -87,7 +86,8 @@ def reference_rows(
         range(len(cells)),
         key=lambda number: [arm.start(cells[number]) for arm in embedders.values()],
     )
-    workers = fits_at_once(max(len(cell.train) for cell in cells))
+    values = -(-data.acc.shape[1] // every) if every else 1
+    workers = fits_at_once(values * max(len(cell.train) for cell in cells))
     with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
         for number in order:
             cell = cells[number]
@@ -184,11 +184,6 @@ def fit_cell(
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
     files.save_arrays(path, arrays)
     return arrays
-
-
-def is_along(data: datasets.Dataset) -> int:
-    """Samples from value to value of a class a sample, 0 for all else that is estimated."""
-    return targets.curve_every(data) if targets.classes_of(data) else 0
 
 
 def note(chosen: Mapping[str, Any]) -> str:

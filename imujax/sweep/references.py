@@ -223,9 +223,10 @@ def parse_name(name: str) -> tuple[str, str]:
     return kind, arm
 
 
-def reference_names(arms: Iterable[str]) -> list[str]:
-    """What a configuration with these arms may name as references."""
-    return [*REFERENCES, *(f"{name}+{arm}" for arm in arms for name in REFERENCES)]
+def reference_names(arms: Iterable[str], is_class: bool) -> list[str]:
+    """What a configuration with these arms may name as references, of a class or of anything."""
+    names = [name for name, line in REFERENCES.items() if line.is_of_classes or not is_class]
+    return [*names, *(f"{name}+{arm}" for arm in arms for name in names)]
 
 
 def require_fit(names: Iterable[str], data: Dataset) -> None:

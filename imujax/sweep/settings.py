@@ -6,6 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from imujax.data import targets
 from imujax.errors import UserError, require_known
 from imujax.runtime.fields import ABSENT, REQUIRED, setting
 from imujax.sweep.references import reference_names
@@ -141,7 +142,7 @@ def check_task(
     for label, arm in config.arms.items():
         require_known(f"{field}.arms.{label}.encoder", arm.encoder, encoders)
     for reference in config.references:
-        known = reference_names(config.arms)
+        known = reference_names(config.arms, targets.is_class(config.targets))
         require_known(f"{field}.references", reference, known)
     if tuple(config.stages) not in (STAGES, STAGES[:1]):
         raise UserError(f"{field}.stages is {config.stages}, but must be {STAGES[:1]} or {STAGES}")

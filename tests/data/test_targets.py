@@ -94,17 +94,24 @@ def test_a_class_a_sample_is_a_curve_of_words_and_a_rare_word_is_left_out():
         data, curve=np.tile(codes, 2), length=np.array([3, 3, 2]), info=info, acc=data.acc[:, :3]
     )
     chosen = targets.select(data, ("phase",), "x")
-    assert targets.classes_of(chosen) == phase["classes"] and targets.curve_every(chosen) == 1
+    assert targets.classes_of(chosen) == ["stance", "swing"] and targets.class_every(chosen) == 1
     nan = np.nan
     expected = [[0, 1, 1], [1, 0, nan], [0, 0, nan]]
     np.testing.assert_array_equal(chosen.target[..., 0], expected)
     reason = "samples of the phase slip, which one subject alone has"
     assert chosen.info["left_out"] == {reason: 1}
     outputs = targets.outputs(chosen)
-    np.testing.assert_array_equal(outputs[0], [[1, 0, 0], [0, 1, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(outputs[0], [[1, 0], [0, 1], [0, 1]])
     assert np.isnan(outputs[1, 2]).all() and np.isnan(outputs[2, 2]).all()
     with pytest.raises(UserError, match="phase, force: a class a sample is estimated by itself"):
         targets.select(data, ("phase", "force"), "x")
     alone = dataclasses.replace(data, subject=np.array(["P", "P", "P"]))
-    with pytest.raises(UserError, match="x has fewer than two words of phase that 2 subjects"):
+    with pytest.raises(UserError, match="x has 0 words of phase that 2 subjects or more have"):
         targets.select(alone, ("phase",), "x")
+
+
+def test_the_mean_curve_holds_its_last_value_where_no_window_reaches():
+    nan = np.nan
+    curves = np.array([[1.0, 2.0, nan, nan], [3.0, nan, nan, nan]])
+    np.testing.assert_array_equal(targets.mean_curve(curves), [2.0, 2.0, 2.0, 2.0])
+    np.testing.assert_array_equal(targets.mean_curve(np.full((2, 3), nan)), np.zeros(3))

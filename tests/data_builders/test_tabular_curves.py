@@ -407,6 +407,7 @@ def test_windows_of_a_class_lie_back_to_back_across_the_intervals(raw):
         ('"class"', '"curve"\nunit = "N"\ncolumn = "force"', r'"classes", and the .* no "class"'),
         (ACTIVITY, "", r'class "phase" are .* \[activity\] or of "columns\.activity", and neither'),
         ("[events]", PHASE + "[events]", r"two \[\[target\]\] have the name"),
+        ('name = "phase"\nstat', 'name = "activity"\nstat', 'has the name "activity", which is'),
         (
             "[events]",
             CURVE + "every = 2\n[events]",

@@ -1,11 +1,14 @@
 """Where the runs of an arm start and how they see their input."""
 
+import types
+
 import numpy as np
 import pytest
 from helpers.labelled import CARD, SCALES, make_arm, people, pretrainings
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 
+from imujax import UserError
 from imujax.configs import common
 from imujax.nets import parameters, tuning
 from imujax.pretrain import encoder
@@ -138,3 +141,20 @@ def test_a_network_that_is_kept_has_not_moved_what_was_to_stay(tmp_path):
     for name, x in before.items():
         np.testing.assert_array_equal(after[name], x)
     assert np.abs(after["output/kernel"] - probe.params["output"]["kernel"]).max() > 1e-4
+
+
+def test_features_along_the_windows_have_the_width_that_is_counted_and_must_fit(monkeypatch):
+    arm, cells = make_arm(people())
+    count, samples = arm.data.acc.shape[:2]
+    curves = np.zeros((count, samples, 1), np.float32)
+    named = {"targets": [{"name": "force", "unit": "N", "every": 1, "seconds": 0.01}]}
+    data = types.SimpleNamespace(**vars(arm.data) | {"target": curves, "info": named})
+    spec = arm.config.arms["pretrained"]
+    along = arms.Arm("pretrained", arm.config, data, cells, arm.pretrained, spec, 0, {})
+    features = along.embed(cells[0], cells[0].train)
+    assert features.shape == (count, samples, along._count_features())
+    assert along.embed(cells[0], cells[0].train, along=False).ndim == 2
+    along.embeddings.clear()
+    monkeypatch.setattr(arms, "memory_budget", lambda mesh: 1e5)
+    with pytest.raises(UserError, match="take fewer sensors, a narrower network, or fewer values"):
+        along.embed(cells[0], cells[0].train)
