@@ -163,7 +163,7 @@ def _draw_curves(ax: Any, rows: list[dict[str, Any]], label: str) -> None:
         )
         ax.fill_between(time, low, high, color=drawing.PALE, lw=0, label="" if number else label)
         ax.plot(time, estimate, color="#0072B2", lw=0.9, label="" if number else "estimate")
-    _mark_unlike(ax, rows, columns["estimate"], ".")
+    _mark_unlike(ax, rows, columns["estimate"], marker=".", size=3)
 
 
 def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], label: str) -> None:
@@ -183,11 +183,13 @@ def _draw_sets(ax: Any, rows: list[dict[str, Any]], classes: tuple[str, ...], la
 def _draw_estimates(ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray) -> None:
     time = [row["time"] for row in rows]
     ax.plot(time, estimate, "o", ms=3.5, color="#0072B2", label="estimate")
-    _mark_unlike(ax, rows, estimate, "x")
+    _mark_unlike(ax, rows, estimate, marker="x", size=7)
 
 
-def _mark_unlike(ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray, marker: str) -> None:
+def _mark_unlike(
+    ax: Any, rows: list[dict[str, Any]], estimate: np.ndarray, marker: str, size: float
+) -> None:
     time, unlike = (np.array([row[key] for row in rows]) for key in ("time", "unlike"))
     if unlike.any():
         label = "unlike what the model has seen"
-        ax.plot(time[unlike], estimate[unlike], marker, ms=7, color="#D55E00", label=label)
+        ax.plot(time[unlike], estimate[unlike], marker, ms=size, color="#D55E00", label=label)
