@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
@@ -121,6 +122,15 @@ def scale(tree: Mapping[str, Any], patterns: Patterns) -> dict[str, Any]:
             name: x * factors[name] if factors[name] else jnp.zeros_like(x)
             for name, x in leaves.items()
         }
+    )
+
+
+def hold(tree: Mapping[str, Any], patterns: Patterns) -> dict[str, Any]:
+    """The same tree, whose leaves of factor 0, as of `scale`, no gradient is computed of."""
+    leaves = flatten(tree)
+    factors = _match_names(list(leaves), patterns, 1.0)
+    return unflatten(
+        {name: x if factors[name] else jax.lax.stop_gradient(x) for name, x in leaves.items()}
     )
 
 

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import augment, scales
 from imujax.errors import UserError
-from imujax.nets import towers
+from imujax.nets import parameters, towers
 from imujax.pretrain import schedules
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
@@ -205,6 +205,7 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
 
     def loss_and_stats(params, stats, rows, acc, gyr, target):
         length = None if data["length"] is None else data["length"][rows]
+        params = parameters.hold(params, config.tune)
         y, updated = net.apply(
             {"params": params, "batch_stats": stats},
             acc,

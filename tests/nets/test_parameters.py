@@ -1,5 +1,7 @@
 """Ordered patterns over parameter names: who wins, what is an error, what is loaded."""
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -80,3 +82,15 @@ def test_graft_never_loads_half_a_net():
     other["acc_encoder"]["stem"]["bias"] = leaf(2, 1)
     with pytest.raises(UserError, match=r"acc_encoder/stem/bias' has shape \(1,\) .* \(4,\)"):
         parameters.graft(TREE, other, [(".*_encoder/.*", True)])
+
+
+def test_what_is_held_has_no_gradient():
+    tree = {"encoder": {"kernel": jnp.ones(3)}, "output": {"kernel": jnp.full(2, 2.0)}}
+
+    def loss(params):
+        held = parameters.hold(params, [("encoder/.*", 0.0), ("output/.*", 0.3)])
+        return sum((x**2).sum() for x in parameters.flatten(held).values())
+
+    gradient = jax.grad(loss)(tree)
+    np.testing.assert_array_equal(gradient["encoder"]["kernel"], np.zeros(3))
+    np.testing.assert_array_equal(gradient["output"]["kernel"], np.full(2, 4.0))
