@@ -75,7 +75,7 @@ def test_what_it_has_seen_is_kept_beside_it(moves, tmp_path):
     old = tmp_path / "tabular" / "old" / "1.1.0"
     shutil.copytree(moves, old)
     (old / content.CONTENT_FILE).unlink()
-    with pytest.raises(UserError, match=r"old/1\.0\.0 has no content\.npz .* build it again"):
+    with pytest.raises(UserError, match=r"old/1\.1\.0 has no content\.npz .* build it again"):
         run(old, tmp_path / "b")
     assert not list((tmp_path / "b").glob("[0-9]*"))
 
