@@ -189,7 +189,7 @@ class Regressor(_Encoders):
         return jnp.stack(pair, 1).reshape(len(acc), -1)
 
 
-class CurveRegressor(_Encoders):
+class CurveRegressor(Regressor):
     """Encoders and one linear layer on the signals and what the stages have at each sample: curves.
 
     Called as (acc [B, T, S, 3], gyr [B, T, S, 3], length [B] or None, train) -> [B, Lt, K] float32;
@@ -207,21 +207,7 @@ class CurveRegressor(_Encoders):
         Samples of the window from value to value.
     """
 
-    outputs: int = 1
     every: int = 1
-
-    def setup(self):
-        self._make_encoders()
-        self.output = nn.Dense(self.outputs)
-
-    def __call__(
-        self,
-        acc: jax.Array,
-        gyr: jax.Array,
-        length: jax.Array | None = None,
-        train: bool = False,
-    ) -> jax.Array:
-        return self.output(self.features(acc, gyr, length, train))
 
     def features(
         self,
