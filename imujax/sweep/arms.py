@@ -188,8 +188,7 @@ class Arm:
         """
         if self.trainer.programs:
             return
-        budget = memory_budget(self.trainer.mesh)
-        budget -= sum(placed.nbytes for placed in self.embeddings.values())
+        budget = memory_budget(self.trainer.mesh) - self._feature_bytes(self.trainer.examples.every)
         self.trainer.compile_for_memory(self.initial_encoder(cell), self._count_features(), budget)
 
     def _count_features(self) -> int:
@@ -200,18 +199,20 @@ class Arm:
         apply = functools.partial(net.apply, method="features")
         return jax.eval_shape(apply, start, window, window).shape[-1]
 
+    def _feature_bytes(self, every: int) -> float:
+        """Of the features of all windows along their samples, which stay placed; of windows that
+        are embedded whole they are not worth counting."""
+        count, samples = self.data.acc.shape[:2]
+        return 4.0 * count * -(-samples // every) * self._count_features() if every else 0.0
+
     def _require_memory(self, every: int) -> None:
         """UserError where the features of curves would not fit into the memory."""
-        count, samples = self.data.acc.shape[:2]
-        if not every:
-            return
-        needed = 4.0 * count * -(-samples // every) * self._count_features()
-        memory = memory_budget(self.trainer.mesh)
+        needed, memory = self._feature_bytes(every), memory_budget(self.trainer.mesh)
         if needed > memory:
             raise UserError(
-                f"the features of {count} windows along their samples take {needed / 2**30:.1f} "
-                f"GiB, and there are {memory / 2**30:.1f}: take fewer sensors, a narrower network, "
-                "or fewer values of the curves"
+                f"the features of {len(self.data.acc)} windows along their samples take "
+                f"{needed / 2**30:.1f} GiB, and there are {memory / 2**30:.1f}: take "
+                "fewer sensors, a narrower network, or fewer values of the curves"
             )
 
 

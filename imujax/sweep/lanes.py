@@ -216,11 +216,11 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
         )
         truth = (target - lane["mean"]) / lane["sd"]
         inside = jnp.isfinite(truth)  # of curves, as far as the window goes
-        error = jnp.where(inside, y - truth, 0.0)
-        squared = (error**2).sum() / inside.sum()
-        entropy = optax.softmax_cross_entropy(y, jnp.where(inside, truth, 0.0))
-        known = jnp.maximum(inside.all(axis=-1).sum(), 1)
-        loss = entropy.sum() / known if is_class else squared
+        if is_class:
+            entropy = optax.softmax_cross_entropy(y, jnp.where(inside, truth, 0.0))
+            loss = entropy.sum() / jnp.maximum(inside.all(axis=-1).sum(), 1)
+        else:
+            loss = (jnp.where(inside, y - truth, 0.0) ** 2).sum() / inside.sum()
         return loss, updated.get("batch_stats", {})
 
     def take_step(step, carry):
@@ -321,7 +321,7 @@ class LaneTrainer:
         runs: int,
     ):
         outputs = card["net"], examples.target.shape[-1]
-        self.net: towers.Regressor | towers.CurveRegressor = towers.Regressor(*outputs)
+        self.net = towers.Regressor(*outputs)
         if examples.every:
             self.net = towers.CurveRegressor(*outputs, examples.every)
         self.config = config
