@@ -6,8 +6,8 @@
     imujax quickstart --workdir work/full --config simulated:full          (hours; an accelerator)
 
 `cores` has all people of `full` and the small network of `quick`; `network` has all people and the
-study's network at half its width, with shorter trials and fewer fractions, steps and draws than
-`full`. In both two of the eight sensors are used for the knee moment.
+study's network at half its width, with shorter trials and fewer fractions, steps, draws and
+references than `full`. In both two of the eight sensors are used for the knee moment.
 
 The people who move without labels are others than those with force plates, and their units are put
 on with more scatter: `simulate` says how, over imujax/simulate/people.py.

@@ -61,9 +61,8 @@ def find_band(residual: np.ndarray, subject: np.ndarray, level: float) -> Band:
         own = inside[:, place]
         if intervals.promise(level, len(np.unique(subject[own]))) == promised:
             half[place] = intervals.half_width(residual[own, place], subject[own], level).half
-    reached = np.flatnonzero(~np.isnan(half))
-    last = reached[-1] if len(reached) else -1
-    half[last + 1 :] = max(half[last], anywhere) if len(reached) else anywhere
+    last = np.flatnonzero(~np.isnan(half))[-1]  # all windows reach the first value
+    half[last + 1 :] = max(half[last], anywhere)
     ratio = np.empty(len(subject))
     for name in names:
         mine = subject == name

@@ -70,13 +70,11 @@ def shares(task: TaskSummary, name: str, stage: str) -> np.ndarray:
     subject = predictions["subject"][rows]
     truth, estimate = predictions["truth"][rows], predictions["estimate"][rows]
     count = len(task.sweep.target["classes"])
-    tables = np.stack(
-        [
-            class_metrics.confusion(*class_metrics.in_one(*own), count)
-            for one in np.unique(subject)
-            if (own := (truth[subject == one], estimate[subject == one]))
-        ]
-    ).astype(np.float64)
+    of_people = [
+        class_metrics.in_one(truth[subject == one], estimate[subject == one])
+        for one in np.unique(subject)
+    ]
+    tables = np.stack([class_metrics.confusion(*own, count) for own in of_people]).astype(float)
     of_truth = tables.sum(axis=2, keepdims=True)  # [subjects, C, 1]
     share = np.divide(tables, of_truth, out=np.zeros_like(tables), where=of_truth > 0)
     people = (of_truth > 0).sum(axis=0)

@@ -31,8 +31,8 @@ def mean_curves_figure(task: TaskSummary) -> Figure:
     -------
     Figure
     """
-    shown, predictions = full_curves(task), task.sweep.predictions
-    names = np.unique(predictions["subject"])
+    shown = {curve: full_rows(task, *curve) for curve in full_curves(task)}
+    names = np.unique(task.sweep.predictions["subject"])
     spread = np.linspace(0, len(names) - 1, min(len(names), MOST_SUBJECTS))
     chosen = names[np.round(spread).astype(int)]
     columns = min(COLUMNS, len(chosen))
@@ -60,10 +60,13 @@ def mean_curves_figure(task: TaskSummary) -> Figure:
     return figure
 
 
-def _draw_subject(ax: Axes, task: TaskSummary, shown: list[tuple[str, str]], name: str) -> None:
+def _draw_subject(
+    ax: Axes, task: TaskSummary, shown: dict[tuple[str, str], np.ndarray], name: str
+) -> None:
+    """One subject's panel; `shown` has the rows [M] of the predictions of each arm and stage."""
     predictions = task.sweep.predictions
-    for i, (arm, stage) in enumerate(shown):
-        rows = full_rows(task, arm, stage) & (predictions["subject"] == name)
+    for i, ((arm, stage), of_curve) in enumerate(shown.items()):
+        rows = of_curve & (predictions["subject"] == name)
         truth, estimate = (predictions[k][rows].astype(float) for k in ("truth", "estimate"))
         lasting = np.isfinite(truth).any(axis=0)  # some samples no window of a subject reaches
         truth, estimate = truth[:, lasting], estimate[:, lasting]
