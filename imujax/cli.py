@@ -65,6 +65,11 @@ SETTINGS = (
     option("--config", "FILE", CONFIG, required=True),
 )
 EXPERIMENT = (WORKDIR, *SETTINGS)
+SHARE = option(
+    "--share",
+    "K/N",
+    "the Kth of N shares alone, for N machines; N alone: K as SLURM or Kubernetes says it",
+)
 BEAM = (
     "build on Apache Beam: a runner, DirectRunner by default, and its pipeline options; comes last"
 )
@@ -160,12 +165,13 @@ VERBS = {
             *EXPERIMENT,
             folder_option("--checkpoint", "take the encoder of this folder for every arm"),
             option("--task", "NAME", "this one alone, not all of them"),
+            SHARE,
         ),
     ),
     "study": Verb(
         "data sets, encoders, sweeps and report from one configuration",
         "imujax study --config configs/public.py:tiny --raw raw --data data --workdir work",
-        EXPERIMENT,
+        (*EXPERIMENT, SHARE),
     ),
     "fit": Verb(
         "fit a model on all subjects of a task, with intervals or sets, to keep and to use",
@@ -444,8 +450,11 @@ def sweep(args, words: list[str]):
     from imujax import study
 
     checkpoints = study.checkpoint_folders(config, args.workdir, args.checkpoint)
-    folders = study.sweep_all(config, args.data, checkpoints, args.workdir, args.raw, args.task)
-    print_lines(folders)
+    print_lines(
+        study.sweep_all(
+            config, args.data, checkpoints, args.workdir, args.raw, args.task, read_share(args)
+        )
+    )
 
 
 def fit(args, words: list[str]):
@@ -497,7 +506,7 @@ def run_study(args, words: list[str]):
     config = checked_configuration(args, words)
     from imujax import study
 
-    print_lines(study.run_study(config, args.data, args.workdir, args.raw))
+    print_lines(study.run_study(config, args.data, args.workdir, args.raw, read_share(args)))
 
 
 COMMANDS = {
@@ -530,6 +539,13 @@ def checked_configuration(args, words: list[str]) -> "ConfigDict":
 
     study.check_config(config)
     return config
+
+
+def read_share(args) -> Any:
+    """The share of a sweep that is asked for, None for all of it."""
+    from imujax.sweep import shares
+
+    return None if args.share is None else shares.parse_share(args.share, os.environ)
 
 
 def print_lines(paths: Iterable[pathlib.Path]) -> None:

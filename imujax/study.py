@@ -4,12 +4,13 @@ Every step is re-entrant, so the study picks up where it was stopped.  A configu
 ConfigDict {seed, data_sets, encoders, tasks}, see configs/README.md.
 """
 
+import contextlib
 import dataclasses
 import functools
 import pathlib
 import sys
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml_collections import ConfigDict
 
@@ -17,6 +18,9 @@ from imujax import checks
 from imujax.data import builders, datasets
 from imujax.errors import UserError, require_known
 from imujax.runtime import fields
+
+if TYPE_CHECKING:
+    from imujax.sweep import shares
 
 Folder = pathlib.Path | str
 SEED_STEP = 1000  # between the pre-trainings of an encoder
@@ -240,6 +244,7 @@ def sweep_all(
     workdir: Folder,
     raw: Folder | None = None,
     only: str | None = None,
+    share: "shares.Share | None" = None,
 ) -> list[pathlib.Path]:
     """Run the sweep of every task of the configuration.
 
@@ -256,11 +261,13 @@ def sweep_all(
         See `find_or_build`.
     only : str, optional
         This task alone.
+    share : Share, optional
+        This share of each task alone, once the encoders are there.
 
     Returns
     -------
     list of Path
-        The folder of each task's tables.
+        The folder of each task's tables; of those whose tables are there.
     """
     from imujax.report import tables
     from imujax.sweep import sweep
@@ -268,9 +275,13 @@ def sweep_all(
     folders = []
     for name, task, labelled in _each_task(config, data, raw, only):
         folder = pathlib.Path(workdir) / "tasks" / name
-        folders.append(sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name))
+        folders.append(
+            sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name, share)
+        )
         tables.keep_configuration(workdir, config.to_json_best_effort(indent=1))
-    return folders
+        if folders[-1] is None:
+            print(f"{name}: {share} is done, others are not", file=sys.stderr)
+    return [folder for folder in folders if folder is not None]
 
 
 def fit_all(
@@ -307,18 +318,38 @@ def fit_all(
 
 
 def run_study(
-    config: ConfigDict, data: Folder, workdir: Folder, raw: Folder | None = None
+    config: ConfigDict,
+    data: Folder,
+    workdir: Folder,
+    raw: Folder | None = None,
+    share: "shares.Share | None" = None,
 ) -> list[pathlib.Path]:
-    """All of it -> the files of the report; arguments as of `pretrain_all`."""
+    """All of it -> the files of the report; arguments as of `pretrain_all` and `sweep_all`.
+
+    Of several shares the last one writes the report. UserError where the encoders are not there yet
+    and this is a share.
+    """
     from imujax.report import report
+    from imujax.runtime import processes
 
     paths = find_all(config, config.data_sets, data, raw)
     if not _is_pretrained(config, workdir):
+        if share is not None:
+            raise UserError(
+                f"the encoders of {workdir} are not trained to their end; run `imujax pretrain` "
+                f"with the same options first, then {share}"
+            )
         print("study: looking ahead, before anything is trained", file=sys.stderr)
         for line in checks.look_ahead(config, paths):
             print(f"study: {line}", file=sys.stderr, flush=True)
-    sweep_all(config, data, pretrain_all(config, data, workdir, raw), workdir, raw)
-    return report.write_report([pathlib.Path(workdir)], pathlib.Path(workdir) / "report")
+    checkpoints = pretrain_all(config, data, workdir, raw)
+    swept = sweep_all(config, data, checkpoints, workdir, raw, share=share)
+    if len(swept) < len(config.tasks):
+        return []
+    folder = pathlib.Path(workdir) / "report"
+    claim = processes.claim_folder(workdir, "report.lock")  # two shares may both be the last
+    with claim if share else contextlib.nullcontext():
+        return report.write_report([pathlib.Path(workdir)], folder)
 
 
 def run_quickstart(config: ConfigDict, workdir: Folder) -> list[pathlib.Path]:

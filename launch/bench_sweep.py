@@ -65,7 +65,7 @@ def time_sweep(net: dict, draws: int, trainers: dict) -> tuple[int, float]:
     """
     from imujax.configs import common
     from imujax.pretrain import encoder
-    from imujax.sweep import arms, choices, finals, grid
+    from imujax.sweep import arms, choices, finals, grid, runs
 
     acc, gyr, target = draw_examples()
     subject = np.repeat([f"P{i:02d}" for i in range(SUBJECTS)], -(-COUNT // SUBJECTS))[:COUNT]
@@ -85,7 +85,7 @@ def time_sweep(net: dict, draws: int, trainers: dict) -> tuple[int, float]:
         begin = time.perf_counter()
         start = encoder.random_encoder(card, 0)
         arm = arms.Arm("random", config, data, cells, [start], spec, 0, trainers)
-        parts = pathlib.Path(folder)
+        parts = runs.Parts(pathlib.Path(folder))
         chosen, inner = choices.choose_settings(arm, cells, subject, parts, silent)
         finals.final_rows(arm, cells, chosen, parts, silent)
         seconds = time.perf_counter() - begin

@@ -21,7 +21,7 @@ from imujax import cli, study
 from imujax.data import datasets
 from imujax.errors import UserError
 from imujax.runtime import host, log
-from imujax.sweep import grid, reference_runs, references  # no doors: this looks behind them
+from imujax.sweep import grid, reference_runs, references, runs  # no doors: this looks behind them
 
 GOALS = {  # of the task peak_force at 10 and at 100 % of the windows
     "boosted": (0.810, 0.857),
@@ -56,7 +56,7 @@ def run_task(config, name: str, folder: pathlib.Path):
     with tempfile.TemporaryDirectory() as parts:
         progress = log.Progress(len(cells), name, "cell")
         rows = reference_runs.reference_rows(
-            task, {}, cells, data, config.seed, pathlib.Path(parts), progress
+            task, {}, cells, data, config.seed, runs.Parts(pathlib.Path(parts)), progress
         )
         progress.close()
     print(

@@ -79,7 +79,7 @@ def test_every_command_can_be(document, tmp_path, monkeypatch):
             check_imujax(words[1:])
         elif name == "python":
             check_script(words[1], words[2:])
-        elif words[:2] == ["bash", "launch/slurm.sh"]:
+        elif words[0] == "bash" and words[1].endswith("slurm.sh"):
             assert "--dry-run" in words
         else:
             assert line.startswith((*CLUSTER, *INSTALL, *CHECKS)), f"nobody runs {line!r}"

@@ -15,6 +15,7 @@ from helpers import people
 
 from imujax import cli
 from imujax.runtime import cluster, host, processes
+from imujax.sweep import shares
 
 LAUNCH = pathlib.Path(__file__).parents[1] / "launch"
 
@@ -46,7 +47,7 @@ def calls(folder, name) -> list[list[str]]:
     return [shlex.split(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-@pytest.mark.parametrize("name", ["slurm.sh", "tpu_vm.sh"])
+@pytest.mark.parametrize("name", ["slurm.sh", "sweep_slurm.sh", "tpu_vm.sh"])
 def test_scripts_are_sound(name):
     checks = ["bash", "-n", LAUNCH / name]
     assert subprocess.run(checks, capture_output=True, text=True).stderr == ""
@@ -79,6 +80,51 @@ def test_slurm_script_outlives_a_signal_and_has_its_options(tmp_path):
     assert options["ntasks-per-node"] == options["gpus-per-node"]  # a process a GPU
     shell = (LAUNCH / "slurm.sh").read_text()
     assert shell.index("#SBATCH") < shell.index("\nset ")  # sbatch reads up to the first command
+
+
+def test_a_task_of_an_array_does_its_share(tmp_path):
+    """The words are those that the command line knows, and the number is SLURM's."""
+    stand_in(tmp_path, "imujax", "exit 3")
+    words = ["--config", "public", "--data", "a b", "--workdir", "work"]
+    script = LAUNCH / "sweep_slurm.sh"
+    environ = {"SLURM_ARRAY_TASK_ID": "5"}
+    done = run(["bash", script, "16", *words], tmp_path, **environ)
+    assert done.returncode == 3  # what SLURM is to see
+    [called] = calls(tmp_path, "imujax")
+    args = cli.make_parser().parse_args(called)
+    assert (args.verb, str(args.data)) == ("sweep", "a b")
+    assert shares.parse_share(args.share, environ) == shares.Share(5, 16)
+    done = run(["bash", script, "--dry-run", "16", *words], tmp_path, **environ)
+    assert shlex.split(done.stdout) == ["imujax", *called] and len(calls(tmp_path, "imujax")) == 1
+    assert "the number of shares comes first" in run(["bash", script], tmp_path).stderr
+    shell = script.read_text()
+    assert shell.index("#SBATCH") < shell.index("\nset ")  # sbatch reads up to the first command
+    assert "#SBATCH --requeue" in shell and "#SBATCH --ntasks=1" in shell
+
+
+def test_a_pod_of_an_indexed_job_does_its_share():
+    job = yaml.safe_load((LAUNCH / "sweep_job.yaml").read_text())
+    assert (job["apiVersion"], job["kind"]) == ("batch/v1", "Job")
+    assert "kueue.x-k8s.io/queue-name" in job["metadata"]["labels"]
+    spec = job["spec"]
+    assert spec["completionMode"] == "Indexed" and spec["backoffLimitPerIndex"] == 3
+    mistake, disruption = spec["podFailurePolicy"]["rules"]
+    assert mistake["action"] == "FailJob" and mistake["onExitCodes"]["values"] == [2]
+    assert disruption["action"] == "Ignore"
+    pod = spec["template"]["spec"]
+    assert pod["restartPolicy"] == "Never"  # backoffLimitPerIndex asks for it
+    [container] = pod["containers"]
+    assert mistake["onExitCodes"]["containerName"] == container["name"]
+    assert container["command"] == ["imujax", "sweep"]
+    args, rest = cli.make_parser().parse_known_args(["sweep", *container["args"]])
+    assert not rest and cli.locate_configuration(args.config)
+    # Kubernetes counts an indexed Job's pods from 0 on.
+    last = {"JOB_COMPLETION_INDEX": str(spec["completions"] - 1)}
+    share = shares.parse_share(args.share, last)
+    assert share.number == share.count == spec["completions"]
+    mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+    assert str(args.workdir).startswith(mounts["shared"])
+    assert set(mounts) == {volume["name"] for volume in pod["volumes"]}
 
 
 def test_dry_runs_print_and_run_nothing(tmp_path):

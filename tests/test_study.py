@@ -8,6 +8,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -129,11 +130,11 @@ def test_two_runs_do_not_write_to_one_folder(place, done, part, monkeypatch):
 def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_path, monkeypatch):
     real, groups = files.save_arrays, []
 
-    def stops(*args):
+    def stops(*args, **options):
         groups.append(args)
         if len(groups) == 4:
             raise KeyboardInterrupt
-        return real(*args)
+        return real(*args, **options)
 
     monkeypatch.setattr(files, "save_arrays", stops)
     words = ["sweep", *arguments(place, tmp_path, "--checkpoint", str(done / "encoders" / "small"))]
@@ -145,14 +146,81 @@ def test_a_sweep_that_was_stopped_goes_on_to_the_same_tables(place, done, tmp_pa
     kept[0].write_bytes(b"damaged")  # a damaged part is computed again
     count = len(groups)
     cli.run_command(words)
-    straight = tables.load_sweep(done / "tasks" / "force")
-    resumed = tables.load_sweep(folder)
     assert len(groups) > count
-    np.testing.assert_array_equal(resumed.runs["learning_rate"], straight.runs["learning_rate"])
-    scale = straight.predictions["truth"].std()
+    require_same_tables(folder, done / "tasks" / "force")
+
+
+def require_same_tables(folder, straight, differ=1e-4):
+    """The same runs in the same order, and what they estimate, which may differ by so many SDs:
+    runs round otherwise in a stack of another size."""
+    found, expected = tables.load_sweep(folder), tables.load_sweep(straight)
+    for column in expected.runs:
+        np.testing.assert_array_equal(found.runs[column], expected.runs[column])
+    scale = expected.predictions["truth"].std()
     np.testing.assert_allclose(
-        resumed.predictions["estimate"], straight.predictions["estimate"], atol=1e-4 * scale
+        found.predictions["estimate"], expected.predictions["estimate"], atol=differ * scale
     )
+
+
+def test_machines_share_a_sweep(place, done, tmp_path):
+    """Four processes; one is killed and goes on elsewhere, where there are two devices.  Which of
+    them comes last and writes the tables is open; a share that is run again changes nothing."""
+    checkpoint = str(done / "encoders" / "small")
+    words = ["sweep", *arguments(place, tmp_path, "--checkpoint", checkpoint)]
+    folder, log = tmp_path / "tasks" / "force", tmp_path / "log"
+
+    def start(number, devices=1):
+        return children.start([*words, "--share", f"{number}/4"], f"{log}{number}", devices)
+
+    first = start(3)
+    children.wait_until(first, lambda: len(list(folder.glob("parts/*.npz"))) > 1)
+    first.kill()
+    assert children.wait(first) == -signal.SIGKILL
+    assert not (folder / "summary.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("parts/*.npz")}
+    running = [start(1), start(2), start(4)]
+    assert [children.wait(child) for child in running] == [0, 0, 0]
+    assert "force: share 2 of 4 is done, others are not" in pathlib.Path(f"{log}2").read_text()
+    assert not (folder / "summary.json").exists()
+    assert all(path.stat().st_mtime_ns == time for path, time in before.items())
+    assert children.wait(start(3, devices=2)) == 0
+    assert pathlib.Path(f"{log}3").read_text().endswith(f"{folder}\n")
+    require_same_tables(folder, done / "tasks" / "force", differ=1e-3)
+    written = (folder / "summary.json").stat().st_mtime_ns
+    cli.run_command([*words, "--share", "2/4"])
+    assert (folder / "summary.json").stat().st_mtime_ns == written
+    assert not (folder / "parts").exists()
+
+
+def test_a_share_that_others_have_done_meanwhile_ends_in_peace(place, done, tmp_path, monkeypatch):
+    """The tables are written, and the parts gone, while it is still at one of its own."""
+    checkpoint = str(done / "encoders" / "small")
+    words = ["sweep", *arguments(place, tmp_path, "--checkpoint", checkpoint)]
+    folder, real = tmp_path / "tasks" / "force", files.save_arrays
+
+    def comes_late(path, arrays, **options):
+        shutil.rmtree(folder / "parts")
+        for name in ("runs.csv", "training.csv", "predictions.npz", "summary.json"):
+            shutil.copy(done / "tasks" / "force" / name, folder)
+        return real(path, arrays, **options)
+
+    monkeypatch.setattr(files, "save_arrays", comes_late)
+    cli.run_command([*words, "--share", "1/2"])
+    assert not (folder / "parts").exists()
+
+
+def test_a_study_is_shared_once_its_encoders_are_there(place, done, tmp_path, capsys):
+    words = ["study", *arguments(place, tmp_path / "work")]
+    said = says(capsys, [*words, "--share", "1/2"])
+    assert "encoders of" in said and "run `imujax pretrain`" in said
+    shutil.copytree(done / "encoders", tmp_path / "work" / "encoders")
+    quick = ("--config.tasks.force.stages=('probe',)", "--config.tasks.force.references=('ridge',)")
+    capsys.readouterr()
+    cli.run_command([*words, *quick, "--share", "2/2"])
+    assert capsys.readouterr().out == "" and not (tmp_path / "work" / "report").exists()
+    cli.run_command([*words, *quick, "--share", "1/2"])
+    assert "report.html" in capsys.readouterr().out
+    assert (tmp_path / "work" / "report" / "figure.png").stat().st_size > 100
 
 
 def test_a_finished_task_mends_itself_when_one_of_its_files_is_gone(place, done, tmp_path, capsys):

@@ -165,7 +165,6 @@ def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
         print_line.close()
         return parts.ReferencePart(part, models, bases, targets.class_every(data))
     inner = folder / "parts"
-    inner.mkdir(exist_ok=True)
     stage = held_out.NETWORKS[part]
     network = fitting.fit_network(config, arm, data, members, seed, inner, stage)
     is_class, every = bool(targets.classes_of(data)), targets.curve_every(data)

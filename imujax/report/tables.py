@@ -89,7 +89,7 @@ class Sweep:
 def keep_configuration(workdir: Path | str, text: str) -> Path:
     """Keep the configuration of a sweep, as JSON, in its working folder -> its file."""
     path = Path(workdir) / CONFIG_FILE
-    return files.write_text(path, f"{text}\n")
+    return files.write_text(path, f"{text}\n", is_shared=True)
 
 
 def configured_tasks(workdir: Path | str) -> list[str] | None:

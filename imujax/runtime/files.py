@@ -2,6 +2,7 @@
 
 import csv
 import os
+import socket
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
@@ -38,7 +39,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     return write_whole(path, write_lines)
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
+def write_whole(path: Path, write: Callable[[Path], object], is_shared: bool = False) -> Path:
     """Write a file under another name, and put it in place when it is complete.
 
     Parameters
@@ -46,13 +47,16 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     path : Path
     write : Callable
         Writes the file at the path that it is given.
+    is_shared : bool
+        Whether other processes may be writing the same file: the other name is then this one's own.
 
     Returns
     -------
     Path
         That of the file.
     """
-    part = path.with_name(path.name + ".part")
+    own = f".{socket.gethostname()}-{os.getpid()}" if is_shared else ""
+    part = path.with_name(f"{path.name}{own}.part")
     try:
         write(part)
         os.replace(part, path)
@@ -62,20 +66,22 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
     return path
 
 
-def write_text(path: Path, text: str) -> Path:
+def write_text(path: Path, text: str, is_shared: bool = False) -> Path:
     """Write a text in UTF-8, whole or not at all.
 
     Parameters
     ----------
     path : Path
     text : str
+    is_shared : bool
+        See `write_whole`.
 
     Returns
     -------
     Path
         That of the file.
     """
-    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"))
+    return write_whole(path, lambda part: part.write_text(text, encoding="utf-8"), is_shared)
 
 
 def write_bytes(path: Path, data: bytes) -> Path:
@@ -83,7 +89,7 @@ def write_bytes(path: Path, data: bytes) -> Path:
     return write_whole(path, lambda part: part.write_bytes(data))
 
 
-def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
+def save_arrays(path: Path, arrays: dict[str, Any], is_shared: bool = False) -> Path:
     """Write arrays as one compressed .npz, whole or not at all.
 
     Parameters
@@ -91,6 +97,8 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
     path : Path
     arrays : dict of np.ndarray
         By name.
+    is_shared : bool
+        See `write_whole`.
 
     Returns
     -------
@@ -102,7 +110,7 @@ def save_arrays(path: Path, arrays: dict[str, Any]) -> Path:
         with part.open("wb") as file:
             np.savez_compressed(file, **arrays)
 
-    return write_whole(path, write_npz)
+    return write_whole(path, write_npz, is_shared)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray] | None:

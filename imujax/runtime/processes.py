@@ -203,7 +203,7 @@ def on_all(check: Callable[[], object]):
 
 
 @contextlib.contextmanager
-def claim_folder(folder: str | pathlib.Path) -> Iterator[None]:
+def claim_folder(folder: str | pathlib.Path, file: str = LOCK_FILE) -> Iterator[None]:
     """Keep other runs out of a folder, which is made, while this one writes there.
 
     Process 0 holds the lock for all; it ends with that process, however it ends.  Where another run
@@ -214,6 +214,8 @@ def claim_folder(folder: str | pathlib.Path) -> Iterator[None]:
     Parameters
     ----------
     folder : Path or str
+    file : str
+        In the folder: runs keep each other out that claim the same one.
 
     Yields
     ------
@@ -226,16 +228,16 @@ def claim_folder(folder: str | pathlib.Path) -> Iterator[None]:
     """
     locks = []
     try:
-        on_main(lambda: locks.append(_lock_run(pathlib.Path(folder))))
+        on_main(lambda: locks.append(_lock_run(pathlib.Path(folder), file)))
         yield
     finally:
         for lock in locks:
             lock.release()
 
 
-def _lock_run(folder: pathlib.Path) -> filelock.BaseFileLock:
+def _lock_run(folder: pathlib.Path, file: str) -> filelock.BaseFileLock:
     """The lock of `folder`, held; not held where no file can be locked."""
-    path = folder / LOCK_FILE
+    path = folder / file
     # Where there are no locks, what the library takes instead would outlive a killed run.
     lock = filelock.FileLock(path, fallback_to_soft=False)
     other = ""

@@ -9,10 +9,8 @@ is one rule for all arms.
 """
 
 import dataclasses
-import functools
 import math
-import pathlib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +19,7 @@ from ml_collections import ConfigDict
 from imujax.runtime import log
 from imujax.sweep import budget, folds, grid, lanes
 from imujax.sweep.arms import Arm
-from imujax.sweep.runs import Arrays, chunk_by, fit_probes, group_hash, keep_part, make_lane, walk
+from imujax.sweep.runs import Arrays, Parts, chunk_by, fit_probes, group_hash, make_lane, walk
 from imujax.sweep.settings import NOTHING_CHOSEN
 
 # Shares of the budget at which rates are weighed, and times the error of the best one: who has more
@@ -75,7 +73,7 @@ def choose_settings(
     arm: Arm,
     cells: Sequence[grid.Cell],
     subject: np.ndarray,
-    parts: pathlib.Path,
+    parts: Parts,
     progress: log.Progress,
 ) -> tuple[dict[Hashable, Choice], list[dict[str, Any]]]:
     """Choose the settings of an arm.
@@ -87,8 +85,7 @@ def choose_settings(
         The grid of the task.
     subject : ndarray, [N]
         Of every example.
-    parts : Path
-        Folder in which groups of runs are kept when they are done.
+    parts : Parts
     progress : Progress
         Counts runs.
 
@@ -121,20 +118,31 @@ def choose_settings(
         )
     if not has_contests(config):
         return choices, []
+    contests = _contests(arm, choosing, splits, choices)
+
+    def group(missing: list[int]) -> list[list[int]]:
+        arm.prepare_finetuning(choosing[0])
+        return _fill([len(trials) for trials in contests], arm.trainer.runs, missing)
+
+    def make(numbers: list[int]) -> list[Arrays]:
+        together = run_contests(arm, [t for number in numbers for t in contests[number]], subject)
+        edges = np.cumsum([len(contests[number]) for number in numbers])[:-1]
+        of_each = {name: np.split(rows, edges) for name, rows in together.items()}
+        return [{name: rows[i] for name, rows in of_each.items()} for i in range(len(numbers))]
+
+    def tell(numbers: list[int], kept: bool):
+        count = sum(len(contests[number]) for number in numbers)
+        progress.update(count, f"{arm.name} choices", kept)
+
+    names = [
+        f"{arm.name}-contest-{_contest_hash(arm, trials, list(config.stops))}"
+        for trials in contests
+    ]
     training = []
-    for trials in _contests(arm, choosing, splits, choices):
-        name = group_hash(
-            [trial.lane for trial in trials],
-            [arm.start(trial.cell) for trial in trials],
-            list(config.stops),
-        )
-        path = parts / f"{arm.name}-contest-{name}.npz"
-        is_kept = path.exists()
-        arrays = keep_part(path, functools.partial(run_contests, arm, trials, subject))
+    for trials, arrays in zip(contests, parts.take(names, group, make, tell), strict=True):
         for key, (rate, stop, note) in least_errors(config, trials, arrays["errors"]).items():
             choices[key] = dataclasses.replace(choices[key], rate=rate, stop=stop, note=note)
         training += _training_rows(arm, trials, arrays, choices)
-        progress.update(len(trials), f"{arm.name} choices", is_kept)
     return choices, training
 
 
@@ -205,26 +213,49 @@ def count_splits(select: ConfigDict, width: int, count: int) -> int:
     return min(select.folds, most, math.ceil(least * width / count))
 
 
+def count_inner(config: ConfigDict, cell: grid.Cell, width: int) -> int:
+    """Say how many inner runs of fine-tuning a cell has at most.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the task.
+    cell : Cell
+    width : int
+        Examples of the largest training subset.
+
+    Returns
+    -------
+    int
+    """
+    if cell.draw >= config.select.draws or not has_contests(config):
+        return 0
+    return len(config.rates) * count_splits(config.select, width, len(cell.train))
+
+
 def _choose_penalties(arm: Arm, choosing, splits, subject, parts) -> dict[Hashable, float]:
     """The penalty of least error for each selection key that has inner subjects."""
     penalties = tuple(arm.config.penalties)
-    totals: dict[Hashable, np.ndarray] = {}  # the number of subjects is the same for all penalties
-    for cell in choosing if len(penalties) > 1 else ():
-        group = [make_lane(arm, cell, train, held, penalties) for train, held in splits[id(cell)]]
-        if not group:
-            continue
-        name = group_hash(group, [arm.start(cell)])
+    groups = [
+        (cell, [make_lane(arm, cell, train, held, penalties) for train, held in splits[id(cell)]])
+        for cell in (choosing if len(penalties) > 1 else ())
+        if splits[id(cell)]
+    ]
 
-        def compute(cell=cell, group=group) -> Arrays:
+    def make(members: list[int]) -> Iterator[Arrays]:
+        for cell, group in (groups[i] for i in members):
             _, estimates = fit_probes(arm, cell, group)
             errors = [
                 sum_errors(arm, lane, y, subject) for lane, y in zip(group, estimates, strict=True)
             ]
-            return {"errors": np.sum(errors, axis=0)}
+            yield {"errors": np.sum(errors, axis=0)}
 
-        part = keep_part(parts / f"{arm.name}-penalty-{name}.npz", compute)
+    names = [f"{arm.name}-penalty-{group_hash(group, [arm.start(cell)])}" for cell, group in groups]
+    totals: dict[Hashable, np.ndarray] = {}  # the number of subjects is the same for all penalties
+    done = parts.take(names, lambda missing: [missing], make)
+    for (cell, _), arrays in zip(groups, done, strict=True):
         key = grid.selection_key(cell)
-        totals[key] = totals.get(key, 0) + part["errors"]
+        totals[key] = totals.get(key, 0) + arrays["errors"]
     chosen = {}
     for key, total in totals.items():
         total = np.where(np.isfinite(total), total, np.inf)
@@ -303,27 +334,36 @@ def _scorable(arm: Arm, test, subject) -> list[tuple[np.ndarray, np.ndarray, int
     ]
 
 
-def _contests(arm: Arm, choosing, splits, choices):
-    """Yield lists of trials: all rates of some selection keys, as many as go together."""
-    arm.prepare_finetuning(choosing[0])
-    by_key: dict[Hashable, list[tuple]] = {}
+def _contests(arm: Arm, choosing, splits, choices) -> list[list[Trial]]:
+    """The trials of each selection key: all rates, on all inner splits."""
+    by_key: dict[Hashable, list[Trial]] = {}
     for cell in choosing:
-        by_key.setdefault(grid.selection_key(cell), []).extend(
-            (cell, number, *split) for number, split in enumerate(splits[id(cell)])
-        )
-    batch: list[Trial] = []
-    for key, members in by_key.items():
-        trials = [
+        key = grid.selection_key(cell)
+        by_key.setdefault(key, []).extend(
             Trial(cell, number, make_lane(arm, cell, train, held, (choices[key].penalty,), rate))
-            for cell, number, train, held in members
+            for number, (train, held) in enumerate(splits[id(cell)])
             for rate in arm.config.rates
-        ]
-        if batch and len(batch) + len(trials) > arm.trainer.runs:
-            yield batch
-            batch = []
-        batch += trials
-    if batch:
-        yield batch
+        )
+    return [trials for trials in by_key.values() if trials]
+
+
+def _contest_hash(arm: Arm, trials: Sequence[Trial], stops: list[float]) -> str:
+    """What tells the trials of a selection key from others."""
+    starts = [arm.start(trial.cell) for trial in trials]
+    return group_hash([trial.lane for trial in trials], starts, stops)
+
+
+def _fill(sizes: Sequence[int], most: int, numbers: Sequence[int]) -> list[list[int]]:
+    """Numbers of things of these sizes in lists of at most `most` in all, or of a single one."""
+    lists: list[list[int]] = []
+    room = 0
+    for number in numbers:
+        if not lists or sizes[number] > room:
+            lists.append([])
+            room = most
+        lists[-1].append(number)
+        room -= sizes[number]
+    return lists
 
 
 def run_contests(arm: Arm, trials: Sequence[Trial], subject: np.ndarray) -> Arrays:

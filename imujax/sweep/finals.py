@@ -1,17 +1,15 @@
 """The final runs of an arm, with the settings that were chosen: the only ones that meet the test
 subjects, and only to estimate them."""
 
-import functools
-import pathlib
 from collections.abc import Hashable, Sequence
 from typing import Any
 
 import numpy as np
 
 from imujax.runtime import log
-from imujax.sweep import budget, choices, grid
+from imujax.sweep import budget, choices, grid, lanes
 from imujax.sweep.arms import Arm
-from imujax.sweep.runs import Arrays, chunk_by, fit_probes, group_hash, keep_part, make_lane, walk
+from imujax.sweep.runs import Arrays, Parts, chunk_by, fit_probes, group_hash, make_lane, walk
 
 WATCHED = (0.6, 0.8)  # of the budget: stops at which the loss is noted even where none is offered
 
@@ -20,7 +18,7 @@ def final_rows(
     arm: Arm,
     cells: Sequence[grid.Cell],
     chosen: dict[Hashable, choices.Choice],
-    parts: pathlib.Path,
+    parts: Parts,
     progress: log.Progress,
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Train the final runs of an arm.
@@ -32,8 +30,7 @@ def final_rows(
         The grid of the task.
     chosen : dict of Choice
         By grid.selection_key.
-    parts : Path
-        Folder in which groups of runs are kept when they are done.
+    parts : Parts
     progress : Progress
         Counts runs.
 
@@ -63,45 +60,46 @@ def final_rows(
         _ends(arm.config, len(cell.train), choice.stop)
         for cell, choice in zip(cells, settings, strict=True)
     ]
-    arm.prepare_finetuning(cells[0])
-    for members in chunk_by(ends, arm.trainer.runs):
-        group = [cell_lanes[i] for i in members]
-        starts, of_group = [arm.start(cells[i]) for i in members], [heads[i] for i in members]
-        path = _group_path(arm, group, starts, ends[members[0]], parts)
-        is_kept = path.exists()
-        compute = functools.partial(_finetune_group, arm, group, of_group, ends[members[0]])
-        arrays = keep_part(path, compute)
-        edges = np.cumsum([len(lane.test) for lane in group])[:-1]
+
+    def group(missing: list[int]) -> list[list[int]]:
+        arm.prepare_finetuning(cells[0])
+        return chunk_by(ends, arm.trainer.runs, missing)
+
+    def make(members: list[int]) -> list[Arrays]:
+        starts = [heads[i] for i in members]
+        return _finetune(arm, [cell_lanes[i] for i in members], starts, ends[members[0]])
+
+    names = [
+        f"{arm.name}-final-{group_hash([lane], [arm.start(cell)], list(of_run))}"
+        for cell, lane, of_run in zip(cells, cell_lanes, ends, strict=True)
+    ]
+    done = parts.take(
+        names, group, make, lambda n, kept: progress.update(len(n), f"{arm.name} finals", kept)
+    )
+    for cell, choice, of_run, arrays in zip(cells, settings, ends, done, strict=True):
         for stage in ("finetune", "fifth"):
-            split = np.split(arrays[stage], edges)
-            for i, estimate in zip(members, split, strict=True):
-                row = _row(arm, cells[i], settings[i], stage, estimate)
-                runs += [row | {"point": point} for point in cells[i].points]
-        for i, losses in zip(members, arrays["losses"], strict=True):
-            training += _training_rows(arm, cells[i], settings[i], ends[i], losses)
-        progress.update(len(members), f"{arm.name} finals", is_kept)
+            row = _row(arm, cell, choice, stage, arrays[stage])
+            runs += [row | {"point": point} for point in cell.points]
+        training += _training_rows(arm, cell, choice, of_run, arrays["losses"])
     return runs, training
 
 
-def _probe_all(arm: Arm, cells, cell_lanes, parts) -> tuple[list[dict], list[np.ndarray]]:
+def _probe_all(
+    arm: Arm, cells: Sequence[grid.Cell], cell_lanes: Sequence[lanes.Lane], parts: Parts
+) -> tuple[list[Arrays], list[np.ndarray]]:
     """Head and estimates [m, K] of every cell; cells of the same starting weights go together."""
-    heads: list[Any] = [None] * len(cells)
-    estimates: list[Any] = [None] * len(cells)
-    for members in chunk_by([arm.start(cell) for cell in cells], len(cells)):
-        cell, group = cells[members[0]], [cell_lanes[i] for i in members]
+    starts = [arm.start(cell) for cell in cells]
 
-        def compute(cell=cell, group=group) -> Arrays:
-            heads, estimates = fit_probes(arm, cell, group)
-            arrays = {name: np.stack([head[name] for head in heads]) for name in heads[0]}
-            return arrays | {"estimate": np.concatenate([y[0] for y in estimates])}
+    def make(members: list[int]) -> list[Arrays]:
+        heads, estimates = fit_probes(arm, cells[members[0]], [cell_lanes[i] for i in members])
+        return [head | {"estimate": y[0]} for head, y in zip(heads, estimates, strict=True)]
 
-        name = group_hash(group, [arm.start(cell)])
-        arrays = keep_part(parts / f"{arm.name}-probe-{name}.npz", compute)
-        edges = np.cumsum([len(lane.test) for lane in group])[:-1]
-        for k, (i, y) in enumerate(zip(members, np.split(arrays["estimate"], edges), strict=True)):
-            heads[i] = {"kernel": arrays["kernel"][k], "bias": arrays["bias"][k]}
-            estimates[i] = y
-    return heads, estimates
+    names = [
+        f"{arm.name}-probe-{group_hash([lane], [start])}"
+        for lane, start in zip(cell_lanes, starts, strict=True)
+    ]
+    done = parts.take(names, lambda missing: chunk_by(starts, len(cells), missing), make)
+    return done, [arrays["estimate"] for arrays in done]
 
 
 def _ends(config, count: int, stop: float) -> tuple[int, ...]:
@@ -115,16 +113,17 @@ def _fifth(steps: int) -> int:
     return max(1, round(steps / budget.FIFTH))
 
 
-def _group_path(arm: Arm, group, starts, ends: tuple[int, ...], parts) -> pathlib.Path:
-    return parts / f"{arm.name}-final-{group_hash(group, starts, list(ends))}.npz"
-
-
-def _finetune_group(arm: Arm, group, heads, ends: tuple[int, ...]) -> Arrays:
-    """Estimates of the lanes' test examples end to end, after a fifth and at the end; losses."""
+def _finetune(
+    arm: Arm, group: Sequence[lanes.Lane], heads: Sequence[Arrays], ends: tuple[int, ...]
+) -> list[Arrays]:
+    """Of each lane the estimates of its test examples, after a fifth and at the end; losses."""
     stack = arm.trainer.begin(group, heads)
     losses, estimates = walk(arm.trainer, stack, ends)
     at = {"fifth": ends.index(_fifth(ends[-1])), "finetune": len(ends) - 1}
-    return {stage: np.concatenate(estimates[i]) for stage, i in at.items()} | {"losses": losses}
+    return [
+        {stage: estimates[stop][lane] for stage, stop in at.items()} | {"losses": losses[lane]}
+        for lane in range(len(group))
+    ]
 
 
 def _row(arm: Arm, cell: grid.Cell, choice, stage: str, estimate: np.ndarray) -> dict[str, Any]:

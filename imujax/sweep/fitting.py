@@ -15,7 +15,7 @@ from imujax.runtime import log, sharding
 from imujax.sweep import arms, budget, choices, grid, lanes, neighbourhoods
 from imujax.sweep.curve_basis import CurveBasis
 from imujax.sweep.references import fit_references, required_inputs, values_to_fit
-from imujax.sweep.runs import fit_probes, make_lane
+from imujax.sweep.runs import Parts, fit_probes, make_lane
 from imujax.sweep.window_features import records
 
 Trees = dict[str, Any]
@@ -71,7 +71,7 @@ def fit_network(
     seed : int
         Of the inner folds, the random weights and the batches.
     parts : Path
-        Folder in which groups of inner runs are kept when they are done.
+        Folder in which inner runs are kept when they are done.
     stage : {"finetune", "probe"}
 
     Returns
@@ -84,7 +84,7 @@ def fit_network(
     config = ConfigDict(config.to_dict() | {"stages": (stage,)})
     arm = arms.Arm(label, config, data, [cell], members, config.arms[label], seed, {})
     progress = log.Progress(_count_runs(config, cell), f"fit {label}", "run", first="compiling")
-    chosen, _ = choices.choose_settings(arm, [cell], data.subject, parts, progress)
+    chosen, _ = choices.choose_settings(arm, [cell], data.subject, Parts(parts), progress)
     choice = chosen[grid.selection_key(cell)]
     lane = make_lane(arm, cell, everybody, everybody[:0], (choice.penalty,), choice.rate)
     heads, _ = fit_probes(arm, cell, [lane])

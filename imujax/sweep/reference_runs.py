@@ -1,10 +1,9 @@
 """The references of a task on every cell of its grid, several fits at once."""
 
 import hashlib
-import pathlib
 from collections import deque
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from ml_collections import ConfigDict
 from threadpoolctl import threadpool_limits
 
 from imujax.data import datasets, targets
-from imujax.runtime import files, host, log, sharding
+from imujax.runtime import host, log, sharding
 from imujax.sweep import arms, grid, neighbourhoods
 from imujax.sweep.references import (
     fit_references,
@@ -22,6 +21,7 @@ from imujax.sweep.references import (
     values_to_fit,
 )
 from imujax.sweep.ridge import MOST_WINDOWS
+from imujax.sweep.runs import Arrays, Parts
 from imujax.sweep.window_features import records
 
 MOST_MEMORY = 8 * 2**30  # bytes of all fits at once
@@ -34,7 +34,7 @@ def reference_rows(
     cells: Sequence[grid.Cell],
     data: datasets.Dataset,
     seed: int,
-    parts: pathlib.Path,
+    parts: Parts,
     progress: log.Progress,
 ) -> list[dict[str, Any]]:
     """Fit the references of a task on every cell.
@@ -53,8 +53,7 @@ def reference_rows(
         The labelled examples.
     seed : int
         Of the task.
-    parts : Path
-        Folder in which each cell is kept when it is done.
+    parts : Parts
     progress : Progress
         Counts cells.
 
@@ -68,58 +67,48 @@ def reference_rows(
         progress.update(len(cells), "references")
         return []
     kinds, labels = zip(*map(parse_name, config.references), strict=True)
-    every = targets.class_every(data)
-    seen = data.acc, data.gyr, data.length, every
-    views = neighbourhoods.lay_views(required_inputs(kinds), *seen)
-    progress.restart_pace()
     embedders = {label: arm_by_label[label] for label in sorted(set(labels) - {""})}
-    arrays_by_cell: dict[int, dict[str, np.ndarray]] = {}
-    waiting: deque = deque()
 
-    def take_first():
-        number, future = waiting.popleft()
-        arrays_by_cell[number] = future.result()
-        progress.update(1, "references")
+    def group(missing: list[int]) -> list[list[int]]:
+        progress.restart_pace()
+        # An arm keeps few embeddings: cells that start from the same weights follow each other.
+        return [sorted(missing, key=lambda n: [a.start(cells[n]) for a in embedders.values()])]
 
-    # An arm keeps few embeddings: cells that start from the same weights follow each other.
-    order = sorted(
-        range(len(cells)),
-        key=lambda number: [arm.start(cells[number]) for arm in embedders.values()],
+    def make(numbers: list[int]) -> Iterator[Arrays]:
+        every = targets.class_every(data)
+        seen = data.acc, data.gyr, data.length, every
+        views = neighbourhoods.lay_views(required_inputs(kinds), *seen)
+        values = -(-data.acc.shape[1] // every) if every else 1
+        workers = fits_at_once(values * max(len(cells[number].train) for number in numbers))
+        waiting: deque[Future[Arrays]] = deque()
+        with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
+            for cell in (cells[number] for number in numbers):
+                embeddings = {  # by this thread alone, and no more of them than are soon wanted
+                    label: sharding.to_host(arm.embed(cell, cell.train, along=False))
+                    for label, arm in embedders.items()
+                }
+                inputs = views, embeddings, cell, data, seed
+                waiting.append(pool.submit(fit_cell, config.references, *inputs))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+
+    names = [f"references-{cell_hash(cell)}" for cell in cells]
+    done = parts.take(
+        names, group, make, lambda n, kept: progress.update(len(n), "references", kept)
     )
-    values = -(-data.acc.shape[1] // every) if every else 1
-    workers = fits_at_once(values * max(len(cell.train) for cell in cells))
-    with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
-        for number in order:
-            cell = cells[number]
-            path = parts / f"references-{cell_hash(cell)}.npz"
-            arrays = files.load_arrays(path)
-            if arrays is not None:
-                arrays_by_cell[number] = arrays
-                progress.update(1, "references", kept=True)
-                continue
-            embeddings = {  # by this thread alone, and no more of them than are soon wanted
-                label: sharding.to_host(arm.embed(cell, cell.train, along=False))
-                for label, arm in embedders.items()
-            }
-            task = pool.submit(
-                fit_cell, config.references, views, embeddings, cell, data, seed, path
-            )
-            waiting.append((number, task))
-            if len(waiting) > 2 * workers:
-                take_first()
-        while waiting:
-            take_first()
     return [
         {
             "arm": name,
             "stage": "reference",
             "cell": cell,
             "point": point,
-            "estimate": arrays_by_cell[number][name],
-            "note": str(arrays_by_cell[number][f"{name} note"]),
-            "seconds": float(arrays_by_cell[number][f"{name} seconds"]),
+            "estimate": arrays[name],
+            "note": str(arrays[f"{name} note"]),
+            "seconds": float(arrays[f"{name} seconds"]),
         }
-        for number, cell in enumerate(cells)
+        for cell, arrays in zip(cells, done, strict=True)
         for name in config.references
         for point in cell.points
     ]
@@ -132,9 +121,8 @@ def fit_cell(
     cell: grid.Cell,
     data: datasets.Dataset,
     seed: int,
-    path: pathlib.Path,
 ) -> dict[str, np.ndarray]:
-    """Fit references on one cell, and keep what comes out.
+    """Fit references on one cell.
 
     Parameters
     ----------
@@ -150,8 +138,6 @@ def fit_cell(
         The labelled examples.
     seed : int
         Of the task.
-    path : Path
-        The file that is written.
 
     Returns
     -------
@@ -182,7 +168,6 @@ def fit_cell(
             arrays[name] = joined.reshape(*shape, *joined.shape[1:])
             arrays[f"{name} note"] = np.array("; ".join(notes))
             arrays[f"{name} seconds"] = np.array(sum(seconds[kind] for _, seconds in fits))
-    files.save_arrays(path, arrays)
     return arrays
 
 

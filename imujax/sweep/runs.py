@@ -3,7 +3,7 @@
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -110,25 +110,81 @@ def walk(
     return np.stack(losses, axis=1), estimates
 
 
-def keep_part(path: pathlib.Path, compute: Callable[[], Arrays]) -> Arrays:
-    """Take a group's arrays from its part, or compute and keep them.
+class MissingPart(Exception):
+    """A part is not there, and whoever looks for it makes none."""
+
+
+class Parts:
+    """What runs have come to, a file each, in the folder of their task.
+
+    A part is the least that is made by itself: the inner runs of a selection key, the probe or the
+    final run of a cell.  Its name says all that it depends on, but neither with which others it was
+    made nor where.  So parts are made by any number of machines, and none is made twice.
 
     Parameters
     ----------
-    path : Path
-        Of the part; a damaged one is computed again.
-    compute : function
-        Of nothing, to a dict of arrays.
-
-    Returns
-    -------
-    dict of ndarray
+    folder : Path
+        Is made.
+    makes : bool
+        Whether parts that are not there are made.
     """
-    arrays = files.load_arrays(path)
-    if arrays is None:
-        arrays = compute()
-        files.save_arrays(path, arrays)
-    return arrays
+
+    def __init__(self, folder: pathlib.Path, makes: bool = True):
+        self.folder, self.makes = folder, makes
+        if makes:
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def take(
+        self,
+        names: Sequence[str],
+        group: Callable[[list[int]], Iterable[list[int]]],
+        make: Callable[[list[int]], Iterable[Arrays]],
+        tell: Callable[[list[int], bool], None] = lambda numbers, kept: None,
+    ) -> list[Arrays]:
+        """Read parts, and make those that are not there or damaged.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Of each part.
+        group : function
+            Of the numbers of those to be made, to lists of them that are made together.
+        make : function
+            Of such a list, to the arrays of each of its parts.
+        tell : function
+            Of numbers of parts that are there now, and whether they were there before.
+
+        Returns
+        -------
+        list of dict of ndarray
+
+        Raises
+        ------
+        MissingPart
+            A part would have to be made, and none is.
+        """
+        kept = [self.load(name) for name in names]
+        missing = [number for number, arrays in enumerate(kept) if arrays is None]
+        if len(missing) < len(names):
+            tell([number for number, arrays in enumerate(kept) if arrays is not None], True)
+        for numbers in group(missing) if missing else ():
+            for number, arrays in zip(numbers, make(numbers), strict=True):
+                self.save(names[number], arrays)
+                kept[number] = arrays
+                tell([number], False)
+        assert all(arrays is not None for arrays in kept)
+        return [arrays for arrays in kept if arrays is not None]
+
+    def load(self, name: str) -> Arrays | None:
+        """Read a part: None where it is to be made, MissingPart where none is."""
+        arrays = files.load_arrays(self.folder / f"{name}.npz")
+        if arrays is None and not self.makes:
+            raise MissingPart(name)
+        return arrays
+
+    def save(self, name: str, arrays: Arrays) -> None:
+        """Keep a part."""
+        files.save_arrays(self.folder / f"{name}.npz", arrays, is_shared=True)
 
 
 def group_hash(group: Sequence[lanes.Lane], starts: Sequence[int], more: object = None) -> str:
@@ -155,21 +211,23 @@ def group_hash(group: Sequence[lanes.Lane], starts: Sequence[int], more: object 
     return digest.hexdigest()[:16]
 
 
-def chunk_by(keys: Sequence, size: int) -> list[list[int]]:
+def chunk_by(keys: Sequence, size: int, numbers: Iterable[int] | None = None) -> list[list[int]]:
     """Put indices of equal keys together, at most `size` at a time, in the order of the keys.
 
     Parameters
     ----------
     keys : sequence of hashable
     size : int
+    numbers : iterable of int, optional
+        The indices; all by default.
 
     Returns
     -------
     list of list of int
     """
     by_key: dict = {}
-    for index, key in enumerate(keys):
-        by_key.setdefault(key, []).append(index)
+    for index in range(len(keys)) if numbers is None else numbers:
+        by_key.setdefault(keys[index], []).append(index)
     return [
         indices[first : first + size]
         for indices in by_key.values()

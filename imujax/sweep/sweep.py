@@ -4,9 +4,11 @@ Test subjects are seen once, by the final runs.  A row of runs.csv is one cell o
 arm and stage, at one point of an axis; a row of training.csv is one stop on the way of a run.
 """
 
+import functools
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -24,6 +26,8 @@ from imujax.sweep import (
     reference_runs,
     references,
     results,
+    runs,
+    shares,
 )
 
 
@@ -34,7 +38,8 @@ def run_sweep(
     workdir: pathlib.Path | str,
     seed: int,
     name: str,
-) -> pathlib.Path:
+    share: shares.Share | None = None,
+) -> pathlib.Path | None:
     """Run the sweep of one task; called again it goes on, and a finished one returns at once.
 
     Parameters
@@ -51,11 +56,14 @@ def run_sweep(
         Of folds, subsets, random weights and batches.
     name : str
         The task's name, for the tables and the progress bar.
+    share : Share, optional
+        Do this share alone, and write the tables if all others are done.
 
     Returns
     -------
-    Path
-        `workdir`, with runs.csv, training.csv, predictions.npz and summary.json.
+    Path or None
+        `workdir`, with runs.csv, training.csv, predictions.npz and summary.json; None where other
+        shares have still to come.
 
     Raises
     ------
@@ -84,27 +92,82 @@ def run_sweep(
         },
     }
     cells = grid.make_grid(config, data.subject, seed)
-    with processes.claim_folder(workdir):
+    every = dict.fromkeys((*config.arms, shares.REFERENCES), cells)
+    run = functools.partial(run_cells, config, data, encoders, seed, name, cells)
+    write = functools.partial(results.write_results, workdir, name, settings, data, encoders)
+    folder = workdir / "parts"
+    if share is None:
+        with processes.claim_folder(workdir):
+            begin_folder(workdir, settings)
+            if not results.is_complete(workdir, name):
+                write(*run(every, runs.Parts(folder)))
+        return workdir
+    with processes.claim_folder(workdir, f"run_{share.number}_of_{share.count}.lock"):
         begin_folder(workdir, settings)
         if results.is_complete(workdir, name):
             return workdir
-        parts = workdir / "parts"
-        parts.mkdir(exist_ok=True)
-        progress = log.Progress(count_runs(config, cells), name, "run", first="compiling")
-        rows, training, arm_by_label, trainers = [], [], {}, {}
-        for label, spec in config.arms.items():
-            members = encoders[spec.encoder]
-            arm = arms.Arm(label, config, data, cells, members, spec, seed, trainers)
-            chosen, inner = choices.choose_settings(arm, cells, data.subject, parts, progress)
-            final, outer = finals.final_rows(arm, cells, chosen, parts, progress)
-            rows, training = rows + final, training + inner + outer
-            arm_by_label[label] = arm
-        rows += reference_runs.reference_rows(
-            config, arm_by_label, cells, data, seed, parts, progress
-        )
-        progress.close()
-        results.write_results(workdir, name, settings, data, encoders, rows, training)
+        try:
+            run(shares.own_cells(config, cells, share), runs.Parts(folder))
+        except FileNotFoundError:  # of the folder, if others have done this share meanwhile
+            if not results.is_complete(workdir, name):
+                raise
+    try:
+        tables = run(every, runs.Parts(folder, makes=False))
+    except runs.MissingPart:
+        return workdir if results.is_complete(workdir, name) else None
+    with processes.claim_folder(workdir):
+        if not results.is_complete(workdir, name):
+            write(*tables)
     return workdir
+
+
+def run_cells(
+    config: ConfigDict,
+    data: datasets.Dataset,
+    encoders: Mapping[str, Sequence[encoder.Encoder]],
+    seed: int,
+    name: str,
+    cells: Sequence[grid.Cell],
+    own: Mapping[str, Sequence[grid.Cell]],
+    parts: runs.Parts,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Do the runs of all arms and the references on cells of a task's grid.
+
+    Parameters
+    ----------
+    config, seed, name
+        See `run_sweep`.
+    data : Dataset
+        The labelled examples.
+    encoders : mapping of str to sequence of Encoder
+        The pre-trainings of each encoder.
+    cells : sequence of Cell
+        The grid of the task.
+    own : mapping of str to sequence of Cell
+        Those to be done, of each arm and of shares.REFERENCES.
+    parts : Parts
+
+    Returns
+    -------
+    rows, training : list of dict
+        See `finals.final_rows`.
+    """
+    progress = log.Progress(
+        count_runs(config, cells, own), name, "run", first="compiling", mute=not parts.makes
+    )
+    rows, training, arm_by_label, trainers = [], [], {}, {}
+    for label, spec in config.arms.items():
+        members = encoders[spec.encoder]
+        arm = arms.Arm(label, config, data, cells, members, spec, seed, trainers)
+        chosen, inner = choices.choose_settings(arm, own[label], data.subject, parts, progress)
+        final, outer = finals.final_rows(arm, own[label], chosen, parts, progress)
+        rows, training = rows + final, training + inner + outer
+        arm_by_label[label] = arm
+    rows += reference_runs.reference_rows(
+        config, arm_by_label, own[shares.REFERENCES], data, seed, parts, progress
+    )
+    progress.close()
+    return rows, training
 
 
 def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
@@ -141,13 +204,13 @@ def begin_folder(workdir: pathlib.Path, settings: dict):
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / "settings.json").exists():
         text = json.dumps(settings, indent=1, sort_keys=True)
-        files.write_text(workdir / "settings.json", text)
+        files.write_text(workdir / "settings.json", text, is_shared=True)
 
 
-def count_runs(config: ConfigDict, cells: list[grid.Cell]) -> int:
-    """How many runs a task takes, for the progress bar."""
-    choosing = [cell for cell in cells if cell.draw < config.select.draws]
+def count_runs(
+    config: ConfigDict, cells: Sequence[grid.Cell], own: Mapping[str, Sequence[grid.Cell]]
+) -> int:
+    """How many runs there are on some cells of a grid, for the progress bar."""
     width = max(len(cell.train) for cell in cells)
-    splits = sum(choices.count_splits(config.select, width, len(c.train)) for c in choosing)
-    inner = splits * len(config.rates) if choices.has_contests(config) else 0
-    return len(config.arms) * (len(cells) + inner) + len(cells)
+    inner = (choices.count_inner(config, cell, width) for arm in config.arms for cell in own[arm])
+    return sum(map(len, own.values())) + sum(inner)

@@ -8,7 +8,7 @@ import scipy.stats
 from helpers.labelled import make_arm
 
 from imujax.report import mixed_model
-from imujax.sweep import choices, finals
+from imujax.sweep import choices, finals, runs
 
 SETS, SUBJECTS, WINDOWS = 12, 12, 90
 
@@ -37,12 +37,12 @@ def test_sets_of_random_weights_are_told_apart_no_more_often_than_by_chance(tmp_
     fields = {"axes": {"windows": (1.0,)}, "stages": ("probe",)}
     arm, cells = make_arm(data, "random", draws=2, **fields)
     r, start = np.zeros((SETS, 2, SUBJECTS)), np.zeros((SETS, 2, SUBJECTS), int)
-    fold = np.zeros(SUBJECTS, int)
+    fold, parts = np.zeros(SUBJECTS, int), runs.Parts(tmp_path)
     silent = SimpleNamespace(update=lambda *_: None)
     for number in range(SETS):
         arm.random_set = number
-        chosen, _ = choices.choose_settings(arm, cells, data.subject, tmp_path, silent)
-        for row in finals.final_rows(arm, cells, chosen, tmp_path, silent)[0]:
+        chosen, _ = choices.choose_settings(arm, cells, data.subject, parts, silent)
+        for row in finals.final_rows(arm, cells, chosen, parts, silent)[0]:
             cell, truth = row["cell"], data.target[row["cell"].test, 0]
             for i in (i for i, name in enumerate(names) if name in data.subject[cell.test]):
                 own = data.subject[cell.test] == names[i]

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from imujax.configs import common
 from imujax.report import metrics
-from imujax.sweep import budget, choices, finals, grid, lanes
+from imujax.sweep import budget, choices, finals, grid, lanes, runs
 
 RATES, STOPS = (1e-3, 3e-3, 1e-2), (0.1, 0.2, 0.6, 1.0)
 SUBJECT = np.repeat([f"P{i}" for i in range(6)], [30, 20, 25, 10, 40, 15])
@@ -121,7 +121,9 @@ def pretend(monkeypatch, tmp_path):
             ]
 
         monkeypatch.setattr(choices, "fit_probes", fit_probes)
-        chosen, training = choices.choose_settings(arm, cells, SUBJECT, tmp_path, Silent())
+        chosen, training = choices.choose_settings(
+            arm, cells, SUBJECT, runs.Parts(tmp_path), Silent()
+        )
         return chosen, training, trainer, cells
 
     return run
@@ -266,8 +268,9 @@ def test_final_runs_end_where_the_choice_says(tmp_path):
     budget_of_all = {"passes": 20.0, "steps": (20, 100), "batch": 8, "stops": (0.2, 0.6, 1.0)}
     select = {"folds": 2, "splits": (2, 2), "draws": 1}
     arm, cells = make_arm(data, "random", rates=(1e-3, 1e-2), select=select, **budget_of_all)
-    chosen, inner = choices.choose_settings(arm, cells, data.subject, tmp_path, Silent())
-    rows, outer = finals.final_rows(arm, cells, chosen, tmp_path, Silent())
+    parts = runs.Parts(tmp_path)
+    chosen, inner = choices.choose_settings(arm, cells, data.subject, parts, Silent())
+    rows, outer = finals.final_rows(arm, cells, chosen, parts, Silent())
     stages = {(row["cell"].fold, row["cell"].draw, row["point"], row["stage"]) for row in rows}
     assert len(stages) == len(rows) == len(cells) * 3
     for cell in cells:
@@ -281,7 +284,8 @@ def test_final_runs_end_where_the_choice_says(tmp_path):
         assert all(np.isfinite(r["loss"]) for r in way)
         errors = end["estimate"] - data.target[cell.test]
         assert np.mean(errors**2) < np.var(data.target[cell.test])
-    again, _ = finals.final_rows(arm, cells, chosen, tmp_path, Silent())  # from the parts
+    parts = runs.Parts(tmp_path, makes=False)
+    again, _ = finals.final_rows(arm, cells, chosen, parts, Silent())
     for first, second in zip(rows, again, strict=True):
         np.testing.assert_array_equal(first["estimate"], second["estimate"])
     assert {row["split"] for row in inner} == {0, 1}

@@ -12,7 +12,7 @@ from helpers import small_references
 from imujax.configs import common
 from imujax.data import datasets
 from imujax.runtime import host
-from imujax.sweep import grid, reference_runs, references
+from imujax.sweep import grid, reference_runs, references, runs
 
 
 class Counter:
@@ -86,8 +86,8 @@ def test_nothing_outside_the_training_subset_has_any_effect(name, tmp_path, monk
     spoiled = dataclasses.replace(data, acc=acc, target=target)
 
     def estimate(examples, folder):
-        folder.mkdir()
-        (row,) = reference_runs.reference_rows(config, {}, [cell], examples, 0, folder, Counter())
+        parts = runs.Parts(folder)
+        (row,) = reference_runs.reference_rows(config, {}, [cell], examples, 0, parts, Counter())
         assert row["arm"] == name and row["point"] == ("windows", 0.5)
         return row["estimate"]
 
@@ -109,9 +109,9 @@ def test_estimates_are_the_same_on_any_number_of_cores_and_a_stopped_grid_goes_o
     for cores in (1, 4):
         monkeypatch.setattr(host, "available_cores", lambda cores=cores: list(range(cores)))
         folder = tmp_path / str(cores)
-        folder.mkdir()
+        parts = runs.Parts(folder)
         arm, counter = StandInArm(data), Counter()
-        arguments = config, {"random": arm}, cells, data, 0, folder, counter
+        arguments = config, {"random": arm}, cells, data, 0, parts, counter
         rows = reference_runs.reference_rows(*arguments)
         assert [(row["cell"], row["arm"], row["point"]) for row in rows] == [
             (cell, name, point) for cell in cells for name in names for point in cell.points
@@ -139,7 +139,10 @@ def test_estimates_are_the_same_on_any_number_of_cores_and_a_stopped_grid_goes_o
 def test_a_task_without_references_has_no_rows(tmp_path):
     config, data, counter = task((), folds=3, draws=1), steps(), Counter()
     cells = grid.make_grid(config, data.subject, seed=0)
-    assert reference_runs.reference_rows(config, {}, cells, data, 0, tmp_path, counter) == []
+    assert (
+        reference_runs.reference_rows(config, {}, cells, data, 0, runs.Parts(tmp_path), counter)
+        == []
+    )
     assert counter.done == len(cells)
 
 
