@@ -5,8 +5,9 @@
 
 raw/sisfall and raw/ipol_gait are the unpacked public sets.  A class a window, its activity (the
 recordings of falls are not in raw/sisfall).  The encoder never sees these people: it is pre-trained
-on the IPOL walks and on simulated people.  `:cores` has the network at half its width, for two
-cores; `:tiny` is the same path in minutes, pre-trained on the walks alone.
+on the IPOL walks and on simulated people.  `:cores` has the network at half its width, half the
+rate and half the budget, for two cores; `:tiny` is the same path in minutes, pre-trained on the
+walks alone.
 """
 
 from ml_collections import ConfigDict
@@ -19,19 +20,22 @@ def get_config(size: str = "full") -> ConfigDict:
     if size not in common.SIZES:
         raise ValueError(f"no size {size!r}: there are {', '.join(common.SIZES)}")
     config = ConfigDict({"seed": 0})
-    cut = {"rate": 100.0, "window": 128}
+    # On two cores at half the rate: a window lasts 2.56 s either way.
+    rate, samples = (50.0, 128) if size == "cores" else (100.0, 256)
+    cut, whole = {"rate": rate, "window": 128}, {"window": samples, "stride": samples}
     config.data_sets = ConfigDict(
         {
             "walks": common.data_set("ipol_gait", "ipol_gait", task="windows", stride=64, **cut),
             "moves": common.data_set("simulated", "simulated/movi", **cut),
-            "daily": common.data_set("sisfall", "sisfall", rate=100.0, window=256, stride=256),
+            "daily": common.data_set("sisfall", "sisfall", rate=rate, **whole),
         }
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
     net |= common.HALF if size == "cores" else {}
-    config.encoders = ConfigDict(
-        {"moves": common.encoder(("walks", "moves"), net, rotation=30.0, steps=500, save_every=250)}
-    )
+    train = {"rate": rate, "rotation": 30.0, "steps": 500, "save_every": 250}
+    config.encoders = ConfigDict({"moves": common.encoder(("walks", "moves"), net, **train)})
+    grid = common.SMALL | {"axes": {"windows": (0.1, 1.0)}}
+    grid |= common.BESIDE if size == "cores" else {}
     config.tasks = ConfigDict(
         {
             "activity": common.task(
@@ -39,8 +43,7 @@ def get_config(size: str = "full") -> ConfigDict:
                 "Activities of daily life",
                 common.arms("moves"),
                 targets=("activity",),
-                axes={"windows": (0.1, 1.0)},
-                **common.SMALL,
+                **grid,
             )
         }
     )

@@ -41,6 +41,9 @@ SMALL = BUDGET | {
     "select": {"folds": 4, "splits": (1, 2), "draws": 1},
     "draws": 2,
 }
+# For what is asked beside the main question: half of BUDGET, at which the inner error was flat, and
+# one draw.
+BESIDE = {"passes": 12.5, "steps": (500, 1250), "draws": 1}
 # To see the path in minutes: the report says in its first line that the budget is small.
 TINY = {
     "is_small": True,

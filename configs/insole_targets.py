@@ -10,8 +10,8 @@ is the card of insole.py with three tables [[target]] in the place of [target]:
     "force" [N]             statistic = "curve", over the window, a value a sample
 
 Is the peak that is read from the curve as good as the peak learned by itself, and are two numbers
-at once as good as each alone?  `:cores` has the network at half its width, for two cores; `:tiny`
-is the same path in minutes.
+at once as good as each alone?  `:cores` has the network at half its width and half the budget,
+for two cores; `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -34,7 +34,7 @@ def get_config(size: str = "full") -> ConfigDict:
     # The windows are those of insole.py; trees that boost are not for ten scores of each curve.
     grid = common.SMALL | {"folds": insole.FOLDS, "axes": {"windows": (0.1, 1.0)}}
     grid |= common.TINY if size == "tiny" else {}
-    grid |= {"draws": 1} if size == "cores" else {}
+    grid |= common.BESIDE if size == "cores" else {}
     arms, config.tasks = common.arms("free"), ConfigDict()
     for name, (title, targets) in TARGETS.items():
         references = ("ridge", "extra") if name == "curve" else ("ridge", "trees")

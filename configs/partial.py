@@ -4,8 +4,8 @@
 
 Peak force of a foot, with the recordings, folds and encoder of insole.py without norm: three tasks
 that differ in `tune` alone (imujax/nets/tuning.py), for both arms alike.  The frozen probe stands
-beside each.  `:cores` has the network at half its width, for two cores; `:tiny` is the same path in
-minutes.
+beside each.  `:cores` has the network at half its width and half the budget, for two cores; `:tiny`
+is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -24,7 +24,7 @@ def get_config(size: str = "full") -> ConfigDict:
         "last_stage": ("the last stage alone", tuning.last_stage(net)),
     }
     grid = common.SMALL | {"folds": insole.FOLDS, "axes": {"windows": (0.1, 1.0)}}
-    grid |= common.TINY if size == "tiny" else {}
+    grid |= {"tiny": common.TINY, "cores": common.BESIDE}.get(size, {})
     arms, config.tasks = common.arms("free"), ConfigDict()
     for name, (words, factors) in ways.items():
         given = grid | {"tune": factors, "references": ("ridge",)}
