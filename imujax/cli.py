@@ -86,6 +86,7 @@ CARD = (
 CONTACTS = (
     "windows at the contacts that a unit shows: foot, shank or back, and the sensor that it is"
 )
+MACHINE = "a slice of TPUs, v5e:16x16, or GPUs, h100:8, h200:8x4"
 SHOW = "draw one of the people, FILE.png or FILE.gif"
 VERBS = {
     "quickstart": Verb(
@@ -172,6 +173,16 @@ VERBS = {
         "data sets, encoders, sweeps and report from one configuration",
         "imujax study --config configs/public.py:tiny --raw raw --data data --workdir work",
         (*EXPERIMENT, SHARE),
+    ),
+    "compile": Verb(
+        "what a configuration's programs would take on a machine that is not here",
+        "imujax compile --config configs/pretrain_pod.py --for v5e:16x16",
+        (
+            option("--config", "FILE", CONFIG, required=True),
+            option("--for", "MACHINE", MACHINE, required=True, dest="machine"),
+            option("--what", "KIND", "pretrain, sweep or simulate alone"),
+            folder_option("--data", "folder of the data sets; a sweep needs its labelled one"),
+        ),
     ),
     "fit": Verb(
         "fit a model on all subjects of a task, with intervals or sets, to keep and to use",
@@ -457,6 +468,23 @@ def sweep(args, words: list[str]):
     )
 
 
+def compile_programs(args, words: list[str]):
+    """Have the compiler of another machine say what programs would take there."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # by which its library looks for TPUs
+    config = checked_configuration(args, words)
+    from imujax import study
+    from imujax.compiled import page
+
+    def find(name: str) -> pathlib.Path:
+        return study.find_or_build(config.data_sets[name], args.data)
+
+    data = None if args.data is None else find
+    for lines in page.describe_all(config, args.machine, args.what, data):
+        print(*lines, "", sep="\n", flush=True)
+    print(page.WHAT_IT_IS_NOT)
+
+
 def fit(args, words: list[str]):
     """Fit a model for all tasks, or for one."""
     config = checked_configuration(args, words)
@@ -518,6 +546,7 @@ COMMANDS = {
     "audit": audit,
     "pretrain": pretrain,
     "sweep": sweep,
+    "compile": compile_programs,
     "fit": fit,
     "predict": predict,
     "study": run_study,

@@ -41,7 +41,9 @@ def product_flops(function: Callable, *arguments) -> int:
     Returns
     -------
     int
-        Floating-point operations: two for each multiplication and addition.
+        Floating-point operations: two for each multiplication and addition.  The body of a scan
+        counts as often as it runs, that of another loop once, and what is mapped over devices
+        (shard_map) on all of them.
     """
 
     def count_flops(jaxpr) -> int:
@@ -54,7 +56,12 @@ def product_flops(function: Callable, *arguments) -> int:
             elif eqn.primitive.name == "conv_general_dilated":
                 kernel = eqn.invars[1].aval  # [k, C, F]
                 total += 2 * kernel.size // kernel.shape[-1] * eqn.outvars[0].aval.size
-            total += sum(count_flops(inner) for inner in jaxprs_in_params(eqn.params))
+            inside = sum(count_flops(inner) for inner in jaxprs_in_params(eqn.params))
+            if eqn.primitive.name == "scan":
+                inside *= eqn.params["length"]
+            elif eqn.primitive.name == "shard_map":
+                inside *= eqn.params["mesh"].size
+            total += inside
         return total
 
     return count_flops(jax.make_jaxpr(function)(*arguments).jaxpr)

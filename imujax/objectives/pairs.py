@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from imujax.nets import towers
+from imujax.nets import networks, towers
 from imujax.objectives import contrastive, relations
 from imujax.objectives.objective import Objective
 from imujax.runtime import sharding
@@ -101,9 +101,10 @@ def make_encode(
 ) -> Callable[..., tuple[tuple[jax.Array, jax.Array], dict]]:
     """The encoding of training, at once or in microbatches.
 
-    With config.microbatch each device encodes so many of its samples at a time and, in the backward
-    pass, once more, so that the activations of one microbatch are all that is kept.  Exact, since
-    no sample sees another one: see pretrain/settings.check_devices.
+    Each device encodes its own samples, where no sample sees another one (pretrain/settings.
+    check_devices): left to itself, XLA gathers the activations of strided convolutions on every
+    device.  With config.microbatch a device encodes so many of its samples at a time and, in the
+    backward pass, once more, so that the activations of one microbatch are all that is kept.
 
     Parameters
     ----------
@@ -121,29 +122,27 @@ def make_encode(
     """
     tower = towers.DualTower(config.net)
 
-    def forward(params, stats, batch) -> tuple[Any, Any]:
+    def encode_together(params, stats, batch):
         length = None if full else batch["length"]
         variables = {"params": params, "batch_stats": stats}
-        windows = (batch["acc"], batch["gyr"], length)
-        return tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
-
-    def encode_at_once(params, stats, batch):
-        z, changed = forward(params, stats, batch)
+        windows = batch["acc"], batch["gyr"], length
+        z, changed = tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
         return z, changed.get("batch_stats", {})
 
-    def encode_by_microbatches(params, stats, batch):
-        assert mesh is not None  # a step of training has one
+    def encode_own(params, batch):
+        if not config.microbatch:
+            return encode_together(params, {}, batch)[0]
+        encode = jax.checkpoint(lambda microbatch: encode_together(params, {}, microbatch)[0])
+        microbatches = jax.tree.map(lambda x: x.reshape(-1, config.microbatch, *x.shape[1:]), batch)
+        z = jax.lax.map(encode, microbatches)
+        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), z)
 
-        @jax.checkpoint
-        def encode_microbatch(microbatch):
-            return forward(params, stats, microbatch)[0]
+    if mesh is None or networks.resolve_net(config.net)["norm"] == "batch":
+        return encode_together
+    encode_rows = sharding.map_rows(encode_own, mesh)
 
-        microbatches = {
-            name: sharding.to_microbatches(batch[name], config.microbatch, mesh)
-            for name in ("acc", "gyr", "length")
-        }
-        z_acc, z_gyr = jax.lax.map(encode_microbatch, microbatches)
-        z = sharding.from_microbatches(z_acc, mesh), sharding.from_microbatches(z_gyr, mesh)
-        return z, stats
+    def encode_apart(params, stats, batch):
+        windows = {name: batch[name] for name in ("acc", "gyr", "length")}
+        return encode_rows(params, windows), stats
 
-    return encode_by_microbatches if config.microbatch else encode_at_once
+    return encode_apart

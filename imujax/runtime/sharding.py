@@ -65,52 +65,25 @@ def sharded(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
     return jax.sharding.NamedSharding(mesh, jax.P(mesh.axis_names[0]))
 
 
-def to_microbatches(x: jax.Array, size: int, mesh: jax.sharding.Mesh) -> jax.Array:
-    """Cut a sharded array into microbatches, each sharded over the devices as well.
-
-    Every device cuts up its own part, so that nothing is sent.
+def map_rows(
+    function: Callable[[Any, Any], Any], mesh: jax.sharding.Mesh
+) -> Callable[[Any, Any], Any]:
+    """Let every device do its own rows, and nothing be sent but gradients of what they share.
 
     Parameters
     ----------
-    x : jax.Array, [B, ...]
-        Sharded over the n devices of `mesh`.
-    size : int
-        Rows of a microbatch on each device.
+    function : Callable
+        Of arrays that all devices have, and of arrays [n, ...] that are shared out, to such ones.
     mesh : jax.sharding.Mesh
 
     Returns
     -------
-    jax.Array, [k, n * size, ...]
-        The second axis is sharded.
+    Callable
+        The same of whole arrays.
     """
-    parts = x.reshape(mesh.size, -1, size, *x.shape[1:]).swapaxes(0, 1)
-    return _shard_second_axis(parts.reshape(parts.shape[0], -1, *x.shape[1:]), mesh)
-
-
-def from_microbatches(x: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
-    """Put microbatches together again: the inverse of `to_microbatches`.
-
-    Parameters
-    ----------
-    x : jax.Array, [k, n * size, ...]
-        As `to_microbatches` returns it.
-    mesh : jax.sharding.Mesh
-        Of n devices.
-
-    Returns
-    -------
-    jax.Array, [B, ...]
-        The first axis is sharded.
-    """
-    parts = _shard_second_axis(x, mesh).reshape(len(x), mesh.size, -1, *x.shape[2:])
-    batch = parts.swapaxes(0, 1).reshape(-1, *x.shape[2:])
-    return jax.lax.with_sharding_constraint(batch, sharded(mesh))
-
-
-def _shard_second_axis(x: jax.Array, mesh: jax.sharding.Mesh) -> jax.Array:
-    """Share out the second axis."""
-    return jax.lax.with_sharding_constraint(
-        x, jax.sharding.NamedSharding(mesh, jax.P(None, mesh.axis_names[0]))
+    own = jax.P(mesh.axis_names[0])
+    return jax.shard_map(
+        function, mesh=mesh, in_specs=(jax.P(), own), out_specs=own, check_vma=False
     )
 
 

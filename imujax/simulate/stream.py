@@ -9,7 +9,7 @@ anti-alias filter.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -70,7 +70,7 @@ def settings(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 def compile_batch(
     config: ConfigDict, sharding: jax.sharding.Sharding | None = None
-) -> Callable[[jax.Array], dict[str, jax.Array]]:
+) -> jax.stages.Wrapped:
     """The compiled function of a key that gives one batch of sensor-windows on the device.
 
     Windows in which the sensor does not move are left out, as far as there are others.

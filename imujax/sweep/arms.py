@@ -42,6 +42,8 @@ class Arm:
     trainers : dict of LaneTrainer
         Of the task's arms so far, by their network: arms of one network share what is compiled. One
         that is not yet there is added.
+    mesh : jax.sharding.Mesh, optional
+        See lanes.LaneTrainer.
     """
 
     def __init__(
@@ -54,6 +56,7 @@ class Arm:
         spec: ConfigDict,
         seed: int,
         trainers: dict[str, lanes.LaneTrainer],
+        mesh: jax.sharding.Mesh | None = None,
     ):
         self.name, self.config, self.data, self.seed = name, config, data, seed
         self.pretrained, self.is_random = pretrained, spec.weights == "random"
@@ -78,8 +81,9 @@ class Arm:
             )
             width = max(len(cell.train) for cell in cells)
             # A CPU gains little from large stacks, and a short last one is filled up.
-            runs = 4 if jax.default_backend() == "cpu" else len(cells)
-            trainers[net] = lanes.LaneTrainer(card, examples, config, width, runs)
+            platform = jax.default_backend() if mesh is None else mesh.devices.flat[0].platform
+            runs = 4 if platform == "cpu" else len(cells)
+            trainers[net] = lanes.LaneTrainer(card, examples, config, width, runs, mesh)
         self.trainer = trainers[net]
 
     def start(self, cell: grid.Cell) -> int:
@@ -178,17 +182,20 @@ class Arm:
         self.embeddings[key] = placed  # the last one used stands last
         return placed
 
-    def prepare_finetuning(self, cell: grid.Cell):
+    def prepare_finetuning(self, cell: grid.Cell, memory: float | None = None):
         """Compile full fine-tuning for as many runs at once as fit the memory, the first time.
 
         Parameters
         ----------
         cell : Cell
             Any one, for the shapes.
+        memory : float, optional
+            Bytes that a device may be filled with, where it is not there to say so.
         """
         if self.trainer.programs:
             return
-        budget = memory_budget(self.trainer.mesh) - self._feature_bytes(self.trainer.examples.every)
+        memory = memory_budget(self.trainer.mesh) if memory is None else memory
+        budget = memory - self._feature_bytes(self.trainer.examples.every)
         self.trainer.compile_for_memory(self.initial_encoder(cell), self._count_features(), budget)
 
     def _count_features(self) -> int:

@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import augment, scales
 from imujax.errors import UserError
-from imujax.nets import parameters, towers
+from imujax.nets import arithmetic, parameters, towers
 from imujax.pretrain import schedules
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
@@ -301,6 +301,8 @@ class LaneTrainer:
         Size of the largest training subset.
     runs : int
         At most so many lanes at once; fewer where they do not fit the memory.
+    mesh : jax.sharding.Mesh, optional
+        Devices, those that there are by default; of others what is to run there can be compiled.
 
     Attributes
     ----------
@@ -319,6 +321,7 @@ class LaneTrainer:
         config: ConfigDict,
         width: int,
         runs: int,
+        mesh: jax.sharding.Mesh | None = None,
     ):
         outputs = card["net"], examples.target.shape[-1]
         self.net = towers.Regressor(*outputs)
@@ -326,8 +329,7 @@ class LaneTrainer:
             self.net = towers.CurveRegressor(*outputs, examples.every)
         self.config = config
         self.examples, self.width = examples, width
-        self.mesh = sharding.make_mesh("run")
-        self.data = sharding.place(examples.arrays, sharding.replicated(self.mesh))
+        self.mesh = sharding.make_mesh("run") if mesh is None else mesh
         kind = {"is_class": examples.is_class}
         fit_head = probes.fit_curve_probe if examples.every else probes.fit_probe
         fit_head = probes.fit_logistic if examples.is_class else fit_head
@@ -340,6 +342,11 @@ class LaneTrainer:
         self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
         self.programs: dict[int, Any] = {}
+
+    @functools.cached_property
+    def data(self) -> dict[str, jax.Array | None]:
+        """All examples, on every device."""
+        return sharding.place(self.examples.arrays, sharding.replicated(self.mesh))
 
     def probe(
         self, lanes: Sequence[Lane], features: jax.Array | np.ndarray
@@ -526,8 +533,9 @@ class LaneTrainer:
         return weights | {"opt": opt, "average": weights}
 
     def _compile(self, arrays, state):
-        bounds = jnp.int32(0), jnp.int32(1)
-        return self.advance_lanes.lower(arrays, state, self.data, *bounds).compile()
+        replicated, bound = sharding.replicated(self.mesh), jax.ShapeDtypeStruct((), jnp.int32)
+        data = sharding.as_shapes(self.examples.arrays, replicated)
+        return self.advance_lanes.lower(arrays, state, data, bound, bound).compile()
 
     def compile_for_memory(self, start: Encoder, features: int, memory: float) -> int:
         """Compile the fine-tuning loop for as many lanes as the memory allows.
@@ -559,7 +567,9 @@ class LaneTrainer:
         lane = Lane(index, index, (1.0,), 0.0, rise=1, seed=0, start=start, scale=scale)
         while True:
             state = self._state_shapes(start, features)
-            program = self._compile(self.place([lane], self.runs), state)
+            arrays = stack_lanes([lane], self.examples, self.runs, self.width)
+            sharded = sharding.sharded(self.mesh)
+            program = self._compile(sharding.as_shapes(arrays, sharded), state)
             leaves = jax.tree.leaves(state)
             state_bytes = sum(x.size * x.dtype.itemsize for x in leaves) / self.mesh.size
             needed = program.memory_analysis().temp_size_in_bytes + 2 * state_bytes
@@ -572,6 +582,15 @@ class LaneTrainer:
                     f"{memory / 2**30:.1f}; lower batch"
                 )
             self.runs //= 2
+
+    def step_flops(self) -> int:
+        """The arithmetic of a step of all `runs` lanes, see arithmetic.product_flops."""
+        window = jax.ShapeDtypeStruct((self.config.batch, *self.examples.acc.shape[1:]), np.float32)
+        variables = jax.eval_shape(
+            functools.partial(self.net.init, train=False), jax.random.key(0), window, window
+        )
+        apply = functools.partial(self.net.apply, train=False)
+        return 3 * self.runs * arithmetic.product_flops(apply, variables, window, window)
 
     def _state_shapes(self, start, features: int) -> dict:
         """The shapes of the state of `runs` lanes."""

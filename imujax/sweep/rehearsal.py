@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import jax
 from ml_collections import ConfigDict
 
-from imujax.data import sensor_windows
+from imujax.data import datasets, sensor_windows
 from imujax.pretrain import encoder
 from imujax.sweep import arms, grid, lanes, sweep
 
@@ -51,14 +52,46 @@ def rehearse(
     )
     if "finetune" not in config.stages:
         return found
+    trainers = [arm.trainer for arm in prepare_arms(config, data, sections, seed)]
+    return f"{found}, {min(trainer.runs for trainer in trainers)} runs at once"
+
+
+def prepare_arms(
+    config: ConfigDict,
+    data: datasets.Dataset,
+    sections: Mapping[str, ConfigDict],
+    seed: int,
+    mesh: jax.sharding.Mesh | None = None,
+    memory: float | None = None,
+) -> list[arms.Arm]:
+    """Compile the fine-tuning of all arms, with encoders of random weights.
+
+    Parameters
+    ----------
+    config, sections, seed
+        See `rehearse`.
+    data : Dataset
+        The labelled examples.
+    mesh : jax.sharding.Mesh, optional
+        Devices, those that there are by default; others need not be there.
+    memory : float, optional
+        Bytes that each of them may be filled with, where it is not there to say so.
+
+    Returns
+    -------
+    list of Arm
+        Of each network one.
+    """
+    cells = grid.make_grid(config, data.subject, seed)
     trainers: dict[str, lanes.LaneTrainer] = {}
-    unit = {"mean": 0.0, "sd": 1.0}
+    unit, prepared = {"mean": 0.0, "sd": 1.0}, []
     for label, spec in config.arms.items():
-        section = used[spec.encoder]
+        section, known = sections[spec.encoder], len(trainers)
         card = {"net": section.net.to_dict(), "window": section.window}
         card |= {"scales": {"acc": unit, "gyr": unit}, "settings": {"seed": seed}}
         untrained = encoder.random_encoder(card, seed)
-        arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers)
-        arm.prepare_finetuning(cells[0])
-    runs = min(trainer.runs for trainer in trainers.values())
-    return f"{found}, {runs} runs at once"
+        arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers, mesh)
+        if len(trainers) > known:
+            arm.prepare_finetuning(cells[0], memory)
+            prepared.append(arm)
+    return prepared
