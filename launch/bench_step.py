@@ -3,6 +3,7 @@
     python launch/bench_step.py                         the step: both networks, some batches
     python launch/bench_step.py --what loss             the loss alone, time and memory
     python launch/bench_step.py --batches 1024,4096 --dtype bfloat16        on an accelerator
+    python launch/bench_step.py --against compiled --dtype bfloat16         there, without PyTorch
 
 A step takes a batch out of windows that lie on the device (6 channels, 128 samples), encodes it
 with two towers and their heads, and updates the weights by AdamW from the contrastive loss in both
@@ -15,6 +16,9 @@ the time of a step is printed. The share of the arithmetic is that of the fastes
 this machine showed in the same minute; that of the memory is what the compiled step says it reads
 and writes, over the speed of a plain copy (on a CPU caches help, so it may pass 1). Needs the extra
 `torch`. The PyTorch networks are the tests' oracle.
+
+With `--against compiled` the time of a step stands beside what its compiled program's arithmetic
+and bytes would take at the chip's published rates (imujax/compiled).
 """
 
 import argparse
@@ -87,6 +91,7 @@ def make_imujax_step(net: str, norm: str, batch: int, dtype: str):
         jax.block_until_ready((state, metrics))
 
     run.bytes = step.cost_analysis().get("bytes accessed", 0.0)  # not every device tells
+    run.program = step
     return run
 
 
@@ -381,6 +386,56 @@ def report_steps(options):
                 )
 
 
+def report_against_compiled(options):
+    """Print the time of a step beside what its compiled program would take at best."""
+    from imujax.compiled import machines, page, programs
+    from imujax.nets import arithmetic, resnet
+
+    machine = machines.this_machine()
+    for net in options.nets.split(","):
+        flops_of_pair = arithmetic.training_flops(getattr(resnet, net)(norm=options.norm), SAMPLES)
+        for batch in map(int, options.batches.split(",")):
+            run = make_imujax_step(net, options.norm, batch, options.dtype)
+            flops = batch * flops_of_pair + 6 * batch**2 * SIZE
+            made = programs.describe(
+                run.program,
+                has_fast_memory=machine.chip.platform == "tpu",
+                title=f"{net} {batch}",
+                encoder="",
+                unit="pairs",
+                count=batch,
+                chips=1,
+                flops=flops,
+                executed=flops,
+                is_narrow=options.dtype == "bfloat16",
+                seconds=0.0,
+            )
+            times = page.bounds(made, machine)
+            binding = max(times, key=lambda name: times[name])
+            seconds = time_step(run, options.repeats)
+            print(
+                f"{net} {batch:6d} {1e3 * seconds:9.2f} ms {batch / seconds:10.0f} pairs/s, by "
+                f"{binding} at best {1e3 * times[binding]:.2f} ms on {machine.name}: "
+                f"{seconds / times[binding]:.2f} times that, "
+                f"{flops / seconds / page.peak(made, machine.chip):.0%} of the peak",
+                flush=True,
+            )
+
+
+def time_step(run, repeats: int) -> float:
+    """The median over rounds of TURN seconds of the seconds of a step."""
+    for _ in range(WARM_UP):
+        run()
+    rounds = []
+    for _ in range(repeats):
+        start, steps, spent = time.perf_counter(), 0, 0.0
+        while spent < TURN:
+            run()
+            steps, spent = steps + 1, time.perf_counter() - start
+        rounds.append(spent / steps)
+    return statistics.median(rounds)
+
+
 def report_losses(options):
     """Print time and memory of loss and slopes; one after the other, for the sake of memory."""
     for batch in map(int, options.batches.split(",")):
@@ -396,12 +451,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--what", default="step", choices=("step", "loss"))
     parser.add_argument("--nets", default="resnet50,tan2023", help="networks, with commas between")
+    parser.add_argument("--against", default="torch", choices=("torch", "compiled"))
     parser.add_argument("--norm", default="batch", choices=("batch", "none"))
     parser.add_argument("--batches", help="32,128,512 for the step, 4096,16384 for the loss")
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--repeats", type=int, default=7, help="rounds of which to take the median")
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
+    if options.against == "compiled":
+        report_against_compiled(options)
+        return
     print(describe_hardware(), flush=True)
     os.environ.setdefault("GLIBC_TUNABLES", host.KEPT_MEMORY)  # of the processes that run steps
     (report_steps if options.what == "step" else report_losses)(options)

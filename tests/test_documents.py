@@ -37,8 +37,8 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 # Commands that need a cluster.  Their scripts are tried in tests/test_launch.py, with stand-ins.
 CLUSTER = ("sbatch", "kubectl", "bash launch/tpu_vm.sh")
-# What .ci/run runs, in README.md's own words, and the same for one room or for Beam.
-INSTALL = ("python3 -m venv", ".venv/bin/pip", ".beam/bin/pip", "pip")
+# What .ci/run runs, in README.md's own words, and the same for one room, for Beam or for TPUs.
+INSTALL = ("python3 -m venv", ".venv/bin/pip", ".beam/bin/pip", ".tpu/bin/pip", "pip")
 CHECKS = (".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/pytest", ".beam/bin/pytest", "pytest")
 NAMES = ("imujax", "python", "python3", "pip", "pytest", "sbatch", "kubectl", "bash", "git")
 TOOLS = ("pip", "imujax", "python", "ruff", "mypy", "pytest")
@@ -49,7 +49,10 @@ def commands(document: pathlib.Path, folder: pathlib.Path) -> list[list[str]]:
     log = folder / "log"
     log.touch()
     body = f'#!/bin/bash\nprintf "%q " "$NAME_OF" "$@" >> {log}\necho >> {log}\n'
-    for name in (*NAMES, *(f"{venv}/bin/{tool}" for venv in (".venv", ".beam") for tool in TOOLS)):
+    for name in (
+        *NAMES,
+        *(f"{venv}/bin/{tool}" for venv in (".venv", ".beam", ".tpu") for tool in TOOLS),
+    ):
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(body.replace("$NAME_OF", name))

@@ -123,6 +123,28 @@ def parse_machine(text: str) -> Machine:
     return Machine(text, chip, f"1x{nodes or 1}x{gpus}", int(nodes or 1))
 
 
+def this_machine() -> Machine:
+    """The machine that this is, with one chip.
+
+    Returns
+    -------
+    Machine
+
+    Raises
+    ------
+    UserError
+        Its chip is none of CHIPS.
+    """
+    kind = jax.devices()[0].device_kind
+    fitting = [name for name, chip in CHIPS.items() if kind.startswith(chip.device)]
+    if not fitting:
+        raise UserError(
+            f"nobody has published rates of {kind!r} here: {', '.join(CHIPS)} have some"
+        )
+    name = max(fitting, key=lambda name: len(CHIPS[name].device))
+    return Machine(f"{name}:1", CHIPS[name], "")
+
+
 def describe(machine: Machine, axis: str) -> jax.sharding.Mesh:
     """The mesh of a machine's chips as its compiler knows them.
 

@@ -210,7 +210,7 @@ def compile_sweep(
     for arm in rehearsal.prepare_arms(section, data, config.encoders, config.seed, mesh, memory):
         trainer, encoder = arm.trainer, config.encoders[section.arms[arm.name].encoder]
         program, flops = trainer.programs[trainer.runs], trainer.step_flops()
-        yield _describe(
+        yield describe(
             program,
             title=f"task {name}, a step of fine-tuning of {trainer.runs} runs",
             encoder="",
@@ -269,7 +269,7 @@ def _compile(
             f"{title}: {count:,} {unit} do not fit {machine.name}, whose chips have "
             f"{machine.chip.memory / 2**30:.2f} GiB: take a smaller batch, or microbatches"
         ) from None
-    return _describe(
+    return describe(
         program,
         title=title,
         encoder=encoder,
@@ -284,8 +284,21 @@ def _compile(
     )
 
 
-def _describe(program: jax.stages.Compiled, *, has_fast_memory: bool, **words: Any) -> Compiled:
-    """What a compiled program takes."""
+def describe(program: jax.stages.Compiled, *, has_fast_memory: bool, **words: Any) -> Compiled:
+    """What a compiled program takes.
+
+    Parameters
+    ----------
+    program : jax.stages.Compiled
+    has_fast_memory : bool
+        See hlo.read_program.
+    **words
+        The other attributes of Compiled.
+
+    Returns
+    -------
+    Compiled
+    """
     sizes, text = program.memory_analysis(), program.as_text()
     assert sizes is not None and text is not None  # which these compilers give
     memory = {

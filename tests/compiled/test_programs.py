@@ -1,8 +1,11 @@
 """What a configuration would run on a machine: here the four virtual devices, by the CPU's
 compiler, stand in for its chips, and where the compiler of TPUs is installed, it is asked too."""
 
+import argparse
 import dataclasses
 import importlib.util
+import pathlib
+import re
 
 import jax
 import pytest
@@ -158,6 +161,28 @@ def test_what_a_page_says():
     assert page.bounds(wide, machines.parse_machine("h100:4"))["arithmetic"] == pytest.approx(
         19.7e12 / 494.5e12
     )
+
+
+def test_the_benchmark_beside_what_its_program_would_take(slice_, monkeypatch, capsys):
+    """Its sentence for a small network, as if this were a TPU; no chip here has published rates."""
+    path = pathlib.Path(__file__).parents[2] / "launch" / "bench_step.py"
+    spec = importlib.util.spec_from_file_location("bench_step", path)
+    bench_step = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench_step)
+    monkeypatch.setattr(bench_step, "TURN", 0.01)
+    options = {"nets": "tiny", "norm": "none", "batches": "8", "dtype": "float32", "repeats": 2}
+    with pytest.raises(UserError, match="nobody has published rates of 'cpu' here: v4, v5e"):
+        bench_step.report_against_compiled(argparse.Namespace(**options))
+    monkeypatch.setattr(machines, "this_machine", lambda: slice_)
+    bench_step.report_against_compiled(argparse.Namespace(**options))
+    said = capsys.readouterr().out
+    found = re.match(
+        r"tiny +8 +([\d.]+) ms +\d+ pairs/s, by bytes at best ([\d.]+) ms on v5e:2x2: ([\d.]+) "
+        r"times that, 0% of the peak\n",
+        said,
+    )
+    measured, best, times = map(float, found.groups())
+    assert 0 < best < measured and times > 1
 
 
 @pytest.mark.slow
