@@ -272,16 +272,17 @@ def sweep_all(
     from imujax.report import tables
     from imujax.sweep import sweep
 
-    folders = []
+    folders = {}
     for name, task, labelled in _each_task(config, data, raw, only):
         folder = pathlib.Path(workdir) / "tasks" / name
-        folders.append(
-            sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name, share)
-        )
+        sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name, share)
         tables.keep_configuration(workdir, config.to_json_best_effort(indent=1))
-        if folders[-1] is None:
-            print(f"{name}: {share} is done, others are not", file=sys.stderr)
-    return [folder for folder in folders if folder is not None]
+        folders[name] = folder
+    # Other shares may have ended a task while this one was at the next.
+    for name in [name for name, folder in folders.items() if not sweep.is_done(folder)]:
+        print(f"{name}: {share} is done, others are not", file=sys.stderr)
+        del folders[name]
+    return list(folders.values())
 
 
 def fit_all(

@@ -34,6 +34,7 @@ import time
 
 import numpy as np
 
+from imujax.errors import UserError
 from imujax.runtime import host
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "tests"))
@@ -459,7 +460,10 @@ def main():
     options = parser.parse_args()
     options.batches = options.batches or {"step": "32,128,512", "loss": "4096,16384"}[options.what]
     if options.against == "compiled":
-        report_against_compiled(options)
+        try:
+            report_against_compiled(options)
+        except UserError as error:
+            parser.error(str(error))
         return
     print(describe_hardware(), flush=True)
     os.environ.setdefault("GLIBC_TUNABLES", host.KEPT_MEMORY)  # of the processes that run steps

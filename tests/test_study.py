@@ -24,7 +24,7 @@ from imujax.data import builders, datasets
 from imujax.pretrain import encoder, inputs
 from imujax.report import tables
 from imujax.runtime import checkpoint, files, processes
-from imujax.sweep import arms
+from imujax.sweep import arms, sweep
 
 
 @pytest.fixture(scope="module")
@@ -209,18 +209,40 @@ def test_a_share_that_others_have_done_meanwhile_ends_in_peace(place, done, tmp_
     assert not (folder / "parts").exists()
 
 
-def test_a_study_is_shared_once_its_encoders_are_there(place, done, tmp_path, capsys):
-    words = ["study", *arguments(place, tmp_path / "work")]
+TWO_TASKS = """
+    task = config.tasks.force
+    task.stages, task.references = ("probe",), ("ridge",)
+    config.tasks.later = task.copy_and_resolve_references()
+    return config
+"""
+
+
+def test_a_study_is_shared_once_its_encoders_are_there(place, done, tmp_path, capsys, monkeypatch):
+    """Two shares of two tasks: the first task is ended by one of them, the second by the other,
+    which writes the report."""
+    file, work = tmp_path / "two.py", tmp_path / "work"
+    file.write_text(people.CONFIG.replace("    return config\n", TWO_TASKS))
+    words = ["study", *arguments(place | {"config": file}, work)]
     said = says(capsys, [*words, "--share", "1/2"])
     assert "encoders of" in said and "run `imujax pretrain`" in said
-    shutil.copytree(done / "encoders", tmp_path / "work" / "encoders")
-    quick = ("--config.tasks.force.stages=('probe',)", "--config.tasks.force.references=('ridge',)")
-    capsys.readouterr()
-    cli.run_command([*words, *quick, "--share", "2/2"])
-    assert capsys.readouterr().out == "" and not (tmp_path / "work" / "report").exists()
-    cli.run_command([*words, *quick, "--share", "1/2"])
-    assert "report.html" in capsys.readouterr().out
-    assert (tmp_path / "work" / "report" / "figure.png").stat().st_size > 100
+    shutil.copytree(done / "encoders", work / "encoders")
+    run, said = sweep.run_sweep, []
+
+    def other_share_comes_between(config, *more):
+        ended = run(config, *more)
+        if not said:
+            said.append("")
+            cli.run_command([*words, "--share", "2/2"])
+            said[0] = capsys.readouterr()
+        return ended
+
+    monkeypatch.setattr(sweep, "run_sweep", other_share_comes_between)
+    cli.run_command([*words, "--share", "1/2"])
+    between, last = said[0], capsys.readouterr()
+    assert between.out == "" and "later: share 2 of 2 is done, others are not" in between.err
+    assert "force: share" not in between.err and "others are not" not in last.err
+    assert "report.html" in last.out
+    assert (work / "report" / "figure.png").stat().st_size > 100
 
 
 def test_a_finished_task_mends_itself_when_one_of_its_files_is_gone(place, done, tmp_path, capsys):

@@ -33,10 +33,7 @@ STILL = {
     "replica-id",
     "opt-barrier",
     "add-dependency",
-    "copy-done",
     "async-update",
-    "async-done",
-    *(f"{name}-done" for name in COLLECTIVES),
 }
 HOST_SPACE = 5  # the memory of the host, where a program may put something aside
 
@@ -284,20 +281,29 @@ class _Reader:
 
     def _moved(self, line: Instruction, by_name) -> float:
         """Bytes that an instruction reads and writes."""
-        if line.op in STILL or line.op in ("while", "call", "conditional"):
+        op = line.op.removesuffix("-start")
+        if op in STILL or op in ("while", "call", "conditional") or op.endswith("-done"):
             return 0.0
-        if line.op in ("copy-start", "slice-start", "dynamic-slice-start"):
-            written, source = line.arrays[0], line.arrays[1]
-            return self._size([written]) + min(self._size([source]), written.size)
         read = [self._arrays(name, by_name) for name in line.operands]
-        if line.op in ("dynamic-slice", "slice", "gather"):
-            return 2 * self._size(line.arrays) + sum(map(self._size, read[1:]))
-        if line.op == "dynamic-update-slice":
-            return 2 * self._size(read[1])
-        if line.op == "fusion":
+        # What is begun gives what it reads, what it writes, and more: a copy what it writes first.
+        written = line.arrays
+        if op != line.op and len(written) > 1:
+            written = written[:1] if op == "copy" else written[len(read[0]) : 2 * len(read[0])]
+        if op in ("dynamic-slice", "slice", "gather"):
+            return self._part_of(read[0], written) + self._size(written) + self._sum(read[1:])
+        if op == "dynamic-update-slice":
+            return self._part_of(written, read[1]) + self._size(read[1])
+        if op == "fusion":
             called = dict(_CALLED.findall(line.rest)).get("calls", "")
             return self._moved_by_fusion(line, read, self.computations.get(called, []))
-        return self._size(line.arrays) + sum(map(self._size, read))
+        return self._size(written) + self._sum(read)
+
+    def _sum(self, read: Sequence[Sequence[Array]]) -> float:
+        return sum(map(self._size, read))
+
+    def _part_of(self, whole: Sequence[Array], part: Sequence[Array]) -> float:
+        """Bytes of a part, where the whole lies in the main memory."""
+        return sum(a.size for a in part) if self._size(whole) else 0.0
 
     def _moved_by_fusion(self, line, read, inside: list[Instruction]) -> float:
         """Of an operand that is only sliced the slices; of a result that is changed in place what

@@ -57,15 +57,15 @@ class Chip:
 
 # docs.cloud.google.com/tpu (v4, v5e, v5p, v6e; read 2026-11-30): memory, bandwidth, and the
 # bidirectional rate of all links of a chip, here per link and one way. NVIDIA's data sheets of H100
-# SXM and H200: NVLink one way, and 400 Gb/s of InfiniBand a GPU between nodes. A TPU's compiler
-# keeps .25 GiB.
+# SXM and H200: NVLink one way, and 400 Gb/s of InfiniBand a GPU between nodes; their memory as the
+# driver gives it. A TPU's compiler keeps .25 GiB.
 CHIPS = {
     "v4": Chip("TPU v4", "tpu", 31.75 * 2**30, 1228 * GB, 6, 50 * GB),
     "v5e": Chip("TPU v5 lite", "tpu", 15.75 * 2**30, 819 * GB, 4, 50 * GB),
     "v5p": Chip("TPU v5", "tpu", 94.75 * 2**30, 2765 * GB, 6, 100 * GB),
     "v6e": Chip("TPU v6 lite", "tpu", 31.25 * 2**30, 1640 * GB, 4, 100 * GB),
-    "h100": Chip("NVIDIA H100", "cuda", 80 * GB, 3350 * GB, 1, 450 * GB, 50 * GB, 0.5),
-    "h200": Chip("NVIDIA H200", "cuda", 141 * GB, 4800 * GB, 1, 450 * GB, 50 * GB, 0.5),
+    "h100": Chip("NVIDIA H100", "cuda", 84_942_979_072, 3352 * GB, 1, 450 * GB, 50 * GB, 0.5),
+    "h200": Chip("NVIDIA H200", "cuda", 151_397_597_184, 4800 * GB, 1, 450 * GB, 50 * GB, 0.5),
 }
 EXTRAS = {"tpu": ("libtpu", "tpu"), "cuda": ("jax_plugins.xla_cuda12", "cuda")}
 
@@ -81,14 +81,21 @@ class Machine:
     chip : Chip
     topology : str
         As the compiler wants it.
-    nodes : int
-        Between which the links of GPUs are slower; 1 for a TPU.
+    shape : tuple of int
+        Of a slice of TPUs; of GPUs those of a node, and nodes, between which links are slower.
     """
 
     name: str
     chip: Chip
     topology: str
-    nodes: int = 1
+    shape: tuple[int, ...]
+
+    @property
+    def links(self) -> int:
+        """Of a chip to others: to one neighbour along a side of two, to two along a longer one."""
+        if self.chip.platform != "tpu":
+            return self.chip.links
+        return max(1, min(self.chip.links, sum(min(side - 1, 2) for side in self.shape)))
 
 
 def parse_machine(text: str) -> Machine:
@@ -115,12 +122,13 @@ def parse_machine(text: str) -> Machine:
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", shape):
         example = "v5e:16x16" if chip.platform == "tpu" else f"{name}:8 or {name}:8x4"
         raise UserError(f"--for {text}: how many? Write {example}")
+    sides = tuple(map(int, shape.split("x")))
     if chip.platform == "tpu":
-        return Machine(text, chip, text)
-    gpus, _, nodes = shape.partition("x")
-    if not nodes.isdecimal() and nodes:
+        return Machine(text, chip, text, sides)
+    if len(sides) > 2:
         raise UserError(f"--for {text}: write the GPUs of a node, and nodes, {name}:8x4")
-    return Machine(text, chip, f"1x{nodes or 1}x{gpus}", int(nodes or 1))
+    gpus, nodes = (*sides, 1)[:2]
+    return Machine(text, chip, f"1x{nodes}x{gpus}", (gpus, nodes))
 
 
 def this_machine() -> Machine:
@@ -136,13 +144,11 @@ def this_machine() -> Machine:
         Its chip is none of CHIPS.
     """
     kind = jax.devices()[0].device_kind
-    fitting = [name for name, chip in CHIPS.items() if kind.startswith(chip.device)]
-    if not fitting:
-        raise UserError(
-            f"nobody has published rates of {kind!r} here: {', '.join(CHIPS)} have some"
-        )
-    name = max(fitting, key=lambda name: len(CHIPS[name].device))
-    return Machine(f"{name}:1", CHIPS[name], "")
+    device = max((one for one in arithmetic.PEAKS if kind.startswith(one)), key=len, default="")
+    for name, chip in CHIPS.items():
+        if chip.device == device:
+            return Machine(f"{name}:1", chip, "", (1,))
+    raise UserError(f"nobody has published rates of {kind!r} here: {', '.join(CHIPS)} have some")
 
 
 def describe(machine: Machine, axis: str) -> jax.sharding.Mesh:
@@ -207,11 +213,13 @@ def seconds_to_send(machine: Machine, kind: str, size: float, count: int) -> flo
     Returns
     -------
     float
-        s; of a ring that uses all links of a chip, to a neighbour one of them.
+        s; of rings that use all links of a chip, between nodes those of all its GPUs; to a
+        neighbour one link.
     """
     chip = machine.chip
-    rate = chip.between if machine.nodes > 1 else chip.link
-    every = rate if machine.nodes > 1 else rate * chip.links
+    rate, every = chip.link, chip.link * machine.links
+    if chip.platform == "cuda" and machine.shape[-1] > 1:
+        rate, every = chip.between, min(every, chip.between * machine.shape[0])
     share = (count - 1) / count
     if kind == "all-reduce":
         return 2 * share * size / every

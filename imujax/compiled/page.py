@@ -101,6 +101,10 @@ def describe(made: Compiled, machine: machines.Machine, largest: int | None = No
         f"  so at best     {1e3 * took:.3g} ms, {made.count / took:,.0f} {made.unit}/s, "
         f"{use:.0%} of the peak"
     )
+    if made.is_resident:
+        lines.append(
+            f"  data           counted are {programs.RESIDENT:,} sensor-windows, on every chip"
+        )
     if largest is not None:
         lines.append(f"  largest batch  about {largest:,} {made.unit}")
     if made.account.endless:

@@ -23,8 +23,7 @@ from imujax.sweep import rehearsal
 KINDS = ("pretrain", "sweep", "simulate")
 SHARE_OF_MEMORY = 0.8  # that a sweep fills a device with, as where one is there
 UNIT = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
-# What a compiler says of a program that does not fit.
-TOO_LARGE = ("RESOURCE_EXHAUSTED", "Ran out of memory", "out of memory")
+RESIDENT = 2**16  # sensor-windows of the data sets that lie on every chip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +36,8 @@ class Compiled:
         What it does, of what.
     encoder : str
         Whose step of pre-training it is; empty for other programs.
+    is_resident : bool
+        Whether RESIDENT sensor-windows are counted among its arguments.
     unit : str
         What it makes, in the plural.
     count : int
@@ -67,6 +68,7 @@ class Compiled:
     memory: dict[str, float]
     account: hlo.Account
     seconds: float
+    is_resident: bool = False
 
     @property
     def filled(self) -> float:
@@ -101,8 +103,13 @@ def compile_all(
     Raises
     ------
     UserError
-        A program does not fit the machine, or its compiler is not here.
+        A program does not fit the machine, its compiler is not here, or the configuration has
+        nothing of these kinds.
     """
+    streams = any("stream" in section for section in config.encoders.values())
+    there = {"pretrain": config.encoders, "sweep": config.tasks, "simulate": streams}
+    if not any(there[kind] for kind in kinds):
+        raise UserError(f"the configuration has nothing to {' or '.join(kinds)}")
     for name, section in config.encoders.items():
         if "pretrain" in kinds:
             yield compile_pretraining(name, section, machine)
@@ -132,7 +139,7 @@ def compile_pretraining(
     Returns
     -------
     Compiled
-        Data sets that lie on the device are taken to be as large as a batch.
+        Data sets that lie on the device are taken to have RESIDENT sensor-windows.
     """
     section = section.copy_and_resolve_references()
     section.batch = batch or section.batch
@@ -143,13 +150,14 @@ def compile_pretraining(
     state = sharding.as_shapes(jax.eval_shape(lambda: step.init_state(section, 0)), replicated)
     is_given = "stream" in section or not section.resident
     spread = sharding.sharded(mesh) if is_given and "stream" not in section else replicated
-    data = sharding.as_shapes(_sensor_windows(section), spread)
+    windows = _sensor_windows(section, section.batch if is_given else RESIDENT)
+    data = sharding.as_shapes(windows, spread)
     rows = jax.ShapeDtypeStruct((section.batch,), jnp.int32, sharding=replicated)
     arguments = state, data, None if is_given else rows
     flops = section.batch * arithmetic.training_flops(section.net, section.window)
     width = networks.resolve_net(section.net)["projection"][-1]
     flops += 3 * 2 * section.batch**2 * width
-    return _compile(
+    made = _compile(
         f"encoder {name}, a step of pre-training",
         name,
         machine,
@@ -162,14 +170,15 @@ def compile_pretraining(
         executed=arithmetic.product_flops(take_step, *arguments),
         dtype=section.net.get("dtype", "float32"),
     )
+    return dataclasses.replace(made, is_resident=not is_given)
 
 
-def _sensor_windows(section: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-    """A batch of sensor-windows as sources.BatchSource gives it."""
-    signal = jax.ShapeDtypeStruct((section.batch, section.window, 3), jnp.float32)
-    number = jax.ShapeDtypeStruct((section.batch,), jnp.int32)
+def _sensor_windows(section: ConfigDict, count: int) -> dict[str, jax.ShapeDtypeStruct]:
+    """So many sensor-windows as sources.BatchSource gives them."""
+    signal = jax.ShapeDtypeStruct((count, section.window, 3), jnp.float32)
+    number = jax.ShapeDtypeStruct((count,), jnp.int32)
     ids = dict.fromkeys(("length", "window", "recording", "subject", "sensor"), number)
-    start = jax.ShapeDtypeStruct((section.batch,), jnp.float32)
+    start = jax.ShapeDtypeStruct((count,), jnp.float32)
     return {"acc": signal, "gyr": signal, "start": start, **ids}
 
 
@@ -247,7 +256,10 @@ def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled
     other = max(grain, made.count // 2 // grain * grain)
     if other == made.count:
         other = 2 * made.count
-    second = compile_pretraining("", section, machine, other)
+    try:
+        second = compile_pretraining("", section, machine, other)
+    except UserError:  # twice the batch does not fit
+        return made.count
     slope = (made.filled - second.filled) / (made.count - second.count)
     if slope <= 0:
         return made.count
@@ -263,7 +275,7 @@ def _compile(
     try:
         program = lower(*arguments).compile()
     except Exception as error:
-        if not any(words in str(error) for words in TOO_LARGE):
+        if not sharding.is_too_large(error):
             raise
         raise UserError(
             f"{title}: {count:,} {unit} do not fit {machine.name}, whose chips have "

@@ -15,7 +15,7 @@ import numpy as np
 NPZ_ERRORS = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
-def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
+def write_csv(path: Path, rows: Sequence[dict[str, Any]], is_shared: bool = False) -> Path:
     """Write rows of equal keys as a CSV file, whole or not at all.
 
     Parameters
@@ -23,6 +23,8 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
     path : Path
     rows : sequence of dict
         None becomes an empty field, a float nine digits.
+    is_shared : bool
+        See `write_whole`.
 
     Returns
     -------
@@ -36,7 +38,7 @@ def write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> Path:
         with part.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(lines)
 
-    return write_whole(path, write_lines)
+    return write_whole(path, write_lines, is_shared)
 
 
 def write_whole(path: Path, write: Callable[[Path], object], is_shared: bool = False) -> Path:

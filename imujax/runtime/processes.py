@@ -29,6 +29,7 @@ PREEMPTED = 128 + signal.SIGTERM
 MAIN_TIMEOUT = 7 * 24 * 3600  # s for what one process does while the others wait, e.g. a data set
 FAILURE_GRACE = 5  # s that a failing process waits for others that fail
 CLAIM_TIMEOUT = 120  # s to wait for another run in the same folder to end; NFS frees locks after 90
+BRIEF = 1  # s that a lock may be held without a word
 LOCK_FILE = "run.lock"  # in the folder that a run writes to: who writes there
 
 
@@ -244,7 +245,7 @@ def _lock_run(folder: pathlib.Path, file: str) -> filelock.BaseFileLock:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(filelock.Timeout):
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=BRIEF)
         if not lock.is_locked:
             other = f"another run writes to {folder} ({_read_owner(path)})"
             _print_message(f"{other}: waiting up to {CLAIM_TIMEOUT} s for it to end")

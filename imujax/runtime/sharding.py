@@ -187,6 +187,21 @@ def from_local_rows(tree: Any, mesh: jax.sharding.Mesh, count: int) -> Any:
     return jax.tree.map(place_rows, tree)
 
 
+def is_too_large(error: Exception) -> bool:
+    """Say whether what a compiler says is that a program does not fit the memory.
+
+    Parameters
+    ----------
+    error : Exception
+
+    Returns
+    -------
+    bool
+    """
+    words = ("RESOURCE_EXHAUSTED", "Ran out of memory", "out of memory")
+    return any(word in str(error) for word in words)
+
+
 def as_shapes(tree: Any, sharding: jax.sharding.Sharding) -> Any:
     """Describe a tree by shapes, dtypes and a sharding, to compile for it before it is there.
 

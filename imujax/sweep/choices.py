@@ -124,11 +124,12 @@ def choose_settings(
         arm.prepare_finetuning(choosing[0])
         return _fill([len(trials) for trials in contests], arm.trainer.runs, missing)
 
-    def make(numbers: list[int]) -> list[Arrays]:
+    def make(numbers: list[int]) -> Iterator[tuple[int, Arrays]]:
         together = run_contests(arm, [t for number in numbers for t in contests[number]], subject)
         edges = np.cumsum([len(contests[number]) for number in numbers])[:-1]
         of_each = {name: np.split(rows, edges) for name, rows in together.items()}
-        return [{name: rows[i] for name, rows in of_each.items()} for i in range(len(numbers))]
+        for place, number in enumerate(numbers):
+            yield number, {name: rows[place] for name, rows in of_each.items()}
 
     def tell(numbers: list[int], kept: bool):
         count = sum(len(contests[number]) for number in numbers)
@@ -242,13 +243,14 @@ def _choose_penalties(arm: Arm, choosing, splits, subject, parts) -> dict[Hashab
         if splits[id(cell)]
     ]
 
-    def make(members: list[int]) -> Iterator[Arrays]:
-        for cell, group in (groups[i] for i in members):
+    def make(members: list[int]) -> Iterator[tuple[int, Arrays]]:
+        for number in members:
+            cell, group = groups[number]
             _, estimates = fit_probes(arm, cell, group)
             errors = [
                 sum_errors(arm, lane, y, subject) for lane, y in zip(group, estimates, strict=True)
             ]
-            yield {"errors": np.sum(errors, axis=0)}
+            yield number, {"errors": np.sum(errors, axis=0)}
 
     names = [f"{arm.name}-penalty-{group_hash(group, [arm.start(cell)])}" for cell, group in groups]
     totals: dict[Hashable, np.ndarray] = {}  # the number of subjects is the same for all penalties

@@ -1,7 +1,7 @@
 """The final runs of an arm, with the settings that were chosen: the only ones that meet the test
 subjects, and only to estimate them."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,9 +65,9 @@ def final_rows(
         arm.prepare_finetuning(cells[0])
         return chunk_by(ends, arm.trainer.runs, missing)
 
-    def make(members: list[int]) -> list[Arrays]:
-        starts = [heads[i] for i in members]
-        return _finetune(arm, [cell_lanes[i] for i in members], starts, ends[members[0]])
+    def make(members: list[int]) -> Iterable[tuple[int, Arrays]]:
+        group, starts = [cell_lanes[i] for i in members], [heads[i] for i in members]
+        return zip(members, _finetune(arm, group, starts, ends[members[0]]), strict=True)
 
     names = [
         f"{arm.name}-final-{group_hash([lane], [arm.start(cell)], list(of_run))}"
@@ -90,9 +90,10 @@ def _probe_all(
     """Head and estimates [m, K] of every cell; cells of the same starting weights go together."""
     starts = [arm.start(cell) for cell in cells]
 
-    def make(members: list[int]) -> list[Arrays]:
-        heads, estimates = fit_probes(arm, cells[members[0]], [cell_lanes[i] for i in members])
-        return [head | {"estimate": y[0]} for head, y in zip(heads, estimates, strict=True)]
+    def make(members: list[int]) -> Iterator[tuple[int, Arrays]]:
+        fits = fit_probes(arm, cells[members[0]], [cell_lanes[i] for i in members])
+        for number, head, estimates in zip(members, *fits, strict=True):
+            yield number, head | {"estimate": estimates[0]}
 
     names = [
         f"{arm.name}-probe-{group_hash([lane], [start])}"

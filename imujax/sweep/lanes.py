@@ -569,10 +569,15 @@ class LaneTrainer:
             state = self._state_shapes(start, features)
             arrays = stack_lanes([lane], self.examples, self.runs, self.width)
             sharded = sharding.sharded(self.mesh)
-            program = self._compile(sharding.as_shapes(arrays, sharded), state)
             leaves = jax.tree.leaves(state)
-            state_bytes = sum(x.size * x.dtype.itemsize for x in leaves) / self.mesh.size
-            needed = program.memory_analysis().temp_size_in_bytes + 2 * state_bytes
+            needed = 2 * sum(x.size * x.dtype.itemsize for x in leaves) / self.mesh.size
+            try:
+                program = self._compile(sharding.as_shapes(arrays, sharded), state)
+                needed += program.memory_analysis().temp_size_in_bytes
+            except jax.errors.JaxRuntimeError as error:  # a TPU's compiler refuses
+                if not sharding.is_too_large(error):
+                    raise
+                needed = max(needed, memory + 1)
             if needed <= memory:
                 self.programs[self.runs] = program
                 return self.runs

@@ -1,9 +1,14 @@
 """The references of a task on every cell of its grid, several fits at once."""
 
 import hashlib
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
 from typing import Any
 
 import numpy as np
@@ -74,25 +79,28 @@ def reference_rows(
         # An arm keeps few embeddings: cells that start from the same weights follow each other.
         return [sorted(missing, key=lambda n: [a.start(cells[n]) for a in embedders.values()])]
 
-    def make(numbers: list[int]) -> Iterator[Arrays]:
+    def make(numbers: list[int]) -> Iterator[tuple[int, Arrays]]:
         every = targets.class_every(data)
         seen = data.acc, data.gyr, data.length, every
         views = neighbourhoods.lay_views(required_inputs(kinds), *seen)
         values = -(-data.acc.shape[1] // every) if every else 1
         workers = fits_at_once(values * max(len(cells[number].train) for number in numbers))
-        waiting: deque[Future[Arrays]] = deque()
+        running: dict[Future[Arrays], int] = {}
         with threadpool_limits(1), ThreadPoolExecutor(workers) as pool:
-            for cell in (cells[number] for number in numbers):
+            for number in numbers:
+                cell = cells[number]
                 embeddings = {  # by this thread alone, and no more of them than are soon wanted
                     label: sharding.to_host(arm.embed(cell, cell.train, along=False))
                     for label, arm in embedders.items()
                 }
                 inputs = views, embeddings, cell, data, seed
-                waiting.append(pool.submit(fit_cell, config.references, *inputs))
-                if len(waiting) > 2 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
+                running[pool.submit(fit_cell, config.references, *inputs)] = number
+                if len(running) > 2 * workers:
+                    wait(running, return_when=FIRST_COMPLETED)
+                for done in [fit for fit in running if fit.done()]:
+                    yield running.pop(done), done.result()
+            for done in as_completed(running):
+                yield running[done], done.result()
 
     names = [f"references-{cell_hash(cell)}" for cell in cells]
     done = parts.take(

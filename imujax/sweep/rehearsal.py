@@ -1,6 +1,6 @@
 """What a sweep can fail at, looked for while its encoders are not there yet: nothing is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import jax
@@ -52,8 +52,8 @@ def rehearse(
     )
     if "finetune" not in config.stages:
         return found
-    trainers = [arm.trainer for arm in prepare_arms(config, data, sections, seed)]
-    return f"{found}, {min(trainer.runs for trainer in trainers)} runs at once"
+    runs = min(arm.trainer.runs for arm in prepare_arms(config, data, sections, seed))
+    return f"{found}, {runs} runs at once"
 
 
 def prepare_arms(
@@ -63,7 +63,7 @@ def prepare_arms(
     seed: int,
     mesh: jax.sharding.Mesh | None = None,
     memory: float | None = None,
-) -> list[arms.Arm]:
+) -> Iterator[arms.Arm]:
     """Compile the fine-tuning of all arms, with encoders of random weights.
 
     Parameters
@@ -77,14 +77,14 @@ def prepare_arms(
     memory : float, optional
         Bytes that each of them may be filled with, where it is not there to say so.
 
-    Returns
-    -------
-    list of Arm
+    Yields
+    ------
+    Arm
         Of each network one.
     """
     cells = grid.make_grid(config, data.subject, seed)
     trainers: dict[str, lanes.LaneTrainer] = {}
-    unit, prepared = {"mean": 0.0, "sd": 1.0}, []
+    unit = {"mean": 0.0, "sd": 1.0}
     for label, spec in config.arms.items():
         section, known = sections[spec.encoder], len(trainers)
         card = {"net": section.net.to_dict(), "window": section.window}
@@ -93,5 +93,4 @@ def prepare_arms(
         arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers, mesh)
         if len(trainers) > known:
             arm.prepare_finetuning(cells[0], memory)
-            prepared.append(arm)
-    return prepared
+            yield arm

@@ -18,11 +18,25 @@ from imujax.sweep import budget, grid
 TABLES = ("runs.csv", "training.csv", "predictions.npz")
 
 
-def is_complete(workdir: pathlib.Path, name: str) -> bool:
+def is_complete(workdir: pathlib.Path) -> bool:
     """Say whether the files of a task are there and whole.
 
-    Where summary.json is there and another file is not, or is damaged, that is said on stderr: the
-    task has to be run again, for its parts are gone.
+    Parameters
+    ----------
+    workdir : Path
+        Folder of the task.
+
+    Returns
+    -------
+    bool
+    """
+    return (workdir / "summary.json").is_file() and not _faults(workdir)
+
+
+def tell_loss(workdir: pathlib.Path, name: str) -> None:
+    """Say on stderr which file of a finished task is missing or damaged.
+
+    The task has to be run again, for its parts are gone.
 
     Parameters
     ----------
@@ -30,25 +44,22 @@ def is_complete(workdir: pathlib.Path, name: str) -> bool:
         Folder of the task.
     name : str
         Of the task.
-
-    Returns
-    -------
-    bool
     """
-    summary = workdir / "summary.json"
-    if not summary.exists():
-        return False
+    faults = _faults(workdir)
+    if (workdir / "summary.json").is_file() and faults:
+        print(
+            f"{name}: {', '.join(faults)} in {workdir} is missing or damaged: the task is run "
+            "again",
+            file=sys.stderr,
+        )
+
+
+def _faults(workdir: pathlib.Path) -> list[str]:
+    """The files of a finished task that are missing or damaged."""
     faults = [file for file in TABLES if not (workdir / file).is_file()]
     if not faults and files.load_arrays(workdir / "predictions.npz") is None:
         faults = ["predictions.npz"]
-    if not faults:
-        return True
-    print(
-        f"{name}: {', '.join(faults)} in {workdir} is missing or damaged: the task is run again",
-        file=sys.stderr,
-    )
-    summary.unlink()
-    return False
+    return faults
 
 
 def write_results(
@@ -79,9 +90,12 @@ def write_results(
     """
     config = ConfigDict(settings)
     columns = _prediction_columns(rows, data)
-    files.write_csv(workdir / "runs.csv", _run_rows(rows, name, config, data))
-    files.write_csv(workdir / "training.csv", _training_rows(training, name, config))
-    files.save_arrays(workdir / "predictions.npz", columns)
+    (workdir / "summary.json").unlink(missing_ok=True)
+    files.write_csv(workdir / "runs.csv", _run_rows(rows, name, config, data), is_shared=True)
+    files.write_csv(
+        workdir / "training.csv", _training_rows(training, name, config), is_shared=True
+    )
+    files.save_arrays(workdir / "predictions.npz", columns, is_shared=True)
     summary = {
         "task": name,
         "title": settings["title"],
@@ -113,8 +127,8 @@ def write_results(
         },
     }
     text = json.dumps(summary, indent=1)
-    files.write_text(workdir / "summary.json", text)
-    shutil.rmtree(workdir / "parts")
+    files.write_text(workdir / "summary.json", text, is_shared=True)
+    shutil.rmtree(workdir / "parts", ignore_errors=True)  # where a share may still be writing
 
 
 def _run_rows(rows, name: str, config: ConfigDict, data: datasets.Dataset) -> list[dict]:

@@ -12,6 +12,7 @@ from imujax.sweep import budget, grid, lanes
 from imujax.sweep.arms import Arm
 
 Arrays = dict[str, np.ndarray]
+PARTS_FORMAT = 2  # what stands in a part; one of another format is not found
 
 
 def make_lane(
@@ -110,10 +111,6 @@ def walk(
     return np.stack(losses, axis=1), estimates
 
 
-class MissingPart(Exception):
-    """A part is not there, and whoever looks for it makes none."""
-
-
 class Parts:
     """What runs have come to, a file each, in the folder of their task.
 
@@ -125,20 +122,17 @@ class Parts:
     ----------
     folder : Path
         Is made.
-    makes : bool
-        Whether parts that are not there are made.
     """
 
-    def __init__(self, folder: pathlib.Path, makes: bool = True):
-        self.folder, self.makes = folder, makes
-        if makes:
-            folder.mkdir(parents=True, exist_ok=True)
+    def __init__(self, folder: pathlib.Path):
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
 
     def take(
         self,
         names: Sequence[str],
         group: Callable[[list[int]], Iterable[list[int]]],
-        make: Callable[[list[int]], Iterable[Arrays]],
+        make: Callable[[list[int]], Iterable[tuple[int, Arrays]]],
         tell: Callable[[list[int], bool], None] = lambda numbers, kept: None,
     ) -> list[Arrays]:
         """Read parts, and make those that are not there or damaged.
@@ -150,41 +144,26 @@ class Parts:
         group : function
             Of the numbers of those to be made, to lists of them that are made together.
         make : function
-            Of such a list, to the arrays of each of its parts.
+            Of such a list, to each of its numbers and the arrays of that part, in any order.
         tell : function
             Of numbers of parts that are there now, and whether they were there before.
 
         Returns
         -------
         list of dict of ndarray
-
-        Raises
-        ------
-        MissingPart
-            A part would have to be made, and none is.
         """
-        kept = [self.load(name) for name in names]
-        missing = [number for number, arrays in enumerate(kept) if arrays is None]
+        paths = [self.folder / f"{name}.npz" for name in names]
+        parts = [files.load_arrays(path) for path in paths]
+        missing = [number for number, arrays in enumerate(parts) if arrays is None]
         if len(missing) < len(names):
-            tell([number for number, arrays in enumerate(kept) if arrays is not None], True)
+            tell([number for number, arrays in enumerate(parts) if arrays is not None], True)
         for numbers in group(missing) if missing else ():
-            for number, arrays in zip(numbers, make(numbers), strict=True):
-                self.save(names[number], arrays)
-                kept[number] = arrays
+            for number, arrays in make(numbers):
+                files.save_arrays(paths[number], arrays, is_shared=True)
+                parts[number] = arrays
                 tell([number], False)
-        assert all(arrays is not None for arrays in kept)
-        return [arrays for arrays in kept if arrays is not None]
-
-    def load(self, name: str) -> Arrays | None:
-        """Read a part: None where it is to be made, MissingPart where none is."""
-        arrays = files.load_arrays(self.folder / f"{name}.npz")
-        if arrays is None and not self.makes:
-            raise MissingPart(name)
-        return arrays
-
-    def save(self, name: str, arrays: Arrays) -> None:
-        """Keep a part."""
-        files.save_arrays(self.folder / f"{name}.npz", arrays, is_shared=True)
+        assert all(arrays is not None for arrays in parts)
+        return [arrays for arrays in parts if arrays is not None]
 
 
 def group_hash(group: Sequence[lanes.Lane], starts: Sequence[int], more: object = None) -> str:
@@ -203,7 +182,7 @@ def group_hash(group: Sequence[lanes.Lane], starts: Sequence[int], more: object 
     str
         A short hexadecimal word.
     """
-    digest = hashlib.sha256(json.dumps([list(starts), more]).encode())
+    digest = hashlib.sha256(json.dumps([PARTS_FORMAT, list(starts), more]).encode())
     for lane in group:
         for indices in (lane.train, lane.test):
             digest.update(np.asarray(indices, np.int64).tobytes() + b"|")

@@ -7,6 +7,7 @@ again, so that a share that was killed goes on, and one that is run twice adds n
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Hashable, Mapping, Sequence
 
 from ml_collections import ConfigDict
@@ -14,7 +15,7 @@ from ml_collections import ConfigDict
 from imujax.errors import UserError
 from imujax.sweep import budget, choices, grid
 
-REFERENCES = "references"  # in place of an arm's name; an arm cannot be called so
+REFERENCES = ""  # in place of an arm's name
 # Where a scheduler says which of many alike a job is, and the number of the first one.
 NUMBERS = {"SLURM_ARRAY_TASK_ID": 1, "JOB_COMPLETION_INDEX": 0}
 
@@ -131,5 +132,24 @@ def unit_costs(config: ConfigDict, cells: Sequence[grid.Cell]) -> dict[Unit, int
         inner = choices.count_inner(config, cell, width)
         for label in config.arms:
             costs[label, key] = costs.get((label, key), 0) + steps * (1 + inner)
-        costs[REFERENCES, key] = costs.get((REFERENCES, key), 0) + steps
+        if config.references:
+            costs[REFERENCES, key] = costs.get((REFERENCES, key), 0) + steps
     return costs
+
+
+def note_done(share: Share, folder: pathlib.Path) -> bool:
+    """Note that a share is done, and say whether all are.
+
+    Parameters
+    ----------
+    share : Share
+    folder : Path
+        Of the parts of the task.
+
+    Returns
+    -------
+    bool
+    """
+    names = [f"done_{number}_of_{share.count}" for number in range(1, share.count + 1)]
+    (folder / names[share.number - 1]).touch()
+    return all((folder / name).exists() for name in names)

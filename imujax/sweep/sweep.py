@@ -30,6 +30,8 @@ from imujax.sweep import (
     shares,
 )
 
+SETTINGS_LOCK = "settings.lock"  # whoever begins a folder holds it for a moment
+
 
 def run_sweep(
     config: ConfigDict,
@@ -95,29 +97,29 @@ def run_sweep(
     every = dict.fromkeys((*config.arms, shares.REFERENCES), cells)
     run = functools.partial(run_cells, config, data, encoders, seed, name, cells)
     write = functools.partial(results.write_results, workdir, name, settings, data, encoders)
-    folder = workdir / "parts"
+    parts = workdir / "parts"
     if share is None:
         with processes.claim_folder(workdir):
-            begin_folder(workdir, settings)
-            if not results.is_complete(workdir, name):
-                write(*run(every, runs.Parts(folder)))
+            begin_folder(workdir, settings, name)
+            if not results.is_complete(workdir):
+                write(*run(every, runs.Parts(parts)))
         return workdir
-    with processes.claim_folder(workdir, f"run_{share.number}_of_{share.count}.lock"):
-        begin_folder(workdir, settings)
-        if results.is_complete(workdir, name):
-            return workdir
-        try:
-            run(shares.own_cells(config, cells, share), runs.Parts(folder))
-        except FileNotFoundError:  # of the folder, if others have done this share meanwhile
-            if not results.is_complete(workdir, name):
-                raise
+    begin_folder(workdir, settings, name)
+    if results.is_complete(workdir):
+        return workdir
     try:
-        tables = run(every, runs.Parts(folder, makes=False))
-    except runs.MissingPart:
-        return workdir if results.is_complete(workdir, name) else None
+        with processes.claim_folder(workdir, f"run_{share.number}_of_{share.count}.lock"):
+            run(shares.own_cells(config, cells, share), runs.Parts(parts))
+            is_last = shares.note_done(share, parts)
+    except FileNotFoundError:  # of the parts, if others have done this share meanwhile
+        if results.is_complete(workdir):
+            return workdir
+        raise
+    if not is_last:
+        return None
     with processes.claim_folder(workdir):
-        if not results.is_complete(workdir, name):
-            write(*tables)
+        if not results.is_complete(workdir):
+            write(*run(every, runs.Parts(parts)))
     return workdir
 
 
@@ -152,9 +154,7 @@ def run_cells(
     rows, training : list of dict
         See `finals.final_rows`.
     """
-    progress = log.Progress(
-        count_runs(config, cells, own), name, "run", first="compiling", mute=not parts.makes
-    )
+    progress = log.Progress(count_runs(config, cells, own), name, "run", first="compiling")
     rows, training, arm_by_label, trainers = [], [], {}, {}
     for label, spec in config.arms.items():
         members = encoders[spec.encoder]
@@ -168,6 +168,11 @@ def run_cells(
     )
     progress.close()
     return rows, training
+
+
+def is_done(workdir: pathlib.Path) -> bool:
+    """Say whether the tables of a task are there."""
+    return results.is_complete(workdir)
 
 
 def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets.Dataset:
@@ -189,8 +194,14 @@ def require_trained(card: dict, key: str) -> None:
         )
 
 
-def begin_folder(workdir: pathlib.Path, settings: dict):
-    """Make the folder and note what runs there; other settings in it are a UserError."""
+def begin_folder(workdir: pathlib.Path, settings: dict, name: str):
+    """Make the folder of a task and note what runs there; other settings in it are a UserError."""
+    with processes.claim_folder(workdir, SETTINGS_LOCK):
+        _require_settings(workdir, settings)
+    results.tell_loss(workdir, name)
+
+
+def _require_settings(workdir: pathlib.Path, settings: dict):
     for file, read in (("settings.json", dict), ("summary.json", lambda kept: kept["config"])):
         try:
             old = read(json.loads((workdir / file).read_text(encoding="utf-8")))

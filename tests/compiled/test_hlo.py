@@ -95,6 +95,29 @@ ENTRY %main.1 (a.1: f32[3,100], b.1: bf16[100]) -> f32[3,100] {
     assert hlo.read_program(text, False).moved == everything
 
 
+def test_what_is_begun_and_ended_counts_once():
+    """A TPU fetches a part ahead, 256 of 1,024 numbers to S(1); and copies, and sends the rest."""
+    text = """HloModule m
+
+ENTRY %main (a: f32[1024], b: f32[256]) -> f32[2048] {
+  %a = f32[1024]{0} parameter(0)
+  %b = f32[256]{0} parameter(1)
+  %s = ((f32[1024]{0}), f32[256]{0:S(1)}, s32[]{:S(2)}) slice-start(%a), slice={[0:256]}
+  %sd = f32[256]{0:S(1)} slice-done(%s)
+  %c = (f32[256]{0:S(1)}, f32[256]{0}, u32[]{:S(2)}) copy-start(%b)
+  %cd = f32[256]{0:S(1)} copy-done(%c)
+  %n = s32[]{:S(2)} constant(3)
+  %d = f32[128]{0:S(1)} dynamic-slice(%a, %n), dynamic_slice_sizes={128}
+  %u = f32[1024]{0} dynamic-update-slice(%a, %d, %n)
+  %g = (f32[1024]{0}, f32[2048]{0}) all-gather-start(%u), channel_id=1, dimensions={0}
+  ROOT %gd = f32[2048]{0} all-gather-done(%g)
+}
+"""
+    account = hlo.read_program(text, True)
+    assert account.moved == 4 * (256 + 256 + 128 + 128 + 1024 + 2048)
+    assert account.collectives == (hlo.Collective("all-gather", 4096.0, 1),)
+
+
 def test_a_collective_that_is_spread_over_fusions_is_one():
     text = """HloModule m
 

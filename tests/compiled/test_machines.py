@@ -10,10 +10,12 @@ from imujax.compiled import machines
 
 def test_machines_have_a_chip_and_a_shape():
     slice_ = machines.parse_machine("v5e:16x16")
-    assert (slice_.chip.peak, slice_.topology, slice_.nodes) == (197e12, "v5e:16x16", 1)
+    assert (slice_.chip.peak, slice_.topology, slice_.shape) == (197e12, "v5e:16x16", (16, 16))
     nodes = machines.parse_machine("h200:8x4")
-    assert (nodes.chip.peak, nodes.topology, nodes.nodes) == (989e12, "1x4x8", 4)
+    assert (nodes.chip.peak, nodes.topology, nodes.shape) == (989e12, "1x4x8", (8, 4))
     assert machines.parse_machine("h100:8").topology == "1x1x8"
+    links = [machines.parse_machine(name).links for name in ("v5e:1x1", "v5e:2x2", "v5e:2x4")]
+    assert links == [1, 2, 3] and slice_.links == 4 and nodes.links == 1
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,8 @@ def test_a_compiler_that_is_not_here_is_named(name, module, monkeypatch):
 
 
 def test_what_links_take_to_send():
-    """1 MB on a ring of 4: twice 3/4 of it over all four links of 50 GB/s, or what is gathered."""
+    """1 MB on a ring of 4: twice 3/4 of it over both links of 50 GB/s, or what is gathered; between
+    nodes of eight GPUs over the cards of all."""
     slice_, sent = machines.parse_machine("v5e:2x2"), 1e6
     took = {
         kind: machines.seconds_to_send(slice_, kind, sent, 4)
@@ -50,12 +53,12 @@ def test_what_links_take_to_send():
     }
     assert took == pytest.approx(
         {
-            "all-reduce": 7.5e-6,
-            "all-gather": 15e-6,
-            "reduce-scatter": 3.75e-6,
+            "all-reduce": 15e-6,
+            "all-gather": 30e-6,
+            "reduce-scatter": 7.5e-6,
             "collective-permute": 20e-6,
         }
     )
     node, nodes = map(machines.parse_machine, ("h100:8", "h100:8x2"))
     assert machines.seconds_to_send(node, "all-reduce", sent, 8) == pytest.approx(1.75e6 / 450e9)
-    assert machines.seconds_to_send(nodes, "all-reduce", sent, 16) == pytest.approx(1.875e6 / 50e9)
+    assert machines.seconds_to_send(nodes, "all-reduce", sent, 16) == pytest.approx(1.875e6 / 400e9)
