@@ -235,7 +235,7 @@ def compile_sweep(
         begin = time.monotonic()
 
 
-def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled) -> int:
+def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled) -> int | None:
     """The largest batch of pre-training that fits, about.
 
     Parameters
@@ -248,9 +248,10 @@ def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled
 
     Returns
     -------
-    int
+    int or None
         Pairs: as many as a straight line through the memory of this batch and of a half as large
-        one allows, a multiple of what chips and microbatches can share.
+        one, or of twice as large a one, allows, a multiple of what chips and microbatches can
+        share.  None where both take the same.
     """
     grain = made.chips * max(section.microbatch, 1)
     other = max(grain, made.count // 2 // grain * grain)
@@ -262,7 +263,7 @@ def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled
         return made.count
     slope = (made.filled - second.filled) / (made.count - second.count)
     if slope <= 0:
-        return made.count
+        return None
     room = (machine.chip.memory - made.filled) / slope
     return max(grain, math.floor((made.count + room) / grain) * grain)
 
