@@ -662,8 +662,8 @@ def test_a_sweep_that_has_lost_its_parts_begins_again(place, done, tmp_path, mon
     ]
     real = files.save_arrays
 
-    def stops(path, arrays):
-        real(path, arrays)
+    def stops(path, arrays, **options):
+        real(path, arrays, **options)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(files, "save_arrays", stops)
