@@ -1,11 +1,14 @@
-"""What launch/alike.py and launch/coverage.py print, on made-up sweeps and few studies."""
+"""What launch/across.py, alike.py and coverage.py print, on made-up sweeps and few studies."""
 
 import importlib.util
 import pathlib
 import re
+import sys
 
+import numpy as np
 import pytest
 from helpers import fake_sweep
+from scipy import stats
 
 from imujax.errors import UserError
 from imujax.report import tables
@@ -63,6 +66,55 @@ def test_arms_that_are_not_alike_are_refused(tmp_path):
         sweep.summary["config"]["arms"]["set01"] = spec
         with pytest.raises(UserError, match=word):
             script("alike").arms_alike(sweep)
+
+
+def test_two_tasks_are_told_apart_person_by_person(tmp_path, monkeypatch, capsys):
+    """The second task is better by .05 in everybody but for noise; SciPy's paired t test agrees."""
+    across = script("across")
+    for task, gain in (("first", 0.0), ("second", 0.05)):
+        curves = {("random", "finetune", "windows"): [r + gain for r in RISING]}
+        fake_sweep.write_sweep(tmp_path / "tasks" / task, curves, n_subjects=12, n=12)
+    words = ["across.py", "--workdir", str(tmp_path), "--tasks", "second,first"]
+    monkeypatch.setattr(sys, "argv", words)
+    across.main()
+    *_, last = capsys.readouterr().out.splitlines()
+    found = re.match(
+        r"100 % of windows  random +finetune +([\d.]+) ([\d.]+)  (\S+) \((\S+) to (\S+)\)", last
+    )
+    second, first, difference, low, high = map(float, found.groups())
+    assert (second, first, difference) == pytest.approx((0.8, 0.75, 0.05), abs=1e-3)
+    key = ("random", "finetune", "windows", 1.0)
+    of_each = [
+        across.score_subjects(tables.load_sweep(tmp_path / "tasks" / task), None)[key]
+        for task in ("second", "first")
+    ]
+    test = stats.ttest_rel(*([scores[name] for name in sorted(scores)] for scores in of_each))
+    assert (low, high) == pytest.approx(tuple(test.confidence_interval()), abs=1e-3)
+    monkeypatch.setattr(sys, "argv", [*words, "--read", "0.1,0.2"])
+    with pytest.raises(SystemExit):
+        across.main()
+    assert "has no curves to read" in capsys.readouterr().err
+
+
+def test_peaks_are_read_from_curves_between_two_times():
+    """A curve's greatest value from .2 to .4 s, which each of two people's estimates order."""
+    across = script("across")
+    truth = np.zeros((8, 60))
+    truth[:, 30] = np.arange(8) % 4 + 1
+    truth[:, 50] = 9  # later than .4 s
+    estimate = truth.copy()
+    estimate[4:, 30] = 5 - truth[4:, 30]
+    predictions = {
+        "run": np.zeros(8, int),
+        "subject": np.repeat(["a", "b"], 4),
+        "truth": truth,
+        "estimate": estimate,
+    }
+    runs = {"run": [0], "arm": ["x"], "stage": ["probe"], "axis": ["windows"], "fraction": [1.0]}
+    runs = {name: np.array(values) for name, values in runs.items()}
+    sweep = tables.Sweep(None, runs, predictions, {}, [], {"name": "f", "seconds": 0.01}, 1)
+    (scores,) = across.score_subjects(sweep, (0.2, 0.4)).values()
+    assert scores == pytest.approx({"a": 1.0, "b": -1.0})
 
 
 def test_coverage_has_a_row_for_each_design(capsys):
