@@ -308,7 +308,8 @@ def test_the_experiments_of_the_other_documents_are_run(name, recordings, monkey
     monkeypatch.setattr(checks, "look_ahead", lambda *_: [])  # which tests/test_study.py tries
     for field, value in RECORDED.items():
         monkeypatch.setitem(ENCODER, field, value)
-    monkeypatch.setitem(TASK, "sensors", ())
+    for field in ("sensors", "targets", "tune"):  # which are those of the data and of the network
+        monkeypatch.setitem(TASK, field, ())
     load = cli.load_configuration
     monkeypatch.setattr(cli, "load_configuration", lambda *words: first_task(load(*words)))
     (recordings / "calls").mkdir()
