@@ -471,7 +471,6 @@ def sweep(args, words: list[str]):
 def compile_programs(args, words: list[str]):
     """Have the compiler of another machine say what programs would take there."""
     os.environ["JAX_PLATFORMS"] = "cpu"
-    os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # by which its library looks for TPUs
     config = checked_configuration(args, words)
     from imujax import study
     from imujax.compiled import page

@@ -278,10 +278,10 @@ def sweep_all(
         sweep.run_sweep(task, labelled, checkpoints, folder, config.seed, name, share)
         tables.keep_configuration(workdir, config.to_json_best_effort(indent=1))
         folders[name] = folder
-    # Other shares may have ended a task while this one was at the next.
-    for name in [name for name, folder in folders.items() if not sweep.is_done(folder)]:
-        print(f"{name}: {share} is done, others are not", file=sys.stderr)
-        del folders[name]
+    if share is not None:  # others may have ended a task while this one was at the next
+        for name in [name for name, folder in folders.items() if not sweep.is_done(folder)]:
+            print(f"{name}: {share} is done, others are not", file=sys.stderr)
+            del folders[name]
     return list(folders.values())
 
 
@@ -343,7 +343,10 @@ def run_study(
         print("study: looking ahead, before anything is trained", file=sys.stderr)
         for line in checks.look_ahead(config, paths):
             print(f"study: {line}", file=sys.stderr, flush=True)
-    checkpoints = pretrain_all(config, data, workdir, raw)
+    if share is None:
+        checkpoints = pretrain_all(config, data, workdir, raw)
+    else:
+        checkpoints = checkpoint_folders(config, workdir)
     swept = sweep_all(config, data, checkpoints, workdir, raw, share=share)
     if len(swept) < len(config.tasks):
         return []

@@ -17,7 +17,7 @@ import pathlib
 import numpy as np
 from scipy import stats
 
-from imujax.errors import UserError
+from imujax.errors import UserError, require_known
 from imujax.report import metrics, tables
 
 Scores = dict[tuple[str, str, str, float], dict[str, float]]
@@ -51,6 +51,8 @@ def score_subjects(sweep: tables.Sweep, span: tuple[float, float] | None) -> Sco
 def print_table(first: Scores, second: Scores) -> None:
     """A row for what both have."""
     for key in (key for key in first if key in second):
+        if first[key].keys() != second[key].keys():
+            raise UserError("the two tasks are not of the same subjects")
         a, b = ([scores[key][name] for name in sorted(first[key])] for scores in (first, second))
         difference = np.subtract(a, b)
         margin = stats.t.ppf(0.975, len(a) - 1) * stats.sem(difference)
@@ -70,14 +72,17 @@ def main():
     parser.add_argument("--read", help="from and to, in s of the window")
     args = parser.parse_args()
     try:
-        first, second = args.tasks.split(",")
+        first, _, second = args.tasks.partition(",")
         read = tuple(map(float, args.read.split(","))) if args.read else None
         scores = []
         for task, span in ((first, read), (second, None)):
-            sweeps = tables.load_sweeps(args.workdir / "tasks" / task)
-            name = args.target if len(sweeps) > 1 else ""
-            sweep = tables.load_sweep(args.workdir / "tasks" / task, name)
-            scores.append(score_subjects(sweep, span))
+            by_target = {
+                sweep.target["name"]: sweep
+                for sweep in tables.load_sweeps(args.workdir / "tasks" / task)
+            }
+            name = args.target if len(by_target) > 1 and args.target else next(iter(by_target))
+            require_known("--target", name, by_target)
+            scores.append(score_subjects(by_target[name], span))
         print_table(*scores)
     except (UserError, ValueError) as error:
         parser.error(str(error))

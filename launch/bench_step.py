@@ -284,12 +284,17 @@ def serve_program(pipe, name: str, what: str, shape: tuple):
         return
     pipe.send(None)
     while pipe.recv():
-        start, steps, spent = time.perf_counter(), 0, 0.0
-        while spent < TURN:
-            step()
-            steps, spent = steps + 1, time.perf_counter() - start
-        pipe.send(spent / steps)
+        pipe.send(time_round(step))
     pipe.send((gib, getattr(step, "bytes", 0.0)))
+
+
+def time_round(step) -> float:
+    """Seconds of a step, over TURN seconds or one step."""
+    start, steps, spent = time.perf_counter(), 0, 0.0
+    while spent < TURN:
+        step()
+        steps, spent = steps + 1, time.perf_counter() - start
+    return spent / steps
 
 
 def ask_process(pipes: dict, name: str, again: bool | None = None):
@@ -413,7 +418,9 @@ def report_against_compiled(options):
             )
             times = page.bounds(made, machine)
             binding = max(times, key=lambda name: times[name])
-            seconds = time_step(run, options.repeats)
+            for _ in range(WARM_UP):
+                run()
+            seconds = statistics.median(time_round(run) for _ in range(options.repeats))
             print(
                 f"{net} {batch:6d} {1e3 * seconds:9.2f} ms {batch / seconds:10.0f} pairs/s, by "
                 f"{binding} at best {1e3 * times[binding]:.2f} ms on {machine.name}: "
@@ -421,20 +428,6 @@ def report_against_compiled(options):
                 f"{flops / seconds / page.peak(made, machine.chip):.0%} of the peak",
                 flush=True,
             )
-
-
-def time_step(run, repeats: int) -> float:
-    """The median over rounds of TURN seconds of the seconds of a step."""
-    for _ in range(WARM_UP):
-        run()
-    rounds = []
-    for _ in range(repeats):
-        start, steps, spent = time.perf_counter(), 0, 0.0
-        while spent < TURN:
-            run()
-            steps, spent = steps + 1, time.perf_counter() - start
-        rounds.append(spent / steps)
-    return statistics.median(rounds)
 
 
 def report_losses(options):

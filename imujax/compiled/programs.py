@@ -274,7 +274,8 @@ def _compile(
     """Compile a program; UserError where its compiler says that it does not fit."""
     begin = time.monotonic()
     try:
-        program = lower(*arguments).compile()
+        with sharding.not_cached():  # from where only a machine that is here can read it
+            program = lower(*arguments).compile()
     except Exception as error:
         if not sharding.is_too_large(error):
             raise

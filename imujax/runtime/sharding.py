@@ -4,9 +4,10 @@ Two meshes, each of one axis: "data" for pre-training (the batch is sharded, the
 and "run" for sweeps (every device trains runs of its own).
 """
 
+import contextlib
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -131,11 +132,18 @@ def call_collective(mesh: jax.sharding.Mesh, function: Callable[..., Any], *argu
     """
     if mesh.size == 1 or mesh.devices.flat[0].platform != "cpu":
         return function(*arguments)
+    with not_cached():
+        return jax.block_until_ready(function(*arguments))
+
+
+@contextlib.contextmanager
+def not_cached() -> Iterator[None]:
+    """Keep what is compiled out of the compilation cache: what could not be read from there."""
     name = "jax_persistent_cache_min_compile_time_secs"
     seconds = getattr(jax.config, name)
     jax.config.update(name, math.inf)
     try:
-        return jax.block_until_ready(function(*arguments))
+        yield
     finally:
         jax.config.update(name, seconds)
 

@@ -83,7 +83,9 @@ def fit_network(
     # A probe has no inner runs of fine-tuning.
     config = ConfigDict(config.to_dict() | {"stages": (stage,)})
     arm = arms.Arm(label, config, data, [cell], members, config.arms[label], seed, {})
-    progress = log.Progress(_count_runs(config, cell), f"fit {label}", "run", first="compiling")
+    progress = log.Progress(
+        choices.count_inner(config, cell, len(everybody)), f"fit {label}", "run", first="compiling"
+    )
     chosen, _ = choices.choose_settings(arm, [cell], data.subject, Parts(parts), progress)
     choice = chosen[grid.selection_key(cell)]
     lane = make_lane(arm, cell, everybody, everybody[:0], (choice.penalty,), choice.rate)
@@ -165,8 +167,3 @@ def see(
 def _output(head: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """A probe as the output layer of a network."""
     return {"kernel": head["kernel"][0], "bias": head["bias"][0]}
-
-
-def _count_runs(config: ConfigDict, cell: grid.Cell) -> int:
-    count = choices.count_splits(config.select, len(cell.train), len(cell.train))
-    return count * len(config.rates)

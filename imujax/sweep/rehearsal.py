@@ -1,5 +1,6 @@
 """What a sweep can fail at, looked for while its encoders are not there yet: nothing is trained."""
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import datasets, sensor_windows
 from imujax.pretrain import encoder
+from imujax.runtime import sharding
 from imujax.sweep import arms, grid, lanes, sweep
 
 
@@ -92,5 +94,7 @@ def prepare_arms(
         untrained = encoder.random_encoder(card, seed)
         arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers, mesh)
         if len(trainers) > known:
-            arm.prepare_finetuning(cells[0], memory)
+            # What is compiled for a machine that is not here cannot be read from the cache.
+            with contextlib.nullcontext() if mesh is None else sharding.not_cached():
+                arm.prepare_finetuning(cells[0], memory)
             yield arm

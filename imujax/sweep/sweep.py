@@ -100,13 +100,15 @@ def run_sweep(
     parts = workdir / "parts"
     if share is None:
         with processes.claim_folder(workdir):
-            begin_folder(workdir, settings, name)
+            begin_folder(workdir, settings)
             if not results.is_complete(workdir):
+                results.tell_loss(workdir, name)
                 write(*run(every, runs.Parts(parts)))
         return workdir
-    begin_folder(workdir, settings, name)
+    begin_folder(workdir, settings)
     if results.is_complete(workdir):
         return workdir
+    results.tell_loss(workdir, name)
     try:
         with processes.claim_folder(workdir, f"run_{share.number}_of_{share.count}.lock"):
             run(shares.own_cells(config, cells, share), runs.Parts(parts))
@@ -194,11 +196,10 @@ def require_trained(card: dict, key: str) -> None:
         )
 
 
-def begin_folder(workdir: pathlib.Path, settings: dict, name: str):
+def begin_folder(workdir: pathlib.Path, settings: dict):
     """Make the folder of a task and note what runs there; other settings in it are a UserError."""
     with processes.claim_folder(workdir, SETTINGS_LOCK):
         _require_settings(workdir, settings)
-    results.tell_loss(workdir, name)
 
 
 def _require_settings(workdir: pathlib.Path, settings: dict):
