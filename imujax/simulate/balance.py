@@ -131,15 +131,55 @@ def make_walk(
     gait.Walk
         With its corrections of trunk and centre of pressure.
     """
-    lowering = jnp.zeros_like(noise.step)
-    correction = jnp.zeros((3, int(seconds / gait.TRUNK_STEP) + 6), lowering.dtype)
     arguments = body, style, ground, speed, noise, seconds
+    lowering, correction = _no_corrections(noise, seconds)
     walk, lowering = _lower_to_reach(*arguments, lowering, correction)
-    t = walk.begin + (jnp.arange(int(seconds / GRID_STEP)) + 0.5) * GRID_STEP
+    t = _grid(walk, seconds)
     correction = _solve_trunk(body, walk, kinematics(body, walk, t), t)
     walk, _ = _lower_to_reach(*arguments, lowering, correction)
     pressure = _solve_pressure(body, walk, kinematics(body, walk, t), t)
     return walk._replace(pressure_correction=pressure)
+
+
+def walk_kinematics(
+    body: Body,
+    style: gait.Style,
+    ground: gait.Ground,
+    speed: jax.Array,
+    noise: gait.Noise,
+    seconds: float,
+    since: jax.Array,
+) -> skeleton.Kinematics:
+    """Kinematics of what `make_walk` makes, `since` [T] s after its begin.
+
+    As one loop, which a compiler sees once: to be traced with others into one program, where
+    `make_walk` and `gait.kinematics` would be three times as much to compile.
+    """
+    arguments = body, style, ground, speed, noise, seconds
+
+    def solve_round(corrections, _):
+        walk, lowering = _lower_to_reach(*arguments, *corrections)
+        t = _grid(walk, seconds)
+        kin = gait.kinematics(body, walk, jnp.concatenate([t, walk.begin + since]))
+        on_grid, wanted = (
+            jax.tree.map(lambda x, part=part: x[..., part], kin)
+            for part in (slice(len(t)), slice(len(t), None))
+        )
+        return (lowering, _solve_trunk(body, walk, on_grid, t)), wanted
+
+    kin = jax.lax.scan(solve_round, _no_corrections(noise, seconds), length=2)[1]
+    return jax.tree.map(lambda x: x[-1], kin)
+
+
+def _no_corrections(noise: gait.Noise, seconds: float) -> tuple[jax.Array, jax.Array]:
+    """Lowering [N] and trunk's correction [3, K] to begin with."""
+    lowering = jnp.zeros_like(noise.step)
+    return lowering, jnp.zeros((3, int(seconds / gait.TRUNK_STEP) + 6), lowering.dtype)
+
+
+def _grid(walk: gait.Walk, seconds: float) -> jax.Array:
+    """Times at which a walk's moments are looked at."""
+    return walk.begin + (jnp.arange(int(seconds / GRID_STEP)) + 0.5) * GRID_STEP
 
 
 @functools.partial(jax.jit, static_argnames="seconds")
@@ -152,12 +192,9 @@ def _lower_to_reach(body: Body, style, ground, speed, noise, seconds, lowering, 
     share = jnp.asarray(STANCE_SHARES, lowering.dtype)[:, None]  # [P, 1]
     is_first = jnp.all(lowering == 0)
 
-    def lay_walk(lowering):
-        walk = gait.lay_contacts(body, style, ground, speed, noise, seconds, lowering)
-        return walk._replace(trunk_correction=correction)
-
     def lower_once(lowering, round_number):
-        walk = lay_walk(lowering)
+        walk = gait.lay_contacts(body, style, ground, speed, noise, seconds, lowering)
+        walk = walk._replace(trunk_correction=correction)
         count = lowering.shape[0]
         t = (walk.strike + share * walk.stance)[:, 2 : count - 3]  # [P, N - 5]
         tracks = gait.tracks(body, walk, t.reshape(-1))
@@ -176,10 +213,11 @@ def _lower_to_reach(body: Body, style, ground, speed, noise, seconds, lowering, 
         added = jnp.where(is_first & (round_number == 0), mean, jnp.maximum(need, 0))
         # Bumps of neighbours add up.
         sagged = gait.sag(walk.strike, jnp.abs(added), walk.strike)
-        return lowering + added * jnp.abs(added) / (sagged + 1e-9), None
+        return lowering + added * jnp.abs(added) / (sagged + 1e-9), (walk, lowering)
 
-    lowering = jax.lax.scan(lower_once, lowering, jnp.arange(LOWERINGS))[0]
-    return lay_walk(lowering), lowering
+    # Of one round more than there are lowerings only the walk at its beginning is wanted.
+    laid = jax.lax.scan(lower_once, lowering, jnp.arange(LOWERINGS + 1))[1]
+    return jax.tree.map(lambda x: x[-1], laid)
 
 
 @jax.jit

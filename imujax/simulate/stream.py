@@ -173,10 +173,10 @@ def _gait_kinematics(
     harmonics = person_style.force.shape[1]
     variation = gait.random_noise(noise_key, contacts, harmonics, options["noise"])
     ground = gait.Ground(rise, jnp.arctan(rise))
-    walk = balance.make_walk(person, person_style, ground, speed, variation, seconds)
-    share = jax.random.uniform(begin_key, ())
-    begin = walk.begin + share * jnp.minimum(2 * person_style.step, MAX_STRIDE)
-    return gait.kinematics(person, walk, begin + t)
+    begin = jax.random.uniform(begin_key, ()) * jnp.minimum(2 * person_style.step, MAX_STRIDE)
+    return balance.walk_kinematics(
+        person, person_style, ground, speed, variation, seconds, begin + t
+    )
 
 
 def _movement_kinematics(

@@ -1,5 +1,5 @@
 """What a configuration would run on a machine: here the four virtual devices, by the CPU's
-compiler, stand in for its chips, and where the compiler of TPUs is installed, it is asked too."""
+compiler, stand in for its chips; test_tpu.py asks that of TPUs."""
 
 import argparse
 import dataclasses
@@ -187,16 +187,3 @@ def test_the_benchmark_beside_what_its_program_would_take(slice_, monkeypatch, c
     )
     measured, best, times = map(float, found.groups())
     assert 0 < best < measured and times > 1
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not importlib.util.find_spec("libtpu"), reason="needs the extra tpu")
-def test_the_compiler_of_tpus(place, capsys, monkeypatch):
-    """Pre-training and sweep of a small network for four chips; nothing there is a TPU."""
-    monkeypatch.setattr(stream, "simulate_windows", made_up_people)
-    words = ["compile", "--config", str(place["config"]), "--data", str(place["data"])]
-    cli.run_command([*words, "--for", "v5e:2x2"])
-    said = capsys.readouterr().out
-    assert "encoder small, a step of pre-training, on v5e:2x2, 4 chips" in said
-    assert "task force, a step of fine-tuning" in said and "collectives    0 ms: none" in said
-    assert jax.default_backend() == "cpu"
