@@ -16,6 +16,7 @@ import numpy as np
 from flax import linen as nn
 
 from imujax.nets import convolution
+from imujax.runtime import sharding
 
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls the same value momentum 0.1
 EPSILON = 1e-5
@@ -141,11 +142,12 @@ def norm(
     Parameters
     ----------
     kind : {"batch", "group", "layer", "none"}
-        "batch": over batch and true samples; in evaluation by the running statistics, so the net
-        is true to amplitude. "group" and "layer" are there for comparison only. WARNING: they
-        divide every window by its own size, which makes the net blind to amplitude: doubling the
-        input changes its embedding by less than a few per cent, and the targets (peak forces,
-        loading rates) are amplitudes. "none": x as it is, for the normaliser-free layout.
+        "batch": over true samples and the batch, on whichever devices it is (sharding.map_rows);
+        in evaluation by the running statistics, so the net is true to amplitude. "group" and
+        "layer" are there for comparison only. WARNING: they divide every window by its own size,
+        which makes the net blind to amplitude: doubling the input changes its embedding by less
+        than a few per cent, and the targets (peak forces, loading rates) are amplitudes. "none":
+        x as it is, for the normaliser-free layout.
     x : jax.Array, [C, T, B] or [B, C]
     length : jax.Array, [B], or None
         True samples of each window; None where all are full.
@@ -169,6 +171,7 @@ def norm(
             momentum=MOMENTUM,
             epsilon=EPSILON,
             axis=channel_axis,
+            axis_name=sharding.mapped_axis(),
             dtype=dtype,
             name=name,
         )

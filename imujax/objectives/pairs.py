@@ -101,9 +101,10 @@ def make_encode(
 ) -> Callable[..., tuple[tuple[jax.Array, jax.Array], dict]]:
     """The encoding of training, at once or in microbatches.
 
-    Each device encodes its own samples, where no sample sees another one (pretrain/settings.
-    check_devices): left to itself, XLA gathers the activations of strided convolutions on every
-    device.  With config.microbatch a device encodes so many of its samples at a time and, in the
+    Each device encodes its own samples: left to itself, XLA gathers the activations of strided
+    convolutions on every device. Batch norm takes its statistics over all devices; where windows
+    are shorter than others, and devices differ in how many samples they have, that is left to XLA.
+    With config.microbatch a device encodes so many of its samples at a time and, in the
     backward pass, once more, so that the activations of one microbatch are all that is kept.
 
     Parameters
@@ -129,20 +130,22 @@ def make_encode(
         z, changed = tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
         return z, changed.get("batch_stats", {})
 
-    def encode_own(params, batch):
+    def encode_own(shared, batch):
+        params, stats = shared
         if not config.microbatch:
-            return encode_together(params, {}, batch)[0]
-        encode = jax.checkpoint(lambda microbatch: encode_together(params, {}, microbatch)[0])
+            return encode_together(params, stats, batch)
+        encode = jax.checkpoint(lambda microbatch: encode_together(params, stats, microbatch)[0])
         microbatches = jax.tree.map(lambda x: x.reshape(-1, config.microbatch, *x.shape[1:]), batch)
         z = jax.lax.map(encode, microbatches)
-        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), z)
+        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), z), stats
 
-    if mesh is None or networks.resolve_net(config.net)["norm"] == "batch":
+    has_batch_norm = networks.resolve_net(config.net)["norm"] == "batch"
+    if mesh is None or (has_batch_norm and not full):
         return encode_together
     encode_rows = sharding.map_rows(encode_own, mesh)
 
     def encode_apart(params, stats, batch):
         windows = {name: batch[name] for name in ("acc", "gyr", "length")}
-        return encode_rows(params, windows), stats
+        return encode_rows((params, stats), windows)
 
     return encode_apart

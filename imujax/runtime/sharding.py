@@ -67,14 +67,16 @@ def sharded(mesh: jax.sharding.Mesh) -> jax.sharding.NamedSharding:
 
 
 def map_rows(
-    function: Callable[[Any, Any], Any], mesh: jax.sharding.Mesh
-) -> Callable[[Any, Any], Any]:
+    function: Callable[[Any, Any], tuple[Any, Any]], mesh: jax.sharding.Mesh
+) -> Callable[[Any, Any], tuple[Any, Any]]:
     """Let every device do its own rows, and nothing be sent but gradients of what they share.
 
     Parameters
     ----------
     function : Callable
-        Of arrays that all devices have, and of arrays [n, ...] that are shared out, to such ones.
+        Of arrays that all devices have, and of arrays [n, ...] that are shared out, to such ones,
+        and to ones that come out alike on all devices. What it sends itself goes over
+        `mapped_axis`.
     mesh : jax.sharding.Mesh
 
     Returns
@@ -82,10 +84,15 @@ def map_rows(
     Callable
         The same of whole arrays.
     """
-    own = jax.P(mesh.axis_names[0])
+    own, every = jax.P(mesh.axis_names[0]), jax.P()
     return jax.shard_map(
-        function, mesh=mesh, in_specs=(jax.P(), own), out_specs=own, check_vma=False
+        function, mesh=mesh, in_specs=(every, own), out_specs=(own, every), check_vma=False
     )
+
+
+def mapped_axis() -> str | None:
+    """The axis of the mesh over which `map_rows` shares out the rows here; None outside of it."""
+    return "data" if "data" in jax.sharding.get_abstract_mesh().manual_axes else None
 
 
 def place(tree: Any, sharding: jax.sharding.Sharding) -> Any:

@@ -66,8 +66,8 @@ def test_what_devices_send(four_devices):
         x += 2 * jnp.sin(jax.lax.ppermute(x, "data", [(i, (i + 1) % 4) for i in range(4)]))
         return jax.lax.scan(step, x, None, length=5)[0]
 
-    mapped = sharding.map_rows(lambda _, x: local(x), mesh)
-    compiled = jax.jit(lambda x: mapped((), x) * 2, out_shardings=every).lower(a).compile()
+    mapped = sharding.map_rows(lambda _, x: (local(x), ()), mesh)
+    compiled = jax.jit(lambda x: mapped((), x)[0] * 2, out_shardings=every).lower(a).compile()
     found = hlo.read_program(compiled.as_text(), False).collectives
     sent = {each.kind: (each.size, each.times) for each in found}
     assert sent == {

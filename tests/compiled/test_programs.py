@@ -25,8 +25,8 @@ BATCH, WINDOW = 64, 48
 
 def encoder(**changes) -> ConfigDict:
     fields = {"window": WINDOW, "batch": BATCH, "steps": 4, "rotation": 20.0, "noise": (0.1, 0.01)}
-    net = resnet.tiny("none") | {"stages": (1,), "projection": (16,)}
-    return common.encoder(("moves",), net, **fields | changes)
+    fields["net"] = resnet.tiny("none") | {"stages": (1,), "projection": (16,)}
+    return common.encoder(("moves",), **fields | changes)
 
 
 @pytest.fixture
@@ -39,16 +39,16 @@ def sent(made) -> list[tuple[str, float, int]]:
     return sorted((each.kind, each.size, each.times) for each in made.account.collectives)
 
 
-@pytest.mark.parametrize("microbatch", [0, 4])
-def test_no_collective_carries_activations(slice_, microbatch):
-    """What is sent does not grow with the windows: gradients and embeddings alone."""
-    changes = {"microbatch": microbatch}
+@pytest.mark.parametrize(("norm", "microbatch"), [("none", 0), ("none", 4), ("batch", 0)])
+def test_no_collective_carries_activations(slice_, norm, microbatch):
+    """What is sent does not grow with the windows: gradients, embeddings, the norm's statistics."""
+    changes = {"microbatch": microbatch, "net": encoder().net.to_dict() | {"norm": norm}}
     made = programs.compile_pretraining("e", encoder(**changes), slice_)
     longer = programs.compile_pretraining("e", encoder(window=2 * WINDOW, **changes), slice_)
     assert sent(made) == sent(longer) and sent(made)
     assert longer.account.moved > 1.3 * made.account.moved
-    state = jax.eval_shape(lambda: programs.step.init_state(encoder(), 0))
-    weights = 4 * sum(x.size for x in jax.tree.leaves(state["params"]))
+    state = jax.eval_shape(lambda: programs.step.init_state(encoder(**changes), 0))
+    weights = 4 * sum(x.size for x in jax.tree.leaves((state["params"], state["stats"])))
     assert sum(size * times for _, size, times in sent(made)) < 2 * weights + 4 * BATCH * 16 * 8
 
 
