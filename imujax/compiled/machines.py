@@ -185,6 +185,7 @@ def describe(machine: Machine, axis: str) -> jax.sharding.Mesh:
         options = {"target_config": target.read_text(), "topology": machine.topology}
     else:
         os.environ.setdefault("TPU_SKIP_MDS_QUERY", "1")  # no such machine is to be asked
+        os.environ.setdefault("ALLOW_MULTIPLE_LIBTPU_LOAD", "1")  # nor is there one to be held
     name = "" if platform == "cuda" else machine.topology
     try:
         devices = topologies.get_topology_desc(name, platform, **options).devices
