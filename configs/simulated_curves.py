@@ -3,8 +3,8 @@
     imujax quickstart --workdir work/curves --config simulated_curves:cores    (hours, two cores)
 
 The people, encoders and folds of simulated.py, and in the place of a peak or a rate the whole curve
-of a stance, a value a sample.  `:cores` has the sizes of simulated:network and half its budget;
-`:tiny` is the same path in minutes.
+of a stance, a value a sample.  `:cores` has the sizes of simulated:network, half its budget, and
+ridge alone beside the networks; `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -24,6 +24,6 @@ def get_config(size: str = "full") -> ConfigDict:
     config = simulated.get_config("network" if size == "cores" else size)
     for name, (title, target) in CURVES.items():
         changes = {"title": title, "targets": (target,), "references": ("ridge", "extra")}
-        changes |= common.BESIDE if size == "cores" else {}
+        changes |= common.BESIDE | {"references": ("ridge",)} if size == "cores" else {}
         config.tasks[name].update(changes)
     return config

@@ -157,19 +157,20 @@ def compile_pretraining(
     flops = section.batch * arithmetic.training_flops(section.net, section.window)
     width = networks.resolve_net(section.net)["projection"][-1]
     flops += 3 * 2 * section.batch**2 * width
-    made = _compile(
-        f"encoder {name}, a step of pre-training",
-        name,
-        machine,
-        take_step.lower,
-        arguments,
-        unit="pairs",
-        count=section.batch,
-        chips=mesh.size,
-        flops=flops,
-        executed=arithmetic.product_flops(take_step, *arguments),
-        dtype=section.net.get("dtype", "float32"),
-    )
+    with sharding.made_for(machine.chip.platform):
+        made = _compile(
+            f"encoder {name}, a step of pre-training",
+            name,
+            machine,
+            take_step.lower,
+            arguments,
+            unit="pairs",
+            count=section.batch,
+            chips=mesh.size,
+            flops=flops,
+            executed=arithmetic.product_flops(take_step, *arguments),
+            dtype=section.net.get("dtype", "float32"),
+        )
     return dataclasses.replace(made, is_resident=not is_given)
 
 
@@ -215,12 +216,18 @@ def compile_sweep(
     mesh = machines.describe(machine, "run")
     data = datasets.read(folder, sensors=tuple(section.sensors) or None)
     data = targets.select(data, section.targets, str(folder))
-    begin, memory = time.monotonic(), SHARE_OF_MEMORY * machine.chip.memory
-    for arm in rehearsal.prepare_arms(section, data, config.encoders, config.seed, mesh, memory):
+    memory = SHARE_OF_MEMORY * machine.chip.memory
+    arms = rehearsal.prepare_arms(section, data, config.encoders, config.seed, mesh, memory)
+    while True:
+        begin = time.monotonic()
+        with sharding.made_for(machine.chip.platform):
+            arm = next(arms, None)
+            if arm is None:
+                return
+            flops = arm.trainer.step_flops()
         trainer, encoder = arm.trainer, config.encoders[section.arms[arm.name].encoder]
-        program, flops = trainer.programs[trainer.runs], trainer.step_flops()
         yield describe(
-            program,
+            trainer.programs[trainer.runs],
             title=f"task {name}, a step of fine-tuning of {trainer.runs} runs",
             encoder="",
             unit="windows",
@@ -232,7 +239,6 @@ def compile_sweep(
             seconds=time.monotonic() - begin,
             has_fast_memory=machine.chip.platform == "tpu",
         )
-        begin = time.monotonic()
 
 
 def largest_batch(section: ConfigDict, machine: machines.Machine, made: Compiled) -> int | None:

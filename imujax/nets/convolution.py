@@ -16,6 +16,8 @@ from typing import overload
 import jax
 import jax.numpy as jnp
 
+from imujax.runtime import sharding
+
 # Of a product: below so many multiplications, more and smaller products are no faster; from so many
 # columns on, sums of kernels are few beside it. Both measured.
 MIN_MULTIPLICATIONS = 2**23
@@ -152,7 +154,7 @@ def convolve_dot(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> 
 
 def _is_fit_for_sums(x) -> bool:
     """Whether sums may take the place of products."""
-    return x.dtype.itemsize >= 4 and jax.default_backend() == "cpu"
+    return x.dtype.itemsize >= 4 and sharding.target_platform() == "cpu"
 
 
 def _convolve_whole(x, kernel, stride: int, padding: int):

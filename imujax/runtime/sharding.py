@@ -5,6 +5,7 @@ and "run" for sweeps (every device trains runs of its own).
 """
 
 import contextlib
+import contextvars
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -17,6 +18,8 @@ if "force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
     # Virtual CPU devices wait for each other in collectives; with as few threads as cores they
     # lock. XLA reads the size of its pool from here.
     os.environ.setdefault("NPROC", "64")
+
+_platform: contextvars.ContextVar[str | None] = contextvars.ContextVar("platform", default=None)
 
 
 def make_mesh(axis: str, devices: int | None = None) -> jax.sharding.Mesh:
@@ -141,6 +144,21 @@ def call_collective(mesh: jax.sharding.Mesh, function: Callable[..., Any], *argu
         return function(*arguments)
     with not_cached():
         return jax.block_until_ready(function(*arguments))
+
+
+def target_platform() -> str:
+    """What programs are made for: what is here, or as `made_for` says; "cpu" or another one."""
+    return _platform.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def made_for(platform: str) -> Iterator[None]:
+    """Make programs for devices of a platform that is not here."""
+    token = _platform.set(platform)
+    try:
+        yield
+    finally:
+        _platform.reset(token)
 
 
 @contextlib.contextmanager
