@@ -116,8 +116,17 @@ def test_one_two_and_four_devices_agree(moves, tmp_path, monkeypatch, norm):
     np.testing.assert_allclose(losses[4], losses[1], rtol=1e-5)
 
 
-def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
-    """Gradient caching is exact, in float64, on one device and on four, with windows cut short."""
+@pytest.mark.parametrize(
+    ("norm", "full", "ways"),
+    [
+        ("none", False, ((16, 1), (6, 4))),
+        ("batch", True, ((0, 4),)),
+        ("batch", False, ((0, 4),)),
+    ],
+)
+def test_slopes_are_those_of_the_whole_batch(monkeypatch, norm, full, ways):
+    """Gradient caching is exact, in float64, on one device and on four, with windows cut short, and
+    so, in float32, is what devices do whose norms take the statistics of all windows."""
     monkeypatch.setattr(networks.fields, "check", lambda *_: None)  # which knows no float64
     rng = np.random.default_rng(0)
     batch = {name: rng.normal(size=(48, 32, 3)) for name in ("acc", "gyr")}
@@ -126,28 +135,28 @@ def test_microbatches_give_the_slopes_of_the_whole_batch(monkeypatch):
     net = {"dtype": "float64", "stages": (1,)}
 
     def slopes(microbatch, devices):
-        config, mesh = settings(norm="none", net=net), sharding.make_mesh("data", devices)
+        config, mesh = settings(norm=norm, net=net), sharding.make_mesh("data", devices)
         config.microbatch = microbatch
-        encode = pairs.make_encode(config, mesh, full=False)
+        encode = pairs.make_encode(config, mesh, full)
 
-        def loss(params, batch):
-            z, _ = encode(params, {}, batch)
-            return contrastive.symmetric_loss(*z, batch, 0.1)
+        def loss(params, stats, batch):
+            z, stats = encode(params, stats, batch)
+            return contrastive.symmetric_loss(*z, batch, 0.1), stats
 
-        params = jax.tree.map(
-            lambda x: x.astype(np.float64), pretrain_step.init_state(config, 0)["params"]
-        )
-        placed = sharding.place((params, batch), sharding.replicated(mesh))
-        return sharding.to_host(
-            sharding.call_collective(mesh, jax.jit(jax.value_and_grad(loss)), *placed)
-        )
+        state = pretrain_step.init_state(config, 0)
+        weights = jax.tree.map(lambda x: x.astype(np.float64), (state["params"], state["stats"]))
+        placed = sharding.place((*weights, batch), sharding.replicated(mesh))
+        function = jax.jit(jax.value_and_grad(loss, has_aux=True))
+        return sharding.to_host(sharding.call_collective(mesh, function, *placed))
 
+    off = 1e-5 if norm == "batch" else 1e-10
     with jax.enable_x64(True):
         of_whole_batch = slopes(0, 1)
-        for microbatch, devices in ((16, 1), (6, 4)):
-            cached = slopes(microbatch, devices)
+        for microbatch, devices in ways:
             jax.tree.map(
-                lambda a, b: np.testing.assert_allclose(a, b, atol=1e-10), cached, of_whole_batch
+                lambda a, b: np.testing.assert_allclose(a, b, atol=off, rtol=off),
+                slopes(microbatch, devices),
+                of_whole_batch,
             )
     assert max(np.abs(x).max() for x in jax.tree.leaves(of_whole_batch[1])) > 1e-3
 
