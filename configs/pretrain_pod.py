@@ -29,7 +29,6 @@ def get_config(size: str = "full") -> ConfigDict:
         order="blocks",
         resident=False,
         batch=16384,
-        microbatch=1024,
         steps=5000,
         relations={"near": 0.0, "seconds": 5.0},
         learn_temperature=True,

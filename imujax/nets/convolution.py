@@ -243,4 +243,14 @@ def convolve_lax(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> 
     )
 
 
-FORMS = {"dot": convolve_dot, "lax": convolve_lax}
+def convolve(x: jax.Array, kernel: jax.Array, stride: int, padding: int) -> jax.Array:
+    """The form that moves least: `convolve_dot` on a CPU, `convolve_lax` elsewhere.
+
+    Of many runs under `vmap` over kernels that is `convolve_dot` everywhere. What the compilers of
+    TPUs and GPUs make of both stands in launch/README.md.
+    """
+    form = convolve_dot if sharding.target_platform() == "cpu" else convolve_lax
+    return form(x, kernel, stride, padding)
+
+
+FORMS = {"auto": convolve, "dot": convolve_dot, "lax": convolve_lax}

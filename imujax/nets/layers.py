@@ -111,7 +111,7 @@ class Conv1D(nn.Module):
     stride: int = 1
     padding: int | None = None
     bias: bool = True
-    impl: str = "dot"
+    impl: str = "auto"
     standardise: bool = False
     dtype: str = "float32"
 

@@ -55,7 +55,7 @@ class ResNetSettings(NetSettings):
         known=("mean", "mean_max"),
     )
     conv: str = setting(
-        "dot", "form of convolution, imujax/nets/convolution.py", known=("dot", "lax")
+        "auto", "form of convolution, imujax/nets/convolution.py", known=("auto", "dot", "lax")
     )
     dtype: str = setting(
         "float32",
@@ -88,7 +88,7 @@ def resnet50(width: int = 64, norm: str = "batch") -> dict[str, Any]:
         "bias": False,
         "norm": norm,
         "pool": "mean",
-        "conv": "dot",
+        "conv": "auto",
         "dtype": "float32",
         "shared": False,
         "projection": (128, 128),
@@ -177,7 +177,7 @@ class ResNet1D(nn.Module):
         See `layers.norm`; "none" is the normaliser-free layout.
     pool : {"mean", "mean_max"}
         What becomes of the samples that the last stage leaves.
-    conv : {"dot", "lax"}
+    conv : {"auto", "dot", "lax"}
         The form of convolution, see `convolution.FORMS`.
     dtype : {"float32", "bfloat16"}
         Of the activations; parameters and embeddings are float32.

@@ -323,7 +323,10 @@ class LaneTrainer:
         runs: int,
         mesh: jax.sharding.Mesh | None = None,
     ):
-        outputs = card["net"], examples.target.shape[-1]
+        net = card["net"]
+        if net.get("conv") == "auto":  # which knows nothing of the other runs
+            net = net | {"conv": "dot"}
+        outputs = net, examples.target.shape[-1]
         self.net = towers.Regressor(*outputs)
         if examples.every:
             self.net = towers.CurveRegressor(*outputs, examples.every)
@@ -335,9 +338,9 @@ class LaneTrainer:
         fit_head = probes.fit_logistic if examples.is_class else fit_head
         self.fit_heads = map_lanes(fit_head, self.mesh, 1, 2)
         self.estimate_heads = map_lanes(probes.estimate_probe, self.mesh, 2, 1, **kind)
-        net = {"net": self.net} | kind
-        self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, **net)
-        net_and_config = net | {"config": config, "every": examples.every}
+        kind_and_net = kind | {"net": self.net}
+        self.estimate_examples = map_lanes(estimate_network, self.mesh, 3, 1, **kind_and_net)
+        net_and_config = kind_and_net | {"config": config, "every": examples.every}
         self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, **net_and_config)
         self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))

@@ -107,6 +107,14 @@ def test_no_convolution_is_left_in_the_dot_form_of_many_runs():
     assert "convolution" not in jax.jit(jax.grad(loss)).lower(kernels).as_text()
 
 
+@pytest.mark.parametrize(("platform", "count"), [("cpu", 0), ("tpu", 1), ("gpu", 1)])
+def test_the_form_is_chosen_for_the_platform(platform, count):
+    x, kernel = normal(3, 16, 2), normal(9, 3, 5)
+    with sharding.made_for(platform):
+        program = jax.jit(lambda x: convolution.convolve(x, kernel, 2, 4)).trace(x).jaxpr
+    assert str(program).count("conv_general_dilated") == count
+
+
 @pytest.mark.parametrize(
     ("width", "samples", "share"),
     [

@@ -102,6 +102,12 @@ def test_a_lane_equals_the_same_run_alone(norm):
     assert (np.abs(tuned[0] - probes[0]).max(axis=0) > 1e-2 * scale).all()  # both were trained
 
 
+def test_runs_under_vmap_are_products_on_every_platform():
+    card, data = make_card("batch"), make_examples()
+    trainer = lanes.LaneTrainer(card, data, CONFIG, width=60, runs=2)
+    assert card["net"]["conv"] == "auto" and trainer.net.net["conv"] == "dot"
+
+
 def test_a_run_may_be_looked_at_anywhere_on_its_way():
     """Estimates and losses at a stop are those of a run that ends there; lanes may be regrouped."""
     data, group = make_examples(), make_lanes()
