@@ -6,7 +6,9 @@ raw/movi holds the files of MoVi (data_builders/movi/README.md), or those of sim
 `imujax simulate --layout movi --out raw`.  The data set is packed in blocks once, below its folder,
 which all processes must see; from then on a process reads its part of each batch.  Expected result:
 metrics.jsonl and checkpoints in work/pod/encoders/movi; the windows/s of an accelerator are not
-reported here yet.  `:tiny` is the same path in a minute.
+reported here yet, what eight of them would take stands in launch/README.md.  On fewer, or smaller
+ones, --config.encoders.movi.microbatch=1024 keeps the activations of so many pairs at a time.
+`:tiny` is the same path in a minute.
 """
 
 from ml_collections import ConfigDict

@@ -54,8 +54,9 @@ def product_flops(function: Callable, *arguments) -> int:
                 summed = np.prod([eqn.invars[0].aval.shape[axis] for axis in axes])
                 total += 2 * int(summed) * eqn.outvars[0].aval.size
             elif eqn.primitive.name == "conv_general_dilated":
-                kernel = eqn.invars[1].aval  # [k, C, F]
-                total += 2 * kernel.size // kernel.shape[-1] * eqn.outvars[0].aval.size
+                kernel = eqn.invars[1].aval
+                features = kernel.shape[eqn.params["dimension_numbers"].rhs_spec[0]]
+                total += 2 * kernel.size // features * eqn.outvars[0].aval.size
             inside = sum(count_flops(inner) for inner in jaxprs_in_params(eqn.params))
             if eqn.primitive.name == "scan":
                 inside *= eqn.params["length"]

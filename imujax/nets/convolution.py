@@ -108,7 +108,8 @@ def _multiply_forward(matrix, x):
 
 def _multiply_backward(saved, slope):
     matrix, x = saved
-    if jax.device_count() == 1:  # else the windows may be spread over devices: T and B stay apart
+    is_whole = jax.device_count() == 1 or bool(jax.sharding.get_abstract_mesh().manual_axes)
+    if is_whole:  # else the windows may be spread over devices: T and B stay apart
         columns = x.reshape(len(x), -1), slope.reshape(len(slope), -1)
         matrix_slope = _contract(*columns, ((1,), (1,)))
     else:

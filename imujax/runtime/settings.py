@@ -9,6 +9,11 @@ from typing import Any
 from imujax.errors import UserError
 
 
+# Settings that say in which form something is computed: like another machine they change the
+# rounding, and nothing else.
+FORMS = {"conv"}
+
+
 def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Path | str):
     """Require that a finished or resumed run has the settings it is started with.
 
@@ -25,6 +30,8 @@ def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Pat
         Naming the first setting in which they differ.
     """
     for name, old_value, new_value in differing_settings(old, new):
+        if name.rpartition(".")[2] in FORMS:
+            continue
         difference = _describe_entries(old_value, new_value)
         if difference:
             difference = f"other {name}: {difference}"

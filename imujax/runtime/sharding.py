@@ -81,13 +81,14 @@ def map_rows(
         and to ones that come out alike on all devices. What it sends itself goes over
         `mapped_axis`.
     mesh : jax.sharding.Mesh
+        Of the axis "data".
 
     Returns
     -------
     Callable
         The same of whole arrays.
     """
-    own, every = jax.P(mesh.axis_names[0]), jax.P()
+    own, every = jax.P("data"), jax.P()
     return jax.shard_map(
         function, mesh=mesh, in_specs=(every, own), out_specs=(own, every), check_vma=False
     )

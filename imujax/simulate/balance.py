@@ -134,7 +134,7 @@ def make_walk(
     arguments = body, style, ground, speed, noise, seconds
     lowering, correction = _no_corrections(noise, seconds)
     walk, lowering = _lower_to_reach(*arguments, lowering, correction)
-    t = _grid(walk, seconds)
+    t = walk.begin + _grid(seconds)
     correction = _solve_trunk(body, walk, kinematics(body, walk, t), t)
     walk, _ = _lower_to_reach(*arguments, lowering, correction)
     pressure = _solve_pressure(body, walk, kinematics(body, walk, t), t)
@@ -157,18 +157,19 @@ def walk_kinematics(
     """
     arguments = body, style, ground, speed, noise, seconds
 
-    def solve_round(corrections, _):
-        walk, lowering = _lower_to_reach(*arguments, *corrections)
-        t = _grid(walk, seconds)
-        kin = gait.kinematics(body, walk, jnp.concatenate([t, walk.begin + since]))
-        on_grid, wanted = (
-            jax.tree.map(lambda x, part=part: x[..., part], kin)
-            for part in (slice(len(t)), slice(len(t), None))
-        )
-        return (lowering, _solve_trunk(body, walk, on_grid, t)), wanted
+    grid = _grid(seconds)
+    longest = max(len(grid), len(since))
+    times = jnp.stack([jnp.pad(x, (0, longest - len(x)), mode="edge") for x in (grid, since)])
 
-    kin = jax.lax.scan(solve_round, _no_corrections(noise, seconds), length=2)[1]
-    return jax.tree.map(lambda x: x[-1], kin)
+    def solve_round(corrections, since):
+        walk, lowering = _lower_to_reach(*arguments, *corrections)
+        kin = gait.kinematics(body, walk, walk.begin + since)
+        on_grid = jax.tree.map(lambda x: x[..., : len(grid)], kin)  # in the first round
+        t = walk.begin + since[: len(grid)]
+        return (lowering, _solve_trunk(body, walk, on_grid, t)), kin
+
+    kin = jax.lax.scan(solve_round, _no_corrections(noise, seconds), times)[1]
+    return jax.tree.map(lambda x: x[1, ..., : len(since)], kin)
 
 
 def _no_corrections(noise: gait.Noise, seconds: float) -> tuple[jax.Array, jax.Array]:
@@ -177,9 +178,9 @@ def _no_corrections(noise: gait.Noise, seconds: float) -> tuple[jax.Array, jax.A
     return lowering, jnp.zeros((3, int(seconds / gait.TRUNK_STEP) + 6), lowering.dtype)
 
 
-def _grid(walk: gait.Walk, seconds: float) -> jax.Array:
-    """Times at which a walk's moments are looked at."""
-    return walk.begin + (jnp.arange(int(seconds / GRID_STEP)) + 0.5) * GRID_STEP
+def _grid(seconds: float) -> jax.Array:
+    """Times after a walk's begin at which its moments are looked at."""
+    return (jnp.arange(int(seconds / GRID_STEP)) + 0.5) * GRID_STEP
 
 
 @functools.partial(jax.jit, static_argnames="seconds")

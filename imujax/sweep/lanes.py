@@ -23,7 +23,7 @@ from ml_collections import ConfigDict
 
 from imujax.data import augment, scales
 from imujax.errors import UserError
-from imujax.nets import arithmetic, parameters, towers
+from imujax.nets import arithmetic, networks, parameters, towers
 from imujax.pretrain import schedules
 from imujax.pretrain.encoder import Encoder
 from imujax.runtime import sharding
@@ -323,9 +323,9 @@ class LaneTrainer:
         runs: int,
         mesh: jax.sharding.Mesh | None = None,
     ):
-        net = card["net"]
+        net = networks.resolve_net(card["net"])
         if net.get("conv") == "auto":  # which knows nothing of the other runs
-            net = net | {"conv": "dot"}
+            net |= {"conv": "dot"}
         outputs = net, examples.target.shape[-1]
         self.net = towers.Regressor(*outputs)
         if examples.every:

@@ -28,18 +28,22 @@ class Case(NamedTuple):
 @cache
 def case(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL) -> Case:
     """A person of 1.75 m and 70 kg, under jax.enable_x64."""
+    person, *laying = arguments(kind, speed, noise, ground)
+    walk = balance.make_walk(person, *laying, people.kinematics)
+    t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
+    kin = people.kinematics(person, walk, t)
+    return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, t))
+
+
+def arguments(kind: str, speed: float | None = None, noise: float = 1.0, ground=LEVEL):
+    """What `balance.make_walk` makes a walk of."""
     person = body.standard(MASS, 1.75, 0.5)
     v = jnp.asarray(speed or SPEEDS[kind])
     person_style = style.make_style(kind, person, v, style.average_manner())
     variation = gait.random_noise(jax.random.key(3), CONTACTS, person_style.force.shape[1], noise)
     variation = jax.tree.map(lambda x: x.astype(jnp.float64), variation)
     terrain = gait.Ground(*(jnp.asarray(x) for x in ground))
-    walk = balance.make_walk(
-        person, person_style, terrain, v, variation, SECONDS, people.kinematics
-    )
-    t = walk.begin + jnp.arange(int(SECONDS * RATE)) / RATE
-    kin = people.kinematics(person, walk, t)
-    return Case(person, walk, np.asarray(t), kin, LOADS(person, walk, t))
+    return person, person_style, terrain, v, variation, SECONDS
 
 
 LOADS = jax.jit(balance.loads)

@@ -1,5 +1,6 @@
 """Arithmetic counted from the program, against numbers worked out by hand."""
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -15,6 +16,14 @@ def test_products_are_counted_and_nothing_else():
             lambda x, k, f=convolve: jnp.tanh(f(x, k, 2, 2)).sum(), x, kernel
         )
         assert flops == by_hand
+
+
+def test_gradients_of_both_convolutions_count_alike():
+    """Each of the two takes as much as the way there: 16 samples out, as many as in."""
+    x, kernel = jnp.ones((3, 16, 2)), jnp.ones((5, 3, 7))
+    for convolve in (convolution.convolve_dot, convolution.convolve_lax):
+        slopes = jax.grad(lambda x, k, f=convolve: (f(x, k, 1, 2) ** 2).sum(), (0, 1))
+        assert arithmetic.product_flops(slopes, x, kernel) == 3 * 2 * 2 * 16 * 5 * 3 * 7
 
 
 def test_a_training_step_of_the_resnet50():

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.soles import foot_points
-from helpers.walks import RATE, case, knees, stances
+from helpers.walks import RATE, arguments, case, knees, stances
 from scipy.spatial.transform import Rotation
 
 from imujax.data.recordings import G
@@ -31,6 +31,18 @@ def test_the_forces_are_mass_times_acceleration_of_the_17_segments(kind):
     )
     inertial = np.einsum("s,sit->it", mass, centre) + 70.0 * G * np.array([0, 0, 1.0])[:, None]
     assert np.abs(np.asarray(force).sum(0) * 70.0 * G - inertial).max() < 1e-6 * 70.0 * G
+
+
+@pytest.mark.slow
+def test_one_loop_makes_the_walk_that_is_made_piece_by_piece():
+    c = case("walking")
+    since = jnp.asarray(c.t - c.t[0])
+    found = jax.jit(lambda since: balance.walk_kinematics(*arguments("walking"), since))(since)
+    for expected, values in zip(c.kin, found, strict=True):
+        assert np.abs(expected - values).max() < 1e-6 * np.abs(expected).max()
+    straight = c.walk._replace(trunk_correction=jnp.zeros_like(c.walk.trunk_correction))
+    uncorrected = people.kinematics(c.body, straight, jnp.asarray(c.t))
+    assert np.abs(c.kin.rotation - uncorrected.rotation).max() > 1e-3  # it matters
 
 
 @KINDS
