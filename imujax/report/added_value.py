@@ -75,7 +75,7 @@ def added_rows(sweep: Sweep, arm: str, stage: str = "finetune") -> list[dict[str
             "together": float(together[at].mean()),
         }
         rows.append(row | mean_row(estimate, i, len(subjects)))
-    rows[-1]["sentence"] = sentences.added_sentence(rows[-1])
+    rows[-1]["sentence"] = sentences.added_sentence(rows[-1], sweep.kind.word)
     return rows
 
 

@@ -45,7 +45,10 @@ def confusion_figure(task: TaskSummary) -> Figure:
         for ax in axes[len(curves) :]:
             ax.set_axis_off()
         stamp = ", simulated data" if task.simulated else ""
-        title = f"{task.title}: {task.n_subjects} subjects{stamp}"
+        title = (
+            f"{task.title}: {task.n_subjects} subjects{stamp}; of the windows of each true class, "
+            "the share taken for each class: white none, dark all"
+        )
         figure.suptitle(title, x=0.01, ha="left", fontsize=8.5, color=GREY)
     return figure
 

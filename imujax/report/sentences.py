@@ -175,13 +175,15 @@ def reduction_interval(reduction: dict[str, Any], at_least: str) -> str:
     return limits[0] if limits[0] == limits[1] else f"{limits[0]} to {limits[1]}"
 
 
-def added_sentence(added: dict[str, Any]) -> str:
+def added_sentence(added: dict[str, Any], measure: str) -> str:
     """What an arm adds to the best reference.
 
     Parameters
     ----------
     added : dict
         The row of `added_value.added_rows` over all fractions.
+    measure : str
+        The name of what is compared.
 
     Returns
     -------
@@ -195,8 +197,8 @@ def added_sentence(added: dict[str, Any]) -> str:
     else:
         worth = f"that {arm} adds to the best reference cannot be told from chance"
     return capitalise(
-        f"{worth}: averaged with it, r is {added['together']:.3f} over all fractions, where the "
-        f"reference alone ({references}) has {added['alone']:.3f}; difference "
+        f"{worth}: averaged with it, {measure} is {added['together']:.3f} over all fractions, "
+        f"where the reference alone ({references}) has {added['alone']:.3f}; difference "
         f"{describe_difference(added)}."
     )
 

@@ -90,6 +90,8 @@ def test_curves_and_verdicts_rest_on_balanced_accuracy(folder):
     )
     alone, together = (task.added_values["pretrained"][-1][name] for name in ("alone", "together"))
     assert 0.5 < alone < together  # two estimates that err apart
+    sentence = task.added_values["pretrained"][-1]["sentence"]
+    assert "averaged with it, balanced accuracy is" in sentence
 
 
 def test_confusion_is_the_mean_over_those_who_have_the_class(folder):
