@@ -8,7 +8,6 @@ from typing import Any
 
 from imujax.errors import UserError
 
-
 # Settings that say in which form something is computed: like another machine they change the
 # rounding, and nothing else.
 FORMS = {"conv"}
