@@ -39,7 +39,8 @@ BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 CLUSTER = ("sbatch", "kubectl", "bash launch/tpu_vm.sh")
 # What .ci/run runs, in README.md's own words, and the same for one room, for Beam or for TPUs.
 INSTALL = ("python3 -m venv", ".venv/bin/pip", ".beam/bin/pip", ".tpu/bin/pip", "pip")
-CHECKS = (".venv/bin/ruff", ".venv/bin/mypy", ".venv/bin/pytest", ".beam/bin/pytest", "pytest")
+CHECKS = (".venv/bin/ruff", ".venv/bin/mypy", "pytest")
+CHECKS += tuple(f"{venv}/bin/pytest" for venv in (".venv", ".beam", ".tpu"))
 NAMES = ("imujax", "python", "python3", "pip", "pytest", "sbatch", "kubectl", "bash", "git")
 TOOLS = ("pip", "imujax", "python", "ruff", "mypy", "pytest")
 
