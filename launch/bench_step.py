@@ -394,10 +394,15 @@ def report_steps(options):
 
 def report_against_compiled(options):
     """Print the time of a step beside what its compiled program would take at best."""
+    import bench
+    import jax
+
     from imujax.compiled import machines, page, programs
     from imujax.nets import arithmetic, resnet
 
     machine = machines.this_machine()
+    kind = jax.devices()[0].device_kind
+    print(f"{bench.describe_machine()}  {kind}, jax {jax.__version__}", flush=True)
     for net in options.nets.split(","):
         flops_of_pair = arithmetic.training_flops(getattr(resnet, net)(norm=options.norm), SAMPLES)
         for batch in map(int, options.batches.split(",")):

@@ -174,12 +174,14 @@ def test_the_benchmark_beside_what_its_program_would_take(slice_, monkeypatch, c
     bench_step = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(bench_step)
     monkeypatch.setattr(bench_step, "TURN", 0.01)
+    monkeypatch.syspath_prepend(path.parent)
     options = {"nets": "tiny", "norm": "none", "batches": "8", "dtype": "float32", "repeats": 2}
     with pytest.raises(UserError, match="nobody has published rates of 'cpu' here: v4, v5e"):
         bench_step.report_against_compiled(argparse.Namespace(**options))
     monkeypatch.setattr(machines, "this_machine", lambda: slice_)
     bench_step.report_against_compiled(argparse.Namespace(**options))
-    said = capsys.readouterr().out
+    hardware, said = capsys.readouterr().out.split("\n", 1)
+    assert hardware.endswith(f"cpu, jax {jax.__version__}")
     found = re.match(
         r"tiny +8 +([\d.]+) ms +\d+ pairs/s, by bytes at best ([\d.]+) ms on v5e:2x2: ([\d.]+) "
         r"times that, 0% of the peak\n",

@@ -66,3 +66,10 @@ def test_another_number_of_encoders_is_a_short_sentence():
     assert differences(fewer)[0] == ("encoders.waist", 2, 1)
     with pytest.raises(UserError, match=r"with encoders\.waist=2 but the configuration says 1;"):
         settings.require_same_settings({"rate": 100.0, "encoders": ENCODERS}, fewer, "work")
+
+
+def test_another_form_of_convolution_is_the_same_run():
+    old, new = ({"net": {"conv": form, "width": 8}} for form in ("dot", "auto"))
+    settings.require_same_settings(old, new, "work")
+    with pytest.raises(UserError, match=r"net\.width=8 but the configuration says 16"):
+        settings.require_same_settings(old, {"net": {"conv": "auto", "width": 16}}, "work")
