@@ -150,13 +150,24 @@ def walk_kinematics(
     seconds: float,
     since: jax.Array,
 ) -> skeleton.Kinematics:
-    """Kinematics of what `make_walk` makes, `since` [T] s after its begin.
+    """Kinematics of what `make_walk` makes.
 
     As one loop, which a compiler sees once: to be traced with others into one program, where
     `make_walk` and `gait.kinematics` would be three times as much to compile.
+
+    Parameters
+    ----------
+    body, style, ground, speed, noise, seconds
+        As of `make_walk`.
+    since : jax.Array, [T]
+        Times after the walk's begin, s.
+
+    Returns
+    -------
+    skeleton.Kinematics
+        Of the 17 segments at these times.
     """
     arguments = body, style, ground, speed, noise, seconds
-
     grid = _grid(seconds)
     longest = max(len(grid), len(since))
     times = jnp.stack([jnp.pad(x, (0, longest - len(x)), mode="edge") for x in (grid, since)])
