@@ -3,7 +3,7 @@
     imujax quickstart --workdir work/curves --config simulated_curves:cores    (hours, two cores)
 
 The people, encoders and folds of simulated.py, and in the place of a peak or a rate the whole curve
-of a stance, a value a sample.  `:cores` has the sizes of simulated:network, half its budget, and
+of a stance, a value a sample.  `:cores` has the sizes of simulated:cores, half its budget, and
 ridge alone beside the networks; `:tiny` is the same path in minutes.
 """
 
@@ -21,7 +21,7 @@ CURVES = {
 def get_config(size: str = "full") -> ConfigDict:
     if size not in common.SIZES:
         raise ValueError(f"no size {size!r}: there are {', '.join(common.SIZES)}")
-    config = simulated.get_config("network" if size == "cores" else size)
+    config = simulated.get_config(size)
     for name, (title, target) in CURVES.items():
         changes = {"title": title, "targets": (target,), "references": ("ridge", "extra")}
         changes |= common.BESIDE | {"references": ("ridge",)} if size == "cores" else {}

@@ -75,6 +75,34 @@ def taps(
     return slices
 
 
+def split_phases(x: jax.Array, dilation: int) -> jax.Array:
+    """Windows as `dilation` windows each, of every `dilation`-th sample.
+
+    A convolution of these is one of the windows with so many samples from tap to tap.
+
+    Parameters
+    ----------
+    x : jax.Array, [C, T, B]
+    dilation : int
+        Samples.
+
+    Returns
+    -------
+    jax.Array, [C, T / dilation rounded up, dilation * B]
+        Zeros where a window has no more samples.
+    """
+    channels, samples, batch = x.shape
+    rows = -(-samples // dilation)
+    x = jnp.pad(x, ((0, 0), (0, rows * dilation - samples), (0, 0)))
+    return x.reshape(channels, rows, dilation * batch)
+
+
+def join_phases(x: jax.Array, dilation: int, samples: int) -> jax.Array:
+    """What `split_phases` has split, [C, samples, B]."""
+    channels, rows, _ = x.shape
+    return x.reshape(channels, rows * dilation, -1)[:, :samples]
+
+
 def _contract(a, b, axes: tuple):
     """Sum of products over axes of a and axes of b, which the result has no more."""
     return jax.lax.dot_general(a, b, (axes, ((), ())))

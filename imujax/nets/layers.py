@@ -96,6 +96,9 @@ class Conv1D(nn.Module):
         Samples.
     padding : int, optional
         Zeros on both sides, k // 2 unless given.
+    dilation : int
+        Samples from one tap of the kernel to the next; more than 1 goes with neither a stride nor a
+        padding of its own, and leaves as many samples as there were.
     bias : bool
         Whether a number is added to each channel.
     impl : str
@@ -110,6 +113,7 @@ class Conv1D(nn.Module):
     kernel: int
     stride: int = 1
     padding: int | None = None
+    dilation: int = 1
     bias: bool = True
     impl: str = "auto"
     standardise: bool = False
@@ -126,8 +130,11 @@ class Conv1D(nn.Module):
         padding = self.kernel // 2 if self.padding is None else self.padding
         if self.kernel > 1 or padding:
             x = fill_beyond(x, length)
-        convolve = convolution.FORMS[self.impl]
+        samples, convolve = x.shape[1], convolution.FORMS[self.impl]
+        x = convolution.split_phases(x, self.dilation)
         y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+        if self.dilation > 1:
+            y = convolution.join_phases(y, self.dilation, samples)
         if self.bias:
             bias = self.param("bias", nn.initializers.zeros, (self.features,))
             y = y + bias.astype(self.dtype)[:, None, None]

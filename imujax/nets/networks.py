@@ -20,12 +20,13 @@ from typing import Any
 from flax import linen as nn
 
 from imujax.errors import UserError, require_known
-from imujax.nets import resnet
+from imujax.nets import dilated, resnet
 from imujax.nets.settings import NetSettings
 from imujax.runtime import fields
 
 NETWORKS = {
     "resnet": resnet,
+    "dilated": dilated,
 }
 
 

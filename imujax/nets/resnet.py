@@ -15,13 +15,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from imujax.nets import convolution, layers
+from imujax.nets import convolution, layers, normaliser_free
 from imujax.nets.settings import NetSettings
 from imujax.runtime.fields import setting
 
 EXPANSION = 4  # channels out of a bottleneck over its width
-ALPHA = 0.2  # size of a normaliser-free residual branch
-GAMMA = math.sqrt(2 / (1 - 1 / math.pi))  # 1 / SD of ReLU(unit normal)
 STEM_STRIDE = 2
 POOL = {"kernel": 3, "stride": 2, "padding": 1}
 
@@ -145,11 +143,6 @@ def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "ResNet1
     return ResNet1D(**fields, name=name)
 
 
-def _scaled_relu(x):
-    """ReLU that leaves a unit normal its variance."""
-    return jax.nn.relu(x) * GAMMA
-
-
 class ResNet1D(nn.Module):
     """Windows [B, T, C] to embeddings [B, D] in float32.
 
@@ -249,15 +242,15 @@ class ResNet1D(nn.Module):
                 branch = self._branch_layout(self.width * 2**stage, stride)
                 project = stride > 1 or x.shape[0] != branch[-1][0]
                 if self.is_normaliser_free:
-                    x = self._apply_free_block(name, x, length, branch, project, variance)
-                    variance = (1.0 if project else variance) + ALPHA**2
+                    x, length, variance = normaliser_free.residual_block(
+                        self._convolve, name, x, length, branch, project, variance
+                    )
                 else:
                     x = self._apply_block(name, x, length, branch, project, train)
-                length = convolution.out_length(length, 1, stride)
+                    length = convolution.out_length(length, 1, stride)
                 every *= stride
-            ends.append(
-                layers.Feature(_scaled_relu(x) if self.is_normaliser_free else x, length, every)
-            )
+            end = normaliser_free.scaled_relu(x) if self.is_normaliser_free else x
+            ends.append(layers.Feature(end, length, every))
         if not pooled:
             return ends
         if self.pool == "mean":
@@ -303,21 +296,3 @@ class ResNet1D(nn.Module):
             shortcut = self._convolve(f"{name}_shortcut", y.shape[0], 1, stride, x, length)
             shortcut = self._normalise(f"{name}_shortcut_norm", shortcut, y_length, train)
         return jax.nn.relu(y + shortcut)
-
-    def _apply_free_block(self, name, x, length, branch, project, variance):
-        """shortcut(x) + alpha * branch(relu(x) / beta), beta the expected SD of x at the start.
-
-        Where the shape changes, the shortcut takes the scaled pre-activation and the expected
-        variance begins again at 1.
-        """
-        y = _scaled_relu(x) / math.sqrt(variance)
-        shortcut = x
-        if project:
-            stride = math.prod(step for _, _, step in branch)
-            shortcut = self._convolve(f"{name}_shortcut", branch[-1][0], 1, stride, y, length)
-        for i, (features, kernel, stride) in enumerate(branch, 1):
-            if i > 1:
-                y = _scaled_relu(y)
-            y = self._convolve(f"{name}_conv{i}", features, kernel, stride, y, length)
-            length = convolution.out_length(length, kernel, stride, kernel // 2)
-        return shortcut + ALPHA * y

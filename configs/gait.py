@@ -1,0 +1,51 @@
+"""An encoder to give away: what a network that is pooled against thresholds brings on real people.
+
+    imujax study --config configs/gait.py --raw raw --data data --workdir work/gait
+
+The peak force of insole.py and the stance time of public.py, their recordings, folds and
+pre-training, with the network of imujax/nets/dilated.py in the place of the study's.  `:cores` is
+for two cores; `:tiny` is the same path in minutes.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax.configs import common, insole
+from imujax.nets import dilated
+
+TRAIN = {"rotation": 30.0, "steps": 800, "save_every": 200}
+# The network starts from a good probe: no rates that would throw it away.
+RATES = (3e-4, 1e-3, 3e-3, 1e-2)
+
+
+def get_config(size: str = "full") -> ConfigDict:
+    config = insole.get_config(size)
+    net = dilated.dilated()
+    config.data_sets.steps = common.data_set("ipol_gait", "ipol_gait", task="stance_time")
+    config.encoders = ConfigDict(
+        {
+            "foot": common.encoder(("waist", "walks"), net, window=64, **TRAIN),
+            "back": common.encoder(("waist",), net, **TRAIN),
+        }
+    )
+    grid = {"full": {}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
+    grid["tiny"] = common.SMALL | common.TINY
+    if size == "tiny":
+        tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
+        for encoder in config.encoders.values():
+            encoder.update(net=net | {"width": 4}, **tiny)
+    shares = {"axes": {"windows": (0.1, 0.25, 1.0)}}
+    config.tasks = ConfigDict(
+        {
+            "peak_force": common.task(
+                "contacts",
+                "Peak force of a foot",
+                common.arms("foot"),
+                folds=insole.FOLDS,
+                **shares | grid[size],
+            ),
+            "stance_time": common.task(
+                "steps", "Stance time, walking", common.arms("back"), **shares | grid[size]
+            ),
+        }
+    )
+    return config
