@@ -39,6 +39,7 @@ def check_config(config: ConfigDict) -> None:
     UserError
         A field that does not exist, or a value that cannot be.
     """
+    from imujax.pretrain import lineage
     from imujax.pretrain.settings import check_encoder
     from imujax.sweep.settings import check_task
 
@@ -46,6 +47,7 @@ def check_config(config: ConfigDict) -> None:
     fields.complete(settings_class(), config)
     for name, section in config.encoders.items():
         check_encoder(name, section, config.data_sets)
+    lineage.parents_first(config.encoders)
     for name, section in config.tasks.items():
         check_task(name, section, config.data_sets, config.encoders)
 
@@ -173,10 +175,12 @@ def pretrain_all(
     dict of str to list of Path
         The folders of each encoder's pre-trainings.
     """
-    from imujax.pretrain import loop
+    from imujax.pretrain import lineage, loop
     from imujax.runtime import processes
 
     folders = checkpoint_folders(config, workdir)
+    order = lineage.parents_first(config.encoders)
+    parents = {name: lineage.parent_folders(name, config.encoders, folders) for name in order}
     used = [key for section in config.encoders.values() for key in section.data]
 
     def find() -> dict[str, str]:
@@ -185,14 +189,15 @@ def pretrain_all(
         return paths
 
     paths = processes.on_main(find)
-    for name, members in folders.items():
-        section = config.encoders[name]
+    for name in order:
+        section, members = config.encoders[name], folders[name]
         # Without their number, for more of them may be asked for later.
         one = ConfigDict({key: value for key, value in section.items() if key != "seeds"})
         for member, folder in enumerate(members):
             title = f"pretrain {name}, {member + 1} of {len(members)}"
             seed = config.seed + SEED_STEP * member
-            loop.train(one, [paths[key] for key in section.data], folder, seed, title)
+            parent = parents[name][member % len(parents[name])] if parents[name] else None
+            loop.train(one, [paths[key] for key in section.data], folder, seed, title, parent)
     return folders
 
 

@@ -3,9 +3,10 @@
 In come an encoder's section of a configuration and the folders of its data sets: `settings` says
 whether the section can be, `sources` gives batches from the device, the disk or a simulation,
 `step` trains on one of them with the optimiser and the learning rate of `schedules`, and `loop`
-does so from start to end, and goes on where it was stopped. Out come checkpoints that explain
-themselves; `encoder` opens one without its configuration, and `inputs` looks at what it is given.
-Nothing is imported before a module is asked for: `from imujax.pretrain import encoder`.
+does so from start to end, and goes on where it was stopped, or, as `lineage` has it, from another
+encoder. Out come checkpoints that explain themselves; `encoder` opens one without its
+configuration, and `inputs` looks at what it is given. Nothing is imported before a module is asked
+for: `from imujax.pretrain import encoder`.
 """
 
-__all__ = ["encoder", "inputs", "loop", "schedules", "settings", "sources", "step"]
+__all__ = ["encoder", "inputs", "lineage", "loop", "schedules", "settings", "sources", "step"]

@@ -70,7 +70,8 @@ class Encoder:
             "input": f"{self.card['window']} samples at {self.card.get('rate', math.nan):g} Hz",
             "sensors": ", ".join(sensors[:8]) + (", ..." if len(sensors) > 8 else ""),
             "trained on": ", ".join(data["name"] for data in settings.get("data", ())),
-            "steps": f"{self.card['step']} of {settings['steps']}" if "step" in self.card else "",
+            "goes on from": _name_parents(settings),
+            "steps": f"{self.card['step']} of {settings['steps']}" if settings.get("steps") else "",
         }
         if retrieval := self.card.get("retrieval"):
             among = retrieval["among"]
@@ -176,6 +177,16 @@ class Encoder:
         towers.Regressor
         """
         return towers.Regressor(self.card["net"])
+
+
+def _name_parents(settings: dict[str, Any]) -> str:
+    """What the pre-training that this one goes on from was trained on, and so on back."""
+    words = []
+    while parent := settings.get("parent"):
+        settings = parent["settings"]
+        data = ", ".join(one["name"] for one in settings.get("data", ())) or "simulated people"
+        words.append(f"{data} ({parent['step']} steps)")
+    return ", before it ".join(words)
 
 
 @functools.partial(jax.jit, static_argnums=0)

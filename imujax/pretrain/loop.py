@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from imujax.data import content, datasets
 from imujax.errors import UserError
 from imujax.nets import arithmetic
-from imujax.pretrain import sources
+from imujax.pretrain import lineage, sources
 from imujax.pretrain.settings import check_devices
 from imujax.pretrain.step import all_finite, compile_step, init_state, make_monitor, make_step
 from imujax.runtime import log, processes, sharding
@@ -33,6 +33,7 @@ def train(
     workdir: pathlib.Path | str,
     seed: int = 0,
     title: str = "pretrain",
+    parent: pathlib.Path | str | None = None,
 ) -> pathlib.Path:
     """Pre-train one encoder; called again it goes on, and a finished run returns at once.
 
@@ -49,6 +50,8 @@ def train(
         Of the first weights, the batches and the augmentation.
     title : str
         What the progress bar is called.
+    parent : Path, optional
+        Folder of the pre-training that it goes on from: its weights, and its scales of the input.
 
     Returns
     -------
@@ -58,8 +61,9 @@ def train(
     Raises
     ------
     UserError
-        The data sets do not fit or lack their content, the folder holds a run with other settings
-        (the first difference is named), or another run writes there.
+        The data sets do not fit or lack their content, the parent has another network or rate, the
+        folder holds a run with other settings (the first difference is named), or another run
+        writes there.
     SystemExit
         With status 143 after SIGTERM: the step under way is saved, see processes.PreemptionNotice.
     """
@@ -68,47 +72,59 @@ def train(
         "seed": seed,
         "data": [datasets.fingerprint(path) for path in paths],
     }
+    begin = None if parent is None else lineage.read_parent(parent, config)
+    if begin is not None:
+        settings |= {"parent": begin.settings}
     main_settings = processes.on_main(lambda: settings)
     processes.on_all(lambda: require_same_command(main_settings, settings))
     with processes.claim_folder(workdir), Checkpoints(workdir) as checkpoints:
         latest = checkpoints.latest()
         if latest is not None:
             require_same_settings(checkpoints.card(latest)["settings"], settings, workdir)
-        processes.on_main(lambda: _keep_content(paths, workdir))
+        processes.on_main(lambda: _keep_content(paths, workdir, parent))
         if latest is not None and latest >= config.steps:
+            return workdir
+        first = lineage.begin(init_state(config, seed), begin)
+        if begin is not None and not config.steps:
+            checkpoints.save(0, first, begin.card | {"settings": settings})
             return workdir
         mesh = sharding.make_mesh("data")
         check_devices(config, mesh.size)
         source = sources.make_source(config, paths, seed, mesh)
+        parent_data = []
+        if begin is not None:
+            source = source._replace(scale=begin.card["scales"])
+            parent_data = begin.card.get("data") or []
         card = {
             "settings": settings,
             "net": settings["net"],
             "scales": source.scale,
             "counts": source.counts,
-            "data": [datasets.describe_size(path) for path in paths],
+            "data": [*parent_data, *(datasets.describe_size(path) for path in paths)],
             "rate": config.rate,
             "window": config.window,
             "sensors": sorted(set(config.sensors) or source.sensors),
             "provenance": log.provenance(),
         }
         with processes.PreemptionNotice() as notice:
-            _take_steps(config, source, mesh, seed, checkpoints, card, title, notice)
+            _take_steps(config, source, mesh, seed, checkpoints, card, title, notice, first)
     return workdir
 
 
-def _keep_content(paths, workdir: pathlib.Path):
+def _keep_content(paths, workdir: pathlib.Path, parent):
     """Keep what was seen beside the checkpoints, so that a sweep can tell it from what it tests."""
     if not (workdir / content.CONTENT_FILE).is_file():
-        content.save(workdir, content.read_sets(paths))
+        seen = [content.read_sets(paths)] + ([] if parent is None else [content.read(parent)])
+        content.save(workdir, content.concatenate(seen))
 
 
-def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice):
-    """From the last checkpoint to the last step."""
+def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice, first):
+    """From the last checkpoint, or from the state `first`, to the last step."""
     step_once, step_several = compile_step(
         make_step(config, source.scale, seed, source.full, mesh), mesh
     )
     monitor = make_monitor(config, source.scale, source.full)
-    state = sharding.place(init_state(config, seed), sharding.replicated(mesh))
+    state = sharding.place(first, sharding.replicated(mesh))
     begin = checkpoints.latest() or 0
     if begin:
         state = checkpoints.restore(begin, state)

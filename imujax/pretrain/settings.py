@@ -25,6 +25,9 @@ class EncoderSettings:
     stream: dict[str, Any] = setting(
         ABSENT, "in the place of data sets: what is simulated, see imujax/simulate/stream.py"
     )
+    parent: str = setting(
+        ABSENT, "the encoder that it goes on from: a name in this configuration, or a folder"
+    )
     sensors: tuple[str, ...] = setting((), "the sensors to train on; none named: all")
     rate: float = setting(100.0, "rate of the input", unit="Hz", above=0)
     window: int = setting(128, "length of the input", unit="samples", least=1)
@@ -65,7 +68,7 @@ class EncoderSettings:
         "pre-trainings of other seeds, spread over the runs; fewer than three tell little",
         least=1,
     )
-    steps: int = setting(1000, "of training", least=1)
+    steps: int = setting(1000, "of training; none: the parent as it is", least=0)
     warmup: float = setting(
         0.2, "share of the steps in which the learning rate rises", least=0, most=1
     )
@@ -103,7 +106,7 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
     """
     field = f"encoders.{name}"
     require_known(f"{field}.loss", config.loss, OBJECTIVES)
-    if bool(config.data) == ("stream" in config):
+    if config.steps and bool(config.data) == ("stream" in config):
         raise UserError(
             f"{field}.data must name data sets to train on, or be empty and `stream` "
             "say what is simulated"
@@ -116,6 +119,10 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
         raise UserError(f"{field}.grouped is True, which needs order='windows'")
     for key in config.data:
         require_known(f"{field}.data", key, data_sets)
+    if not config.steps and "parent" not in config:
+        raise UserError(
+            f"{field}.steps is 0, which takes a parent as it is, and there is no parent"
+        )
     check_devices(config, 1)
 
 

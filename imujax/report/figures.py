@@ -19,7 +19,7 @@ from imujax.runtime.drawing import GREY, STYLE
 
 # Inches: a row of panels from top to bottom, a panel from left to right.
 HEIGHTS = {"title": 0.78, "curves": 2.5, "gap": 0.12, "differences": 0.8, "label": 0.55}
-LEFT_MARGIN, PANEL_WIDTH, LEGEND_LINE = 0.74, 3.0, 0.19
+LEFT_MARGIN, PANEL_WIDTH, LEGEND_LINE = 0.86, 3.0, 0.19
 PANELS_IN_ROW = 3
 WARNING_LINE, WARNING_WIDTH = 0.15, 68  # inches; letters
 

@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from imujax.data import content, datasets
 from imujax.data.content import Content
 from imujax.errors import UserError
+from imujax.pretrain import lineage
 
 Pretrainings = Mapping[str, Sequence[Path | str]]
 
@@ -53,7 +54,7 @@ def audit_configuration(
         Folder of each data set of the configuration.
     encoder_paths : mapping of str to sequence of Path, optional
         Folders of each encoder's pre-trainings; without it what an encoder will see is taken from
-        its data sets.
+        its data sets, and from its parent's.
 
     Yields
     ------
@@ -75,7 +76,7 @@ def audit_configuration(
     for name, task in config.tasks.items():
         for key in sorted({arm.encoder for arm in task.arms.values()}):
             if encoder_paths is None:
-                members = [content.read_sets(data_paths[d] for d in config.encoders[key].data)]
+                members = [lineage.read_seen(key, config.encoders, data_paths)]
             else:
                 members = _read_pretrainings(encoder_paths[key])
             for seen in members:

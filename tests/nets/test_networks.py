@@ -74,7 +74,9 @@ def test_a_toy_goes_through_both_towers(toy):
 
 
 def test_mistakes_name_the_network(toy):
-    with pytest.raises(UserError, match=r"net\.network names 'resnte': there are resnet, dilated, toy"):
+    with pytest.raises(
+        UserError, match=r"net\.network names 'resnte': there are resnet, dilated, toy"
+    ):
         networks.resolve_net({"network": "resnte"})
     with pytest.raises(UserError, match=r"net\.stages: no such field; there are network, shared"):
         networks.resolve_net({"network": "toy", "stages": (1, 1)})

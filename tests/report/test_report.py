@@ -427,6 +427,20 @@ def test_no_word_is_cut_off_or_covered(tasks, which):
     )
 
 
+def test_small_differences_have_room_for_their_digits(tmp_path):
+    curves = {
+        ("random", "finetune", "windows"): np.full(6, 0.996),
+        ("pretrained", "finetune", "windows"): np.full(6, 0.9955),
+    }
+    fake_sweep.write_sweep(tmp_path / "tasks" / "t", curves, n_subjects=5, spread=0.0005)
+    figure = drawn(tmp_path)
+    figure.draw_without_rendering()
+    lower = figure.axes[1]
+    assert max(len(label.get_text()) for label in lower.get_yticklabels()) >= 6
+    for label in (lower.yaxis.label, figure.axes[0].yaxis.label):
+        assert label.get_window_extent().x0 >= figure.bbox.x0
+
+
 def test_every_arm_has_its_own_look(tasks):
     styles = [panels.arm_style(tasks[0], arm) for arm in tasks[0].arms]
     assert len({colour for colour, _ in styles}) == len({m for _, m in styles}) == len(styles)
