@@ -205,7 +205,8 @@ def tables() -> str:
     """
     parts = {f"`{name}.NAME`": part for name, part in _parts().items()}
     task = typing.get_type_hints(_parts()["tasks"])
-    parts["`encoders.NAME.net`"] = networks.settings_class({})
+    for name, network in networks.NETWORKS.items():
+        parts[f"`encoders.NAME.net`, {name}"] = network.SETTINGS
     parts["`tasks.NAME.arms.NAME`"] = fields.class_of_parts(task["arms"])
     parts["`tasks.NAME.select`"] = task["select"]
     blocks = []

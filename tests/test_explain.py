@@ -38,7 +38,7 @@ def test_every_field_is_printed_with_its_value_and_sentence():
                 sections[name].replace("#", "").split()
             )
     assert max(len(line) for line in text.split("\n")) <= explain.WIDTH
-    assert "60  # of training; 1000 by default" in text
+    assert "60  # of training; 0: the parent as it is; 1000 by default" in text
 
 
 def test_a_new_configuration_is_one_as_it_stands_and_with_every_field_uncommented(tmp_path, capsys):
@@ -98,7 +98,7 @@ def get_config(size="full"):
         ("Y", "penaltys=(1.0,)", "tasks.gait.penaltys: no such field; did you mean penalties?"),
         ("X", 'batch="128"', "encoders.unit.batch is '128', but must be a whole number"),
         ("X", "batch=12.5", "encoders.unit.batch is 12.5, but must be a whole number"),
-        ("X", "steps=-5", "encoders.unit.steps is -5, but must be at least 1"),
+        ("X", "steps=-5", "encoders.unit.steps is -5, but must be at least 0"),
         ("X", "learning_rate=0", "encoders.unit.learning_rate is 0, but must be above 0"),
         ("X", "noise=(0.1,)", "encoders.unit.noise is (0.1,), but must be a tuple of 2"),
         ("X", "grouped=1", "encoders.unit.grouped is 1, but must be True or False"),

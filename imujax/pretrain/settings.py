@@ -39,7 +39,7 @@ class EncoderSettings:
     )
     net: dict[str, Any] = setting(
         REQUIRED,
-        "the network: a dict of imujax/nets/resnet.py, any key of it changed",
+        "the network: a dict of imujax/nets/resnet.py or dilated.py, any key of it changed",
         chooses=networks.settings_class,
     )
     loss: str = setting(
@@ -68,7 +68,7 @@ class EncoderSettings:
         "pre-trainings of other seeds, spread over the runs; fewer than three tell little",
         least=1,
     )
-    steps: int = setting(1000, "of training; none: the parent as it is", least=0)
+    steps: int = setting(1000, "of training; 0: the parent as it is", least=0)
     warmup: float = setting(
         0.2, "share of the steps in which the learning rate rises", least=0, most=1
     )

@@ -25,6 +25,7 @@ NETS = {
     "tan2023, batch norm": ("tan2023", "batch", FEW),
     "tan2023, normaliser-free": ("tan2023", "none", FEW | {"pool": "mean_max"}),
     "tiny": ("tiny", "batch", {}),
+    "dilated": ("dilated", "none", {"width": 4, "projection": (16, 16)}),
 }
 # Without LLVM's polish a maximum over time is compared with samples that were computed once more
 # and rounded otherwise; where none equals it, its slope is 0 / 0.
@@ -37,10 +38,11 @@ def first_step(maker: str, norm: str, changes: dict) -> dict[str, float]:
     from helpers import draws
 
     from imujax.configs import common
-    from imujax.nets import resnet, towers
+    from imujax.nets import dilated, networks, resnet, towers
     from imujax.objectives import objectives
 
-    net = getattr(resnet, maker)(norm=norm) | changes
+    make = dilated.dilated if maker == "dilated" else getattr(resnet, maker)
+    net = networks.resolve_net(make() | {"norm": norm} | changes)
     config = common.encoder((), net, loss="symmetric", window=SAMPLES, batch=BATCH)
     objective = objectives.make_objective(config, None, full=False)
     acc, gyr = draws.windows(2, BATCH, SAMPLES, 3)
@@ -51,7 +53,9 @@ def first_step(maker: str, norm: str, changes: dict) -> dict[str, float]:
         state = {"params": params, "stats": variables.get("batch_stats", {})}
         return objective.loss(state, batch, jax.random.key(0))[0]
 
-    program = jax.jit(jax.value_and_grad(loss), compiler_options=POLISH[net["pool"]])
+    program = jax.jit(
+        jax.value_and_grad(loss), compiler_options=POLISH[net.get("pool", "mean_max")]
+    )
     value, gradient = program(variables["params"])
     numbers = {"loss": value}
     for part, tree in gradient.items():
