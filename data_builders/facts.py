@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from imujax.data.datasets import SUBJECTS_FILE
 from imujax.data.recordings import Recording
 from imujax.runtime import files
 
-FILE, SUBJECTS_FILE = "recordings.csv", "subjects.csv"  # in the folder of the data set
+FILE = "recordings.csv"  # in the folder of the data set
 COLUMNS = ("source", "subject", "recording", "rate", "start", "seconds", "interpolated", "warnings")
 MOST_LINES = 20  # printed; more are summed up
 

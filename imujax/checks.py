@@ -80,6 +80,50 @@ def require_enough(config: ConfigDict, paths: Mapping[str, Path | str]) -> None:
         sensor_windows.monitor_mask(np.array(subjects), section.monitor, config.seed)
 
 
+def test_subjects(
+    config: ConfigDict, paths: Mapping[str, Path | str]
+) -> dict[str, list[list[str]]]:
+    """Say who is tested in each fold of the tasks that encoders are trained fold by fold for.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the study.
+    paths : mapping of str to Path
+        Folders of the data sets of these tasks and encoders.
+
+    Returns
+    -------
+    dict of list of list of str
+        For each such task, by its name.
+
+    Raises
+    ------
+    UserError
+        The data sets of such an encoder have none of the task's subjects, under these names.
+    """
+    from imujax.sweep import grid, sweep
+
+    tested = {}
+    for name, section in config.encoders.items():
+        if "without" not in section:
+            continue
+        task = config.tasks[section.without]
+        if section.without not in tested:
+            subjects = sorted(set(sweep.read_labelled(task, paths[task.data]).subject.tolist()))
+            tested[section.without] = grid.test_subjects(task, subjects, config.seed)
+        people = {
+            one for key in section.data for one in datasets.read_metadata(paths[key])["subjects"]
+        }
+        if not people & {one for names in tested[section.without] for one in names}:
+            raise UserError(
+                f"encoders.{name} is trained without the test subjects of {section.without}, but "
+                f"{', '.join(section.data)} have none of its subjects under the names there: give "
+                "data sets of the same people, or leave out `without`"
+            )
+    return tested
+
+
 def other_axes(config: ConfigDict, descriptions: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Say where an encoder's data sets name their axes in other words than a task's.
 

@@ -48,6 +48,14 @@ def check_config(config: ConfigDict) -> None:
     for name, section in config.encoders.items():
         check_encoder(name, section, config.data_sets)
     lineage.parents_first(config.encoders)
+    for name, section in config.encoders.items():
+        if "without" in section:
+            require_known(f"encoders.{name}.without", section.without, config.tasks)
+            if config.tasks[section.without].folds == "leave_one_out":
+                raise UserError(
+                    f"encoders.{name}.without: tasks.{section.without}.folds is leave_one_out; "
+                    "give the number of subjects, which is the same"
+                )
     for name, section in config.tasks.items():
         check_task(name, section, config.data_sets, config.encoders)
 
@@ -182,22 +190,33 @@ def pretrain_all(
     order = lineage.parents_first(config.encoders)
     parents = {name: lineage.parent_folders(name, config.encoders, folders) for name in order}
     used = [key for section in config.encoders.values() for key in section.data]
+    used += [
+        config.tasks[section.without].data
+        for section in config.encoders.values()
+        if "without" in section
+    ]
 
-    def find() -> dict[str, str]:
+    def find() -> tuple[dict[str, str], dict[str, list[list[str]]]]:
         paths = find_all(config, used, data, raw)
         checks.require_enough(config, paths)
-        return paths
+        return paths, checks.test_subjects(config, paths)
 
-    paths = processes.on_main(find)
+    paths, tested = processes.on_main(find)
     for name in order:
         section, members = config.encoders[name], folders[name]
         # Without their number, for more of them may be asked for later.
         one = ConfigDict({key: value for key, value in section.items() if key != "seeds"})
-        for member, folder in enumerate(members):
-            title = f"pretrain {name}, {member + 1} of {len(members)}"
-            seed = config.seed + SEED_STEP * member
+        for number, folder in enumerate(members):
+            title = f"pretrain {name}, {number + 1} of {len(members)}"
+            fold, member = divmod(number, section.seeds)
+            seed, own = config.seed + SEED_STEP * member, None
+            if "without" in section:  # weights of its own in each fold
+                names = tested[section.without][fold]
+                own = {"task": section.without, "fold": fold, "subjects": names}
+                seed += fold + 1
             parent = parents[name][member % len(parents[name])] if parents[name] else None
-            loop.train(one, [paths[key] for key in section.data], folder, seed, title, parent)
+            sets = [paths[key] for key in section.data]
+            loop.train(one, sets, folder, seed, title, parent, own)
     return folders
 
 
@@ -213,13 +232,18 @@ def checkpoint_folders(
     if instead is not None:
         members = encoder.list_members(instead) or [pathlib.Path(instead)]
         return dict.fromkeys(config.encoders, members)
-    return {
-        name: [
-            encoder.member_folder(pathlib.Path(workdir) / "encoders" / name, member)
-            for member in range(section.seeds)
+    folders: dict[str, list[pathlib.Path]] = {}
+    for name, section in config.encoders.items():
+        root = pathlib.Path(workdir) / "encoders" / name
+        roots = [root]
+        if "without" in section:
+            folds = config.tasks[section.without].folds
+            count = folds if isinstance(folds, int) else len(folds)
+            roots = [encoder.fold_folder(root, fold) for fold in range(count)]
+        folders[name] = [
+            encoder.member_folder(one, member) for one in roots for member in range(section.seeds)
         ]
-        for name, section in config.encoders.items()
-    }
+    return folders
 
 
 def _is_pretrained(config: ConfigDict, workdir: Folder) -> bool:

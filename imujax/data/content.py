@@ -248,6 +248,25 @@ def concatenate(contents: Sequence[Content]) -> Content:
     )
 
 
+def leave_out(content: Content, subjects: Iterable[str]) -> Content:
+    """Take the signals of some subjects out of a content.
+
+    Parameters
+    ----------
+    content : Content
+    subjects : iterable of str
+
+    Returns
+    -------
+    Content
+    """
+    stays = ~np.isin(content.subject, list(subjects))
+    rows, number = stays[content.track], np.cumsum(stays) - 1
+    columns = {name: getattr(content, name)[stays] for name in (*NAMES, "sensor")}
+    columns |= {"hash": content.hash[rows], "time": content.time[rows]}
+    return Content(**columns, track=number[content.track[rows]].astype(np.int32))
+
+
 def save(folder: Path | str, content: Content) -> Path:
     """Keep a content in the folder of a data set or of a pre-training.
 

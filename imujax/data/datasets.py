@@ -5,9 +5,10 @@ needs its builder (`builders`); reading needs the path only.
 """
 
 import contextlib
+import csv
 import json
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import pandas
 
 SPLIT = "train"
+SUBJECTS_FILE = "subjects.csv"  # in the folder of a data set: how much there is of whom
 # In a folder of raw files: they are simulated, see imujax/simulate/layouts.
 SIMULATED_MARK = "SIMULATED.txt"
 STRING_FEATURES = ("subject", "recording", "activity", "condition")
@@ -300,13 +302,15 @@ def fingerprint(path: str | Path) -> dict[str, Any]:
     return {"name": "/".join(path.parts[-3:-1]), "version": path.name, "files": files}
 
 
-def describe_size(path: str | Path) -> dict[str, Any]:
+def describe_size(path: str | Path, without: Collection[str] = ()) -> dict[str, Any]:
     """Say how much a data set holds.
 
     Parameters
     ----------
     path : str or Path
         The folder of the data set.
+    without : collection of str
+        Subjects that do not count.
 
     Returns
     -------
@@ -315,4 +319,12 @@ def describe_size(path: str | Path) -> dict[str, Any]:
     """
     info = read_metadata(path)
     counts = {"subjects": len(info["subjects"]), "examples": info["kept"], "hours": info["hours"]}
+    if set(without) & set(info["subjects"]):
+        with (Path(path) / SUBJECTS_FILE).open(encoding="utf-8", newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row["subject"] not in without]
+        counts = {
+            "subjects": len(rows),
+            "examples": sum(int(row["examples"]) for row in rows),
+            "hours": sum(float(row["seconds"]) for row in rows) / 3600,
+        }
     return {"name": "/".join(Path(path).parts[-3:-1]), **counts}

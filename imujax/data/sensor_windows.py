@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -175,6 +175,28 @@ def _fold_sensors(data: Dataset, offset: dict, recordings: dict, span: int) -> S
         sensor=np.tile(np.arange(sensors, dtype=np.int32), count) + np.int32(offset["sensor"]),
         **{name: np.repeat(values, sensors) for name, values in ids.items()},
     )
+
+
+def subject_mask(
+    subject: np.ndarray, paths: Sequence[Path | str], names: Iterable[str]
+) -> np.ndarray:
+    """Tell which samples are of subjects of these names.
+
+    Parameters
+    ----------
+    subject : ndarray, [M]
+        Ids of the subjects of samples or blocks, as `iter_sensor_windows` numbers them.
+    paths : sequence of Path or str
+        Folders of the data sets, in the order in which they were read.
+    names : iterable of str
+        In each of the data sets.
+
+    Returns
+    -------
+    ndarray, [M], bool
+    """
+    everybody = [name for path in paths for name in datasets.read_metadata(path)["subjects"]]
+    return np.isin(everybody, list(names))[subject] if everybody else np.zeros(len(subject), bool)
 
 
 def monitor_mask(subject: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -125,6 +125,11 @@ def fit_model(
 def _choose_arm(config: ConfigDict, name: str, arm: str | None) -> str:
     if arm is not None:
         require_known("--arm", arm, config.arms)
+        if config.arms[arm].weights == "in_domain":
+            raise UserError(
+                f"--arm {arm} has another encoder in each fold, and a model has one: pre-train it "
+                "on everybody, without the field `without`, and fit a task that takes that"
+            )
         return arm
     pretrained = [label for label, spec in config.arms.items() if spec.weights == "pretrained"]
     if not pretrained:

@@ -194,6 +194,27 @@ def _embed_batch(net, params, stats, acc, gyr, length):
     return net.apply({"params": params, "batch_stats": stats}, acc, gyr, length, method="features")
 
 
+def own_fold(card: dict[str, Any]) -> int | None:
+    """Say in which fold of its task a pre-training serves: one, or with None all of them.
+
+    Parameters
+    ----------
+    card : dict
+        As of `Encoder`.
+
+    Returns
+    -------
+    int or None
+    """
+    return card["settings"].get("without", {}).get("fold")
+
+
+def fold_folder(folder: pathlib.Path | str, fold: int) -> pathlib.Path:
+    """Name the folder of an encoder's pre-trainings for one fold of a task, such as
+    work/encoders/own/fold0."""
+    return pathlib.Path(folder) / f"fold{fold}"
+
+
 def member_folder(folder: pathlib.Path | str, member: int) -> pathlib.Path:
     """Name the folder of one of an encoder's pre-trainings, which differ in their seed.
 

@@ -1,7 +1,7 @@
 """Going on from another pre-training: its weights, its scales, and what it has seen."""
 
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -147,6 +147,10 @@ def parents_first(encoders: Mapping[str, Mapping[str, Any]]) -> list[str]:
         while (parent := encoders[line[-1]].get("parent", "")) in encoders:
             if parent in line:
                 raise UserError(f"encoders.{name}.parent leads back to {parent}")
+            if "without" in encoders[parent]:
+                raise UserError(
+                    f"encoders.{line[-1]}.parent is {parent}, which is trained fold by fold"
+                )
             require_alike(encoders[parent], encoders[line[-1]], parent)
             line.append(parent)
         order += [one for one in reversed(line) if one not in order]
@@ -194,6 +198,7 @@ def read_seen(
     name: str,
     encoders: Mapping[str, Mapping[str, Any]],
     data_paths: Mapping[str, pathlib.Path | str],
+    without: Collection[str] = (),
 ) -> content.Content:
     """Read by what signals an encoder, and those before it, will have been trained.
 
@@ -205,13 +210,16 @@ def read_seen(
         The sections of the configuration by name.
     data_paths : mapping of str to Path
         Folder of each data set.
+    without : collection of str
+        Subjects who are left out of its own data sets.
 
     Returns
     -------
     Content
     """
     section = encoders[name]
-    seen = [content.read_sets(data_paths[key] for key in section["data"])]
+    own = content.read_sets(data_paths[key] for key in section["data"])
+    seen = [content.leave_out(own, without)]
     parent = section.get("parent", "")
     if parent in encoders:
         seen.append(read_seen(parent, encoders, data_paths))

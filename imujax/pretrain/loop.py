@@ -8,7 +8,7 @@ same steps as one that was never stopped.
 import json
 import pathlib
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -34,6 +34,7 @@ def train(
     seed: int = 0,
     title: str = "pretrain",
     parent: pathlib.Path | str | None = None,
+    fold: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Pre-train one encoder; called again it goes on, and a finished run returns at once.
 
@@ -52,6 +53,8 @@ def train(
         What the progress bar is called.
     parent : Path, optional
         Folder of the pre-training that it goes on from: its weights, and its scales of the input.
+    fold : mapping, optional
+        Of a task, without whose test subjects it is trained: task, fold and subjects, their names.
 
     Returns
     -------
@@ -72,6 +75,9 @@ def train(
         "seed": seed,
         "data": [datasets.fingerprint(path) for path in paths],
     }
+    without: Collection[str] = ()
+    if fold is not None:
+        settings, without = settings | {"without": dict(fold)}, fold["subjects"]
     begin = None if parent is None else lineage.read_parent(parent, config)
     if begin is not None:
         settings |= {"parent": begin.settings}
@@ -81,7 +87,7 @@ def train(
         latest = checkpoints.latest()
         if latest is not None:
             require_same_settings(checkpoints.card(latest)["settings"], settings, workdir)
-        processes.on_main(lambda: _keep_content(paths, workdir, parent))
+        processes.on_main(lambda: _keep_content(paths, workdir, parent, without))
         if latest is not None and latest >= config.steps:
             return workdir
         first = lineage.begin(init_state(config, seed), begin)
@@ -90,7 +96,7 @@ def train(
             return workdir
         mesh = sharding.make_mesh("data")
         check_devices(config, mesh.size)
-        source = sources.make_source(config, paths, seed, mesh)
+        source = sources.make_source(config, paths, seed, mesh, without)
         parent_data = []
         if begin is not None:
             source = source._replace(scale=begin.card["scales"])
@@ -100,7 +106,7 @@ def train(
             "net": settings["net"],
             "scales": source.scale,
             "counts": source.counts,
-            "data": [*parent_data, *(datasets.describe_size(path) for path in paths)],
+            "data": [*parent_data, *(datasets.describe_size(path, without) for path in paths)],
             "rate": config.rate,
             "window": config.window,
             "sensors": sorted(set(config.sensors) or source.sensors),
@@ -111,10 +117,11 @@ def train(
     return workdir
 
 
-def _keep_content(paths, workdir: pathlib.Path, parent):
+def _keep_content(paths, workdir: pathlib.Path, parent, without):
     """Keep what was seen beside the checkpoints, so that a sweep can tell it from what it tests."""
     if not (workdir / content.CONTENT_FILE).is_file():
-        seen = [content.read_sets(paths)] + ([] if parent is None else [content.read(parent)])
+        seen = [content.leave_out(content.read_sets(paths), without)]
+        seen += [] if parent is None else [content.read(parent)]
         content.save(workdir, content.concatenate(seen))
 
 

@@ -28,6 +28,9 @@ class EncoderSettings:
     parent: str = setting(
         ABSENT, "the encoder that it goes on from: a name in this configuration, or a folder"
     )
+    without: str = setting(
+        ABSENT, "a task, in each of whose folds it is trained without the fold's test subjects"
+    )
     sensors: tuple[str, ...] = setting((), "the sensors to train on; none named: all")
     rate: float = setting(100.0, "rate of the input", unit="Hz", above=0)
     window: int = setting(128, "length of the input", unit="samples", least=1)

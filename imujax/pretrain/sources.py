@@ -6,7 +6,7 @@ Whatever the source, batch k is a function of the seed and k.
 import functools
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -58,6 +58,7 @@ def make_source(
     paths: Sequence[pathlib.Path | str],
     seed: int,
     mesh: jax.sharding.Mesh,
+    without: Collection[str] = (),
 ) -> BatchSource:
     """Make the source that an encoder's section asks for.
 
@@ -71,6 +72,8 @@ def make_source(
         Of the order of the batches, of the subjects held out for the monitor and of the simulation.
     mesh : jax.sharding.Mesh
         What is resident is replicated over it, what is read from the disk is shared out.
+    without : collection of str
+        Subjects of whom nothing is taken.
 
     Returns
     -------
@@ -83,12 +86,16 @@ def make_source(
     """
     if "stream" in config:
         return simulated_source(config, seed, mesh)
-    return (resident_source if config.resident else disk_source)(config, paths, seed, mesh)
+    make = resident_source if config.resident else disk_source
+    return make(config, paths, seed, mesh, without)
 
 
-def resident_source(config, paths, seed: int, mesh) -> BatchSource:
+def resident_source(config, paths, seed: int, mesh, without: Collection[str] = ()) -> BatchSource:
     """The data sets at `paths`, kept on the device; some subjects are held out for the monitor."""
     samples, counts = sensor_windows.load_sensor_windows(paths, config)
+    if without:
+        samples = samples.take(~sensor_windows.subject_mask(samples.subject, paths, without))
+        counts = counts | {"samples": len(samples)}
     held_out = sensor_windows.monitor_mask(samples.subject, config.monitor, seed)
     watched = held_out if held_out.any() else ~held_out
     training, monitored = samples.take(~held_out), samples.take(watched)
@@ -120,21 +127,24 @@ def resident_source(config, paths, seed: int, mesh) -> BatchSource:
     )
 
 
-def disk_source(config, paths, seed: int, mesh) -> BatchSource:
+def disk_source(config, paths, seed: int, mesh, without: Collection[str] = ()) -> BatchSource:
     """The data sets at `paths`, read from the disk batch by batch; every process reads its part.
 
     The same batches as those of `resident_source` in the order "blocks", to the last bit.
     """
     folder = blocks.pack_blocks(paths, config)
     table = blocks.read_table(folder)
-    held_out = sensor_windows.monitor_mask(table.subject, config.monitor, seed)
-    watched = held_out if held_out.any() else ~held_out
-    _require_full_batch(table.count[~held_out].sum(), config, paths)
+    used = ~sensor_windows.subject_mask(table.subject, paths, without)
+    held_out = np.zeros_like(used)
+    held_out[used] = sensor_windows.monitor_mask(table.subject[used], config.monitor, seed)
+    training = used & ~held_out
+    watched = held_out if held_out.any() else used
+    _require_full_batch(table.count[training].sum(), config, paths)
     rows = sharding.local_rows(mesh, config.batch)
     # A batch may end one shuffle window and begin the next; its parts' edges move a little.
     cache = 2 * math.ceil(blocks.SHUFFLE_BLOCKS * len(rows) / config.batch) + 8
-    reader = blocks.BlockReader(folder, table, ~held_out, cache)
-    order = blocks.BlockOrder(table.count[~held_out], config.batch, seed)
+    reader = blocks.BlockReader(folder, table, training, cache)
+    order = blocks.BlockOrder(table.count[training], config.batch, seed)
     batches = blocks.BatchReader(reader, order, rows, config.steps)
     count = min(config.batch, MONITOR_WINDOWS, int(table.count[watched].sum()))
     monitored = blocks.BlockReader(folder, table, watched, cache).take(
@@ -145,9 +155,9 @@ def disk_source(config, paths, seed: int, mesh) -> BatchSource:
         batches=None,
         monitor_batch=(sharding.place(monitored, sharding.replicated(mesh)), None),
         full=bool((table.shortest >= config.window).all()),
-        scale=table.input_scales(~held_out),
+        scale=table.input_scales(training),
         counts={
-            "samples": int(table.count.sum()),
+            "samples": int(table.count[used].sum()),
             "dropped without motion": int(table.dropped),
         },
         sensors=_sensor_names(paths),

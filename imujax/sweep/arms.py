@@ -33,8 +33,9 @@ class Arm:
     cells : list of Cell
         The grid of the task.
     pretrained : sequence of Encoder
-        The pre-trainings of the arm's encoder. Where its weights are random, network and input
-        scales are of the one that a pre-trained arm would have there.
+        The pre-trainings of the arm's encoder; of those that were made fold by fold each serves
+        its own. Where the arm's weights are random, network and input scales are of the one that a
+        pre-trained arm would have there.
     spec : ConfigDict
         The arm's entry in the configuration: encoder, weights, and for random weights start.
     seed : int
@@ -106,7 +107,10 @@ class Arm:
         return self._member(cell).card["settings"]["seed"]
 
     def _member(self, cell: grid.Cell) -> encoder.Encoder:
-        return self.pretrained[(cell.fold + cell.draw) % len(self.pretrained)]
+        members = [
+            one for one in self.pretrained if encoder.own_fold(one.card) in (None, cell.fold)
+        ]
+        return members[(cell.fold + cell.draw) % len(members)]
 
     def initial_encoder(self, cell: grid.Cell) -> encoder.Encoder:
         """Give the weights that a cell starts from.

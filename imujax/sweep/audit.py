@@ -13,11 +13,16 @@ from imujax.data import content, datasets
 from imujax.data.content import Content
 from imujax.errors import UserError
 from imujax.pretrain import lineage
+from imujax.sweep import grid
 
 Pretrainings = Mapping[str, Sequence[Path | str]]
 
 
-def require_separate(data_path: Path | str, encoder_paths: Pretrainings):
+def require_separate(
+    data_path: Path | str,
+    encoder_paths: Pretrainings,
+    tested: Mapping[str, Sequence[Sequence[str] | None]] | None = None,
+):
     """Require that a labelled data set has no person twice, and nothing that an encoder has seen.
 
     Parameters
@@ -26,6 +31,9 @@ def require_separate(data_path: Path | str, encoder_paths: Pretrainings):
         Folder of the labelled data set.
     encoder_paths : mapping of str to sequence of Path
         Folders of each encoder's pre-trainings.
+    tested : mapping of str to sequence, optional
+        For each of these the subjects on whom it is tested, where they are not all, which None
+        says.
 
     Raises
     ------
@@ -36,8 +44,16 @@ def require_separate(data_path: Path | str, encoder_paths: Pretrainings):
     labelled = content.read(data_path)
     _require_people(data_path, labelled)
     for key, folders in encoder_paths.items():
-        for seen in _read_pretrainings(folders):
-            _require_unseen(data_path, labelled, key, seen)
+        names = (tested or {}).get(key) or [None] * len(folders)
+        for seen, own in zip(_read_pretrainings(folders), names, strict=True):
+            _require_unseen(data_path, _of_subjects(labelled, own), key, seen)
+
+
+def _of_subjects(labelled: Content, names: Sequence[str] | None) -> Content:
+    """What a content has of these subjects, or of all."""
+    if names is None:
+        return labelled
+    return content.leave_out(labelled, set(labelled.subject.tolist()) - set(names))
 
 
 def audit_configuration(
@@ -75,12 +91,21 @@ def audit_configuration(
         )
     for name, task in config.tasks.items():
         for key in sorted({arm.encoder for arm in task.arms.values()}):
+            section = config.encoders[key]
+            names: list[list[str] | None] = [None]
+            if "without" in section:
+                subjects = sorted(datasets.read_metadata(data_paths[task.data])["subjects"])
+                names = [*grid.test_subjects(task, subjects, config.seed)]
             if encoder_paths is None:
-                members = [lineage.read_seen(key, config.encoders, data_paths)]
+                members = [
+                    lineage.read_seen(key, config.encoders, data_paths, own or ()) for own in names
+                ]
             else:
                 members = _read_pretrainings(encoder_paths[key])
-            for seen in members:
-                _require_unseen(data_paths[task.data], contents[task.data], key, seen)
+            names = [own for own in names for _ in range(len(members) // len(names))]
+            for seen, own in zip(members, names, strict=True):
+                tested = _of_subjects(contents[task.data], own)
+                _require_unseen(data_paths[task.data], tested, key, seen)
             yield (
                 f"task {name}, encoder {key}: {len(contents[task.data].hash)} hashes against "
                 f"{len(members[0].hash)}; nothing is in both"

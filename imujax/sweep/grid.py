@@ -5,7 +5,7 @@ a draw, and every one of them is audited.
 """
 
 import dataclasses
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -61,11 +61,9 @@ def make_grid(config: ConfigDict, subject: np.ndarray, seed: int) -> list[Cell]:
         The folds or the axes cannot be, or a subject stands on both sides of a split.
     """
     points = _points(config)
-    is_named = not isinstance(config.folds, int | str)
-    fold_spec = [list(names) for names in config.folds] if is_named else config.folds
     subjects = sorted(set(subject.tolist()))
     cells: dict[Hashable, Cell] = {}
-    for fold, names in enumerate(folds.subject_folds(subjects, fold_spec, seed, config.shuffle)):
+    for fold, names in enumerate(test_subjects(config, subjects, seed)):
         test = np.flatnonzero(np.isin(subject, names))
         train_subjects = sorted(set(subjects) - set(names))
         for draw in range(config.draws):
@@ -80,6 +78,32 @@ def make_grid(config: ConfigDict, subject: np.ndarray, seed: int) -> list[Cell]:
                 shared = cells[key].points if key in cells else ()
                 cells[key] = Cell(fold, draw, (*shared, (axis, fraction)), train, test)
     return list(cells.values())
+
+
+def test_subjects(config: ConfigDict, subjects: Sequence[str], seed: int) -> list[list[str]]:
+    """Say who is tested in each fold of a task.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the task: folds, shuffle.
+    subjects : sequence of str
+        Everybody, sorted.
+    seed : int
+        See folds.py.
+
+    Returns
+    -------
+    list of list of str
+
+    Raises
+    ------
+    UserError
+        The folds cannot be.
+    """
+    is_named = not isinstance(config.folds, int | str)
+    fold_spec = [list(names) for names in config.folds] if is_named else config.folds
+    return folds.subject_folds(subjects, fold_spec, seed, config.shuffle)
 
 
 def _points(config) -> list[tuple[str, float]]:

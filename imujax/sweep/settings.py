@@ -1,6 +1,6 @@
 """The settings of a task, and whether they can be, before anything is done."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from imujax.runtime.fields import ABSENT, REQUIRED, setting
 from imujax.sweep.references import reference_names
 
 NOTHING_CHOSEN = "no inner subjects: nothing chosen"  # the note of a run
-WEIGHTS = ("pretrained", "random")
+WEIGHTS = ("pretrained", "in_domain", "random")
 STAGES = ("probe", "finetune")
 AXES = ("windows", "subjects")
 LEAVE_ONE_OUT = "leave_one_out"
@@ -23,7 +23,12 @@ class ArmSettings:
     """One side of the comparison."""
 
     encoder: str = setting(REQUIRED, "name of the encoder")
-    weights: str = setting(REQUIRED, "those that it was pre-trained to, or others", known=WEIGHTS)
+    weights: str = setting(
+        REQUIRED,
+        "those that it was pre-trained to, on other people or in each fold on those who train, or "
+        "others",
+        known=WEIGHTS,
+    )
     start: int = setting(ABSENT, "of random weights: number of another set of them", least=0)
 
 
@@ -118,7 +123,7 @@ class TaskSettings:
 
 
 def check_task(
-    name: str, config: ConfigDict, data_sets: Iterable[str], encoders: Iterable[str]
+    name: str, config: ConfigDict, data_sets: Iterable[str], encoders: Mapping[str, ConfigDict]
 ) -> None:
     """Check one task's section.
 
@@ -128,8 +133,10 @@ def check_task(
         The task's name in the configuration, for the sentence.
     config : ConfigDict
         Its section, of TaskSettings.
-    data_sets, encoders : iterable of str
+    data_sets : iterable of str
         Names of those that the configuration has.
+    encoders : mapping of str to ConfigDict
+        The sections of its encoders.
 
     Raises
     ------
@@ -141,6 +148,7 @@ def check_task(
     require_known(f"{field}.data", config.data, data_sets)
     for label, arm in config.arms.items():
         require_known(f"{field}.arms.{label}.encoder", arm.encoder, encoders)
+        _check_arm(f"{field}.arms.{label}", name, arm, encoders[arm.encoder])
     for reference in config.references:
         known = reference_names(config.arms, targets.is_class(config.targets))
         require_known(f"{field}.references", reference, known)
@@ -155,6 +163,27 @@ def check_task(
             "subjects"
         )
     _check_budget(field, config)
+
+
+def _check_arm(field: str, task: str, arm: ConfigDict, encoder: ConfigDict) -> None:
+    """UserError where an encoder that is trained fold by fold is taken for another, or at another
+    task."""
+    without = encoder.get("without")
+    if arm.weights == "in_domain" and without is None:
+        raise UserError(
+            f"{field}.weights is in_domain, but the encoder {arm.encoder} is not trained fold by "
+            f"fold: give it `without={task}`, or take pretrained"
+        )
+    if without is not None and arm.weights == "pretrained":
+        raise UserError(
+            f"{field}.weights is pretrained, but the encoder {arm.encoder} is trained in each fold "
+            f"of {without} on the subjects who train there: say in_domain"
+        )
+    if without not in (None, task):
+        raise UserError(
+            f"{field}.encoder, {arm.encoder}, is trained in each fold of {without}: its test "
+            "subjects are others"
+        )
 
 
 def _check_budget(field: str, config: ConfigDict) -> None:

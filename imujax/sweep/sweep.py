@@ -84,7 +84,12 @@ def run_sweep(
             sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
             require_trained(trained.card, key)
             members.append(trained)
-    audit.require_separate(data_path, {key: encoder_paths[key] for key in encoders})
+    cells = grid.make_grid(config, data.subject, seed)
+    tested = {
+        key: [_require_own_fold(one.card, key, data, cells) for one in members]
+        for key, members in encoders.items()
+    }
+    audit.require_separate(data_path, {key: encoder_paths[key] for key in encoders}, tested)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
         "data": [datasets.fingerprint(data_path)],
@@ -93,7 +98,6 @@ def run_sweep(
             for key, members in encoders.items()
         },
     }
-    cells = grid.make_grid(config, data.subject, seed)
     every = dict.fromkeys((*config.arms, shares.REFERENCES), cells)
     run = functools.partial(run_cells, config, data, encoders, seed, name, cells)
     write = functools.partial(results.write_results, workdir, name, settings, data, encoders)
@@ -194,6 +198,29 @@ def require_trained(card: dict, key: str) -> None:
             f"encoder {key} stands at step {card['step']} of {steps}; "
             "finish `imujax pretrain` first"
         )
+
+
+def _require_own_fold(
+    card: dict[str, Any], key: str, data: datasets.Dataset, cells: Sequence[grid.Cell]
+) -> list[str] | None:
+    """Whom a pre-training that was made for one fold is tested on; None where it serves all folds.
+
+    UserError where it was made without others.
+    """
+    fold = encoder.own_fold(card)
+    if fold is None:
+        return None
+    names = {
+        name for cell in cells if cell.fold == fold for name in data.subject[cell.test].tolist()
+    }
+    without = card["settings"]["without"]["subjects"]
+    if not names or not names <= set(without):
+        raise UserError(
+            f"encoder {key} was trained without {', '.join(without)} for fold {fold}, in which "
+            f"{', '.join(sorted(names)) or 'nobody'} is tested: give `imujax pretrain` another "
+            "folder"
+        )
+    return sorted(names)
 
 
 def begin_folder(workdir: pathlib.Path, settings: dict):
