@@ -65,6 +65,7 @@ SETTINGS = (
     option("--config", "FILE", CONFIG, required=True),
 )
 EXPERIMENT = (WORKDIR, *SETTINGS)
+CHECKPOINT = folder_option("--checkpoint", "take the encoder of this folder for every arm")
 SHARE = option(
     "--share",
     "K/N",
@@ -164,7 +165,7 @@ VERBS = {
         "imujax sweep --config configs/public.py --data data --workdir work",
         (
             *EXPERIMENT,
-            folder_option("--checkpoint", "take the encoder of this folder for every arm"),
+            CHECKPOINT,
             option("--task", "NAME", "this one alone, not all of them"),
             SHARE,
         ),
@@ -172,7 +173,7 @@ VERBS = {
     "study": Verb(
         "data sets, encoders, sweeps and report from one configuration",
         "imujax study --config configs/public.py:tiny --raw raw --data data --workdir work",
-        (*EXPERIMENT, SHARE),
+        (*EXPERIMENT, CHECKPOINT, SHARE),
     ),
     "compile": Verb(
         "what a configuration's programs would take on a machine that is not here",
@@ -189,7 +190,7 @@ VERBS = {
         "imujax fit --config configs/public.py --data data --workdir work",
         (
             *EXPERIMENT,
-            folder_option("--checkpoint", "take the encoder of this folder for every arm"),
+            CHECKPOINT,
             option("--task", "NAME", "of this one alone, not of all of them"),
             option("--model", "NAME", MODEL, default="best"),
             option("--arm", "NAME", "whose network it is; the first pre-trained one by default"),
@@ -533,7 +534,8 @@ def run_study(args, words: list[str]):
     config = checked_configuration(args, words)
     from imujax import study
 
-    print_lines(study.run_study(config, args.data, args.workdir, args.raw, read_share(args)))
+    arguments = config, args.data, args.workdir, args.raw, read_share(args), args.checkpoint
+    print_lines(study.run_study(*arguments))
 
 
 COMMANDS = {

@@ -353,15 +353,32 @@ def run_study(
     workdir: Folder,
     raw: Folder | None = None,
     share: "shares.Share | None" = None,
+    checkpoint: Folder | None = None,
 ) -> list[pathlib.Path]:
     """All of it -> the files of the report; arguments as of `pretrain_all` and `sweep_all`.
 
-    Of several shares the last one writes the report. UserError where the encoders are not there yet
-    and this is a share.
+    Of several shares the last one writes the report. With the `checkpoint` of an encoder from
+    elsewhere, which every arm takes, nothing is pre-trained. UserError where the encoders are not
+    there yet and this is a share.
     """
     from imujax.report import report
     from imujax.runtime import processes
 
+    if checkpoint is None:
+        checkpoints = _find_encoders(config, data, workdir, raw, share)
+    else:
+        checkpoints = checkpoint_folders(config, workdir, checkpoint)
+    swept = sweep_all(config, data, checkpoints, workdir, raw, share=share)
+    if len(swept) < len(config.tasks):
+        return []
+    folder = pathlib.Path(workdir) / "report"
+    claim = processes.claim_folder(workdir, "report.lock")  # two shares may both be the last
+    with claim if share else contextlib.nullcontext():
+        return report.write_report([pathlib.Path(workdir)], folder)
+
+
+def _find_encoders(config, data, workdir, raw, share) -> dict[str, list[pathlib.Path]]:
+    """The folders of the pre-trainings, made where they are not there; see `run_study`."""
     paths = find_all(config, config.data_sets, data, raw)
     if not _is_pretrained(config, workdir):
         if share is not None:
@@ -373,16 +390,8 @@ def run_study(
         for line in checks.look_ahead(config, paths):
             print(f"study: {line}", file=sys.stderr, flush=True)
     if share is None:
-        checkpoints = pretrain_all(config, data, workdir, raw)
-    else:
-        checkpoints = checkpoint_folders(config, workdir)
-    swept = sweep_all(config, data, checkpoints, workdir, raw, share=share)
-    if len(swept) < len(config.tasks):
-        return []
-    folder = pathlib.Path(workdir) / "report"
-    claim = processes.claim_folder(workdir, "report.lock")  # two shares may both be the last
-    with claim if share else contextlib.nullcontext():
-        return report.write_report([pathlib.Path(workdir)], folder)
+        return pretrain_all(config, data, workdir, raw)
+    return checkpoint_folders(config, workdir)
 
 
 def run_quickstart(config: ConfigDict, workdir: Folder) -> list[pathlib.Path]:

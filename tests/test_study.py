@@ -192,6 +192,22 @@ def test_machines_share_a_sweep(place, done, tmp_path):
     assert not (folder / "parts").exists()
 
 
+def test_an_encoder_from_elsewhere_stands_for_all_pretraining(place, done, tmp_path, capsys):
+    """The same encoder gives the same numbers; nothing is trained, nor built without labels."""
+    words = ["study", *arguments(place | {"data": tmp_path / "data"}, tmp_path / "work")]
+    cli.run_command([*words, "--checkpoint", str(done / "encoders" / "small")])
+    assert not (tmp_path / "work" / "encoders").exists()
+    assert [path.parent.name for path in (tmp_path / "data" / "tabular").glob("*/*/")] == [
+        path.parent.name for path in (place["data"] / "tabular").glob("force_*/*/")
+    ]
+    for name in ("runs.csv", "scores.csv"):
+        ours, theirs = (
+            (work / "tasks" / "force" / name).read_text() for work in (tmp_path / "work", done)
+        )
+        assert ours == theirs
+    assert (tmp_path / "work" / "report" / "report.html").is_file()
+
+
 def test_a_share_that_others_have_done_meanwhile_ends_in_peace(place, done, tmp_path, monkeypatch):
     """The tables are written, and the parts gone, while it is still at one of its own."""
     checkpoint = str(done / "encoders" / "small")
