@@ -11,8 +11,8 @@ from imujax import UserError, study
 from imujax.configs import common
 from imujax.data import builders, content
 from imujax.nets import resnet
-from imujax.pretrain import lineage, loop
-from imujax.runtime import checkpoint
+from imujax.pretrain import lineage, loop, sources
+from imujax.runtime import checkpoint, sharding
 from imujax.sweep import audit
 
 STILL = 1e-12  # a learning rate that moves nothing
@@ -72,8 +72,8 @@ def test_all_weights_and_the_scales_of_the_parent_go_on(sets, parent, tmp_path):
     assert [one["subjects"] for one in new.card["data"]] == [5, 3]
     own, theirs = (set(content.read(path).hash.tolist()) for path in (folder, parent))
     assert theirs < own
-    scratch = loop.train(section(steps=4), [sets["second moves"]], tmp_path / "anew", seed=5)
-    assert imujax.load(scratch).card["scales"] != old.card["scales"]
+    anew = sources.make_source(config, [sets["second moves"]], 5, sharding.make_mesh("data"))
+    assert anew.scale != old.card["scales"]
 
 
 def test_other_heads_begin_anew(sets, parent, tmp_path):
@@ -160,8 +160,8 @@ def test_mistakes_with_folders_are_one_sentence(sets, parent, tmp_path):
     wider = section(parent="x", net={"width": 4})
     with pytest.raises(UserError, match=r"the parent .* has net\.width 8, and here it is 4"):
         loop.train(wider, [sets["second moves"]], tmp_path / "wider", parent=parent)
-    other = loop.train(section(steps=2), [sets["first moves"]], tmp_path / "other", seed=9)
-    config = section(parent="x", steps=1)
-    loop.train(config, [sets["second moves"]], tmp_path / "child", parent=parent)
-    with pytest.raises(UserError, match=r"parent"):
-        loop.train(config, [sets["second moves"]], tmp_path / "child", parent=other)
+    given = section(parent="x", steps=0, data=())
+    child = loop.train(given, [], tmp_path / "child", parent=parent)
+    loop.train(given, [], tmp_path / "grandchild", parent=parent)
+    with pytest.raises(UserError, match=r"parent\.settings"):
+        loop.train(given, [], tmp_path / "grandchild", parent=child)
