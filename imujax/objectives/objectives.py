@@ -4,17 +4,18 @@ An objective is a function (config, mesh, full) -> Objective in a file of its ow
 OBJECTIVES; `loss` in an encoder's section names it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import jax
 from ml_collections import ConfigDict
 
-from imujax.objectives import pairs
+from imujax.objectives import masked, pairs
 from imujax.objectives.objective import Objective
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "symmetric": pairs.symmetric,
     "one_sided": pairs.one_sided,
+    "masked": masked.masked,
 }
 
 
@@ -33,6 +34,57 @@ def make_objective(config: ConfigDict, mesh: jax.sharding.Mesh | None, full: boo
     Returns
     -------
     Objective
-        Pure functions, not compiled yet.
+        Pure functions, not compiled yet; of several, see `add_up`.
     """
-    return OBJECTIVES[config.loss](config, mesh, full)
+    parts = {name: OBJECTIVES[name](config, mesh, full) for name in (config.loss, *config.beside)}
+    return add_up(parts, config.beside) if config.beside else parts[config.loss]
+
+
+def add_up(parts: Mapping[str, Objective], weights: Mapping[str, float]) -> Objective:
+    """One objective of several that share their encoders: the first one, and others by weight.
+
+    Parameters
+    ----------
+    parts : mapping of str to Objective
+        The first has weight 1; its running statistics are kept.
+    weights : mapping of str to float
+        Of the others.
+
+    Returns
+    -------
+    Objective
+        Its metrics are those of the first, and of the others under NAME_ and their own name, their
+        loss among them. What two have under one name, as the encoders, is one parameter.
+    """
+    first, *others = parts
+
+    def init(key):
+        variables = [part.init(key) for part in parts.values()]
+        params = {name: x for one in reversed(variables) for name, x in one["params"].items()}
+        return {"params": params, "stats": variables[0]["stats"]}
+
+    def loss(variables, batch, key):
+        total, (metrics, stats) = parts[first].loss(variables, batch, key)
+        for number, name in enumerate(others, 1):
+            own_key = jax.random.fold_in(key, number)
+            value, (own, _) = parts[name].loss(variables, batch, own_key)
+            total += weights[name] * value
+            metrics |= {f"{name}_{metric}": x for metric, x in own.items()} | {
+                f"{name}_loss": value
+            }
+        return total, (metrics, stats)
+
+    def monitor(variables, batch, key):
+        metrics = parts[first].monitor(variables, batch, key)
+        for name in others:
+            own = parts[name].monitor(variables, batch, key)
+            metrics |= {f"{name}_{metric}": x for metric, x in own.items()}
+        return metrics
+
+    def constrain(params):
+        for part in parts.values():
+            params = part.constrain(params)
+        return params
+
+    undecayed = tuple({name: None for part in parts.values() for name in part.undecayed})
+    return Objective(init, loss, monitor, constrain, undecayed)

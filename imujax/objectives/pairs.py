@@ -5,7 +5,7 @@ with every gyroscope embedding.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -97,8 +97,12 @@ def _make_pair_objective(config, mesh, full, pair_loss) -> Objective:
 
 
 def make_encode(
-    config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool
-) -> Callable[..., tuple[tuple[jax.Array, jax.Array], dict]]:
+    config: ConfigDict,
+    mesh: jax.sharding.Mesh | None,
+    full: bool,
+    forward: Callable[..., tuple[Any, Any]] | None = None,
+    names: Sequence[str] = ("acc", "gyr", "length"),
+) -> Callable[..., tuple[Any, dict]]:
     """The encoding of training, at once or in microbatches.
 
     Each device encodes its own samples: left to itself, XLA gathers the activations of strided
@@ -111,11 +115,17 @@ def make_encode(
     ----------
     config, mesh, full
         See objectives.make_objective.
+    forward : callable, optional
+        (variables, batch, length [B] or None) -> (arrays of a row for each sample, and what has
+        changed of the variables); by default that of towers.DualTower, whose arrays are
+        (z_acc, z_gyr) [B, P].
+    names : sequence of str
+        Of the batch, what `forward` looks at.
 
     Returns
     -------
     callable
-        (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats).
+        (params, stats, batch) -> (what `forward` gives for all, new stats).
 
     References
     ----------
@@ -123,11 +133,15 @@ def make_encode(
     """
     tower = towers.DualTower(config.net)
 
+    def encode_pairs(variables, batch, length):
+        windows = batch["acc"], batch["gyr"], length
+        return tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
+
+    forward = encode_pairs if forward is None else forward
+
     def encode_together(params, stats, batch):
         length = None if full else batch["length"]
-        variables = {"params": params, "batch_stats": stats}
-        windows = batch["acc"], batch["gyr"], length
-        z, changed = tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
+        z, changed = forward({"params": params, "batch_stats": stats}, batch, length)
         return z, changed.get("batch_stats", {})
 
     def encode_own(shared, batch):
@@ -137,7 +151,7 @@ def make_encode(
         encode = jax.checkpoint(lambda microbatch: encode_together(params, stats, microbatch)[0])
         microbatches = jax.tree.map(lambda x: x.reshape(-1, config.microbatch, *x.shape[1:]), batch)
         z = jax.lax.map(encode, microbatches)
-        return jax.tree.map(lambda x: x.reshape(-1, x.shape[-1]), z), stats
+        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), z), stats
 
     has_batch_norm = networks.resolve_net(config.net)["norm"] == "batch"
     if mesh is None or (has_batch_norm and not full):
@@ -145,7 +159,7 @@ def make_encode(
     encode_rows = sharding.map_rows(encode_own, mesh)
 
     def encode_apart(params, stats, batch):
-        windows = {name: batch[name] for name in ("acc", "gyr", "length")}
+        windows = {name: batch[name] for name in names}
         return encode_rows((params, stats), windows)
 
     return encode_apart

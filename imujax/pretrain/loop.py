@@ -18,9 +18,9 @@ from imujax.data import content, datasets
 from imujax.errors import UserError
 from imujax.nets import arithmetic
 from imujax.pretrain import lineage, sources
-from imujax.pretrain.settings import check_devices
+from imujax.pretrain.settings import EncoderSettings, check_devices
 from imujax.pretrain.step import all_finite, compile_step, init_state, make_monitor, make_step
-from imujax.runtime import log, processes, sharding
+from imujax.runtime import fields, log, processes, sharding
 from imujax.runtime.checkpoint import Checkpoints
 from imujax.runtime.settings import require_same_command, require_same_settings
 
@@ -86,7 +86,10 @@ def train(
     with processes.claim_folder(workdir), Checkpoints(workdir) as checkpoints:
         latest = checkpoints.latest()
         if latest is not None:
-            require_same_settings(checkpoints.card(latest)["settings"], settings, workdir)
+            # A field that an older imujax did not have was then as it is by default.
+            old = json.loads(json.dumps(fields.defaults(EncoderSettings)))
+            old |= checkpoints.card(latest)["settings"]
+            require_same_settings(old, settings, workdir)
         processes.on_main(lambda: _keep_content(paths, workdir, parent, without))
         if latest is not None and latest >= config.steps:
             return workdir
@@ -181,6 +184,8 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice, fi
 
 def _describe_retrieval(values: dict, monitor_batch: tuple) -> dict[str, Any] | None:
     """How often the monitor finds the gyroscope's window of an accelerometer's, among how many."""
+    if "retrieval_acc" not in values:  # nothing was to be found
+        return None
     data, rows = monitor_batch
     among = len(data["length"] if rows is None else rows)
     return {"found": float(values["retrieval_acc"]), "among": among}

@@ -45,8 +45,13 @@ class EncoderSettings:
         "the network: a dict of imujax/nets/resnet.py or dilated.py, any key of it changed",
         chooses=networks.settings_class,
     )
-    loss: str = setting(
-        "symmetric", "the contrastive loss, a name in imujax/objectives/objectives.py"
+    loss: str = setting("symmetric", "what is learned, a name in imujax/objectives/objectives.py")
+    beside: dict[str, float] = setting(
+        {}, "what else is learned of the same batches, such names and their weights", above=0
+    )
+    hidden: float = setting(0.4, "of `masked`: share of a window that is hidden", above=0, most=0.9)
+    patch: int = setting(
+        8, "of `masked`: length of what is hidden at a time", unit="samples", least=1
     )
     relations: dict[str, float] = setting(
         {}, "pairs that are no negatives, or count less: imujax/objectives/relations.py", least=0
@@ -109,6 +114,8 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
     """
     field = f"encoders.{name}"
     require_known(f"{field}.loss", config.loss, OBJECTIVES)
+    for other in config.beside:
+        require_known(f"{field}.beside", other, sorted(OBJECTIVES.keys() - {config.loss}))
     if config.steps and bool(config.data) == ("stream" in config):
         raise UserError(
             f"{field}.data must name data sets to train on, or be empty and `stream` "

@@ -117,5 +117,5 @@ def test_a_toy_is_trained_by_the_step_that_trains_all(table):
 
 
 def test_an_objective_that_is_not_there_is_named(table):
-    with pytest.raises(UserError, match="names 'simclr': there are symmetric, one_sided, toy"):
+    with pytest.raises(UserError, match="names 'simclr': there are symmetric, one_sided, masked"):
         settings.check_encoder("shank", section(loss="simclr"), ["moves"])

@@ -1,5 +1,6 @@
 """Pre-training: runs that are stopped, moved and watched."""
 
+import json
 import shutil
 
 import jax
@@ -78,6 +79,18 @@ def test_what_it_has_seen_is_kept_beside_it(moves, tmp_path):
     with pytest.raises(UserError, match=r"old/1\.1\.0 has no content\.npz .* build it again"):
         run(old, tmp_path / "b")
     assert not list((tmp_path / "b").glob("[0-9]*"))
+
+
+def test_a_folder_of_before_a_field_was_there_goes_on(moves, tmp_path):
+    """Its settings lack the field, and what it did is what the default says."""
+    run(moves, tmp_path / "a", steps=2, log_every=2)
+    file = tmp_path / "a" / "2" / "card" / "metadata"
+    card = json.loads(file.read_text())
+    assert card["settings"].pop("beside") == {}
+    file.write_text(json.dumps(card))
+    run(moves, tmp_path / "a", steps=2, log_every=2)
+    with pytest.raises(UserError, match=r"beside"):
+        run(moves, tmp_path / "a", steps=2, log_every=2, beside={"masked": 0.5})
 
 
 @pytest.mark.slow
