@@ -297,7 +297,8 @@ def _trained_on(encoders: Any) -> str | None:
             count, seconds = first["windows"], first["window_seconds"]
             sets = [f"{count:,} sensor-windows of {seconds:.2f} s, {count * seconds / 3600:.2f} h"]
         if sets:
-            sentences.append(f"{name}: {' and '.join(sets)}")
+            by_fold = " (the first fold's; anew in each)" if "fold" in first else ""
+            sentences.append(f"{name}: {' and '.join(sets)}{by_fold}")
     return "; ".join(sentences) or None
 
 

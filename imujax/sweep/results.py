@@ -117,6 +117,7 @@ def write_results(
             key: [
                 trained.card["provenance"]
                 | {name: trained.card.get(name) for name in ("retrieval", "data")}
+                | _fold(trained)
                 | {
                     "windows": trained.card.get("counts", {}).get("samples"),
                     "window_seconds": trained.card["window"] / trained.rate,
@@ -129,6 +130,12 @@ def write_results(
     text = json.dumps(summary, indent=1)
     files.write_text(workdir / "summary.json", text, is_shared=True)
     shutil.rmtree(workdir / "parts", ignore_errors=True)  # where a share may still be writing
+
+
+def _fold(trained: encoder.Encoder) -> dict[str, int]:
+    """The fold that a pre-training was made for, where it was for one."""
+    fold = encoder.own_fold(trained.card)
+    return {} if fold is None else {"fold": fold}
 
 
 def _run_rows(rows, name: str, config: ConfigDict, data: datasets.Dataset) -> list[dict]:

@@ -104,12 +104,14 @@ def test_what_the_data_and_the_encoders_are_stands_below(tmp_path):
     encoders = {
         "waist": [{"retrieval": {"found": 0.29, "among": 512}, "data": sets}, {"retrieval": None}],
         "old": [{"retrieval": None, "data": None, "windows": 9000, "window_seconds": 1.28}],
+        "own": [{"retrieval": None, "data": sets[:1], "fold": 0}, {"data": sets[1:], "fold": 1}],
         "older": [{"retrieval": None}],
     }
     text = render(make_task(tmp_path / "t", built=built, encoders=encoders))
     assert (
         "<dd>waist: sisfall/w128, 38 subjects, 11.20 h and movi/w128, 90 subjects, 6.60 h; "
-        "old: 9,000 sensor-windows of 1.28 s, 3.20 h</dd>"
+        "old: 9,000 sensor-windows of 1.28 s, 3.20 h; "
+        "own: sisfall/w128, 38 subjects, 11.20 h (the first fold&#39;s; anew in each)</dd>"
     ) in text
     assert "<dd>3,401 examples, 1.25 h</dd>" in text
     assert "<dd>7 steps without an end</dd>" in text
