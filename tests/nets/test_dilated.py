@@ -104,12 +104,14 @@ def test_a_place_tells_early_from_late():
 
 def test_amplitude_is_kept_and_thresholds_learn():
     encoder, x = networks.make_encoder(NET), draws.windows(4, 32, 3)
-    variables = encoder.init(jax.random.key(0), x)
-    y, louder = (encoder.apply(variables, factor * x) for factor in (1, 2))
+    variables, apply = jax.jit(encoder.init)(jax.random.key(0), x), jax.jit(encoder.apply)
+    y, louder = (apply(variables, factor * x) for factor in (1, 2))
     middle = slice(0, 12)  # means and maxima of the first convolutions, which have no bias yet
     np.testing.assert_allclose(louder[:, middle], 2 * y[:, middle], rtol=1e-4, atol=1e-6)
     np.testing.assert_array_equal(variables["params"]["thresholds0"][:, 0], [-0.5, 0, 0.5])
-    slope = jax.grad(lambda params: encoder.apply({"params": params}, x).sum())(variables["params"])
+    slope = jax.jit(jax.grad(lambda params: apply({"params": params}, x).sum()))(
+        variables["params"]
+    )
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slope))
 
 
