@@ -2,9 +2,9 @@
 
     imujax study --config configs/gait.py --raw raw --data data --workdir work/gait
 
-The peak force of insole.py and the stance time of public.py, their recordings, folds and
-pre-training, with the network of imujax/nets/dilated.py in the place of the study's.  `:cores` is
-for two cores; `:tiny` is the same path in minutes.
+The peak force of insole.py and the stance time of public.py, their recordings and folds, and
+pre-training on the same sets, with the network of imujax/nets/dilated.py in the place of the
+study's.  `:cores` is for two cores; `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -13,7 +13,7 @@ from imujax.configs import common, insole
 from imujax.nets import dilated
 
 TRAIN = {"rotation": 30.0, "steps": 800, "save_every": 200}
-# The network starts from a good probe: no rates that would throw it away.
+# The network starts from a good probe: no rate of 3e-2, which would throw it away.
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 
 
@@ -27,7 +27,7 @@ def get_config(size: str = "full") -> ConfigDict:
             "back": common.encoder(("waist",), net, **TRAIN),
         }
     )
-    grid = {"full": {}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
+    grid = {"full": {"rates": RATES}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
     grid["tiny"] = common.SMALL | common.TINY
     if size == "tiny":
         tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}

@@ -100,26 +100,31 @@ def test_subjects(
     Raises
     ------
     UserError
-        The data sets of such an encoder have none of the task's subjects, under these names.
+        The data sets of such an encoder have somebody whom the labelled set does not know: under
+        another name it might be a test subject.
     """
-    from imujax.sweep import grid, sweep
+    from imujax.sweep import audit
 
-    tested = {}
+    tested: dict[str, list[list[str]]] = {}
     for name, section in config.encoders.items():
         if "without" not in section:
             continue
         task = config.tasks[section.without]
         if section.without not in tested:
-            subjects = sorted(set(sweep.read_labelled(task, paths[task.data]).subject.tolist()))
-            tested[section.without] = grid.test_subjects(task, subjects, config.seed)
+            tested[section.without] = audit.test_subjects(task, paths[task.data], config.seed)
+        labelled = {one for names in tested[section.without] for one in names}
+        labelled |= set(datasets.read_metadata(paths[task.data])["subjects"])
         people = {
             one for key in section.data for one in datasets.read_metadata(paths[key])["subjects"]
         }
-        if not people & {one for names in tested[section.without] for one in names}:
+        strangers = sorted(people - labelled)
+        if strangers and not section.others:
             raise UserError(
-                f"encoders.{name} is trained without the test subjects of {section.without}, but "
-                f"{', '.join(section.data)} have none of its subjects under the names there: give "
-                "data sets of the same people, or leave out `without`"
+                f"encoders.{name} is trained without the test subjects of {section.without}, who "
+                f"are known by their names, but {', '.join(section.data)} have {strangers[0]}"
+                f"{f' and {len(strangers) - 1} more' if strangers[1:] else ''}, whom "
+                f"{task.data} does not have: give everybody one name in both, or, where these are "
+                "other people, say others=True"
             )
     return tested
 

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from imujax.errors import UserError
 from imujax.nets import layers, normaliser_free
 from imujax.nets.settings import NetSettings
 from imujax.runtime.fields import setting
@@ -76,7 +77,17 @@ SETTINGS = DilatedSettings
 
 
 def make_encoder(fields: Mapping[str, Any], name: str | None = None) -> "Dilated1D":
-    """The network of the fields that DilatedSettings adds to NetSettings."""
+    """The network of the fields that DilatedSettings adds to NetSettings.
+
+    Raises UserError for an even kernel, no dilation or one twice, and no threshold.
+    """
+    for field in ("stem_kernel", "kernel"):
+        if fields[field] % 2 == 0:
+            raise UserError(f"net.{field} is {fields[field]}: this network wants an odd one")
+    if not fields["dilations"] or len(set(fields["dilations"])) < len(fields["dilations"]):
+        raise UserError(f"net.dilations is {fields['dilations']}: give different ones")
+    if not fields["thresholds"]:
+        raise UserError("net.thresholds is empty: give one or more")
     own = {key: value for key, value in fields.items() if key != "norm"}
     return Dilated1D(**own, name=name)
 
@@ -164,20 +175,21 @@ class Dilated1D(nn.Module):
             )
             every *= 2
             ends.append(layers.Feature(x, length, every))
-        if not pooled:
-            return ends
         embedding = []
         for number, end in enumerate(ends):
             start = (0.0,) if number else self.thresholds
             thresholds = self.param(
                 f"thresholds{number}",
                 lambda _, start, width: jnp.broadcast_to(
-                    jnp.array(start)[:, None], (len(start), width)
+                    jnp.array(start, jnp.float32)[:, None], (len(start), width)
                 ),
                 start,
                 len(end.x),
             )
-            embedding.append(pool_against(end.x, end.length, thresholds))
+            if pooled:
+                embedding.append(pool_against(end.x, end.length, thresholds))
+        if not pooled:  # the thresholds are there all the same: they are part of the encoder
+            return ends
         return jnp.concatenate(embedding, -1) / math.sqrt(self.embedding)
 
     def _convolve(self, name, features, kernel, stride, x, length, dilation=1):

@@ -46,7 +46,7 @@ def add_up(parts: Mapping[str, Objective], weights: Mapping[str, float]) -> Obje
     Parameters
     ----------
     parts : mapping of str to Objective
-        The first has weight 1; its running statistics are kept.
+        The first has weight 1; where it has running statistics, they are kept.
     weights : mapping of str to float
         Of the others.
 
@@ -61,14 +61,15 @@ def add_up(parts: Mapping[str, Objective], weights: Mapping[str, float]) -> Obje
     def init(key):
         variables = [part.init(key) for part in parts.values()]
         params = {name: x for one in reversed(variables) for name, x in one["params"].items()}
-        return {"params": params, "stats": variables[0]["stats"]}
+        stats = {name: x for one in reversed(variables) for name, x in one["stats"].items()}
+        return {"params": params, "stats": stats}
 
     def loss(variables, batch, key):
         total, (metrics, stats) = parts[first].loss(variables, batch, key)
         for number, name in enumerate(others, 1):
             own_key = jax.random.fold_in(key, number)
-            value, (own, _) = parts[name].loss(variables, batch, own_key)
-            total += weights[name] * value
+            value, (own, own_stats) = parts[name].loss(variables, batch, own_key)
+            total, stats = total + weights[name] * value, own_stats | stats
             metrics |= {f"{name}_{metric}": x for metric, x in own.items()} | {
                 f"{name}_loss": value
             }

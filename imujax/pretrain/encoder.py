@@ -184,8 +184,10 @@ def _name_parents(settings: dict[str, Any]) -> str:
     words = []
     while parent := settings.get("parent"):
         settings = parent["settings"]
-        data = ", ".join(one["name"] for one in settings.get("data", ())) or "simulated people"
-        words.append(f"{data} ({parent['step']} steps)")
+        data = ", ".join(one["name"] for one in settings.get("data", ()))
+        data = "simulated people" if "stream" in settings else data
+        if settings["steps"]:
+            words.append(f"{data} ({parent['step']} steps)")
     return ", before it ".join(words)
 
 

@@ -54,10 +54,16 @@ def read_parent(folder: pathlib.Path | str, config: ConfigDict) -> Parent:
     Raises
     ------
     UserError
-        There is no checkpoint, or its encoder is another network or has another rate.
+        There is no checkpoint, it is not trained to its end, or its encoder is another network or
+        has another rate.
     """
     card, state = checkpoint.read_newest(folder)
     require_alike(card, config, folder)
+    if card["step"] < card["settings"]["steps"]:
+        raise UserError(
+            f"the parent {folder} stands at step {card['step']} of {card['settings']['steps']}: "
+            "finish it with `imujax pretrain` first"
+        )
     digest = encoder.load(folder).weights_digest
     settings = {"settings": card["settings"], "step": card["step"], "digest": digest}
     return Parent(card, state, settings)

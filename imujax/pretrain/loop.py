@@ -25,6 +25,7 @@ from imujax.runtime.checkpoint import Checkpoints
 from imujax.runtime.settings import require_same_command, require_same_settings
 
 STEPS_PER_CALL = 10  # on an accelerator
+CONTENT_MEND = "give `imujax pretrain` again, which adds it"
 
 
 def train(
@@ -88,16 +89,17 @@ def train(
         if latest is not None:
             # A field that an older imujax did not have was then as it is by default.
             old = json.loads(json.dumps(fields.defaults(EncoderSettings)))
-            old |= checkpoints.card(latest)["settings"]
-            require_same_settings(old, settings, workdir)
-        processes.on_main(lambda: _keep_content(paths, workdir, parent, without))
+            old = {name: value for name, value in old.items() if name in settings}
+            require_same_settings(old | checkpoints.card(latest)["settings"], settings, workdir)
+        processes.on_main(lambda: _keep_content(paths, workdir, parent, without, latest is None))
         if latest is not None and latest >= config.steps:
             return workdir
         first = lineage.begin(init_state(config, seed), begin)
-        if begin is not None and not config.steps:
-            checkpoints.save(0, first, begin.card | {"settings": settings})
-            return workdir
         mesh = sharding.make_mesh("data")
+        if begin is not None and not config.steps:
+            placed = sharding.place(first, sharding.replicated(mesh))
+            checkpoints.save(0, placed, begin.card | {"settings": settings})
+            return workdir
         check_devices(config, mesh.size)
         source = sources.make_source(config, paths, seed, mesh, without)
         parent_data = []
@@ -120,11 +122,14 @@ def train(
     return workdir
 
 
-def _keep_content(paths, workdir: pathlib.Path, parent, without):
-    """Keep what was seen beside the checkpoints, so that a sweep can tell it from what it tests."""
-    if not (workdir / content.CONTENT_FILE).is_file():
+def _keep_content(paths, workdir: pathlib.Path, parent, without, is_new: bool):
+    """Keep what was seen beside the checkpoints, so that a sweep can tell it from what it tests.
+
+    Before the first checkpoint what stands there may be of other settings, and is written anew.
+    """
+    if is_new or not (workdir / content.CONTENT_FILE).is_file():
         seen = [content.leave_out(content.read_sets(paths), without)]
-        seen += [] if parent is None else [content.read(parent)]
+        seen += [] if parent is None else [content.read(parent, CONTENT_MEND)]
         content.save(workdir, content.concatenate(seen))
 
 
@@ -184,11 +189,12 @@ def _take_steps(config, source, mesh, seed, checkpoints, card, title, notice, fi
 
 def _describe_retrieval(values: dict, monitor_batch: tuple) -> dict[str, Any] | None:
     """How often the monitor finds the gyroscope's window of an accelerometer's, among how many."""
-    if "retrieval_acc" not in values:  # nothing was to be found
+    found = next((x for name, x in values.items() if name.endswith("retrieval_acc")), None)
+    if found is None:  # no pairs are learned
         return None
     data, rows = monitor_batch
     among = len(data["length"] if rows is None else rows)
-    return {"found": float(values["retrieval_acc"]), "among": among}
+    return {"found": float(found), "among": among}
 
 
 def _progress_note(values: dict) -> str:

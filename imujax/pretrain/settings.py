@@ -20,7 +20,7 @@ class EncoderSettings:
     """What is pre-trained without labels, on what, and how long."""
 
     data: tuple[str, ...] = setting(
-        REQUIRED, "the data sets to train on; none of them where `stream` is given"
+        REQUIRED, "the data sets to train on; none where `stream` is given, or no step is taken"
     )
     stream: dict[str, Any] = setting(
         ABSENT, "in the place of data sets: what is simulated, see imujax/simulate/stream.py"
@@ -30,6 +30,9 @@ class EncoderSettings:
     )
     without: str = setting(
         ABSENT, "a task, in each of whose folds it is trained without the fold's test subjects"
+    )
+    others: bool = setting(
+        False, "with `without`: whether its data sets may have people whom the task does not know"
     )
     sensors: tuple[str, ...] = setting((), "the sensors to train on; none named: all")
     rate: float = setting(100.0, "rate of the input", unit="Hz", above=0)
@@ -116,6 +119,11 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
     require_known(f"{field}.loss", config.loss, OBJECTIVES)
     for other in config.beside:
         require_known(f"{field}.beside", other, sorted(OBJECTIVES.keys() - {config.loss}))
+    if not config.steps and (config.data or "stream" in config or "without" in config):
+        raise UserError(
+            f"{field}.steps is 0, which takes the parent as it is: leave data empty, and neither "
+            "stream nor without"
+        )
     if config.steps and bool(config.data) == ("stream" in config):
         raise UserError(
             f"{field}.data must name data sets to train on, or be empty and `stream` "

@@ -154,7 +154,7 @@ def disk_source(config, paths, seed: int, mesh, without: Collection[str] = ()) -
         batch=lambda step: (sharding.from_local_rows(batches(step), mesh, config.batch), None),
         batches=None,
         monitor_batch=(sharding.place(monitored, sharding.replicated(mesh)), None),
-        full=bool((table.shortest >= config.window).all()),
+        full=bool((table.shortest[used] >= config.window).all()),
         scale=table.input_scales(training),
         counts={
             "samples": int(table.count[used].sum()),

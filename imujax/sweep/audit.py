@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from imujax.data import content, datasets
+from imujax.data import content, datasets, targets
 from imujax.data.content import Content
 from imujax.errors import UserError
 from imujax.pretrain import lineage
@@ -94,8 +94,7 @@ def audit_configuration(
             section = config.encoders[key]
             names: list[list[str] | None] = [None]
             if "without" in section:
-                subjects = sorted(datasets.read_metadata(data_paths[task.data])["subjects"])
-                names = [*grid.test_subjects(task, subjects, config.seed)]
+                names = [*test_subjects(task, data_paths[task.data], config.seed)]
             if encoder_paths is None:
                 members = [
                     lineage.read_seen(key, config.encoders, data_paths, own or ()) for own in names
@@ -106,10 +105,33 @@ def audit_configuration(
             for seen, own in zip(members, names, strict=True):
                 tested = _of_subjects(contents[task.data], own)
                 _require_unseen(data_paths[task.data], tested, key, seen)
+            count, what = len(contents[task.data].hash), "nothing is in both"
+            if "without" in section:
+                what = "nothing of a fold's test subjects is in both"
             yield (
-                f"task {name}, encoder {key}: {len(contents[task.data].hash)} hashes against "
-                f"{len(members[0].hash)}; nothing is in both"
+                f"task {name}, encoder {key}: {count} hashes against {len(members[0].hash)}; {what}"
             )
+
+
+def test_subjects(config: ConfigDict, data_path: Path | str, seed: int) -> list[list[str]]:
+    """Say who is tested in each fold of a task.
+
+    Parameters
+    ----------
+    config : ConfigDict
+        Of the task.
+    data_path : Path or str
+        Folder of the labelled data set.
+    seed : int
+        See folds.py.
+
+    Returns
+    -------
+    list of list of str
+        Of those who have a label that is estimated.
+    """
+    data = targets.select(datasets.read(data_path), config.targets, str(data_path))
+    return grid.test_subjects(config, sorted(set(data.subject.tolist())), seed)
 
 
 def _require_people(path: Path | str, labelled: Content) -> int:

@@ -89,6 +89,13 @@ def run_sweep(
         key: [_require_own_fold(one.card, key, data, cells) for one in members]
         for key, members in encoders.items()
     }
+    for key, members in encoders.items():
+        folds = {encoder.own_fold(one.card) for one in members}
+        if missing := sorted({cell.fold for cell in cells} - folds) if None not in folds else []:
+            raise UserError(
+                f"encoder {key} is trained fold by fold, and fold {missing[0]} has none: give "
+                "the folder of the whole study, WORKDIR"
+            )
     audit.require_separate(data_path, {key: encoder_paths[key] for key in encoders}, tested)
     settings = json.loads(config.to_json()) | {
         "seed": seed,

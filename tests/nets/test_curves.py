@@ -83,5 +83,7 @@ def test_no_value_sees_more_than_the_receptive_field(fields):
 def test_a_network_without_curves_is_refused(monkeypatch):
     monkeypatch.setitem(networks.NETWORKS, "toy", TOY)
     networks.require_curves(NET)
-    with pytest.raises(UserError, match=r"the network toy gives no curves, .*: take resnet, or"):
+    with pytest.raises(
+        UserError, match=r"the network toy gives no curves, .*: take resnet, dilated, or"
+    ):
         networks.require_curves({"network": "toy"})

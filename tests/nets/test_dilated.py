@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import draws
 
+from imujax import UserError
 from imujax.nets import dilated, layers, networks, towers
 
 NET = {"network": "dilated", "width": 3, "dilations": (1, 4), "stem_kernel": 5, "kernel": 3}
@@ -113,6 +114,19 @@ def test_amplitude_is_kept_and_thresholds_learn():
         variables["params"]
     )
     assert all(np.abs(leaf).max() > 0 for leaf in jax.tree.leaves(slope))
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"kernel": 4}, r"net\.kernel is 4: this network wants an odd one"),
+        ({"dilations": (2, 2)}, r"net\.dilations is \(2, 2\): give different ones"),
+        ({"thresholds": ()}, r"net\.thresholds is empty"),
+    ],
+)
+def test_what_it_cannot_be_is_one_sentence(change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        networks.make_encoder(NET | change)
 
 
 def test_no_value_of_a_curve_sees_more_than_the_receptive_field():

@@ -111,6 +111,30 @@ def test_losses_beside_each_other_share_the_encoders_and_add_up():
     assert {"monitor_loss", "retrieval_acc", "masked_monitor_loss"} <= seen.keys()
 
 
+@pytest.mark.parametrize("loss", ["symmetric", "masked"])
+@pytest.mark.parametrize(
+    "net", [resnet.tiny("batch"), dilated.dilated(2)], ids=["batch", "dilated"]
+)
+def test_encoders_and_statistics_are_whole_whichever_comes_first(loss, net):
+    """What the tasks will load is there, and a step keeps all that the next one needs."""
+    other = {"symmetric": "masked", "masked": "symmetric"}[loss]
+    windows = np.zeros((2, 32, 1, 3), np.float32)
+    needed = jax.eval_shape(towers.Regressor(net).init, jax.random.key(0), windows, windows)
+    for beside in ({}, {other: 1.0}):
+        config = section(net=net, loss=loss, beside=beside)
+        objective = objectives.make_objective(config, None, full=False)
+        state = jax.jit(objective.init)(jax.random.key(0))
+        for kind, saved in (("params", "params"), ("batch_stats", "stats")):
+            for name in ("acc_encoder", "gyr_encoder"):
+                expected = needed.get(kind, {}).get(name, {})
+                got = state[saved].get(name, {})
+                assert jax.tree.structure(expected) == jax.tree.structure(got)
+    _, (_, stats) = jax.jit(objective.loss)(state, batch_of(), jax.random.key(1))
+    assert jax.tree.structure(stats) == jax.tree.structure(state["stats"])
+    seen = objective.monitor(state | {"stats": stats}, batch_of(1), jax.random.key(2))
+    assert np.isfinite(seen["monitor_loss"]) and np.isfinite(seen[f"{other}_monitor_loss"])
+
+
 def test_what_cannot_be_beside_is_one_sentence():
     for beside, sentence in (
         ({"simclr": 1.0}, r"beside names 'simclr': there are masked, one_sided"),

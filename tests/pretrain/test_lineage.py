@@ -122,6 +122,9 @@ def test_a_configuration_trains_parents_first(sets, tmp_path, monkeypatch):
     study.check_config(config)
     folders = study.pretrain_all(config, tmp_path, tmp_path / "work")
     digests = [imujax.load(folder).weights_digest for folder in folders["old"]]
+    before = [(folder / "content.npz").stat().st_mtime_ns for folder in folders["child"]]
+    study.pretrain_all(config, tmp_path, tmp_path / "work")  # again: all is there
+    assert before == [(f / "content.npz").stat().st_mtime_ns for f in folders["child"]]
     came = [imujax.load(folder).card["settings"]["parent"]["digest"] for folder in folders["child"]]
     assert came == [digests[0], digests[1], digests[0]]
     seen = lineage.read_seen("child", config.encoders, paths)
@@ -144,7 +147,8 @@ def test_a_configuration_trains_parents_first(sets, tmp_path, monkeypatch):
             r"the parent b has net\.norm batch, and here it is none: whoever goes on",
         ),
         ({"a": {"parent": "b", "rate": 50.0}, "b": {}}, r"the parent b has rate 100\.0, and here"),
-        ({"a": {"steps": 0}}, r"encoders\.a\.steps is 0, which takes a parent as it is"),
+        ({"a": {"steps": 0, "data": ()}}, r"a\.steps is 0, which takes a parent as it is"),
+        ({"a": {"steps": 0, "parent": "x"}}, r"a\.steps is 0, which takes the parent as it is: "),
     ],
 )
 def test_what_cannot_go_on_is_told_before_anything_is_done(sets, encoders, sentence):

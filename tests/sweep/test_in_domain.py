@@ -138,6 +138,7 @@ def test_a_test_subject_under_another_name_is_found_before_training(place, tmp_p
         text = (raw / f"{card}.toml").read_text()
         (raw / f"{card}.toml").write_text(text.replace("(?P<subject>P", "(?P<subject>[PQ]"))
     config = configuration()
+    config.encoders.own.others = True
     config.data_sets.moves = common.data_set(
         "tabular", "other_names", card="other_names/moves.toml"
     )
@@ -147,6 +148,14 @@ def test_a_test_subject_under_another_name_is_found_before_training(place, tmp_p
     )
     with pytest.raises(UserError, match=r"encoder own was pre-trained on signals .*P05_walk"):
         list(audit.audit_configuration(config, paths))
+    config.encoders.own.others = False  # also where signals cannot tell, such as of another day
+    with pytest.raises(
+        UserError, match=r"moves have Q05, whom force does not have: give everybody"
+    ):
+        checks.test_subjects(config, paths)
+    assert checks.test_subjects(configuration(), paths_of(place)) == {
+        "force": [list(names) for names in FOLDS]
+    }
 
 
 def paths_of(place):
@@ -156,8 +165,6 @@ def paths_of(place):
 
 def test_mistakes_are_one_sentence(place, tmp_path):
     config = configuration()
-    config.encoders.own.data = ("others",)
-    assert checks.test_subjects(config, paths_of(place))  # P00 to P02 are names of others, too
     with pytest.raises(UserError, match=r"encoders\.own\.without names 'forse': there are force"):
         config.encoders.own.without = "forse"
         study.check_config(config)
