@@ -250,11 +250,11 @@ def test_a_new_reference_is_one_line(monkeypatch):
     toy = references.Reference(lambda seed: DummyRegressor(), ("statistics",))
     monkeypatch.setitem(REFERENCES, "mean", toy)
     task = common.task("steps", "Steps", common.arms("e"), references=("mean", "mean+random"))
-    settings.check_task("steps", task, ["steps"], ["e"])
+    settings.check_task("steps", task, ["steps"], {"e": {}})
     task.references = ("median",)
     sentence = "tasks.steps.references names 'median': there are ridge, boosted, .*, mean, ridge\\+"
     with pytest.raises(UserError, match=sentence):
-        settings.check_task("steps", task, ["steps"], ["e"])
+        settings.check_task("steps", task, ["steps"], {"e": {}})
 
 
 @pytest.mark.parametrize("kind", OF_NUMBERS)
