@@ -208,7 +208,7 @@ def own_fold(card: dict[str, Any]) -> int | None:
     -------
     int or None
     """
-    return card["settings"].get("without", {}).get("fold")
+    return card.get("settings", {}).get("without", {}).get("fold")
 
 
 def fold_folder(folder: pathlib.Path | str, fold: int) -> pathlib.Path:
