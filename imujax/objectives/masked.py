@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imujax.nets import networks, towers
-from imujax.objectives import pairs
+from imujax.objectives import encoding
 from imujax.objectives.objective import Objective
 
 SIGNAL_NAMES = ("acc", "gyr")
@@ -56,7 +56,7 @@ def masked(config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool) -> Ob
         error = jnp.where(hidden, y - truth, 0.0) ** 2
         return (error.sum((1, 2)), hidden.sum((1, 2)).astype(y.dtype)), changed
 
-    encode = pairs.make_encode(
+    encode = encoding.make_encode(
         config,
         mesh,
         full,

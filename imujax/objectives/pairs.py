@@ -5,17 +5,16 @@ with every gyroscope embedding.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from imujax.nets import networks, towers
-from imujax.objectives import contrastive, relations
+from imujax.nets import towers
+from imujax.objectives import contrastive, encoding, relations
 from imujax.objectives.objective import Objective
-from imujax.runtime import sharding
 
 LOG_SCALE = "log_scale"  # the parameter of a learned temperature
 MAX_LOG_SCALE = math.log(100.0)  # its largest value, as in Radford et al. 2021 (arXiv 2103.00020)
@@ -97,69 +96,24 @@ def _make_pair_objective(config, mesh, full, pair_loss) -> Objective:
 
 
 def make_encode(
-    config: ConfigDict,
-    mesh: jax.sharding.Mesh | None,
-    full: bool,
-    forward: Callable[..., tuple[Any, Any]] | None = None,
-    names: Sequence[str] = ("acc", "gyr", "length"),
-) -> Callable[..., tuple[Any, dict]]:
-    """The encoding of training, at once or in microbatches.
-
-    Each device encodes its own samples: left to itself, XLA gathers the activations of strided
-    convolutions on every device. Batch norm takes its statistics over all devices; where windows
-    are shorter than others, and devices differ in how many samples they have, that is left to XLA.
-    With config.microbatch a device encodes so many of its samples at a time and, in the
-    backward pass, once more, so that the activations of one microbatch are all that is kept.
+    config: ConfigDict, mesh: jax.sharding.Mesh | None, full: bool
+) -> Callable[..., tuple[tuple[jax.Array, jax.Array], dict]]:
+    """The two towers' encoding of training, see encoding.make_encode.
 
     Parameters
     ----------
     config, mesh, full
         See objectives.make_objective.
-    forward : callable, optional
-        (variables, batch, length [B] or None) -> (arrays of a row for each sample, and what has
-        changed of the variables); by default that of towers.DualTower, whose arrays are
-        (z_acc, z_gyr) [B, P].
-    names : sequence of str
-        Of the batch, what `forward` looks at.
 
     Returns
     -------
     callable
-        (params, stats, batch) -> (what `forward` gives for all, new stats).
-
-    References
-    ----------
-    Gradient caching: Gao et al. 2021, arXiv 2101.06983.
+        (params, stats, batch) -> ((z_acc, z_gyr) [B, P], new stats).
     """
     tower = towers.DualTower(config.net)
 
-    def encode_pairs(variables, batch, length):
+    def forward(variables, batch, length):
         windows = batch["acc"], batch["gyr"], length
         return tower.apply(variables, *windows, train=True, mutable=["batch_stats"])
 
-    forward = encode_pairs if forward is None else forward
-
-    def encode_together(params, stats, batch):
-        length = None if full else batch["length"]
-        z, changed = forward({"params": params, "batch_stats": stats}, batch, length)
-        return z, changed.get("batch_stats", {})
-
-    def encode_own(shared, batch):
-        params, stats = shared
-        if not config.microbatch:
-            return encode_together(params, stats, batch)
-        encode = jax.checkpoint(lambda microbatch: encode_together(params, stats, microbatch)[0])
-        microbatches = jax.tree.map(lambda x: x.reshape(-1, config.microbatch, *x.shape[1:]), batch)
-        z = jax.lax.map(encode, microbatches)
-        return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), z), stats
-
-    has_batch_norm = networks.resolve_net(config.net)["norm"] == "batch"
-    if mesh is None or (has_batch_norm and not full):
-        return encode_together
-    encode_rows = sharding.map_rows(encode_own, mesh)
-
-    def encode_apart(params, stats, batch):
-        windows = {name: batch[name] for name in names}
-        return encode_rows((params, stats), windows)
-
-    return encode_apart
+    return encoding.make_encode(config, mesh, full, forward, ("acc", "gyr", "length"))
