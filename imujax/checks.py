@@ -80,7 +80,7 @@ def require_enough(config: ConfigDict, paths: Mapping[str, Path | str]) -> None:
         sensor_windows.monitor_mask(np.array(subjects), section.monitor, config.seed)
 
 
-def test_subjects(
+def tested_subjects(
     config: ConfigDict, paths: Mapping[str, Path | str]
 ) -> dict[str, list[list[str]]]:
     """Say who is tested in each fold of the tasks that encoders are trained fold by fold for.
@@ -111,7 +111,7 @@ def test_subjects(
             continue
         task = config.tasks[section.without]
         if section.without not in tested:
-            tested[section.without] = audit.test_subjects(task, paths[task.data], config.seed)
+            tested[section.without] = audit.tested_subjects(task, paths[task.data], config.seed)
         labelled = {one for names in tested[section.without] for one in names}
         labelled |= set(datasets.read_metadata(paths[task.data])["subjects"])
         people = {

@@ -199,7 +199,7 @@ def pretrain_all(
     def find() -> tuple[dict[str, str], dict[str, list[list[str]]]]:
         paths = find_all(config, used, data, raw)
         checks.require_enough(config, paths)
-        return paths, checks.test_subjects(config, paths)
+        return paths, checks.tested_subjects(config, paths)
 
     paths, tested = processes.on_main(find)
     for name in order:

@@ -64,7 +64,8 @@ def read_parent(folder: pathlib.Path | str, config: ConfigDict) -> Parent:
             f"the parent {folder} stands at step {card['step']} of {card['settings']['steps']}: "
             "finish it with `imujax pretrain` first"
         )
-    digest = encoder.load(folder).weights_digest
+    parts = (encoder.encoder_part(state[name]) for name in ("params", "stats"))
+    digest = encoder.Encoder(card, *parts).weights_digest
     settings = {"settings": card["settings"], "step": card["step"], "digest": digest}
     return Parent(card, state, settings)
 
@@ -200,6 +201,26 @@ def parent_folders(
     return encoder.list_members(parent) or [pathlib.Path(parent)]
 
 
+def read_content(folder: pathlib.Path | str) -> content.Content:
+    """Read by what signals a pre-training was made, and those before it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of one pre-training.
+
+    Returns
+    -------
+    Content
+
+    Raises
+    ------
+    UserError
+        There is none, as of an older imujax.
+    """
+    return content.read(folder, "give `imujax pretrain` again, which adds it")
+
+
 def read_seen(
     name: str,
     encoders: Mapping[str, Mapping[str, Any]],
@@ -230,5 +251,5 @@ def read_seen(
     if parent in encoders:
         seen.append(read_seen(parent, encoders, data_paths))
     elif parent:
-        seen += [content.read(folder) for folder in parent_folders(name, encoders, {})]
+        seen += map(read_content, parent_folders(name, encoders, {}))
     return content.concatenate(seen)

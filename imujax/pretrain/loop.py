@@ -25,7 +25,6 @@ from imujax.runtime.checkpoint import Checkpoints
 from imujax.runtime.settings import require_same_command, require_same_settings
 
 STEPS_PER_CALL = 10  # on an accelerator
-CONTENT_MEND = "give `imujax pretrain` again, which adds it"
 
 
 def train(
@@ -129,7 +128,7 @@ def _keep_content(paths, workdir: pathlib.Path, parent, without, is_new: bool):
     """
     if is_new or not (workdir / content.CONTENT_FILE).is_file():
         seen = [content.leave_out(content.read_sets(paths), without)]
-        seen += [] if parent is None else [content.read(parent, CONTENT_MEND)]
+        seen += [] if parent is None else [lineage.read_content(parent)]
         content.save(workdir, content.concatenate(seen))
 
 

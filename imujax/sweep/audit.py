@@ -45,7 +45,7 @@ def require_separate(
     _require_people(data_path, labelled)
     for key, folders in encoder_paths.items():
         names = (tested or {}).get(key) or [None] * len(folders)
-        for seen, own in zip(_read_pretrainings(folders), names, strict=True):
+        for seen, own in zip(map(lineage.read_content, folders), names, strict=True):
             _require_unseen(data_path, _of_subjects(labelled, own), key, seen)
 
 
@@ -94,13 +94,13 @@ def audit_configuration(
             section = config.encoders[key]
             names: list[list[str] | None] = [None]
             if "without" in section:
-                names = [*test_subjects(task, data_paths[task.data], config.seed)]
+                names = [*tested_subjects(task, data_paths[task.data], config.seed)]
             if encoder_paths is None:
                 members = [
                     lineage.read_seen(key, config.encoders, data_paths, own or ()) for own in names
                 ]
             else:
-                members = _read_pretrainings(encoder_paths[key])
+                members = [lineage.read_content(folder) for folder in encoder_paths[key]]
             names = [own for own in names for _ in range(len(members) // len(names))]
             for seen, own in zip(members, names, strict=True):
                 tested = _of_subjects(contents[task.data], own)
@@ -113,7 +113,7 @@ def audit_configuration(
             )
 
 
-def test_subjects(config: ConfigDict, data_path: Path | str, seed: int) -> list[list[str]]:
+def tested_subjects(config: ConfigDict, data_path: Path | str, seed: int) -> list[list[str]]:
     """Say who is tested in each fold of a task.
 
     Parameters
@@ -131,7 +131,7 @@ def test_subjects(config: ConfigDict, data_path: Path | str, seed: int) -> list[
         Of those who have a label that is estimated.
     """
     data = targets.select(datasets.read(data_path), config.targets, str(data_path))
-    return grid.test_subjects(config, sorted(set(data.subject.tolist())), seed)
+    return grid.tested_subjects(config, sorted(set(data.subject.tolist())), seed)
 
 
 def _require_people(path: Path | str, labelled: Content) -> int:
@@ -139,11 +139,6 @@ def _require_people(path: Path | str, labelled: Content) -> int:
     subjects = datasets.read_metadata(path)["subjects"]
     content.require_separate_subjects(labelled, subjects, path)
     return len(subjects)
-
-
-def _read_pretrainings(folders: Sequence[Path | str]) -> list[Content]:
-    mend = "give `imujax pretrain` again, which adds it"
-    return [content.read(folder, mend) for folder in folders]
 
 
 def _require_unseen(data_path: Path | str, labelled: Content, key: str, seen: Content):

@@ -63,7 +63,7 @@ def make_grid(config: ConfigDict, subject: np.ndarray, seed: int) -> list[Cell]:
     points = _points(config)
     subjects = sorted(set(subject.tolist()))
     cells: dict[Hashable, Cell] = {}
-    for fold, names in enumerate(test_subjects(config, subjects, seed)):
+    for fold, names in enumerate(tested_subjects(config, subjects, seed)):
         test = np.flatnonzero(np.isin(subject, names))
         train_subjects = sorted(set(subjects) - set(names))
         for draw in range(config.draws):
@@ -80,7 +80,7 @@ def make_grid(config: ConfigDict, subject: np.ndarray, seed: int) -> list[Cell]:
     return list(cells.values())
 
 
-def test_subjects(config: ConfigDict, subjects: Sequence[str], seed: int) -> list[list[str]]:
+def tested_subjects(config: ConfigDict, subjects: Sequence[str], seed: int) -> list[list[str]]:
     """Say who is tested in each fold of a task.
 
     Parameters

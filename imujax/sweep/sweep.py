@@ -85,17 +85,7 @@ def run_sweep(
             require_trained(trained.card, key)
             members.append(trained)
     cells = grid.make_grid(config, data.subject, seed)
-    tested = {
-        key: [_require_own_fold(one.card, key, data, cells) for one in members]
-        for key, members in encoders.items()
-    }
-    for key, members in encoders.items():
-        folds = {encoder.own_fold(one.card) for one in members}
-        if missing := sorted({cell.fold for cell in cells} - folds) if None not in folds else []:
-            raise UserError(
-                f"encoder {key} is trained fold by fold, and fold {missing[0]} has none: give "
-                "the folder of the whole study, WORKDIR"
-            )
+    tested = {key: _require_own_folds(key, of, data, cells) for key, of in encoders.items()}
     audit.require_separate(data_path, {key: encoder_paths[key] for key in encoders}, tested)
     settings = json.loads(config.to_json()) | {
         "seed": seed,
@@ -207,27 +197,37 @@ def require_trained(card: dict, key: str) -> None:
         )
 
 
-def _require_own_fold(
-    card: dict[str, Any], key: str, data: datasets.Dataset, cells: Sequence[grid.Cell]
-) -> list[str] | None:
-    """Whom a pre-training that was made for one fold is tested on; None where it serves all folds.
+def _require_own_folds(
+    key: str,
+    members: Sequence[encoder.Encoder],
+    data: datasets.Dataset,
+    cells: Sequence[grid.Cell],
+) -> list[list[str] | None]:
+    """Whom each pre-training is tested on; None for one that serves all folds.
 
-    UserError where it was made without others.
+    UserError where one was made without others than those whom its fold tests, or a fold has none.
     """
-    fold = encoder.own_fold(card)
-    if fold is None:
-        return None
-    names = {
-        name for cell in cells if cell.fold == fold for name in data.subject[cell.test].tolist()
-    }
-    without = card["settings"]["without"]["subjects"]
-    if not names or not names <= set(without):
+    names: dict[int, set[str]] = {cell.fold: set() for cell in cells}
+    for cell in cells:
+        names[cell.fold] |= set(data.subject[cell.test].tolist())
+    served = [encoder.own_fold(one.card) for one in members]
+    for fold, one in zip(served, members, strict=True):
+        if fold is None:
+            return [None] * len(members)
+        without = one.card["settings"]["without"]["subjects"]
+        own = names.get(fold, set())
+        if not own or not own <= set(without):
+            raise UserError(
+                f"encoder {key} was trained without {', '.join(without)} for fold {fold}, in which "
+                f"{', '.join(sorted(own)) or 'nobody'} is tested: give `imujax pretrain` another "
+                "folder"
+            )
+    if missing := sorted(names.keys() - set(served)):
         raise UserError(
-            f"encoder {key} was trained without {', '.join(without)} for fold {fold}, in which "
-            f"{', '.join(sorted(names)) or 'nobody'} is tested: give `imujax pretrain` another "
-            "folder"
+            f"encoder {key} is trained fold by fold, and fold {missing[0]} has none: give the "
+            "folder of the whole study, WORKDIR"
         )
-    return sorted(names)
+    return [sorted(names[fold]) for fold in served if fold is not None]
 
 
 def begin_folder(workdir: pathlib.Path, settings: dict):

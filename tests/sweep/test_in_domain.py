@@ -95,7 +95,7 @@ def test_each_fold_has_seen_all_but_those_whom_it_tests(place, trained):
 
 
 def test_a_sweep_takes_the_encoder_of_its_fold(place, trained):
-    """Also where all start from one set of weights the seeds, and so the starts, are their own."""
+    """And since weights differ from fold to fold, so do the starts that the tables name."""
     config = configuration()
     (folder,) = study.sweep_all(config, place / "data", trained, place / "work", place / "raw")
     runs = list(csv.DictReader((folder / "runs.csv").read_text().splitlines()))
@@ -118,6 +118,11 @@ def test_encoders_of_other_folds_are_refused(place, trained, tmp_path):
     config = configuration(folds=FOLDS[1:] + FOLDS[:1])
     with pytest.raises(UserError, match=r"encoder own was trained without P00, P03 for fold 0, in"):
         study.sweep_all(config, place / "data", trained, tmp_path, place / "raw")
+    some = trained | {"own": trained["own"][:2]}
+    with pytest.raises(
+        UserError, match=r"encoder own is trained fold by fold, and fold 1 has none"
+    ):
+        study.sweep_all(configuration(), place / "data", some, tmp_path, place / "raw")
     names = [FOLDS[0]] * 2 + [FOLDS[1]] * 2 + [FOLDS[2]] * 2
     labelled = study.find_all(config, ["force"], place / "data", place / "raw")["force"]
     audit.require_separate(labelled, {"own": trained["own"]}, {"own": names})
@@ -152,8 +157,8 @@ def test_a_test_subject_under_another_name_is_found_before_training(place, tmp_p
     with pytest.raises(
         UserError, match=r"moves have Q05, whom force does not have: give everybody"
     ):
-        checks.test_subjects(config, paths)
-    assert checks.test_subjects(configuration(), paths_of(place)) == {
+        checks.tested_subjects(config, paths)
+    assert checks.tested_subjects(configuration(), paths_of(place)) == {
         "force": [list(names) for names in FOLDS]
     }
 
