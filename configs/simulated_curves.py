@@ -1,6 +1,6 @@
 """The curves behind the three simulated tasks: ground forces, and the moment of a knee.
 
-    imujax quickstart --workdir work/curves --config simulated_curves:cores    (hours, two cores)
+    imujax quickstart --workdir work/curves --config simulated_curves:cores    (an hour, one core)
 
 The people, encoders and folds of simulated.py, and in the place of a peak or a rate the whole curve
 of a stance, a value a sample.  `:cores` has the sizes of simulated:cores, half its budget, and

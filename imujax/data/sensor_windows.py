@@ -196,7 +196,7 @@ def subject_mask(
     ndarray, [M], bool
     """
     everybody = [name for path in paths for name in datasets.read_metadata(path)["subjects"]]
-    return np.isin(everybody, list(names))[subject] if everybody else np.zeros(len(subject), bool)
+    return np.isin(everybody, list(names))[subject]
 
 
 def monitor_mask(subject: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -175,21 +175,16 @@ class Dilated1D(nn.Module):
             )
             every *= 2
             ends.append(layers.Feature(x, length, every))
-        embedding = []
-        for number, end in enumerate(ends):
-            start = (0.0,) if number else self.thresholds
-            thresholds = self.param(
-                f"thresholds{number}",
-                lambda _, start, width: jnp.broadcast_to(
-                    jnp.array(start, jnp.float32)[:, None], (len(start), width)
-                ),
-                start,
-                len(end.x),
-            )
-            if pooled:
-                embedding.append(pool_against(end.x, end.length, thresholds))
-        if not pooled:  # the thresholds are there all the same: they are part of the encoder
+        # Also where nothing is pooled: they are part of the encoder that is handed on.
+        thresholds = [
+            self.param(f"thresholds{k}", _repeat, self.thresholds if k == 0 else (0.0,), len(end.x))
+            for k, end in enumerate(ends)
+        ]
+        if not pooled:
             return ends
+        embedding = [
+            pool_against(end.x, end.length, own) for end, own in zip(ends, thresholds, strict=True)
+        ]
         return jnp.concatenate(embedding, -1) / math.sqrt(self.embedding)
 
     def _convolve(self, name, features, kernel, stride, x, length, dilation=1):
@@ -204,6 +199,12 @@ class Dilated1D(nn.Module):
             name=name,
         )
         return layer(x, length)
+
+
+def _repeat(key, start, width):
+    """Thresholds at the start, the same for all channels: [H, width]."""
+    del key  # nothing here is random
+    return jnp.tile(jnp.array(start, jnp.float32)[:, None], (1, width))
 
 
 def count_pooled(thresholds: int) -> int:

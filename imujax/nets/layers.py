@@ -131,7 +131,8 @@ class Conv1D(nn.Module):
         if self.kernel > 1 or padding:
             x = fill_beyond(x, length)
         samples, convolve = x.shape[1], convolution.FORMS[self.impl]
-        x = convolution.split_phases(x, self.dilation)
+        if self.dilation > 1:
+            x = convolution.split_phases(x, self.dilation)
         y = convolve(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
         if self.dilation > 1:
             y = convolution.join_phases(y, self.dilation, samples)
