@@ -171,7 +171,9 @@ def in_miniature(config: ConfigDict) -> ConfigDict:
     for name in config.get("simulate", ()):
         config.simulate[name].update(subjects=2, seconds=6.0, trials=TRIALS[name])
     for encoder in config.encoders.values():
-        encoder.update(net=resnet.tiny("none"), microbatch=8 * bool(encoder.microbatch), **ENCODER)
+        del encoder.net  # which need not be a residual one
+        encoder.net = ConfigDict(resnet.tiny("none"))
+        encoder.update(microbatch=8 * bool(encoder.microbatch), **ENCODER)
     for task in config.tasks.values():
         with task.ignore_type():  # folds may be a number or lists of names
             task.update(TASK)

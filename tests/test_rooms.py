@@ -12,7 +12,7 @@ import imujax
 
 ROOT = pathlib.Path(imujax.__file__).parent
 REPOSITORY = ROOT.parent
-ORDER = ["errors", "runtime", "data", "nets", "objectives", "simulate", "pretrain", "sweep"]
+ORDER = ["errors", "runtime", "data", "nets", "simulate", "objectives", "pretrain", "sweep"]
 ORDER += ["compiled", "report", "models", "checks", "study", "explain", "cli"]
 ROOMS = [name for name in ORDER if (ROOT / name).is_dir()]
 FILES = [path for path in sorted(ROOT.rglob("*.py")) if path.name != "__main__.py"]

@@ -892,7 +892,7 @@ def test_mistakes_end_in_one_sentence_and_nothing_half_written(place, done, tmp_
     said = says(capsys, ["study", *at("--config.encoders.small.loss=symetric")])
     assert "encoders.small.loss names 'symetric': there are symmetric, one_sided" in said
     said = says(capsys, ["study", *at("--config.tasks.force.arms.random.weights=Random")])
-    assert "arms.random.weights names 'Random': there are pretrained, random" in said
+    assert "arms.random.weights names 'Random': there are pretrained, in_domain, random" in said
     said = says(capsys, ["study", *at("--config.tasks.force.references=('tree',)")])
     assert "references names 'tree'" in said
     said = says(capsys, ["study", *at("--config.encoders.small.microbatch=7")])

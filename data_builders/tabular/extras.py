@@ -40,16 +40,17 @@ def sheet_to_csv(path: Path, sheet: str | None) -> bytes:
     """
     openpyxl = _import("openpyxl", path)
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-        if sheet is not None and sheet not in book.sheetnames:
-            raise UserError(
-                f'{path}: there is no sheet "{sheet}"'
-                + sentences.suggest_names(sheet, book.sheetnames)
-            )
-        rows = book[sheet or book.sheetnames[0]].iter_rows(values_only=True)
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerows([_cell_text(value) for value in row] for row in rows)
+        with path.open("rb") as stream:  # of a damaged file the reader would leave its own open
+            book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
+            if sheet is not None and sheet not in book.sheetnames:
+                raise UserError(
+                    f'{path}: there is no sheet "{sheet}"'
+                    + sentences.suggest_names(sheet, book.sheetnames)
+                )
+            rows = book[sheet or book.sheetnames[0]].iter_rows(values_only=True)
+            text = io.StringIO()
+            writer = csv.writer(text, lineterminator="\n")
+            writer.writerows([_cell_text(value) for value in row] for row in rows)
     except UserError:
         raise
     except Exception as error:  # damaged files make this reader raise errors of many kinds

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping
 import jax
 from ml_collections import ConfigDict
 
-from imujax.objectives import masked, pairs
+from imujax.objectives import forces, masked, pairs
 from imujax.objectives.objective import Objective
 
 OBJECTIVES: dict[str, Callable[..., Objective]] = {
     "symmetric": pairs.symmetric,
     "one_sided": pairs.one_sided,
     "masked": masked.masked,
+    "forces": forces.forces,
 }
 
 

@@ -1,5 +1,6 @@
 """The settings of an encoder, and whether they can be, before anything is done."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,22 @@ from imujax.nets import networks
 from imujax.objectives import relations
 from imujax.objectives.objectives import OBJECTIVES
 from imujax.runtime.fields import ABSENT, REQUIRED, setting
+from imujax.simulate import forces
 
 ORDERS = ("windows", "blocks")
+
+
+@dataclass(frozen=True)
+class SimulatedSettings:
+    """The simulated walkers and runners whose forces and moments are learned."""
+
+    windows: int = setting(
+        16384, "made at the start, from the seed", unit="sensor-windows", least=1
+    )
+    batch: int = setting(256, "of a step, beside its batch", unit="sensor-windows", least=1)
+    people: dict[str, Any] = setting(
+        {}, "entries of imujax/simulate/stream.py that are to be others, such as sensors"
+    )
 
 
 @dataclass(frozen=True)
@@ -56,6 +71,7 @@ class EncoderSettings:
     patch: int = setting(
         8, "of `masked`: length of what is hidden at a time", unit="samples", least=1
     )
+    simulated: SimulatedSettings = setting({}, "of `forces`: the simulated people")
     relations: dict[str, float] = setting(
         {}, "pairs that are no negatives, or count less: imujax/objectives/relations.py", least=0
     )
@@ -129,6 +145,8 @@ def check_encoder(name: str, config: ConfigDict, data_sets: Iterable[str]):
             f"{field}.data must name data sets to train on, or be empty and `stream` "
             "say what is simulated"
         )
+    if "forces" in (config.loss, *config.beside):
+        forces.settings(config.simulated.people.to_dict())
     if not config.resident and (config.order != "blocks" or not config.data):
         raise UserError(
             f"{field}.resident is False: data sets that are read batch by batch need order='blocks'"
@@ -166,6 +184,14 @@ def check_devices(config: ConfigDict, devices: int):
             f"a batch of {config.batch} cannot be shared out over {devices} devices; "
             f"make it a multiple of {devices}"
         )
+    own = config.batch // devices
+    if "forces" in (config.loss, *config.beside):
+        own = math.gcd(own, config.simulated.batch // devices)
+        if config.simulated.batch % devices:
+            raise UserError(
+                f"simulated.batch is {config.simulated.batch}, which cannot be shared out over "
+                f"{devices} devices; make it a multiple of {devices}"
+            )
     if not config.microbatch:
         return
     if net["norm"] == "batch":
@@ -173,8 +199,8 @@ def check_devices(config: ConfigDict, devices: int):
             f"microbatch={config.microbatch} with batch norm would train another network, since "
             "its statistics are those of the whole batch; take net.norm=none, or microbatch=0"
         )
-    if config.batch // devices % config.microbatch:
+    if own % config.microbatch:
         raise UserError(
-            f"the {config.batch // devices} sensor-windows of each device cannot be cut into "
+            f"the {own} sensor-windows of each device cannot be cut into "
             f"microbatches of {config.microbatch}; take a divisor"
         )

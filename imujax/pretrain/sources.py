@@ -16,8 +16,10 @@ from ml_collections import ConfigDict
 from imujax.data import blocks, datasets, scales, sensor_windows
 from imujax.errors import UserError
 from imujax.runtime import sharding
+from imujax.simulate import forces, stream
 
-STREAM_KEY = 8  # keeps the keys of the simulated people apart from those of the steps
+# Keep the keys of the simulated people apart from those of the steps.
+STREAM_KEY, FORCES_KEY = 8, 9
 MONITOR_WINDOWS = 4096  # sensor-windows that the monitor looks at, at most
 
 
@@ -85,9 +87,13 @@ def make_source(
         The data sets do not fit, or are smaller than a batch.
     """
     if "stream" in config:
-        return simulated_source(config, seed, mesh)
-    make = resident_source if config.resident else disk_source
-    return make(config, paths, seed, mesh, without)
+        source = simulated_source(config, seed, mesh)
+    else:
+        make = resident_source if config.resident else disk_source
+        source = make(config, paths, seed, mesh, without)
+    if "forces" in (config.loss, *config.beside):
+        return _with_forces(source, config, seed, mesh)
+    return source
 
 
 def resident_source(config, paths, seed: int, mesh, without: Collection[str] = ()) -> BatchSource:
@@ -178,8 +184,6 @@ def _sensor_names(paths) -> set[str]:
 
 def simulated_source(config, seed: int, mesh) -> BatchSource:
     """People without end: each step has its own, and so has the monitor."""
-    from imujax.simulate import stream
-
     make_batch = stream.compile_batch(config, sharding.replicated(mesh))
     place = functools.partial(sharding.place, sharding=sharding.replicated(mesh))
 
@@ -202,4 +206,42 @@ def simulated_source(config, seed: int, mesh) -> BatchSource:
         },
         counts={},
         sensors=set(stream.settings(config.stream.to_dict())["sensors"]),
+    )
+
+
+def _with_forces(source: BatchSource, config, seed: int, mesh) -> BatchSource:
+    """The same source with simulated windows beside it, as the part `simulated` of its data.
+
+    They are made once; the monitor's are of people whom no step sees.
+    """
+    wanted, options = config.simulated, forces.settings(config.simulated.people.to_dict())
+    of_person = options["windows"] * len(options["sensors"])
+    key = jax.random.fold_in(jax.random.key(seed), FORCES_KEY)
+    count = wanted.windows + of_person + wanted.batch
+    made = forces.simulate_windows(key, options, count, config.rate, config.window)
+    trained = made["forces"][: wanted.windows]
+    mean, sd = (f(trained, axis=(0, 1), dtype=np.float64) for f in (np.mean, np.std))
+    made["forces"] = ((made["forces"] - mean) / sd).astype(np.float32)
+    made["length"] = np.full(count, config.window, np.int32)
+    place = functools.partial(sharding.place, sharding=sharding.replicated(mesh))
+    pool, watched = (
+        place({name: x[part] for name, x in made.items()})
+        for part in (slice(wanted.windows), slice(-wanted.batch, None))
+    )
+
+    def batch(step):
+        data, rows = source.batch(step)
+        return data | {forces.PART: pool}, rows
+
+    def batches(first, count):
+        assert source.batches is not None
+        data, rows = source.batches(first, count)
+        return data | {forces.PART: pool}, rows
+
+    data, rows = source.monitor_batch
+    return source._replace(
+        batch=batch,
+        batches=None if source.batches is None else batches,
+        monitor_batch=(data | {forces.PART: watched}, rows),
+        counts=source.counts | {"simulated, for forces": wanted.windows},
     )

@@ -13,8 +13,10 @@ from imujax.data import augment
 from imujax.objectives.objectives import make_objective
 from imujax.pretrain import schedules
 from imujax.runtime import sharding
+from imujax.simulate.forces import PART
 
-OBJECTIVE_KEY = 5  # keeps what is random in an objective apart from the cutting of the batch
+# Keep what is random in an objective, and of simulated windows, apart from cutting the batch.
+OBJECTIVE_KEY, SIMULATED_KEY = 5, 6
 
 
 def init_state(config: ConfigDict, seed: int) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def make_step(
 
     def step(state, data, rows):
         key = jax.random.fold_in(jax.random.key(seed), state["step"])
-        batch = augment.cut_batch(data, rows, key, config, scale)
+        batch = _cut(data, rows, key, config, scale, config.simulated.batch)
         batch = jax.lax.with_sharding_constraint(batch, sharding.sharded(mesh))
 
         def loss_of(params):
@@ -79,6 +81,18 @@ def make_step(
         return state, {"loss": loss, **metrics}
 
     return step
+
+
+def _cut(data, rows, key, config, scale, simulated: int = 0):
+    """A batch; of simulated windows beside it so many at random, or all in their turn."""
+    own = {name: x for name, x in data.items() if name != PART}
+    batch: dict[str, Any] = augment.cut_batch(own, rows, key, config, scale)
+    if PART in data:
+        row_key, cut_key = jax.random.split(jax.random.fold_in(key, SIMULATED_KEY))
+        made = data[PART]
+        at = jax.random.randint(row_key, (simulated,), 0, len(made["acc"])) if simulated else None
+        batch[PART] = augment.cut_batch(made, at, cut_key, config, scale)
+    return batch
 
 
 def compile_step(step, mesh):
@@ -105,7 +119,7 @@ def make_monitor(config, scale, full: bool):
     @jax.jit
     def monitor(state, data, rows):
         key = jax.random.key(0)
-        batch = augment.cut_batch(data, rows, key, unaugmented, scale)
+        batch = _cut(data, rows, key, unaugmented, scale)
         variables = {"params": state["params"], "stats": state["stats"]}
         return objective.monitor(variables, batch, jax.random.fold_in(key, OBJECTIVE_KEY))
 

@@ -13,6 +13,7 @@ __all__ = [
     "balance",
     "body",
     "dynamics",
+    "forces",
     "gait",
     "layouts",
     "people",

@@ -150,7 +150,21 @@ def walk_kinematics(
     seconds: float,
     since: jax.Array,
 ) -> skeleton.Kinematics:
-    """Kinematics of what `make_walk` makes.
+    """Kinematics of what `make_walk` makes; see `trace_walk`."""
+    return trace_walk(body, style, ground, speed, noise, seconds, since, False)[0]
+
+
+def trace_walk(
+    body: Body,
+    style: gait.Style,
+    ground: gait.Ground,
+    speed: jax.Array,
+    noise: gait.Noise,
+    seconds: float,
+    since: jax.Array,
+    with_loads: bool = True,
+) -> tuple[skeleton.Kinematics, dynamics.Loads | None]:
+    """Kinematics and loads of what `make_walk` makes.
 
     As one loop, which a compiler sees once: to be traced with others into one program, where
     `make_walk` and `gait.kinematics` would be three times as much to compile.
@@ -161,26 +175,42 @@ def walk_kinematics(
         As of `make_walk`.
     since : jax.Array, [T]
         Times after the walk's begin, s.
+    with_loads : bool
+        Whether loads are wanted, which takes half as long again.
 
     Returns
     -------
-    skeleton.Kinematics
+    kinematics : skeleton.Kinematics
         Of the 17 segments at these times.
+    loads : dynamics.Loads or None
+        Of both feet at these times.
     """
     arguments = body, style, ground, speed, noise, seconds
     grid = _grid(seconds)
     longest = max(len(grid), len(since))
-    times = jnp.stack([jnp.pad(x, (0, longest - len(x)), mode="edge") for x in (grid, since)])
+    rounds = (grid, grid, since) if with_loads else (grid, since)
+    times = jnp.stack([jnp.pad(x, (0, longest - len(x)), mode="edge") for x in rounds])
 
-    def solve_round(corrections, since):
+    def solve_round(corrections, inputs):
+        is_first, since = inputs
         walk, lowering = _lower_to_reach(*arguments, *corrections)
         kin = gait.kinematics(body, walk, walk.begin + since)
-        on_grid = jax.tree.map(lambda x: x[..., : len(grid)], kin)  # in the first round
+        on_grid = jax.tree.map(lambda x: x[..., : len(grid)], kin)  # in all rounds but the last
         t = walk.begin + since[: len(grid)]
-        return (lowering, _solve_trunk(body, walk, on_grid, t)), kin
+        solved = lowering, _solve_trunk(body, walk, on_grid, t)
+        corrections = jax.tree.map(functools.partial(jnp.where, is_first), solved, corrections)
+        if with_loads:
+            return corrections, (kin, walk, _solve_pressure(body, walk, on_grid, t))
+        return corrections, (kin, None, None)
 
-    kin = jax.lax.scan(solve_round, _no_corrections(noise, seconds), times)[1]
-    return jax.tree.map(lambda x: x[1, ..., : len(since)], kin)
+    is_first = jnp.arange(len(rounds)) == 0
+    start = _no_corrections(noise, seconds)
+    kin, walks, pressures = jax.lax.scan(solve_round, start, (is_first, times))[1]
+    kin = jax.tree.map(lambda x: x[-1, ..., : len(since)], kin)
+    if not with_loads:
+        return kin, None
+    walk = jax.tree.map(lambda x: x[-1], walks)._replace(pressure_correction=pressures[1])
+    return kin, loads(body, walk, walk.begin + since)
 
 
 def _no_corrections(noise: gait.Noise, seconds: float) -> tuple[jax.Array, jax.Array]:

@@ -9,7 +9,7 @@ anti-alias filter.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -126,10 +126,9 @@ def simulate_windows(key: jax.Array, options: dict, count: int, rate: float, len
 
     options: SETTINGS; rate [Hz]; length [samples] T of a window.
     """
-    people_key, movement_key, mount_key, error_key = jax.random.split(key, 4)
+    people_key, movement_key, *unit_keys = jax.random.split(key, 4)
     bodies = body.random_people(people_key, count, jax.tree.map(np.float32, options["people"]))
-    lead = round(LEAD_SECONDS * rate)
-    t = np.arange(lead + options["windows"] * length, dtype=np.float32) / np.float32(rate)
+    t = sample_times(options, rate, length)
     walkers = round(options["gait"] * count)
     keys, number = jax.random.split(movement_key, count), jnp.arange(count)
     groups = ((slice(walkers), _gait_kinematics), (slice(walkers, None), _movement_kinematics))
@@ -139,13 +138,36 @@ def simulate_windows(key: jax.Array, options: dict, count: int, rate: float, len
             members = jax.tree.map(lambda x, part=part: x[part], (keys, bodies, number))
             kinematics.append(jax.vmap(partial(simulate, options=options, t=t))(*members))
     kin = jax.tree.map(lambda *x: jnp.concatenate(x), *kinematics)
+    return read_windows(unit_keys, options, bodies, kin, rate, length)
+
+
+def sample_times(options: dict, rate: float, length: int) -> np.ndarray:
+    """The times [s] that a person's windows take, from a lead before the first one on."""
+    lead = round(LEAD_SECONDS * rate)
+    return np.arange(lead + options["windows"] * length, dtype=np.float32) / np.float32(rate)
+
+
+def read_windows(
+    keys: Sequence[jax.Array],
+    options: dict,
+    bodies: body.Body,
+    kin: skeleton.Kinematics,
+    rate: float,
+    length: int,
+):
+    """What units on P people read -> acc m/s^2, gyr rad/s [P, W, S, T, 3].
+
+    keys: of the mounts and of the chips' errors; bodies, kin: of the people, at `sample_times`.
+    """
+    count = bodies.mass.shape[0]
+    lead = round(LEAD_SECONDS * rate)
     segments = tuple(body.INDEX[name] for name in options["sensors"])
 
     def read_sensors(mount_key, error_key, person, kin):
         mount = sensors.random_mounts(mount_key, person, segments, options["scatter"])
         return sensors.simulate_readings(error_key, kin, mount, options["unit"], rate)
 
-    mount_keys, error_keys = (jax.random.split(k, count) for k in (mount_key, error_key))
+    mount_keys, error_keys = (jax.random.split(k, count) for k in keys)
     signals = jax.vmap(read_sensors)(mount_keys, error_keys, bodies, kin)  # [P, S, 3, lead + W T]
     shape = (count, len(segments), 3, options["windows"], length)
     return tuple(jnp.moveaxis(x[..., lead:].reshape(shape), (3, 4), (1, 3)) for x in signals)
@@ -154,7 +176,14 @@ def simulate_windows(key: jax.Array, options: dict, count: int, rate: float, len
 def _gait_kinematics(
     key, person: body.Body, number, options: dict, t: np.ndarray
 ) -> skeleton.Kinematics:
-    """A piece of a walk (even numbers) or a run (odd ones), begun anywhere in a stride."""
+    return balance.walk_kinematics(person, *random_gait(key, person, number, options, t))
+
+
+def random_gait(key, person: body.Body, number, options: dict, t: np.ndarray) -> tuple:
+    """A piece of a walk (even numbers) or a run (odd ones), begun anywhere in a stride.
+
+    -> what `balance.trace_walk` takes beside the person, for the times t.
+    """
     manner_key, speed_key, slope_key, noise_key, begin_key = jax.random.split(key, 5)
     manner = style.random_manner(manner_key, options["manner"])
     is_running = number % 2 == 1
@@ -174,9 +203,7 @@ def _gait_kinematics(
     variation = gait.random_noise(noise_key, contacts, harmonics, options["noise"])
     ground = gait.Ground(rise, jnp.arctan(rise))
     begin = jax.random.uniform(begin_key, ()) * jnp.minimum(2 * person_style.step, MAX_STRIDE)
-    return balance.walk_kinematics(
-        person, person_style, ground, speed, variation, seconds, begin + t
-    )
+    return person_style, ground, speed, variation, seconds, begin + t
 
 
 def _movement_kinematics(

@@ -55,9 +55,10 @@ def section(**changes):
 
 def batch_of(count=16, seed=0):
     acc, gyr = draws.windows(2, count, 32, 3, seed=seed)
-    return {"acc": acc, "gyr": gyr, "length": np.full(count, 32, np.int32)} | {
-        "window": np.arange(count, dtype=np.int32) // 2
-    }
+    whole = {"acc": acc, "gyr": gyr, "length": np.full(count, 32, np.int32)}
+    forces = np.tile(acc, 2)  # [B, T, 6]
+    window = np.arange(count, dtype=np.int32) // 2
+    return whole | {"window": window, "simulated": whole | {"forces": forces}}
 
 
 @pytest.mark.parametrize("name", ["toy", *objectives.OBJECTIVES])
