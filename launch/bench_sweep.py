@@ -15,7 +15,14 @@ RUNS = (4, 8, 16)  # of imujax; the loop takes as long for each
 DRAWS = (1, 2, 4)  # of a whole sweep of the small network
 SUBJECTS = 12
 SCALE = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
-CONFIG = {"batch": BATCH, "weight_decay": 1e-2, "rotation": 0.0, "shift": 0, "tune": ()}
+CONFIG = {
+    "batch": BATCH,
+    "weight_decay": 1e-2,
+    "rotation": 0.0,
+    "shift": 0,
+    "tune": (),
+    "kept": 0.0,
+}
 
 
 def draw_examples() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -101,9 +101,9 @@ def fit_network(
         arm.prepare_finetuning(cell)
         stack = arm.trainer.begin([lane], heads)
         arm.trainer.advance(stack, 0, steps)
-        average = sharding.to_host(stack.state["average"])
+        tried = sharding.to_host(arm.trainer.tried(stack))
         params, stats = (
-            jax.tree.map(lambda x: np.asarray(x[0]), average[name]) for name in ("params", "stats")
+            jax.tree.map(lambda x: np.asarray(x[0]), tried[name]) for name in ("params", "stats")
         )
     progress.close()
     mean, sd = lanes.label_moments(lane, arm.trainer.examples)

@@ -7,7 +7,9 @@ by shard_map and stacked on each device by vmap, so a lane never sees another on
 Fine-tuning has a rate that is constant after a warm-up, and what is tried is an average of the
 weights along the run, the late ones counting most (Shamir and Zhang 2013). So a run can be looked
 at after any number of steps, as if that had been its end: the number of steps is chosen from points
-along one run.
+along one run. With config.kept so large a share of the weights that are tried are those at the
+start, the probe's with them, so that tuning keeps what the probe has (Wortsman et al. 2022, arXiv
+2109.01903).
 """
 
 import dataclasses
@@ -235,7 +237,7 @@ def finetune_lane(lane, state, data, first, last, net, config, is_class, every):
         share = (AVERAGE_POWER + 1) / (step + 1 + AVERAGE_POWER)  # 1 at step 0
         # What does not move stays as it is to the last bit.
         average = jax.tree.map(lambda x, old: old + share * (x - old), weights, state["average"])
-        return weights | {"opt": opt, "average": average}, total + loss
+        return state | weights | {"opt": opt, "average": average}, total + loss
 
     state, total = jax.lax.fori_loop(first, last, take_step, (state, 0.0))
     return state, total / (last - first)
@@ -249,6 +251,11 @@ def estimate_network(lane, rows, average, data, net, is_class):
     variables = {"params": average["params"], "batch_stats": average["stats"]}
     y = net.apply(variables, acc, gyr, length, train=False)
     return jax.nn.softmax(y) if is_class else y * lane["sd"] + lane["mean"]
+
+
+def _blend(weights, others, share: float):
+    """Weights, and by `share` others."""
+    return jax.tree.map(lambda x, other: x + share * (other - x), weights, others)
 
 
 @jax.jit
@@ -296,7 +303,7 @@ class LaneTrainer:
     examples : LabelledArrays
         All examples of the task.
     config : ConfigDict
-        batch, weight_decay, rotation, shift, tune.
+        batch, weight_decay, rotation, shift, tune, kept.
     width : int
         Size of the largest training subset.
     runs : int
@@ -343,6 +350,7 @@ class LaneTrainer:
         net_and_config = kind_and_net | {"config": config, "every": examples.every}
         self.advance_lanes = map_lanes(finetune_lane, self.mesh, 2, 3, **net_and_config)
         self.runs = self.mesh.size * 2 ** max(0, (runs // self.mesh.size).bit_length() - 1)
+        self.keep_start = jax.jit(functools.partial(_blend, share=config.kept))
         self.init_state = jax.jit(self._init_state, out_shardings=sharding.sharded(self.mesh))
         self.programs: dict[int, Any] = {}
 
@@ -435,8 +443,24 @@ class LaneTrainer:
         stack.state, losses = self.programs[size](stack.arrays, stack.state, self.data, *bounds)
         return sharding.to_host(losses)[: len(stack.lanes)]
 
+    def tried(self, stack: Stack) -> dict[str, Any]:
+        """Give the weights of every lane that are tried, and that a model is made of.
+
+        Parameters
+        ----------
+        stack : Stack
+
+        Returns
+        -------
+        dict of jax.Array, [R, ..]
+            params and stats: the average along the run, and with config.kept so much of the start.
+        """
+        if not self.config.kept:
+            return stack.state["average"]
+        return self.keep_start(stack.state["average"], stack.state["start"])
+
     def estimate(self, stack: Stack) -> list[np.ndarray]:
-        """Estimate the test examples of every lane of a stack by its averaged weights.
+        """Estimate the test examples of every lane of a stack by the weights that are tried.
 
         Parameters
         ----------
@@ -447,13 +471,12 @@ class LaneTrainer:
         list of ndarray
             For each lane [m, K], of curves [m, Lt, K], in the targets' units.
         """
-        size, chunks = len(stack.arrays["rate"]), []
+        size, chunks, weights = len(stack.arrays["rate"]), [], self.tried(stack)
         for first in range(0, max(len(lane.test) for lane in stack.lanes), ESTIMATE_CHUNK):
             rows = [lane.test[first : first + ESTIMATE_CHUNK] for lane in stack.lanes]
             rows = repeat_last(pad_rows(rows, ESTIMATE_CHUNK), size)
             rows = sharding.place(rows, sharding.sharded(self.mesh))
-            average = stack.state["average"]
-            chunk = self.estimate_examples(stack.arrays, rows, average, self.data)
+            chunk = self.estimate_examples(stack.arrays, rows, weights, self.data)
             chunks.append(sharding.to_host(chunk))
         estimates = np.concatenate(chunks, axis=1)
         return [row[: len(lane.test)] for row, lane in zip(estimates, stack.lanes, strict=False)]
@@ -533,7 +556,8 @@ class LaneTrainer:
         """The state of lanes that begin with stacked weights: params, stats."""
         unit = {"rate": 0.0, "rise": 1}
         opt = jax.vmap(make_optimiser(self.config, unit).init)(weights["params"])
-        return weights | {"opt": opt, "average": weights}
+        start = {"start": weights} if self.config.kept else {}
+        return weights | {"opt": opt, "average": weights} | start
 
     def _compile(self, arrays, state):
         replicated, bound = sharding.replicated(self.mesh), jax.ShapeDtypeStruct((), jnp.int32)

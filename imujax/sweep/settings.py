@@ -104,6 +104,12 @@ class TaskSettings:
         "full multiplies its learning rate, 0 keeps it as it is; else 1; see imujax/nets/tuning.py",
         least=0,
     )
+    kept: float = setting(
+        0.0,
+        "share in a fine-tuned network of the weights that it starts from, the probe's with them",
+        least=0,
+        most=0.9,
+    )
     is_small: bool = setting(
         False, "whether the budget shows the path alone; the report says so in its first line"
     )

@@ -26,6 +26,7 @@ CONFIG = ConfigDict(
         "rotation": 20.0,
         "shift": 2,
         "tune": (),
+        "kept": 0.0,
     }
 )
 SCALE = {"acc": {"mean": 0.1, "sd": 1.1}, "gyr": {"mean": -0.1, "sd": 0.9}}
@@ -297,10 +298,10 @@ def test_groups_shrink_to_the_memory_and_say_when_nothing_fits():
         trainer.compile_for_memory(start, size, 1000)
 
 
-def tuned(norm, tune, steps=6):
+def tuned(norm, tune, steps=6, kept=0.0):
     """A lane before and after so many steps: its start, head, stack, trainer."""
     data, lane = make_examples(), make_lanes(norm=norm)[1]
-    config = ConfigDict(CONFIG.to_dict() | {"tune": tune, "weight_decay": 0.1})
+    config = ConfigDict(CONFIG.to_dict() | {"tune": tune, "weight_decay": 0.1, "kept": kept})
     trainer = lanes.LaneTrainer(lane.start.card, data, config, width=60, runs=1)
     heads, _ = trainer.probe([lane], embed(data, lane.start))
     stack = trainer.begin([lane], heads)
@@ -311,6 +312,33 @@ def tuned(norm, tune, steps=6):
 def of_lane(tree):
     """{name: array} of the first lane of a stacked tree."""
     return {name: np.asarray(x[0]) for name, x in parameters.flatten(tree).items()}
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_so_much_is_kept_of_the_weights_at_the_start(norm):
+    """In what is tried, by hand in float64; the average is that of a run that keeps none."""
+    _, _, plain, _ = tuned(norm, ())
+    lane, head, stack, trainer = tuned(norm, (), kept=0.3)
+    assert "start" not in plain.state
+    start = lane.start.params | {"output": {name: x[0] for name, x in head.items()}}
+    tried = trainer.tried(stack)
+    for part, begun in (("params", start), ("stats", lane.start.stats)):
+        average, mixed = (of_lane(tree[part]) for tree in (plain.state["average"], tried))
+        for name, first in parameters.flatten(begun).items():
+            expected = 0.7 * average[name].astype(np.float64) + 0.3 * np.float64(first)
+            np.testing.assert_allclose(mixed[name], expected, atol=2e-5, err_msg=name)
+    variables = {
+        "params": parameters.unflatten(of_lane(tried["params"])),
+        "batch_stats": parameters.unflatten(of_lane(tried["stats"])),
+    }
+    data, rows = trainer.examples, lane.test
+    acc, gyr = (
+        (x[rows] - s["mean"]) / s["sd"]
+        for x, s in ((data.acc, SCALE["acc"]), (data.gyr, SCALE["gyr"]))
+    )
+    y = np.asarray(trainer.net.apply(variables, acc, gyr), np.float64)
+    mean, sd = lanes.label_moments(lane, data)
+    np.testing.assert_allclose(trainer.estimate(stack)[0], y * sd + mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
