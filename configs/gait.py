@@ -33,7 +33,9 @@ def get_config(size: str = "full") -> ConfigDict:
         tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         for encoder in config.encoders.values():
             encoder.update(net=net | {"width": 4}, **tiny)
-    shares = {"axes": {"windows": (0.1, 0.25, 1.0)}}
+    # Insoles move more than what the encoder has seen: thresholds want each run's own scales. Half
+    # of what is tried is the network that the probe makes, which fine-tuning must not lose.
+    shares = {"axes": {"windows": (0.1, 0.25, 1.0)}, "rescale": True, "kept": 0.5}
     config.tasks = ConfigDict(
         {
             "peak_force": common.task(
