@@ -57,7 +57,9 @@ def standardise(acc: Array, gyr: Array, scale: dict[str, dict[str, Any]]) -> tup
     acc, gyr : as they came
         Without a unit.
     """
-    return (
-        (acc - scale["acc"]["mean"]) / scale["acc"]["sd"],
-        (gyr - scale["gyr"]["mean"]) / scale["gyr"]["sd"],
-    )
+    return standardise_one(acc, scale["acc"]), standardise_one(gyr, scale["gyr"])
+
+
+def standardise_one(x: Array, scale: dict[str, Any]) -> Array:
+    """The same of one modality, by its own {"mean": .., "sd": ..}."""
+    return (x - scale["mean"]) / scale["sd"]

@@ -50,7 +50,7 @@ def select(data: Dataset, names: Sequence[str], source: str) -> Dataset:
     require(names, data.info, source)
     if is_class(names):
         return _select_class(data, names[0], source)
-    if _are_curves(names, data.info):
+    if are_curves(names, data.info):
         return _select_curves(data, names, source)
     assert data.target is not None
     known = [target["name"] for target in data.info["targets"]]
@@ -104,7 +104,8 @@ def _names(info: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     return [one["name"] for one in numbers], [one["name"] for one in curves]
 
 
-def _are_curves(names: Sequence[str], info: Mapping[str, Any]) -> bool:
+def are_curves(names: Sequence[str], info: Mapping[str, Any]) -> bool:
+    """Whether these targets, as of `select`, have values along the windows."""
     numbers, curves = _names(info)
     return set(names) <= set(curves) if names else not numbers
 

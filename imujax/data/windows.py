@@ -37,11 +37,7 @@ def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
     UserError
         Where no ratio of small whole numbers takes one rate to the other.
     """
-    ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
-    if ratio <= 0 or abs(float(ratio) * rate_in / rate_out - 1) > 1e-4:
-        raise UserError(
-            f"no ratio of whole numbers up to 1000 takes {rate_in:g} to {rate_out:g} Hz"
-        )
+    ratio = rate_ratio(rate_in, rate_out)
     up, down = ratio.numerator, ratio.denominator
     x = np.asarray(x, np.float64)
     if up == down:
@@ -52,6 +48,16 @@ def resample(x: np.ndarray, rate_in: float, rate_out: float) -> np.ndarray:
     for phase in range(up):
         taps[phase::up] /= up * taps[phase::up].sum()
     return signal.resample_poly(x, up, down, axis=0, window=taps, padtype="line")
+
+
+def rate_ratio(rate_in: float, rate_out: float) -> Fraction:
+    """Take rate_out / rate_in as a ratio of whole numbers up to 1000; UserError if none is near."""
+    ratio = Fraction(rate_out / rate_in).limit_denominator(1000)
+    if ratio <= 0 or abs(float(ratio) * rate_in / rate_out - 1) > 1e-4:
+        raise UserError(
+            f"no ratio of whole numbers up to 1000 takes {rate_in:g} to {rate_out:g} Hz"
+        )
+    return ratio
 
 
 def lowpass(x: np.ndarray, rate: float, cutoff: float, order: int = 4) -> np.ndarray:

@@ -63,8 +63,8 @@ class _Encoders(nn.Module):
     def _encode(self, acc, gyr, length, train, samples=None):
         """acc, gyr [B, T, 3] to two embeddings [B, D], or at `samples` [P] features [B, P, E].
 
-        A shared encoder takes both modalities as one batch, so that its batch norm is trained
-        with the statistics that it keeps.
+        Of a modality that is None there is none. A shared encoder takes both as one batch, so that
+        its batch norm is trained with the statistics that it keeps.
         """
 
         def apply(encoder, x, length):
@@ -74,10 +74,11 @@ class _Encoders(nn.Module):
             return jnp.concatenate([layers.at_samples(part, samples) for part in along]).T
 
         if not self.net["shared"]:
-            return apply(self.acc_encoder, acc, length), apply(self.gyr_encoder, gyr, length)
-        lengths = None if length is None else jnp.concatenate([length, length])
-        h_acc, h_gyr = jnp.split(apply(self.encoder, jnp.concatenate([acc, gyr]), lengths), 2)
-        return h_acc, h_gyr
+            towers = (("acc_encoder", acc), ("gyr_encoder", gyr))
+            return [apply(getattr(self, name), x, length) for name, x in towers if x is not None]
+        given = _given(acc, gyr)
+        lengths = None if length is None else jnp.concatenate([length] * len(given))
+        return jnp.split(apply(self.encoder, jnp.concatenate(given), lengths), len(given))
 
 
 class DualTower(_Encoders):
@@ -130,7 +131,8 @@ class DualTower(_Encoders):
         -------
         h_acc, h_gyr : jax.Array, [B, D] float32
         """
-        return self._encode(acc, gyr, length, train)
+        h_acc, h_gyr = self._encode(acc, gyr, length, train)
+        return h_acc, h_gyr
 
 
 class Regressor(_Encoders):
@@ -164,8 +166,8 @@ class Regressor(_Encoders):
 
     def features(
         self,
-        acc: jax.Array,
-        gyr: jax.Array,
+        acc: jax.Array | None,
+        gyr: jax.Array | None,
         length: jax.Array | None = None,
         train: bool = False,
     ) -> jax.Array:
@@ -173,8 +175,8 @@ class Regressor(_Encoders):
 
         Parameters
         ----------
-        acc, gyr : jax.Array, [B, T, S, 3]
-            In standardised units.
+        acc, gyr : jax.Array, [B, T, S, 3], or None
+            In standardised units; one of them may be missing.
         length : jax.Array, [B], optional
             True samples of each window; every window is full unless given.
         train : bool
@@ -183,10 +185,10 @@ class Regressor(_Encoders):
         Returns
         -------
         jax.Array, [B, S * 2 * D] float32
-            For each sensor the embedding of acc, then that of gyr.
+            For each sensor the embedding of acc, then that of gyr, of those that there are.
         """
-        pair = self._encode(*_fold_sensors(acc, gyr, length), train)  # 2 x [B * S, D]
-        return jnp.stack(pair, 1).reshape(len(acc), -1)
+        parts = self._encode(*_fold_sensors(acc, gyr, length), train)  # 2 x [B * S, D]
+        return jnp.stack(parts, 1).reshape(len(_given(acc, gyr)[0]), -1)
 
 
 class CurveRegressor(Regressor):
@@ -211,8 +213,8 @@ class CurveRegressor(Regressor):
 
     def features(
         self,
-        acc: jax.Array,
-        gyr: jax.Array,
+        acc: jax.Array | None,
+        gyr: jax.Array | None,
         length: jax.Array | None = None,
         train: bool = False,
     ) -> jax.Array:
@@ -220,8 +222,8 @@ class CurveRegressor(Regressor):
 
         Parameters
         ----------
-        acc, gyr : jax.Array, [B, T, S, 3]
-            In standardised units.
+        acc, gyr : jax.Array, [B, T, S, 3], or None
+            In standardised units; one of them may be missing.
         length : jax.Array, [B], optional
             True samples of each window; every window is full unless given.
         train : bool
@@ -230,19 +232,28 @@ class CurveRegressor(Regressor):
         Returns
         -------
         jax.Array, [B, Lt, S * 2 * E] float32
-            For each sensor the axes, and the channels of stem and stages, of acc, then of gyr.
+            For each sensor the axes, and the channels of stem and stages, of acc, then of gyr,
+            of those that there are.
         """
-        batch, window, sensors, _ = acc.shape
+        batch, window, sensors, _ = _given(acc, gyr)[0].shape
         samples = np.arange(0, window, self.every)
-        pair = self._encode(*_fold_sensors(acc, gyr, length), train, samples)  # 2 x [B * S, Lt, E]
-        x = jnp.stack(pair, 1).reshape(batch, 2 * sensors, len(samples), -1)
+        parts = self._encode(*_fold_sensors(acc, gyr, length), train, samples)  # 2 x [B * S, Lt, E]
+        x = jnp.stack(parts, 1).reshape(batch, len(parts) * sensors, len(samples), -1)
         return x.transpose(0, 2, 1, 3).reshape(batch, len(samples), -1)
 
 
+def _given(acc: jax.Array | None, gyr: jax.Array | None) -> list[jax.Array]:
+    """Those that there are."""
+    return [x for x in (acc, gyr) if x is not None]
+
+
 def _fold_sensors(
-    acc: jax.Array, gyr: jax.Array, length: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array | None]:
+    acc: jax.Array | None, gyr: jax.Array | None, length: jax.Array | None
+) -> tuple[jax.Array | None, jax.Array | None, jax.Array | None]:
     """Every sensor of a window [B, T, S, 3] as one of its own [B * S, T, 3], and their lengths."""
-    batch, samples, sensors, axes = acc.shape
-    acc, gyr = (x.transpose(0, 2, 1, 3).reshape(batch * sensors, samples, axes) for x in (acc, gyr))
-    return acc, gyr, None if length is None else jnp.repeat(length, sensors)
+
+    def fold(x):
+        return None if x is None else x.transpose(0, 2, 1, 3).reshape(-1, x.shape[1], x.shape[3])
+
+    sensors = _given(acc, gyr)[0].shape[2]
+    return fold(acc), fold(gyr), None if length is None else jnp.repeat(length, sensors)

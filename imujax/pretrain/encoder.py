@@ -62,7 +62,7 @@ class Encoder:
         sizes = [leaf.size for leaf in jax.tree.leaves(self.params)]
         stages = "-".join(map(str, net.get("stages", ())))
         words = [net.get("network", "resnet"), net.get("block", ""), stages]
-        words += [f"width {net['width']}" if "width" in net else "", f"norm {net['norm']}"]
+        words += [f"width {net['width']}" if "width" in net else "", f"norm {net['norm']}" if "norm" in net else ""]
         sensors = self.card.get("sensors", [])
         lines = {
             "network": " ".join(filter(None, words)),
@@ -84,41 +84,59 @@ class Encoder:
 
     def embed(
         self,
-        acc: np.ndarray,
-        gyr: np.ndarray,
+        acc: np.ndarray | None,
+        gyr: np.ndarray | None,
         length: np.ndarray | None = None,
+        rate: float | None = None,
         batch: int = 512,
     ) -> np.ndarray:
-        """Embed windows as the encoder was trained on, once they have been looked at.
+        """Embed windows of any set, once they have been looked at.
+
+        Of any sensors: each goes through the same towers by itself, whatever it is called and
+        wherever it sat. Where a modality is missing its half is left out, and nothing is put in its
+        place: what comes out is the embedding of the other tower alone.
+
+        Windows of another rate are brought to the encoder's, each by itself (`data.rates.resample`:
+        polyphase, zero phase; on the way down what lies above the new Nyquist frequency is taken
+        out before). On the way up nothing comes to be above the old one: windows recorded at 20 Hz
+        have nothing above 10 Hz, which an encoder of 100 Hz was trained to see. The first sample
+        stays the first, and T samples become T * encoder.rate / rate, to the nearest whole number.
+
+        Windows of another length than in pre-training, a quarter of it to four times as long, are
+        embedded whole, as those of a task are in a study: they are neither cut nor filled up,
+        since the networks have no length of their own and pool over the samples that there are.
 
         Parameters
         ----------
-        acc : ndarray, [N, T, S, 3]
-            m/s^2, gravity included, at `rate`; a single sensor may be given as [N, T, 3].
-        gyr : ndarray, [N, T, S, 3]
-            rad/s, of the same shape as `acc`.
+        acc : ndarray, [N, T, S, 3], or None
+            m/s^2, gravity included; a single sensor may be given as [N, T, 3].
+        gyr : ndarray, [N, T, S, 3], or None
+            rad/s, of the same shape as `acc`. One of both may be missing.
         length : ndarray, [N], optional
             Valid samples of each window, all T by default; what lies beyond is not seen.
+        rate : float, optional
+            Of the windows, from 20 to 200 Hz; that of the encoder by default.
         batch : int
             Windows that are embedded at once.
 
         Returns
         -------
-        ndarray, [N, S * 2 * D]
+        ndarray, [N, S * 2 * D], of one modality [N, S * D]
             float32; for each sensor the accelerometer's D numbers, then the gyroscope's.
 
         Raises
         ------
         UserError
-            Other shapes, windows of another length, samples that are not finite, or signals that
-            cannot be m/s^2 with gravity and rad/s.
+            Other shapes or rates, no modality, windows that are much longer or shorter than in
+            pre-training, samples that are not finite, or signals that cannot be m/s^2 with gravity
+            and rad/s; what the other modality would tell of one that is alone is not looked at.
         """
-        return self.features(*inputs.check(acc, gyr, length, self.card), batch)
+        return self.features(*inputs.bring(acc, gyr, length, rate, self.card), batch)
 
     def features(
         self,
-        acc: np.ndarray,
-        gyr: np.ndarray,
+        acc: np.ndarray | None,
+        gyr: np.ndarray | None,
         length: np.ndarray | None = None,
         batch: int = 512,
         every: int = 0,
@@ -127,8 +145,8 @@ class Encoder:
 
         Parameters
         ----------
-        acc, gyr : ndarray, [N, T, S, 3]
-            m/s^2 and rad/s.
+        acc, gyr : ndarray, [N, T, S, 3], or None
+            m/s^2 and rad/s, at the encoder's rate; one of them may be missing.
         length : ndarray, [N], optional
             Valid samples of each window, all T by default.
         batch : int
@@ -140,18 +158,24 @@ class Encoder:
         Returns
         -------
         ndarray, [N, S * 2 * D], or along the windows [N, Lt, S * 2 * E]
-            float32; for each sensor the accelerometer's D numbers, then the gyroscope's.
+            float32; for each sensor the accelerometer's D numbers, then the gyroscope's, of those
+            that there are.
         """
         net = towers.CurveRegressor(self.card["net"], every=every) if every else self.net
-        acc, gyr = scales.standardise(acc, gyr, self.card["scales"])
-        if length is not None and (np.asarray(length) >= acc.shape[1]).all():
+        signals = [
+            None if x is None else scales.standardise_one(x, self.card["scales"][name])
+            for name, x in (("acc", acc), ("gyr", gyr))
+        ]
+        count, samples = next(x.shape[:2] for x in signals if x is not None)
+        if length is not None and (np.asarray(length) >= samples).all():
             length = None
         embeddings = []
-        for first in range(0, len(acc), batch):
-            rows = np.arange(first, first + batch).clip(max=len(acc) - 1)  # one compiled shape
+        for first in range(0, count, batch):
+            rows = np.arange(first, first + batch).clip(max=count - 1)  # one compiled shape
             valid = None if length is None else np.asarray(length, np.int32)[rows]
-            h = _embed_batch(net, self.params, self.stats, acc[rows], gyr[rows], valid)
-            embeddings.append(np.asarray(h)[: len(acc) - first])
+            given = (None if x is None else x[rows] for x in signals)
+            h = _embed_batch(net, self.params, self.stats, *given, valid)
+            embeddings.append(np.asarray(h)[: count - first])
         return np.concatenate(embeddings)
 
     @property
