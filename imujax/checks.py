@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, sensor_windows, targets
+from imujax.data import datasets, rates, sensor_windows, targets
 from imujax.errors import UserError, require_known
 
 
@@ -29,7 +29,8 @@ def require_matching(config: ConfigDict, descriptions: Mapping[str, Mapping[str,
     Raises
     ------
     UserError
-        Another rate, too short windows, a sensor or a target that is not there.
+        Another rate (of a task one that cannot be brought to its encoder's), too short windows, a
+        sensor or a target that is not there.
     """
     for name, section in config.encoders.items():
         for key in set(section.data) & set(descriptions):
@@ -48,7 +49,7 @@ def require_matching(config: ConfigDict, descriptions: Mapping[str, Mapping[str,
             require_known(f"tasks.{name}.sensors", sensor, described["sensors"])
         for arm in task.arms.values():
             rate = config.encoders[arm.encoder].rate
-            sensor_windows.require_rate_and_window(described, f"data set {task.data}", rate, 1)
+            rates.require_labelled(task.targets, described, rate, f"data set {task.data}")
 
 
 def require_enough(config: ConfigDict, paths: Mapping[str, Path | str]) -> None:

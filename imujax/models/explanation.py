@@ -130,8 +130,9 @@ def explain(
     sensor lay on average, and whose gyr is 0. Networks by integrated gradients, whose sum is within
     1 % of the difference, or of 1 % of the target's range where the difference is smaller, unless
     576 points of the path do not suffice: `rest` says what they miss. References, which have no
-    gradient, by Shapley values of pieces of the window, whose sum is exact, and each of them as
-    exact as `error` says. The parts are added by their weights.
+    gradient, and networks that see the windows at another rate, by Shapley values of pieces of the
+    window, whose sum is exact, and each of them as exact as `error` says. The parts are added by
+    their weights.
 
     Parameters
     ----------
@@ -163,7 +164,7 @@ def explain(
     for n, pair in enumerate(zip(still, moving, strict=True)):
         valid = int(length[n])
         for weight, part, (first, last) in zip(weights, model.parts, ends[:, :, n], strict=True):
-            if isinstance(part, parts.NetworkPart):
+            if isinstance(part, parts.NetworkPart) and not part.resampled:
                 shares = attributions.integrate(part, pair, valid, last - first, slack, target)
             else:
                 shares, chance = attributions.share_out(part, pair, valid, (first, last), target)

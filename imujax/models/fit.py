@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, targets
+from imujax.data import datasets, rates, targets
 from imujax.errors import UserError, require_known
 from imujax.models import bands, held_out, intervals, keeping, page, parts, seen, sets
 from imujax.pretrain import encoder
@@ -171,9 +171,12 @@ def _fit_part(part, config, arm, data, members, seed, folder) -> parts.Part:
         return parts.ReferencePart(part, models, bases, targets.class_every(data))
     inner = folder / "parts"
     stage = held_out.NETWORKS[part]
-    network = fitting.fit_network(config, arm, data, members, seed, inner, stage)
+    own, wanted = data.info["rate"], members[0].rate
+    seen = rates.at_rate(data, wanted)
+    network = fitting.fit_network(config, arm, seen, members, seed, inner, stage)
     is_class, every = bool(targets.classes_of(data)), targets.curve_every(data)
-    return parts.NetworkPart(network, bool(config.mask), is_class, every)
+    pair = () if rates.are_same(own, wanted) else (own, wanted)
+    return parts.NetworkPart(network, bool(config.mask), is_class, every, pair)
 
 
 def _describe(chosen: held_out.Candidate, arm: str) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from flax import traverse_util
 from scipy import special
 
-from imujax.data import scales
+from imujax.data import rates, scales
 from imujax.nets import networks, towers
 from imujax.runtime import host
 from imujax.sweep import fitting, references
@@ -64,12 +64,16 @@ class NetworkPart:
         Whether its outputs are the log odds of classes.
     every : int
         Of curves, samples of the window from value to value.
+    resampled : sequence of float
+        Rate of the windows, and the one that the network sees them at [Hz]; empty where it sees
+        them as they come.
     """
 
     fitted: fitting.FittedNetwork
     is_masked: bool
     is_class: bool = False
     every: int = 0
+    resampled: Sequence[float] = ()
 
     @property
     def margin(self) -> int:
@@ -79,6 +83,9 @@ class NetworkPart:
     def estimate(self, acc: np.ndarray, gyr: np.ndarray, length: np.ndarray) -> np.ndarray:
         """See Part."""
         fitted = self.fitted
+        if self.resampled:
+            acc, _ = rates.resample(acc, length, *self.resampled)
+            gyr, length = rates.resample(gyr, length, *self.resampled)
         acc, gyr = scales.standardise(acc, gyr, fitted.scales)
         outputs = fitted.net, len(fitted.mean)
         net = towers.CurveRegressor(*outputs, self.every) if self.every else None
@@ -102,7 +109,7 @@ class NetworkPart:
         return described, traverse_util.flatten_dict(trees, sep="/")
 
 
-FLAGS = ("is_masked", "is_class", "every")  # of a NetworkPart
+FLAGS = ("is_masked", "is_class", "every", "resampled")  # of a NetworkPart
 PLAIN = ("net", "scales", "mean", "sd", "chosen")  # of a FittedNetwork
 
 

@@ -62,7 +62,10 @@ class Encoder:
         sizes = [leaf.size for leaf in jax.tree.leaves(self.params)]
         stages = "-".join(map(str, net.get("stages", ())))
         words = [net.get("network", "resnet"), net.get("block", ""), stages]
-        words += [f"width {net['width']}" if "width" in net else "", f"norm {net['norm']}" if "norm" in net else ""]
+        words += [
+            f"width {net['width']}" if "width" in net else "",
+            f"norm {net['norm']}" if "norm" in net else "",
+        ]
         sensors = self.card.get("sensors", [])
         lines = {
             "network": " ".join(filter(None, words)),

@@ -56,6 +56,32 @@ def left_out(sweep: Sweep) -> list[str]:
     return sentences + [f"{count} {reason}: left out." for reason, count in windows.items()]
 
 
+def resampled(sweep: Sweep) -> list[str]:
+    """Encoders whose arms see the windows at another rate than references do.
+
+    Parameters
+    ----------
+    sweep : Sweep
+
+    Returns
+    -------
+    list of str
+        A sentence for each such encoder.
+    """
+    own, encoders = (sweep.summary.get(name) for name in ("rate", "encoders"))
+    rates = {
+        name: members[0].get("rate")
+        for name, members in (encoders.items() if isinstance(encoders, dict) else ())
+        if members
+    }
+    return [
+        f"All arms of encoder {name} see the windows brought from {own:g} to {rate:g} Hz, and "
+        f"nothing above {min(own, rate) / 2:g} Hz; references see them as they are."
+        for name, rate in rates.items()
+        if own and rate and own != rate
+    ]
+
+
 def not_learned(sweep: Sweep) -> dict[str, str]:
     """Encoders whose pre-training has hardly begun to tell windows apart.
 

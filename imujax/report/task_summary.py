@@ -193,6 +193,7 @@ def summarise(sweep: Sweep) -> TaskSummary:
         faults=[
             *_faults(sweep),
             *omissions.not_learned(sweep).values(),
+            *omissions.resampled(sweep),
             *omissions.left_out(sweep),
             *omissions.too_good(sweep, curves),
         ],

@@ -29,7 +29,7 @@ class Arm:
     config : ConfigDict
         The task's section of a configuration.
     data : Dataset
-        The labelled examples.
+        The labelled examples, at the rate of the encoder.
     cells : list of Cell
         The grid of the task.
     pretrained : sequence of Encoder
@@ -41,8 +41,8 @@ class Arm:
     seed : int
         Of random weights, inner folds and batches.
     trainers : dict of LaneTrainer
-        Of the task's arms so far, by their network: arms of one network share what is compiled. One
-        that is not yet there is added.
+        Of the task's arms so far, by their network and rate: arms of one network share what is
+        compiled. One that is not yet there is added.
     mesh : jax.sharding.Mesh, optional
         See lanes.LaneTrainer.
     """
@@ -70,7 +70,7 @@ class Arm:
         card = pretrained[0].card
         if targets.curve_every(data):
             networks.require_curves(card["net"])
-        net = json.dumps(card["net"], sort_keys=True)
+        net = json.dumps([card["net"], card["rate"]], sort_keys=True)
         if net not in trainers:
             examples = lanes.LabelledArrays(
                 data.acc,

@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, sensor_windows
+from imujax.data import datasets, rates
 from imujax.pretrain import encoder
 from imujax.runtime import sharding
 from imujax.sweep import arms, grid, lanes, sweep
@@ -45,7 +45,7 @@ def rehearse(
     data = sweep.read_labelled(config, data_path)
     used = {arm.encoder: sections[arm.encoder] for arm in config.arms.values()}
     for section in used.values():
-        sensor_windows.require_rate_and_window(data.info, data_path, section.rate, 1)
+        rates.require_labelled(config.targets, data.info, section.rate, str(data_path))
     cells = grid.make_grid(config, data.subject, seed)
     found = (
         f"{len(data.acc)} examples of {len(set(data.subject.tolist()))} subjects in "
@@ -89,10 +89,11 @@ def prepare_arms(
     unit = {"mean": 0.0, "sd": 1.0}
     for label, spec in config.arms.items():
         section, known = sections[spec.encoder], len(trainers)
-        card = {"net": section.net.to_dict(), "window": section.window}
+        card = {"net": section.net.to_dict(), "window": section.window, "rate": section.rate}
         card |= {"scales": {"acc": unit, "gyr": unit}, "settings": {"seed": seed}}
         untrained = encoder.random_encoder(card, seed)
-        arm = arms.Arm(label, config, data, cells, [untrained], spec, seed, trainers, mesh)
+        seen = rates.at_rate(data, section.rate)
+        arm = arms.Arm(label, config, seen, cells, [untrained], spec, seed, trainers, mesh)
         if len(trainers) > known:
             # What is compiled for a machine that is not here cannot be read from the cache.
             with contextlib.nullcontext() if mesh is None else sharding.not_cached():

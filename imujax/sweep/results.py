@@ -102,6 +102,7 @@ def write_results(
         "targets": data.info["targets"],
         "dataset": settings["data"][0]["name"],
         "sensors": data.info["sensors"],
+        "rate": data.info["rate"],
         "subjects": len(set(data.subject.tolist())),
         "examples": len(data.subject),
         "arms": list(settings["arms"]),
@@ -121,6 +122,7 @@ def write_results(
                 | {
                     "windows": trained.card.get("counts", {}).get("samples"),
                     "window_seconds": trained.card["window"] / trained.rate,
+                    "rate": trained.rate,
                 }
                 for trained in members
             ]

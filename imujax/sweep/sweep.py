@@ -7,12 +7,13 @@ arm and stage, at one point of an axis; a row of training.csv is one stop on the
 import functools
 import json
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from imujax.data import datasets, sensor_windows, targets
+from imujax.data import datasets, rates, targets
 from imujax.errors import UserError
 from imujax.pretrain import encoder
 from imujax.runtime import files, log, processes
@@ -81,7 +82,7 @@ def run_sweep(
     for key, members in encoders.items():
         for path in encoder_paths[key]:
             trained = encoder.load(path)
-            sensor_windows.require_rate_and_window(data.info, data_path, trained.rate, 1)
+            rates.require_labelled(config.targets, data.info, trained.rate, str(data_path))
             require_trained(trained.card, key)
             members.append(trained)
     cells = grid.make_grid(config, data.subject, seed)
@@ -104,12 +105,14 @@ def run_sweep(
             begin_folder(workdir, settings)
             if not results.is_complete(workdir):
                 results.tell_loss(workdir, name)
+                _tell_rates(name, data, encoders)
                 write(*run(every, runs.Parts(parts)))
         return workdir
     begin_folder(workdir, settings)
     if results.is_complete(workdir):
         return workdir
     results.tell_loss(workdir, name)
+    _tell_rates(name, data, encoders)
     try:
         with processes.claim_folder(workdir, f"run_{share.number}_of_{share.count}.lock"):
             run(shares.own_cells(config, cells, share), runs.Parts(parts))
@@ -138,6 +141,9 @@ def run_cells(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Do the runs of all arms and the references on cells of a task's grid.
 
+    Arms see the windows at the rate of their encoder, those of random weights as those of
+    pre-trained ones; references see them as they are.
+
     Parameters
     ----------
     config, seed, name
@@ -159,9 +165,13 @@ def run_cells(
     """
     progress = log.Progress(count_runs(config, cells, own), name, "run", first="compiling")
     rows, training, arm_by_label, trainers = [], [], {}, {}
+    at_rate: dict[float, datasets.Dataset] = {}
     for label, spec in config.arms.items():
         members = encoders[spec.encoder]
-        arm = arms.Arm(label, config, data, cells, members, spec, seed, trainers)
+        rate = members[0].rate
+        if rate not in at_rate:
+            at_rate[rate] = rates.at_rate(data, rate)
+        arm = arms.Arm(label, config, at_rate[rate], cells, members, spec, seed, trainers)
         chosen, inner = choices.choose_settings(arm, own[label], data.subject, parts, progress)
         final, outer = finals.final_rows(arm, own[label], chosen, parts, progress)
         rows, training = rows + final, training + inner + outer
@@ -185,6 +195,20 @@ def read_labelled(config: ConfigDict, data_path: pathlib.Path | str) -> datasets
     data = targets.select(data, config.targets, str(data_path))
     references.require_fit(config.references, data)
     return data
+
+
+def _tell_rates(
+    name: str, data: datasets.Dataset, encoders: Mapping[str, Sequence[encoder.Encoder]]
+) -> None:
+    """Say on stderr which arms see the windows at another rate than references do."""
+    own = data.info["rate"]
+    for key, members in encoders.items():
+        if not rates.are_same(own, members[0].rate):
+            print(
+                f"{name}: all arms of encoder {key} see the windows brought from {own:g} to "
+                f"{members[0].rate:g} Hz, references see them as they are",
+                file=sys.stderr,
+            )
 
 
 def require_trained(card: dict, key: str) -> None:
