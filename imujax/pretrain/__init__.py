@@ -5,8 +5,9 @@ whether the section can be, `sources` gives batches from the device, the disk or
 `step` trains on one of them with the optimiser and the learning rate of `schedules`, and `loop`
 does so from start to end, and goes on where it was stopped, or, as `lineage` has it, from another
 encoder. Out come checkpoints that explain themselves; `encoder` opens one without its
-configuration, and `inputs` looks at what it is given. Nothing is imported before a module is asked
-for: `from imujax.pretrain import encoder`.
+configuration, and embeds windows of any sensors, of any rate from 20 to 200 Hz, of one modality or
+both; `inputs` looks at what it is given and brings it to the encoder's rate. Nothing is imported
+before a module is asked for: `from imujax.pretrain import encoder`.
 """
 
 __all__ = ["encoder", "inputs", "lineage", "loop", "schedules", "settings", "sources", "step"]

@@ -52,6 +52,17 @@ def test_a_whole_sweep_has_nothing_left_out(knee):
     assert omissions.left_out(knee[0]) == []
 
 
+def test_arms_that_see_windows_at_another_rate_are_named(tmp_path):
+    fake_sweep.write_sweep(tmp_path / "t", FINE, n_subjects=5, n=6)
+    sweep = tables.load_sweep(tmp_path / "t")
+    assert omissions.resampled(sweep) == []
+    sweep.summary.update(rate=50.0, encoders={"e": [{"rate": 100.0}] * 2, "own": [{"rate": 50.0}]})
+    assert omissions.resampled(sweep) == [
+        "All arms of encoder e see the windows brought from 50 to 100 Hz, and nothing above 25 Hz; "
+        "references see them as they are."
+    ]
+
+
 def test_an_estimate_that_is_too_good_is_marked(tmp_path):
     curves = FINE | {("ridge", "reference", "windows"): [0.7, 0.8, 0.9, 0.95, 0.97, 0.99]}
     fake_sweep.write_sweep(tmp_path / "t", curves, n_subjects=5, spread=0.002)
