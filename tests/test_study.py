@@ -930,12 +930,12 @@ def test_a_checkpoint_that_does_not_fit_the_data_is_told(place, done, tmp_path, 
     card = place["raw"] / "people" / "force.toml"
     text = card.read_text()
     try:
-        card.write_text(text.replace("[window]\nrate = 100", "[window]\nrate = 50"))
+        card.write_text(text.replace("[window]\nrate = 100", "[window]\nrate = 10"))
         elsewhere = place | {"data": tmp_path / "data"}
         said = says(capsys, ["sweep", *arguments(elsewhere, tmp_path, *checkpoint)])
     finally:
         card.write_text(text)
-    assert "at 50 Hz but" in said and "100" in said
+    assert "holds data at 10 Hz, and the encoder sees 100" in said
 
 
 def test_pre_training_on_the_test_subjects_is_refused(place, done, tmp_path, capsys):
