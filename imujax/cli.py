@@ -65,7 +65,11 @@ SETTINGS = (
     option("--config", "FILE", CONFIG, required=True),
 )
 EXPERIMENT = (WORKDIR, *SETTINGS)
-CHECKPOINT = folder_option("--checkpoint", "take the encoder of this folder for every arm")
+CHECKPOINT = folder_option(
+    "--checkpoint",
+    "take this encoder for every arm: a folder, a packed one, or the name of one "
+    "that comes with imujax",
+)
 SHARE = option(
     "--share",
     "K/N",
@@ -158,6 +162,14 @@ VERBS = {
             option("--coordinator", "HOST:PORT", "where process 0 is, if no launcher says it"),
             option("--processes", "N", "how many there are; 1: alone"),
             option("--process", "I", "which one this is, from 0 on"),
+        ),
+    ),
+    "pack": Verb(
+        "write an encoder to one file, to pass on",
+        "imujax pack work/encoders/waist waist.safetensors",
+        (
+            option("folder", "DIR", "folder of an encoder", type=pathlib.Path),
+            option("file", "FILE", "NAME.safetensors", type=pathlib.Path),
         ),
     ),
     "sweep": Verb(
@@ -456,6 +468,14 @@ def pretrain(args, words: list[str]):
         print_lines(itertools.chain(*folders.values()) if processes.is_main() else ())
 
 
+def pack(args, words: list[str]):
+    """One file of an encoder."""
+    from imujax.pretrain import encoder
+
+    refuse_words(words)
+    print_lines([encoder.pack(args.folder, args.file)])
+
+
 def sweep(args, words: list[str]):
     """Fine-tune the runs of all tasks, or of one."""
     config = checked_configuration(args, words)
@@ -546,6 +566,7 @@ COMMANDS = {
     "config": config,
     "audit": audit,
     "pretrain": pretrain,
+    "pack": pack,
     "sweep": sweep,
     "compile": compile_programs,
     "fit": fit,

@@ -225,12 +225,14 @@ def checkpoint_folders(
 ) -> dict[str, list[pathlib.Path]]:
     """The folders of each encoder's pre-trainings, below `workdir`.
 
-    `instead`, the folder of an encoder or of one pre-training, stands for them all.
+    `instead`, the folder of an encoder or of one pre-training, a packed one or the name of one that
+    comes with imujax, stands for them all.
     """
-    from imujax.pretrain import encoder
+    from imujax.pretrain import encoder, packed
 
     if instead is not None:
-        members = encoder.list_members(instead) or [pathlib.Path(instead)]
+        place = packed.find(instead)
+        members = encoder.list_members(place) or [place]
         return dict.fromkeys(config.encoders, members)
     folders: dict[str, list[pathlib.Path]] = {}
     for name, section in config.encoders.items():

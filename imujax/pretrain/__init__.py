@@ -6,8 +6,19 @@ whether the section can be, `sources` gives batches from the device, the disk or
 does so from start to end, and goes on where it was stopped, or, as `lineage` has it, from another
 encoder. Out come checkpoints that explain themselves; `encoder` opens one without its
 configuration, and embeds windows of any sensors, of any rate from 20 to 200 Hz, of one modality or
-both; `inputs` looks at what it is given and brings it to the encoder's rate. Nothing is imported
-before a module is asked for: `from imujax.pretrain import encoder`.
+both; `inputs` looks at what it is given and brings it to the encoder's rate. `packed` has encoders
+as one file each, and those that come with imujax. Nothing is imported before a module is asked for:
+`from imujax.pretrain import encoder`.
 """
 
-__all__ = ["encoder", "inputs", "lineage", "loop", "schedules", "settings", "sources", "step"]
+__all__ = [
+    "encoder",
+    "inputs",
+    "lineage",
+    "loop",
+    "packed",
+    "schedules",
+    "settings",
+    "sources",
+    "step",
+]

@@ -20,8 +20,7 @@ import numpy as np
 from imujax.data import scales
 from imujax.errors import UserError
 from imujax.nets import parameters, towers
-from imujax.pretrain import inputs
-from imujax.runtime import checkpoint
+from imujax.pretrain import inputs, packed
 
 # Parameters that pre-training hands on; heads are left behind.
 ENCODER_PATHS = r"(\w+_)?encoder/.*"
@@ -297,7 +296,8 @@ def load(folder: pathlib.Path | str) -> Encoder:
     ----------
     folder : Path
         Of one encoder, such as work/encoders/sisfall, of which the first pre-training is taken; or
-        of one of its pre-trainings, such as work/encoders/sisfall/seed2.
+        of one of its pre-trainings, such as work/encoders/sisfall/seed2; or a file that `pack` has
+        written, or the name of one that comes with imujax.
 
     Returns
     -------
@@ -309,7 +309,7 @@ def load(folder: pathlib.Path | str) -> Encoder:
     UserError
         `folder` holds no checkpoint, or one that lacks a part of its network.
     """
-    card, state = checkpoint.read_newest((list_members(folder) or [pathlib.Path(folder)])[0])
+    card, state = packed.read((list_members(folder) or [pathlib.Path(folder)])[0])
     shapes = jax.eval_shape(_make_init(card), jax.random.key(0))
     collections = []
     for name, saved in (("params", state["params"]), ("batch_stats", state["stats"])):
@@ -318,6 +318,37 @@ def load(folder: pathlib.Path | str) -> Encoder:
             expected = parameters.graft(expected, saved, [(ENCODER_PATHS, True)])[0]
         collections.append(expected)
     return Encoder(card, *jax.device_get(tuple(collections)))
+
+
+def pack(folder: pathlib.Path | str, file: pathlib.Path | str) -> pathlib.Path:
+    """Write an encoder to one file, to pass on.
+
+    Parameters
+    ----------
+    folder : Path
+        As of `load`.
+    file : Path
+        Such as shank.safetensors. It holds weights, card, and the hashes and names of the
+        recordings of the training, so that a study can tell whether it has seen whom it tests.
+
+    Returns
+    -------
+    Path
+        `file`.
+
+    Raises
+    ------
+    UserError
+        `folder` holds no checkpoint, or the file's name ends otherwise.
+    """
+    file = pathlib.Path(file)
+    if file.suffix != packed.SUFFIX or not file.parent.is_dir():
+        raise UserError(f"{file}: give a file in a folder that is there, NAME{packed.SUFFIX}")
+    place = (list_members(folder) or [pathlib.Path(folder)])[0]
+    trained = load(place)
+    state = {"params": trained.params, "stats": trained.stats}
+    packed.write(file, trained.card, state, packed.read_content(place))
+    return file
 
 
 def random_encoder(card: dict[str, Any], seed: int) -> Encoder:

@@ -11,8 +11,7 @@ from ml_collections import ConfigDict
 from imujax.data import content
 from imujax.errors import UserError
 from imujax.nets import networks, parameters
-from imujax.pretrain import encoder
-from imujax.runtime import checkpoint
+from imujax.pretrain import encoder, packed
 
 # Fields of a network that the weights of its encoder do not depend on.
 FREE = {"conv", "dtype", "projection"}
@@ -57,7 +56,7 @@ def read_parent(folder: pathlib.Path | str, config: ConfigDict) -> Parent:
         There is no checkpoint, it is not trained to its end, or its encoder is another network or
         has another rate.
     """
-    card, state = checkpoint.read_newest(folder)
+    card, state = packed.read(folder)
     require_alike(card, config, folder)
     if card["step"] < card["settings"]["steps"]:
         raise UserError(
@@ -193,32 +192,14 @@ def parent_folders(
     parent = encoders[name].get("parent")
     if not parent or parent in encoders:
         return list(folders[parent]) if parent else []
-    if not pathlib.Path(parent).is_dir():
+    place = packed.find(parent)
+    if not place.exists():
+        boxed = ", ".join(packed.list_names())
         raise UserError(
-            f"encoders.{name}.parent is {parent!r}: neither a folder nor an encoder of this "
-            f"configuration ({', '.join(encoders)})"
+            f"encoders.{name}.parent is {parent!r}: neither a folder, a packed encoder, one of "
+            f"this configuration ({', '.join(encoders)}), nor one that comes with imujax ({boxed})"
         )
-    return encoder.list_members(parent) or [pathlib.Path(parent)]
-
-
-def read_content(folder: pathlib.Path | str) -> content.Content:
-    """Read by what signals a pre-training was made, and those before it.
-
-    Parameters
-    ----------
-    folder : Path
-        Of one pre-training.
-
-    Returns
-    -------
-    Content
-
-    Raises
-    ------
-    UserError
-        There is none, as of an older imujax.
-    """
-    return content.read(folder, "give `imujax pretrain` again, which adds it")
+    return encoder.list_members(place) or [place]
 
 
 def read_seen(
@@ -251,5 +232,5 @@ def read_seen(
     if parent in encoders:
         seen.append(read_seen(parent, encoders, data_paths))
     elif parent:
-        seen += map(read_content, parent_folders(name, encoders, {}))
+        seen += map(packed.read_content, parent_folders(name, encoders, {}))
     return content.concatenate(seen)

@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from imujax.data import content, datasets
 from imujax.errors import UserError
 from imujax.nets import arithmetic
-from imujax.pretrain import lineage, sources
+from imujax.pretrain import lineage, packed, sources
 from imujax.pretrain.settings import EncoderSettings, check_devices
 from imujax.pretrain.step import all_finite, compile_step, init_state, make_monitor, make_step
 from imujax.runtime import fields, log, processes, sharding
@@ -128,7 +128,7 @@ def _keep_content(paths, workdir: pathlib.Path, parent, without, is_new: bool):
     """
     if is_new or not (workdir / content.CONTENT_FILE).is_file():
         seen = [content.leave_out(content.read_sets(paths), without)]
-        seen += [] if parent is None else [lineage.read_content(parent)]
+        seen += [] if parent is None else [packed.read_content(parent)]
         content.save(workdir, content.concatenate(seen))
 
 

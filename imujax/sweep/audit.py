@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from imujax.data import content, datasets, targets
 from imujax.data.content import Content
 from imujax.errors import UserError
-from imujax.pretrain import lineage
+from imujax.pretrain import lineage, packed
 from imujax.sweep import grid
 
 Pretrainings = Mapping[str, Sequence[Path | str]]
@@ -45,7 +45,7 @@ def require_separate(
     _require_people(data_path, labelled)
     for key, folders in encoder_paths.items():
         names = (tested or {}).get(key) or [None] * len(folders)
-        for seen, own in zip(map(lineage.read_content, folders), names, strict=True):
+        for seen, own in zip(map(packed.read_content, folders), names, strict=True):
             _require_unseen(data_path, _of_subjects(labelled, own), key, seen)
 
 
@@ -100,7 +100,7 @@ def audit_configuration(
                     lineage.read_seen(key, config.encoders, data_paths, own or ()) for own in names
                 ]
             else:
-                members = [lineage.read_content(folder) for folder in encoder_paths[key]]
+                members = [packed.read_content(folder) for folder in encoder_paths[key]]
             names = [own for own in names for _ in range(len(members) // len(names))]
             for seen, own in zip(members, names, strict=True):
                 tested = _of_subjects(contents[task.data], own)
