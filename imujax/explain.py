@@ -204,9 +204,10 @@ def tables() -> str:
         Markdown.
     """
     parts = {f"`{name}.NAME`": part for name, part in _parts().items()}
-    task = typing.get_type_hints(_parts()["tasks"])
+    encoder, task = (typing.get_type_hints(_parts()[name]) for name in ("encoders", "tasks"))
     for name, network in networks.NETWORKS.items():
         parts[f"`encoders.NAME.net`, {name}"] = network.SETTINGS
+    parts["`encoders.NAME.simulated`"] = encoder["simulated"]
     parts["`tasks.NAME.arms.NAME`"] = fields.class_of_parts(task["arms"])
     parts["`tasks.NAME.select`"] = task["select"]
     blocks = []
