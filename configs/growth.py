@@ -1,0 +1,61 @@
+"""How pre-training grows: the frozen probe on encoders of more steps, negatives, people and width.
+
+    imujax study --config configs/growth.py --raw raw --data data --workdir work/growth
+    python launch/growth.py work/growth --out work/growth/growth.png
+
+Each encoder differs from the middle one, which belongs to every series, in one thing; all are
+pre-trained as those of gait.py, and probed on the peak force of a foot with a tenth of the
+windows. Each has one pre-training: a line through several has to carry the noise of each. `:tiny`
+is the same path in minutes, with few values.
+"""
+
+from ml_collections import ConfigDict
+
+from imujax.configs import common, insole
+from imujax.nets import dilated
+
+SIZES = ("cores", "tiny")
+TRAIN = {"window": 64, "rotation": 30.0, "seeds": 1, "steps": 400, "log_every": 100}
+# By series and value what is changed, and the value of the middle one. Whoever is held out to watch
+# is not trained on: so the share of people is chosen.
+SERIES = {
+    "steps": {value: {"steps": value} for value in (50, 100, 200, 800, 1600)},
+    "negatives": {value: {"batch": value} for value in (64, 128, 256, 1024)},
+    "people": {share: {"monitor": 1 - share / 100} for share in (10, 20, 45)},
+    "width": {value: {"net": {"width": value}} for value in (4, 8, 32)},
+}
+MIDDLE = {"steps": 400, "negatives": 512, "people": 90, "width": 16}
+
+
+def get_config(size: str = "cores") -> ConfigDict:
+    if size not in SIZES:
+        raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
+    config = insole.get_config("cores")
+    config.encoders, arms = ConfigDict(), ConfigDict()
+    for series, values in {"middle": {"": {}}, **SERIES}.items():
+        for value, changes in list(values.items())[: 2 if size == "tiny" else None]:
+            name = f"{series}_{value}".rstrip("_")
+            net = dilated.dilated() | changes.get("net", {})
+            own = TRAIN | {key: x for key, x in changes.items() if key != "net"}
+            own["save_every"] = own["steps"]
+            config.encoders[name] = common.encoder(("waist", "walks"), net, **own)
+            arms[name] = {"encoder": name, "weights": "pretrained"}
+            if series in ("middle", "width"):
+                random = f"random_{value or MIDDLE['width']}"
+                arms[random] = {"encoder": name, "weights": "random"}
+    draws = 1 if size == "tiny" else 4
+    config.tasks = ConfigDict(
+        {
+            "peak_force": common.task(
+                "contacts",
+                "Peak force of a foot",
+                arms,
+                folds=insole.FOLDS,
+                stages=("probe",),
+                axes={"windows": (0.1,)},
+                references=("ridge",),
+                **common.SMALL | {"draws": draws},
+            )
+        }
+    )
+    return config

@@ -1,0 +1,170 @@
+"""How r grows with steps, negatives, people and width of pre-training: a law, drawn.
+
+    python launch/growth.py work/growth --out work/growth/growth.png
+
+Of every arm SERIES_VALUE of a study (configs/growth.py), and of `middle`, which belongs to each
+series, the frozen probe's r within a subject, mean over draws. Along a series r = a + b
+log10(value) is fitted to the means over subjects. Its slope b, the gain of ten times as much, has a 95 %
+interval by resampling subjects and, since every point is one pre-training, the residuals of the points.
+Behind the last value the line is an extrapolation, and drawn as one.
+"""
+
+import argparse
+import pathlib
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from imujax.configs.growth import MIDDLE
+from imujax.errors import UserError
+from imujax.report import tables
+from imujax.runtime import drawing, files
+
+LABELS = {
+    "steps": "steps of 512",
+    "negatives": "windows of a step",
+    "people": "share of the people [%]",
+    "width": "channels of each dilation",
+}
+RESAMPLED = 2000
+BEYOND = 30.0  # times the last value to which lines are drawn
+
+
+class Law(NamedTuple):
+    """r = level + slope * log10(value / last), over a series.
+
+    Attributes
+    ----------
+    values : ndarray, [V]
+    r : ndarray, [V, S]
+        Of each subject.
+    level, slope : float
+        At the last value; per tenfold.
+    drawn : ndarray, [RESAMPLED, 2]
+        Level and slope of each resampling.
+    """
+
+    values: np.ndarray
+    r: np.ndarray
+    level: float
+    slope: float
+    drawn: np.ndarray
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the slope, 95 %."""
+        low, high = np.percentile(self.drawn[:, 1], (2.5, 97.5))
+        return float(low), float(high)
+
+
+def probe_scores(sweep: tables.Sweep) -> dict[str, dict[str, float]]:
+    """r of each subject by arm, mean over draws."""
+    at = {run: i for i, run in enumerate(sweep.runs["run"].tolist())}
+    lists: dict[str, dict[str, list[float]]] = {}
+    for row in sweep.scores:
+        arm, stage = (sweep.runs[name][at[row["run"]]].item() for name in ("arm", "stage"))
+        if stage == "probe":
+            lists.setdefault(arm, {}).setdefault(row["subject"], []).append(row["r"])
+    return {
+        arm: {name: float(np.mean(values)) for name, values in of.items()}
+        for arm, of in lists.items()
+    }
+
+
+def fit_law(values: np.ndarray, r: np.ndarray, seed: int = 0) -> Law:
+    """Least squares on the means over subjects; subjects and residuals are resampled."""
+    rng = np.random.default_rng(seed)
+    x = np.log10(values / values[-1])
+
+    def line(means):
+        slope, level = np.polyfit(x, means, 1)
+        return level, slope
+
+    level, slope = line(r.mean(1))
+    # Two of the values are used up by the line.
+    residual = (r.mean(1) - level - slope * x) * np.sqrt(len(x) / max(len(x) - 2, 1))
+    drawn = [
+        line(
+            r[:, rng.integers(r.shape[1], size=r.shape[1])].mean(1)
+            + rng.choice(residual, len(residual))
+        )
+        for _ in range(RESAMPLED)
+    ]
+    return Law(values, r, level, slope, np.array(drawn))
+
+
+def fit_series(scores: dict[str, dict[str, float]]) -> dict[str, Law]:
+    """The law of every series that has three values or more; UserError if there is none."""
+    laws = {}
+    for series in LABELS:
+        names = {
+            float(arm.removeprefix(f"{series}_")): of
+            for arm, of in scores.items()
+            if arm.startswith(f"{series}_")
+        }
+        if "middle" in scores:
+            names[float(MIDDLE[series])] = scores["middle"]
+        if len(names) > 2:
+            values = sorted(names)
+            subjects = sorted(names[values[0]])
+            r = np.array([[names[value][one] for one in subjects] for value in values])
+            laws[series] = fit_law(np.array(values), r)
+    if not laws:
+        raise UserError("the study has no series of three arms: run configs/growth.py")
+    return laws
+
+
+def draw(laws: dict[str, Law], floor: float | None) -> Figure:
+    """A panel for each series; points, line, band, and dashes where it is an extrapolation."""
+    with matplotlib.rc_context(drawing.STYLE):
+        figure = Figure(figsize=(2.4 * len(laws) + 0.6, 2.7), layout="constrained")
+        axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)[0]
+        for axis, (series, law) in zip(axes, laws.items(), strict=True):
+            last = law.values[-1]
+            far = 100 if series == "people" else last * BEYOND
+            for begin, end, style in ((law.values[0], last, "-"), (last, far, (0, (3, 2)))):
+                x = np.geomspace(begin, end, 40)
+                lines = law.drawn[:, :1] + law.drawn[:, 1:] * np.log10(x / last)
+                low, high = np.percentile(lines, (2.5, 97.5), axis=0)
+                axis.fill_between(x, low, high, color=drawing.PALE, alpha=0.7, linewidth=0)
+                y = law.level + law.slope * np.log10(x / last)
+                axis.plot(x, y, color=drawing.INK, linestyle=style, linewidth=1)
+            axis.plot(law.values, law.r.mean(1), "o", color=drawing.INK, markersize=4)
+            if floor is not None:
+                axis.axhline(floor, color=drawing.GREY, linewidth=0.8, linestyle=":")
+            axis.set_xscale("log")
+            axis.set_xlabel(LABELS[series])
+            low, high = law.interval
+            axis.set_title(f"{law.slope:+.3f} ({low:+.3f} to {high:+.3f}) a tenfold", fontsize=8)
+        axes[0].set_ylabel("r within a subject, frozen probe")
+    return figure
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
+    parser.add_argument("workdir", type=pathlib.Path, help="folder of the study")
+    parser.add_argument("--out", type=pathlib.Path, help="picture to write, FILE.png")
+    args = parser.parse_args()
+    try:
+        (sweep,) = tables.load_sweeps(args.workdir / "tasks" / "peak_force")
+        scores = probe_scores(sweep)
+        laws = fit_series(scores)
+    except (UserError, ValueError) as error:
+        parser.error(str(error))
+    for series, law in laws.items():
+        points = ", ".join(
+            f"{value:g}: {r:.3f}" for value, r in zip(law.values, law.r.mean(1), strict=True)
+        )
+        low, high = law.interval
+        print(f"{series:10s} {law.slope:+.4f} ({low:+.4f} to {high:+.4f}) a tenfold; {points}")
+    random = {arm: np.mean(list(of.values())) for arm, of in scores.items() if "random" in arm}
+    print("random     " + ", ".join(f"{arm}: {r:.3f}" for arm, r in random.items()))
+    if args.out:
+        picture = drawing.png(draw(laws, random.get("random_16")))
+        files.write_whole(args.out, lambda part: part.write_bytes(picture))
+
+
+if __name__ == "__main__":
+    main()
