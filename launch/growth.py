@@ -3,9 +3,9 @@
     python launch/growth.py work/growth --out work/growth/growth.png
 
 Of every arm SERIES_VALUE of a study (configs/growth.py), and of `middle`, which belongs to each
-series, the frozen probe's r within a subject, mean over draws. Along a series r = a + b
-log10(value) is fitted to the means over subjects. Its slope b, the gain of ten times as much, has a 95 %
-interval by resampling subjects and, since every point is one pre-training, the residuals of the points.
+series, the frozen probe's r within a subject, mean over draws. Along a series a + b log10(value)
+is fitted to the means over subjects. Its slope b, the gain of ten times as much, has an interval of
+95 % by resampling subjects and, since every point is one pre-training, the residuals of the points.
 Behind the last value the line is an extrapolation, and drawn as one.
 """
 
