@@ -59,6 +59,14 @@ class Style(NamedTuple):
         Where the centre of pressure begins and ends (shares of heel to ball), and its bend.
     toes : jax.Array, []
         Turned out, rad.
+    inversion : jax.Array, [1 + 2H]
+        The foot's list over its stride, its inner edge up, rad.
+    twist : jax.Array, [2, 4]
+        Bumps of the swinging foot's list, inner edge up, and of its turn, toes out, rad.
+    knee : jax.Array, [1 + 2H]
+        The turn of the knee's axis over the foot's stride, inwards, rad.
+    shank : jax.Array, [1 + 2H]
+        The same of the shank's turn from it.
     pelvis, trunk, head, arm : jax.Array, [3, 1 + 2H]
         Angles over the right stride (the left arm half a stride later), each with harmonics of its
         own number, rad.
@@ -75,6 +83,10 @@ class Style(NamedTuple):
     height: jax.Array
     pressure: jax.Array
     toes: jax.Array
+    inversion: jax.Array
+    twist: jax.Array
+    knee: jax.Array
+    shank: jax.Array
     pelvis: jax.Array
     trunk: jax.Array
     head: jax.Array
@@ -100,7 +112,8 @@ class Ground(NamedTuple):
 class Noise(NamedTuple):
     """Step-to-step variation, one value a contact [N], standard normal unless said otherwise.
 
-    step, stance, pulse, limb, pitch, toes [N]; force [3, J, N]; place, speed [3, N].
+    step, stance, pulse, limb, pitch, toes [N]; force [3, J, N]; place, speed [3, N]; inversion
+    [N]; twist [2, N].
     """
 
     step: jax.Array
@@ -112,13 +125,21 @@ class Noise(NamedTuple):
     force: jax.Array
     place: jax.Array
     speed: jax.Array
+    inversion: jax.Array
+    twist: jax.Array
 
 
 def random_noise(
     key: jax.Array, contacts: int, harmonics: int, share: float | jax.Array = 1.0
 ) -> Noise:
     """Variation that carries over from contact to contact (autoregressive, .5); share scales it."""
-    shapes = (*[(contacts,)] * 6, (3, harmonics, contacts), *[(3, contacts)] * 2)  # of Noise
+    shapes = (  # of Noise
+        *[(contacts,)] * 6,
+        (3, harmonics, contacts),
+        *[(3, contacts)] * 2,
+        (contacts,),
+        (2, contacts),
+    )
     keys = jax.random.split(key, len(shapes))
 
     def correlated(key, shape):
@@ -140,6 +161,8 @@ STEP_SD: dict[str, Any] = {
     "force": 0.05,  # BW over its number, of each harmonic; the first two give way to what follows
     "place": (0.004, 0.004, 0.001),  # m, of the centre of mass at heel strike
     "speed": (0.015, 0.010, 0.010),  # m/s, the same
+    "inversion": 0.012,  # rad, of the foot's list
+    "twist": 0.04,  # rad, of the first bump of the swinging foot's list and turn
 }
 
 
@@ -158,6 +181,10 @@ class Walk(NamedTuple):
         Of the foot, rad.
     pitch : jax.Array, [N]
         Scale of the foot's pitch.
+    inversion : jax.Array, [N]
+        Added to the foot's list, inner edge up, rad.
+    twist : jax.Array, [2, N]
+        Added to the first bumps of its list and turn in swing, rad.
     rate : jax.Array, [N]
         Of the stride's phase at the strike, 1/s.
     next_strike : jax.Array, [N]
@@ -189,6 +216,8 @@ class Walk(NamedTuple):
     pulse: jax.Array
     yaw: jax.Array
     pitch: jax.Array
+    inversion: jax.Array
+    twist: jax.Array
     rate: jax.Array
     next_strike: jax.Array
     force: jax.Array
@@ -267,6 +296,8 @@ def lay_contacts(
         pulse=speed_lost,
         yaw=-side * (style.toes + STEP_SD["toes"] * noise.toes),
         pitch=1 + STEP_SD["pitch"] * noise.pitch,
+        inversion=STEP_SD["inversion"] * noise.inversion,
+        twist=STEP_SD["twist"] * noise.twist,
         rate=rate,
         next_strike=next_strike,
         force=force,
@@ -462,26 +493,82 @@ def stride_phase(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     return u + bend
 
 
-def _foot_pitch(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
-    """Pitch of a foot to the ground during the stride that began with contact k."""
-    turns = stride_phase(walk, k, t)
+def _inner(k: jax.Array) -> jax.Array:
+    """The side [...] on which the middle of the body is of contact k: 1 left (of a right foot)."""
+    return jnp.where(k % 2 == 0, 1.0, -1.0)
+
+
+def _over_stride(walk: Walk, each: jax.Array, k: jax.Array, t: jax.Array) -> jax.Array:
+    """What has the values each [N] at the strikes, in the stride that began with contact k."""
     following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
     share = (t - walk.strike[k]) / (walk.next_strike[k] - walk.strike[k])
-    scale = walk.pitch[k] + (walk.pitch[following] - walk.pitch[k]) * smooth_step(share)
-    return scale * fourier_series(walk.style.pitch, turns.reshape(-1)).reshape(turns.shape)
+    return each[k] + (each[following] - each[k]) * smooth_step(share)
+
+
+def _stride_series(walk: Walk, series: jax.Array, k: jax.Array, t: jax.Array) -> jax.Array:
+    """A Fourier series over the stride that began with contact k."""
+    turns = stride_phase(walk, k, t)
+    return fourier_series(series, turns.reshape(-1)).reshape(turns.shape)
+
+
+def _foot_pitch(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+    """Pitch of a foot to the ground during the stride that began with contact k."""
+    return _over_stride(walk, walk.pitch, k, t) * _stride_series(walk, walk.style.pitch, k, t)
+
+
+def _foot_list(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+    """List of a foot to the ground, left edge up, without the bumps of its swing."""
+    inverted = _stride_series(walk, walk.style.inversion, k, t)
+    return _inner(k) * (inverted + _over_stride(walk, walk.inversion, k, t))
 
 
 def _stance_ankle(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
-    """The ankle in the stance of contact k [3, ...]: rolled over the planted foot."""
+    """The ankle in the stance of contact k [3, ...]: rolled over the planted foot.
+
+    The foot's sagittal plane, in which it rolls from heel to toes, lists over the line in which
+    it meets the ground.
+    """
     along, up = roll_ankle(sole_shape(body), _foot_pitch(walk, k, t))
     since, span = t - walk.strike[k], walk.style.pulse[2]
     _, path = pulse_impulses(span, since)
     up = up + walk.pulse[k] * (span / 2 - since + 2 / span * path)
-    yaw, tilt = walk.yaw[k], walk.ground.tilt
+    yaw, tilt, leaning = walk.yaw[k], walk.ground.tilt, _foot_list(walk, k, t)
+    left, up = -up * jnp.sin(leaning), up * jnp.cos(leaning)
     east, north = jnp.cos(yaw), jnp.sin(yaw)
     ahead = along * jnp.cos(tilt) - up * jnp.sin(tilt)
-    path = jnp.stack([ahead * east, ahead * north, along * jnp.sin(tilt) + up * jnp.cos(tilt)])
+    path = jnp.stack(
+        [
+            ahead * east - left * north,
+            ahead * north + left * east,
+            along * jnp.sin(tilt) + up * jnp.cos(tilt),
+        ]
+    )
     return walk.foothold[:, k] + path
+
+
+def _foot_angles(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+    """List, pitch and turn of the feet [3, 2, T] in the world; contact k [2, T] is their last one.
+
+    Of Rz(yaw) Ry(-tilt) Rx(list) Ry(pitch), the list and the pitch to a ground that is tilted.
+    """
+    w = _swing_share(walk, k, t)
+    following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
+    twist = walk.style.twist[:, :, None, None] + jnp.pad(
+        walk.twist[:, None, k], ((0, 0), (0, walk.style.twist.shape[1] - 1), (0, 0), (0, 0))
+    )
+    listed, turned = _inner(k) * jnp.stack([(c * _bumps(w, len(c))).sum(0) for c in twist])
+    yaw = walk.yaw[k] + (walk.yaw[following] - walk.yaw[k]) * smooth_step(w) - turned
+    leaning, pitch = _foot_list(walk, k, t) + listed, _foot_pitch(walk, k, t)
+    (cl, cp, ct), (sl, sp, st) = (
+        (f(leaning), f(pitch), f(walk.ground.tilt)) for f in (jnp.cos, jnp.sin)
+    )
+    return jnp.stack(
+        [
+            jnp.arcsin(ct * sl),
+            jnp.arctan2(ct * cl * sp - st * cp, st * sp + ct * cl * cp),
+            yaw + jnp.arctan2(st * sl, cl),
+        ]
+    )
 
 
 def _stance_state(body: Body, walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
@@ -501,11 +588,22 @@ def _swing_ankle(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
     c4 = -15 * gap + 8 * v + 7 * u + 1.5 * a - b
     c5 = 6 * gap - 3 * v - 3 * u - 0.5 * a + 0.5 * b
     path = p + w * (v + w * (a / 2 + w * (c3 + w * (c4 + w * c5))))
-    x = 2 * w - 1
-    powers = jnp.stack([x**n for n in range(walk.style.swing.shape[1])])
-    bumps = 64 * (w * (1 - w)) ** 3 * powers
+    bumps = _bumps(w, walk.style.swing.shape[1])
     ahead, up = (jnp.einsum("c,c...->...", c, bumps) for c in walk.style.swing)
     return path + jnp.stack([ahead, jnp.zeros_like(ahead), up])
+
+
+def _bumps(w: jax.Array, count: int) -> jax.Array:
+    """Bumps [count, ...] over a share w [...] of a swing: nothing to the second derivative at both
+    ends."""
+    x = 2 * w - 1
+    return 64 * (w * (1 - w)) ** 3 * jnp.stack([x**n for n in range(count)])
+
+
+def _swing_share(walk: Walk, k: jax.Array, t: jax.Array) -> jax.Array:
+    """Share of the swing after contact k that is over, 0 before it."""
+    toe_off = walk.strike[k] + walk.stance[k]
+    return jnp.clip((t - toe_off) / (walk.next_strike[k] - toe_off), 0, 1)
 
 
 def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
@@ -513,15 +611,13 @@ def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
     k = foot_contacts(walk, t)
     stands = t < walk.strike[k] + walk.stance[k]
     ankle = jnp.where(stands, _stance_ankle(body, walk, k, t), _swing_ankle(walk, k, t))
-    toe_off = walk.strike[k] + walk.stance[k]
     following = jnp.minimum(k + 2, walk.strike.shape[0] - 1)
-    w = jnp.clip((t - toe_off) / (walk.next_strike[k] - toe_off), 0, 1)
+    w = _swing_share(walk, k, t)
     share = (t - walk.strike[k]) / walk.stance[k]
     loosening = smooth_step(jnp.clip(w / LOOSE_SHARE, 0, 1))
     yaw = walk.yaw[k] + (walk.yaw[following] - walk.yaw[k]) * smooth_step(w)
-    pitch = _foot_pitch(walk, k, t) - walk.ground.tilt
-    foot = jnp.stack([jnp.zeros_like(pitch), pitch, yaw])
     style, turns = walk.style, stride_phase(walk, k[0], t)
+    knee, shank = (_inner(k) * _stride_series(walk, c, k, t) for c in (style.knee, style.shank))
     arm = jnp.stack([fourier_series(style.arm, turns), fourier_series(style.arm, turns + 0.5)])
     elbow = jnp.stack(
         [fourier_series(style.elbow, turns), fourier_series(style.elbow, turns + 0.5)]
@@ -534,13 +630,14 @@ def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
         + spline(walk.trunk_correction, (t - walk.begin) / TRUNK_STEP),
         head=fourier_series(style.head, turns),
         ankle=jnp.moveaxis(ankle, 1, 0),
-        foot=jnp.moveaxis(foot, 1, 0),
-        leg=yaw,
+        foot=jnp.moveaxis(_foot_angles(walk, k, t), 1, 0),
+        leg=yaw + knee,
         girdle=jnp.stack([zero, zero], 1),
         arm=arm,
         elbow=jnp.stack([elbow, zero], 1),
         hand=jnp.stack([zero, zero], 1),
         loose=jnp.where(stands, 1 - smooth_step(jnp.clip(share / LOOSE_SHARE, 0, 1)), loosening),
+        shank=shank,
     )
 
 

@@ -35,7 +35,8 @@ class Tracks(NamedTuple):
     ankle : jax.Array, [2, 3, T]
         Place of the ankle in the world.
     foot : jax.Array, [2, 3, T]
-        List, pitch (toes down positive) and turn of the foot in the world.
+        List about the level line below the sole's length, pitch about the foot's own y (toes down
+        positive) and turn of the foot in the world (`foot_matrix`).
     leg : jax.Array, [2, T]
         Turn of the knee's axis from the pelvis's, left positive.
     girdle : jax.Array, [2, 2, T]
@@ -49,6 +50,8 @@ class Tracks(NamedTuple):
     loose : jax.Array or float, [2, T]
         0 where the leg may be almost straight, 1 where it is drawn in earlier and more softly (a
         swinging leg).
+    shank : jax.Array or float, [2, T]
+        Turn of the shank about its length from the knee's axis, left positive.
     """
 
     root: jax.Array
@@ -63,6 +66,7 @@ class Tracks(NamedTuple):
     elbow: jax.Array
     hand: jax.Array
     loose: jax.Array | float = 0.0
+    shank: jax.Array | float = 0.0
 
 
 class Kinematics(NamedTuple):
@@ -94,6 +98,22 @@ def euler_matrix(angles: jax.Array) -> jax.Array:
             jnp.stack([cz * cy, cz * sy * sx - sz * cx, cz * sy * cx + sz * sx]),
             jnp.stack([sz * cy, sz * sy * sx + cz * cx, sz * sy * cx - cz * sx]),
             jnp.stack([-sy, cy * sx, cy * cx]),
+        ]
+    )
+
+
+def foot_matrix(angles: jax.Array) -> jax.Array:
+    """Rz(turn) Rx(list) Ry(pitch) [3, 3, ...] of the angles [3, ...]: list, pitch, turn.
+
+    In this order a foot may roll from heel to toes and at the same time list over the line on the
+    ground that it rolls along.
+    """
+    (cx, cy, cz), (sx, sy, sz) = jnp.cos(angles), jnp.sin(angles)
+    return jnp.stack(
+        [
+            jnp.stack([cz * cy - sz * sx * sy, -sz * cx, cz * sy + sz * sx * cy]),
+            jnp.stack([sz * cy + cz * sx * sy, cz * cx, sz * sy - cz * sx * cy]),
+            jnp.stack([-cx * sy, sx, cx * cy]),
         ]
     )
 
@@ -152,6 +172,13 @@ def _frame(top: jax.Array, bottom: jax.Array, axis: jax.Array) -> jax.Array:
     z = top - bottom
     z = z / jnp.sqrt(dot(z, z))
     return jnp.stack([cross(axis, z), axis, z], axis=1)
+
+
+def _turn_about_length(frame: jax.Array, angle: jax.Array | float) -> jax.Array:
+    """A frame [3, 3, ...] turned about its own z by an angle [...]."""
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    x, y = frame[:, 0], frame[:, 1]
+    return jnp.stack([x * cos + y * sin, y * cos - x * sin, frame[:, 2]], axis=1)
 
 
 def _upper_body(body: Body, turn: jax.Array, tracks: Tracks):
@@ -228,7 +255,7 @@ def place_segments(body: Body, tracks: Tracks, root_is_com: bool) -> tuple[jax.A
     """
     turn = euler_matrix(tracks.pelvis)
     upper_origins, upper_frames = _upper_body(body, turn, tracks)
-    feet = euler_matrix(jnp.moveaxis(tracks.foot, 1, 0))  # [3, 3, 2, T]
+    feet = foot_matrix(jnp.moveaxis(tracks.foot, 1, 0))  # [3, 3, 2, T]
     pelvis = tracks.root
     if root_is_com:
         mass = body.segment_mass[jnp.array(UPPER_SEGMENTS)]
@@ -251,7 +278,7 @@ def place_segments(body: Body, tracks: Tracks, root_is_com: bool) -> tuple[jax.A
     hip, knee, ankle, axis = _legs(body, pelvis, turn, tracks)
     lower = {
         "thigh": (hip, _frame(hip, knee, axis)),
-        "shank": (knee, _frame(knee, ankle, axis)),
+        "shank": (knee, _turn_about_length(_frame(knee, ankle, axis), tracks.shank)),
         "foot": (ankle, feet),
     }
     position = dict(zip(UPPER_SEGMENTS, upper_origins + pelvis, strict=True))

@@ -33,6 +33,11 @@ class GaitManner(NamedTuple):
         Added to the foot's pitch over its stride, rad.
     force : jax.Array, [3, J]
         Added to the harmonics of the force, body weights.
+    inversion, knee, shank : jax.Array, [1 + 2H]
+        Added to the foot's list, the turn of the knee's axis and the shank's turn from it over the
+        stride, rad.
+    twist : jax.Array, [2, 4]
+        Added to the bumps of the swinging foot's list and turn, rad.
     """
 
     cadence: jax.Array
@@ -49,6 +54,10 @@ class GaitManner(NamedTuple):
     sway: jax.Array
     pitch: jax.Array
     force: jax.Array
+    inversion: jax.Array
+    knee: jax.Array
+    shank: jax.Array
+    twist: jax.Array
 
 
 # Standard deviations from person to person, and a share of them from one trial of a person to the
@@ -69,7 +78,12 @@ MANNER_SD = {
     "sway": 0.01,
     "pitch": 0.008,
     "force": 0.012,
+    "inversion": 0.025,
+    "knee": 0.02,
+    "shank": 0.02,
+    "twist": 0.10,
 }
+SERIES = ("pitch", "inversion", "knee", "shank")  # over the stride: higher harmonics vary less
 BUMP_CONCENTRATION = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mises)
 
 
@@ -82,14 +96,14 @@ def table() -> dict[str, Any]:
 def random_manner(key: jax.Array, share: float | jax.Array = 1.0) -> GaitManner:
     """A person's manner at random; `share` scales it, and the higher harmonics vary less."""
     fields = next(iter(table().values()))["fields"]
-    shapes = {"pitch": np.shape(fields["pitch"])[1:], "force": np.shape(fields["force"])[1:]}
+    shapes = {name: np.shape(fields[name])[1:] for name in (*SERIES, "force", "twist")}
     keys = jax.random.split(key, len(GaitManner._fields))
     values = {}
     for name, key in zip(GaitManner._fields, keys, strict=True):
         values[name] = share * MANNER_SD[name] * jax.random.normal(key, shapes.get(name, ()))
-    count = (shapes["pitch"][0] - 1) // 2
-    falloff = jnp.arange(1, count + 1.0)
-    values["pitch"] = values["pitch"] / jnp.concatenate([jnp.ones(1), falloff, falloff])
+    for name in SERIES:
+        falloff = jnp.arange(1, (shapes[name][0] - 1) // 2 + 1.0)
+        values[name] = values[name] / jnp.concatenate([jnp.ones(1), falloff, falloff])
     values["force"] = values["force"] / jnp.arange(1.0, shapes["force"][1] + 1)
     return GaitManner(**values)
 
@@ -149,6 +163,10 @@ def make_style(gait: str, body: Body, speed: jax.Array, manner: GaitManner) -> S
         height=at("height") * scale + standing_centre(body)[2] - entry["centre_of_mass"] * scale,
         pressure=at("pressure"),
         toes=at("toes") + manner.toes,
+        inversion=at("inversion") + manner.inversion,
+        twist=at("twist") + manner.twist,
+        knee=at("knee") + manner.knee,
+        shank=at("shank") + manner.shank,
         pelvis=at("pelvis"),
         trunk=trunk,
         head=at("head"),

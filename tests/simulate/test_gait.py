@@ -82,8 +82,9 @@ def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
 
 @KINDS
 def test_a_standing_foot_rolls_and_does_not_slip(kind):
+    """Some point on the ground, below the sole's length, is at rest as a point of the foot."""
     c = case(kind)
-    sole = [float(x) for x in curves.sole_shape(c.body)]
+    heel, ball, _ = (float(x) for x in curves.sole_shape(c.body))
     omega = np.asarray(dynamics.omega(c.kin))
     prescribed = np.asarray(gait.tracks(c.body, c.walk, jnp.asarray(c.t)).ankle)
     for side, first, last in stances(c):
@@ -94,18 +95,23 @@ def test_a_standing_foot_rolls_and_does_not_slip(kind):
         # A leg that would be too straight is drawn in: by millimetres, and hardly ever.
         drawn = np.linalg.norm(ankle - prescribed[side][:, now], axis=0)
         assert drawn.max() < 2.5e-3
-        turn = omega[i][:, now]
-        # Of a rolling body the velocity is omega x r, r from the contact to the ankle: r is
-        # perpendicular to nothing else than the ground, so its height must be the ankle's.
-        across = np.linalg.norm(turn[:2], axis=0)
-        level = np.linalg.norm(speed[:2], axis=0)
         free = drawn < 1e-12
         assert free.mean() > 0.6
-        rolls = free & (across > 0.05)
-        assert np.allclose(level[rolls] / across[rolls], ankle[2][rolls], rtol=1e-6)
-        reach = np.abs(speed[2][rolls] / across[rolls])
-        assert reach.max() < max(abs(sole[0]), sole[1]) + 1e-9
-        assert np.abs(level[free & ~rolls]).max(initial=0) < 0.05 * 0.2
+        left = np.asarray(c.kin.rotation)[i][:, 1, now]  # across the plane in which the foot rolls
+        line = np.cross(left, np.array([0, 0, 1.0])[:, None], axis=0)
+        line = line / np.linalg.norm(line, axis=0)  # in which that plane meets the ground
+        up = np.cross(line, left, axis=0)
+        below = -ankle[2] / up[2] * up  # from the ankle
+        turn = omega[i][:, now]
+        sliding = speed + np.cross(turn, below, axis=0)
+        ahead = np.cross(turn, line, axis=0)  # what a metre further along the line adds
+        squared = (ahead**2).sum(0)
+        place = -(sliding * ahead).sum(0) / squared
+        slip = np.linalg.norm(sliding + place * ahead, axis=0)
+        rolls = free & (squared > 0.05**2)
+        assert rolls.mean() > 0.3 and slip[rolls].max() < 1e-6
+        assert heel - 1e-9 < place[rolls].min() and place[rolls].max() < ball + 1e-9
+        assert np.linalg.norm(sliding, axis=0)[free & ~rolls].max(initial=0) < 0.05 * 0.2
 
 
 def heights_of_soles(c) -> np.ndarray:
