@@ -2,9 +2,10 @@
 
 A unit rides on skin, not on bone: its case moves against the segment (`wobbling_readings`), and
 what is read is the specific force and the angular rate of the case, so that both belong to one real
-motion of a rigid body.  The chip then adds its errors (`add_chip_errors`).  Arrays are [S, 3, T]
-for S sensors at T equally spaced times; everything is pure, works in the precision of its inputs,
-and takes a batch of people by `jax.vmap` over key, kinematics and mount.
+motion of a rigid body.  A shoe softens what comes through it (`cushion`).  The chip then adds its
+errors (`add_chip_errors`).  Arrays are [S, 3, T] for S sensors at T equally spaced times;
+everything is pure, works in the precision of its inputs, and takes a batch of people by `jax.vmap`
+over key, kinematics and mount.
 
 The kinematics are evaluated at the sensor's own sample times and there is no anti-alias filter: the
 simulator gives them at any rate.  What moves faster than half the rate is aliased; where that
@@ -59,8 +60,9 @@ UNIT = {
 # How units are put on.  place: SD [m] along the skin in each of two directions; 5 cm is the worst
 # case in Kiernan et al. 2024 (Sensors 24:656), taken as three SD.  turn: SD [deg] of a turn about a
 # random axis.  wobble: 0 glued to the bone, 1 as in PLACES.  strap: SD of the logarithm of how far
-# and how fast a unit swings on its tissue; our choice.
-SCATTER = {"place": 0.017, "turn": 5.0, "wobble": 1.0, "strap": 0.3}
+# and how fast a unit swings on its tissue; our choice.  insole: share of the feet whose unit lies
+# in the shoe, under the arch, and not on the instep.
+SCATTER = {"place": 0.017, "turn": 5.0, "wobble": 1.0, "strap": 0.3, "insole": 0.25}
 
 # Nominal place of a unit, of a pair on the right side.  The reach goes from the segment's origin to
 # the next joint (of head, foot and hand to the centre of mass); the place is share * reach +
@@ -71,35 +73,40 @@ SCATTER = {"place": 0.017, "turn": 5.0, "wobble": 1.0, "strap": 0.3}
 # unit, and strap and skin) 13 to 31 Hz.  Underdamped, as on the head in Wu et al. 2016 (Ann Biomed
 # Eng 44:1234) and in the muscles of Wakeling and Nigg 2001 (J Appl Physiol 90:412).  Which segment
 # lies where between these is our judgement of how much soft tissue is beneath.
-PLACES = {  # share, depth, out, frequency, damping
-    "pelvis": (0.70, 0.75, (-1.0, 0.0, 0.0), 16.0, 0.40),  # sacrum
-    "trunk": (0.65, 0.25, (1.0, 0.0, 0.0), 20.0, 0.40),  # sternum
-    "head": (1.10, 0.70, (-1.0, 0.0, 0.0), 30.0, 0.30),  # back of the head
-    "thigh": (0.50, 0.19, (0.0, -1.0, 0.0), 13.0, 0.30),  # outer side
-    "shank": (0.35, 0.11, (0.8, 0.6, 0.0), 28.0, 0.30),  # flat of the tibia
-    "foot": (0.90, 0.60, (0.0, 0.0, 1.0), 30.0, 0.40),  # instep
-    "shoulder": (0.60, 0.35, (-0.8, 0.0, 0.6), 18.0, 0.40),  # spine of the scapula
-    "upper_arm": (0.50, 0.16, (0.0, -1.0, 0.0), 14.0, 0.30),  # outer side
-    "forearm": (0.85, 0.11, (0.0, -1.0, 0.0), 24.0, 0.35),  # back of the wrist
-    "hand": (0.90, 0.25, (0.0, -1.0, 0.0), 28.0, 0.40),  # back of the hand
+# tilt of a displaced unit [rad/m]: 4 mm (the skin patch of Wu et al.) go with about a degree; a box
+# on a belt, 4 cm high, that goes out at one edge leans by 1 / .04.  corner [Hz] of what a shoe lets
+# through: no figure was found; that of the feet is our choice, after the spectra of units on real
+# feet, which have a third of a bare foot's power at 12 to 28 Hz (launch/compare_simulated.py).
+PLACES = {  # share, depth, out, frequency, damping, tilt, corner
+    "pelvis": (0.70, 0.75, (-1.0, 0.0, 0.0), 16.0, 0.40, 25.0, np.inf),  # sacrum
+    "trunk": (0.65, 0.25, (1.0, 0.0, 0.0), 20.0, 0.40, 5.0, np.inf),  # sternum
+    "head": (1.10, 0.70, (-1.0, 0.0, 0.0), 30.0, 0.30, 5.0, np.inf),  # back of the head
+    "thigh": (0.50, 0.19, (0.0, -1.0, 0.0), 13.0, 0.30, 5.0, np.inf),  # outer side
+    "shank": (0.35, 0.11, (0.8, 0.6, 0.0), 28.0, 0.30, 5.0, np.inf),  # flat of the tibia
+    "foot": (0.90, 0.60, (0.0, 0.0, 1.0), 30.0, 0.40, 5.0, 15.0),  # instep
+    "shoulder": (0.60, 0.35, (-0.8, 0.0, 0.6), 18.0, 0.40, 5.0, np.inf),  # spine of the scapula
+    "upper_arm": (0.50, 0.16, (0.0, -1.0, 0.0), 14.0, 0.30, 5.0, np.inf),  # outer side
+    "forearm": (0.85, 0.11, (0.0, -1.0, 0.0), 24.0, 0.35, 5.0, np.inf),  # back of the wrist
+    "hand": (0.90, 0.25, (0.0, -1.0, 0.0), 28.0, 0.40, 5.0, np.inf),  # back of the hand
 }
-# Tilt of a displaced unit [rad/m]: no figure was found; 4 mm (the skin patch of Wu et al.) go with
-# about a degree.
-TILT = 5.0
+# Where a unit under the arch lies, in parts of the foot's centre of mass: a little behind it, and
+# just above the ground.
+INSOLE = (0.8, 1.0, 1.7)
 
 
 def _place_row(name: str) -> tuple:
     """A segment's row of PLACES, mirrored where it is a left one."""
-    share, depth, (x, y, z), frequency, damping = PLACES[name.removesuffix("_r").removesuffix("_l")]
-    return share, depth, (x, -y if name.endswith("_l") else y, z), frequency, damping
+    share, depth, (x, y, z), *numbers = PLACES[name.removesuffix("_r").removesuffix("_l")]
+    return share, depth, (x, -y if name.endswith("_l") else y, z), *numbers
 
 
-SHARE, DEPTH, OUT, FREQUENCY, DAMPING = (
+SHARE, DEPTH, OUT, FREQUENCY, DAMPING, TILT, CORNER = (
     np.array(column) for column in zip(*map(_place_row, SEGMENTS), strict=True)
 )
 # The segment whose origin ends the reach: the first child; -1 where there is none.
 CHILD = [PARENT.index(i) if i in PARENT else -1 for i in range(len(SEGMENTS))]
 REACH_END = np.array(CHILD, np.int32)
+IS_FOOT = np.array([name.startswith("foot") for name in SEGMENTS])
 
 
 class Mount(NamedTuple):
@@ -124,6 +131,8 @@ class Mount(NamedTuple):
         The share of the spring-mass motion that the unit makes (0 is fixed to the bone, exactly).
     tilt : jax.Array, [S]
         Of a displaced unit, rad/m.
+    corner : jax.Array, [S]
+        Frequency above which a shoe holds back what comes through it, Hz; infinite without one.
     """
 
     segment: jax.Array
@@ -134,6 +143,7 @@ class Mount(NamedTuple):
     damping: jax.Array
     amplitude: jax.Array
     tilt: jax.Array
+    corner: jax.Array
 
 
 def random_mounts(
@@ -152,7 +162,8 @@ def random_mounts(
     scatter : mapping
         Like SCATTER.  The place moves along the skin by scatter["place"] m in each of two
         directions (SD), the unit turns about a random axis by scatter["turn"] degrees (SD); a strap
-        that is tighter than another lets it swing less and faster (scatter["strap"]).
+        that is tighter than another lets it swing less and faster (scatter["strap"]).  A foot's
+        unit lies under the arch with the probability scatter["insole"] (0 where it is left out).
 
     Returns
     -------
@@ -176,7 +187,11 @@ def random_mounts(
     slip = scatter["place"] * (slip - (slip * out).sum(-1, keepdims=True) * out)
     axis = axis / jnp.linalg.norm(axis, axis=-1, keepdims=True)
     angle = scatter["turn"] * DEGREE * angle[:, 0]
-    ones = jnp.ones(segment.shape, dtype)
+    # Drawn apart, so that the share changes nothing else.
+    chance = jax.random.uniform(jax.random.fold_in(key, 1), segment.shape, dtype)
+    is_insole = (chance < scatter.get("insole", 0.0)) & jnp.asarray(IS_FOOT)[segment]
+    under = body.com[segment] * jnp.asarray(INSOLE, dtype)
+    place = jnp.where(is_insole[:, None], under, place)
     return Mount(
         segment=segment,
         place=place + slip,
@@ -185,7 +200,8 @@ def random_mounts(
         frequency=column(FREQUENCY) / jnp.sqrt(looseness),
         damping=column(DAMPING),
         amplitude=scatter["wobble"] * looseness,
-        tilt=TILT * ones,
+        tilt=column(TILT),
+        corner=column(CORNER),
     )
 
 
@@ -226,6 +242,20 @@ def wobbling_readings(
     lean_spin = scale * (lean_rate - jnp.cross(lean, lean_rate, axis=1))
     force = _unlean(lean, scale, force)
     return _in_unit_axes(mount, force, _unlean(lean, scale, _spin(turn, turn_rate)) + lean_spin)
+
+
+def cushion(reading: jax.Array, mount: Mount, rate: float) -> jax.Array:
+    """What comes of a reading [S, 3, T] through the shoe: a low-pass of first order.
+
+    Of force and angular rate alike, so that they stay those of one motion, a little later.  Exact
+    for readings that are straight between their samples 1 / rate apart; begins with the first.
+    """
+    x = -2 * np.pi * mount.corner[:, None] / rate
+    decay, mean = jnp.exp(x), jnp.expm1(x) / x
+    previous = jnp.concatenate([reading[..., :1], reading[..., :-1]], axis=-1)
+    added = (mean - decay)[..., None] * previous + (1 - mean)[..., None] * reading
+    is_first = jnp.arange(reading.shape[-1]) == 0
+    return _recur(decay, jnp.where(is_first, reading, added))
 
 
 def add_chip_errors(
@@ -287,7 +317,7 @@ def simulate_readings(
     rate: float,
     trial: int | jax.Array = 0,
 ) -> tuple[jax.Array, jax.Array]:
-    """The whole chain: motion on the tissue, errors of the unit.
+    """The whole chain: motion on the tissue, through the shoe, errors of the unit.
 
     Parameters
     ----------
@@ -309,7 +339,7 @@ def simulate_readings(
     acc, gyr : jax.Array, [S, 3, T]
         m/s^2 and rad/s, in the units' axes.
     """
-    acc, gyr = wobbling_readings(kinematics, mount, rate)
+    acc, gyr = (cushion(x, mount, rate) for x in wobbling_readings(kinematics, mount, rate))
     acc_key, gyr_key = jax.random.split(key)
     acc = add_chip_errors(acc_key, acc, unit["acc"], rate, trial)
     return acc, add_chip_errors(gyr_key, gyr, unit["gyr"], rate, trial)

@@ -78,10 +78,10 @@ MANNER_SD = {
     "sway": 0.01,
     "pitch": 0.008,
     "force": 0.012,
-    "inversion": 0.025,
-    "knee": 0.02,
-    "shank": 0.02,
-    "twist": 0.10,
+    "inversion": 0.03,
+    "knee": 0.03,
+    "shank": 0.03,
+    "twist": 0.14,
 }
 SERIES = ("pitch", "inversion", "knee", "shank")  # over the stride: higher harmonics vary less
 BUMP_CONCENTRATION = 6.0  # how narrow the bump of the foot's pitch at contact is (von Mises)

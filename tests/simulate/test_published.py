@@ -17,7 +17,7 @@ from helpers.walks import MASS, SECONDS, case, knees, stances
 
 from imujax.data import labels
 from imujax.data.recordings import G
-from imujax.simulate import dynamics, gait, skeleton
+from imujax.simulate import curves, dynamics, gait, skeleton, style
 
 CURVES = json.loads((pathlib.Path(__file__).parents[2] / "launch/gait_curves.json").read_text())
 WEIGHT = MASS * G
@@ -214,3 +214,76 @@ def test_pressure_goes_from_heel_to_toes():
     ahead = np.asarray(gait.pressure_ahead(c.body, c.walk, jnp.linspace(0, 1, 50)))
     heel, toe = float(c.body.heel[0, 0]), float(c.body.toe[0, 0])
     assert heel < ahead[0] < 0 < ahead[-1] < toe and (np.diff(ahead) > 0).all()
+
+
+def out_of_plane(c) -> dict[str, np.ndarray]:
+    """Right foot's inversion to the ground, shank's inward turn on the thigh [101] deg."""
+    foot, shank, thigh = (
+        np.asarray(c.kin.rotation)[skeleton.PAIR[name]] for name in ("foot", "shank", "thigh")
+    )
+    angles = {
+        "inversion": np.arcsin(foot[2, 1]),  # its own left, the inner side, goes up
+        "shank": -np.arctan2(
+            (thigh[:, 1] * shank[:, 0]).sum(0), (thigh[:, 1] * shank[:, 1]).sum(0)
+        ),
+    }
+    return {name: np.rad2deg(over_stride(c, x)) for name, x in angles.items()}
+
+
+@pytest.mark.parametrize(
+    ("kind", "speed", "contact", "eversion", "toe_off"),
+    # Both feet land on their outer edge, evert in the first half of stance and invert to toe-off
+    # (Monaghan et al. 2013, Gait Posture 38:8).  Largest eversion in jogging 4.0 (SD 2.6) deg (J
+    # Athl Train 2012, 47:83), less than that of a heel to its shank.
+    [("walking", 1.26, (3, 7), (-5, -1), (3, 9)), ("running", 2.5, (4, 9), (-6.6, -1.4), (2, 8))],
+)
+def test_feet_list_as_published(kind, speed, contact, eversion, toe_off):
+    c = case(kind, speed, noise=0.0)
+    listed = out_of_plane(c)["inversion"]
+    share = float(c.walk.stance[0]) / (2 * np.diff(np.asarray(c.walk.strike)).mean())
+    last = int(100 * share)
+    assert contact[0] < listed[0] < contact[1]
+    assert eversion[0] < listed[:last].min() < eversion[1]
+    assert 0.1 * last < listed[:last].argmin() < 0.7 * last
+    assert toe_off[0] < listed[last] < toe_off[1]
+
+
+@pytest.mark.parametrize(("kind", "speed"), [("walking", 1.26), ("running", 2.5)])
+def test_shanks_turn_on_thighs_as_published(kind, speed):
+    # 3.6 (SD 1.1) deg in the stance of walking (Kefala et al. 2017, Med Sci Sports Exerc 49:2260),
+    # 7.5 of the shank on the heel in that of running (Sinclair 2017, Foot Ankle Online J 10(4):1).
+    c = case(kind, speed, noise=0.0)
+    turned = out_of_plane(c)["shank"]
+    share = float(c.walk.stance[0]) / (2 * np.diff(np.asarray(c.walk.strike)).mean())
+    low, high = {"walking": (1.4, 5.8), "running": (2.5, 8.5)}[kind]
+    assert low < np.ptp(turned[: int(100 * share)]) < high
+
+
+@pytest.mark.parametrize("name", ["walking", "running"])
+def test_the_shank_turns_inwards_as_the_foot_everts(name):
+    """By .68 (SD .15) of it (Fischer et al. 2018), all in the table: knee's axis and shank."""
+    style_table = style.table()[name]
+    at = {
+        k: np.asarray(curves.fourier_series(jnp.asarray(v[0]), jnp.linspace(0.05, 0.5, 46)))
+        for k, v in style_table["fields"].items()
+        if k in ("inversion", "knee", "shank")
+    }
+    stands = np.linspace(0.05, 0.5, 46) < float(style_table["fields"]["stance"][0])
+    slope = np.polyfit(at["inversion"][stands], (at["knee"] + at["shank"])[stands], 1)[0]
+    assert -0.68 - 2 * 0.15 < slope < -0.68 + 2 * 0.15
+
+
+def test_people_differ_in_how_they_list_and_turn():
+    manners = jax.vmap(style.random_manner)(jax.random.split(jax.random.key(0), 400))
+    turns = jnp.linspace(0, 1, 51)
+    for name, low, high in (("inversion", 2, 4.5), ("knee", 2, 4.5), ("shank", 2, 4.5)):
+        course = np.rad2deg(
+            jax.vmap(curves.fourier_series, (0, None))(getattr(manners, name), turns)
+        )
+        assert low < course.std(0).min() and course.std(0).max() < high, name
+    # Nobody stands on an edge: two in a hundred list by 9 degrees somewhere in the first half.
+    table = jnp.asarray(style.table()["walking"]["fields"]["inversion"][0])
+    course = np.rad2deg(
+        jax.vmap(curves.fourier_series, (0, None))(table + manners.inversion, turns[4:22])
+    )
+    assert np.mean(np.abs(course).max(1) > 12) < 0.02

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.integrate import cumulative_simpson, solve_ivp
 from scipy.interpolate import CubicSpline
-from scipy.signal import welch
+from scipy.signal import lsim, welch
 from scipy.spatial.transform import Rotation
 
 from imujax.data.recordings import G
@@ -267,6 +267,29 @@ def test_transmissibility_and_resonance(x64):
     assert abs(spring[4]) == pytest.approx(1 / (2 * damping), rel=2e-3)
 
 
+@pytest.mark.parametrize(("rate", "corner"), [(100.0, 15.0), (100.0, 90.0), (1000.0, 4.0)])
+def test_a_shoe_is_a_low_pass_of_first_order(x64, rate, corner):
+    """Against SciPy's exact response to a signal that is straight between its samples."""
+    reading = np.random.default_rng(5).normal(size=(17, 3, 200)) + 3
+    unit = mount_units()._replace(corner=jnp.full(17, corner))
+    found = np.asarray(sensors.cushion(jnp.asarray(reading), unit, rate))
+    tau = 1 / (2 * np.pi * corner)
+    for s, axis in ((0, 0), (8, 2)):
+        first = reading[s, axis, 0]
+        _, expected, _ = lsim(([1], [tau, 1]), reading[s, axis] - first, np.arange(200) / rate)
+        np.testing.assert_allclose(found[s, axis], expected + first, atol=1e-9)
+
+
+def test_without_a_shoe_nothing_is_held_back(x64):
+    reading = jnp.asarray(np.random.default_rng(6).normal(size=(17, 3, 50)))
+    unit = mount_units()
+    found = sensors.cushion(reading, unit, 100.0)
+    bare = np.isinf(np.asarray(unit.corner))
+    assert [SEGMENTS[i] for i in np.flatnonzero(~bare)] == ["foot_r", "foot_l"]
+    np.testing.assert_array_equal(found[bare], reading[bare])
+    assert np.abs(found - reading)[~bare, :, 1:].max() > 0.1
+
+
 def test_no_wobble_at_amplitude_zero(x64):
     moving, unit = single((tumbling(jnp.arange(LENGTH) / 100), scattered(wobble=0.0)))
     for fixed, riding in zip(ideal(moving, unit), wobbled(moving, unit, 100.0), strict=True):
@@ -451,6 +474,23 @@ def test_a_unit_on_a_foot_sits_behind_the_joint_of_the_toes():
     person = standard(70.0, 1.75, 0.5)
     unit = mounts(jax.random.key(0), person, np.array([INDEX["foot_r"], INDEX["foot_l"]]), STILL)
     assert (unit.place[:, 0] < person.ball[:, 0] - 5 * sensors.SCATTER["place"]).all()
+
+
+def test_some_feet_have_their_unit_under_the_arch():
+    person = standard(70.0, 1.75, 0.5)
+    segments = np.tile([INDEX["foot_r"], INDEX["shank_r"], INDEX["foot_l"]], 400)
+    worn, usual = (
+        mounts(jax.random.key(2), person, segments, STILL | share)
+        for share in ({"insole": 0.3}, {})
+    )
+    moved = np.abs(np.asarray(worn.place - usual.place)).max(1) > 0
+    is_foot = segments != INDEX["shank_r"]
+    assert not moved[~is_foot].any()
+    assert moved[is_foot].mean() == pytest.approx(0.3, abs=0.05)
+    under = np.asarray(worn.place)[moved]
+    ahead, above = under[:, 0], under[:, 2] - float(person.heel[0, 2])
+    assert (ahead > 0).all() and (ahead < float(person.ball[0, 0])).all()  # of ankle and ball
+    assert (above > 0.005).all() and (above < 0.02).all()
 
 
 def test_scatter_of_placement(x64):
