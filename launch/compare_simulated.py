@@ -1,15 +1,15 @@
 """How near simulated windows are to real ones, placement by placement.
 
-    python launch/compare_simulated.py --out work/near \\
-        --set name=feet real=data/ipol_gait/windows_100hz_w128_s64/1.0.0 sensors=lf,rf \\
-              segments=foot_r,foot_l activity=walking condition=straight \\
-        --set name=waist real=data/sisfall/100hz_w128_s64/1.0.0 segments=pelvis activity=D01,D02
+    python launch/compare_simulated.py --out work/near --people 40 \\
+        --set "name=feet real=data/ipol_gait/windows_100hz_w128_s64/1.0.0 sensors=lf,rf \\
+            segments=foot_r,foot_l activity=walking condition=straight" \\
+        --set "name=waist real=data/sisfall/100hz_w128_s64/1.0.0 segments=pelvis activity=D01,D02"
 
 A set is a built data set of real windows, as `imujax build` writes it, beside windows of simulated
 people who walk (gait=running: run) with units on the segments, at the same rate and length. Its
-entries are name, real (the folder), segments, and, if not all are wanted, sensors, activity and
-condition of the real windows, separated by commas; length (samples) cuts both to their beginnings.
-Windows in which the sensor does not move are left out.
+entries, quoted as in a shell, are name, real (the folder), segments, and, if not all are wanted,
+sensors, activity and condition of the real windows, separated by commas; length (samples) cuts both
+to their beginnings. Windows in which the sensor does not move are left out.
 
 Units are mounted with their own axes, so most of what is compared does not change when a unit is
 turned: principal SDs (roots of the eigenvalues of a window's covariance), SD and spectrum of the
@@ -25,6 +25,7 @@ import csv
 import functools
 import itertools
 import pathlib
+import shlex
 from typing import NamedTuple
 
 import jax
@@ -67,9 +68,9 @@ class Windows(NamedTuple):
     person: np.ndarray
 
 
-def parse_set(words: list[str]) -> dict[str, str]:
+def parse_set(text: str) -> dict[str, str]:
     """The entries of one --set, the optional ones "" where they are not given."""
-    given = dict(word.partition("=")[::2] for word in words)
+    given = dict(word.partition("=")[::2] for word in shlex.split(text))
     unknown = sorted(given.keys() - set(ENTRIES))
     if unknown:
         raise UserError(f"a set has no {unknown[0]!r}: it has {', '.join(ENTRIES)}")
@@ -306,7 +307,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", required=True, type=pathlib.Path, help="folder to write to")
-    parser.add_argument("--set", dest="sets", nargs="+", action="append", required=True)
+    parser.add_argument("--set", dest="sets", action="append", required=True, help="see above")
     parser.add_argument("--people", type=int, default=40, help="simulated, of each gait")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

@@ -11,6 +11,6 @@ from imujax.data_builders.simulated import files
 class Builder(WindowBuilder):
     """Windows or labelled contacts of simulated people; see the README beside this file."""
 
-    VERSION = tfds.core.Version("1.1.0")
+    VERSION = tfds.core.Version("1.2.0")
     pkg_dir_path = Path(__file__).parent
     module = files

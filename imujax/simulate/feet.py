@@ -1,7 +1,7 @@
 """The feet of a walk: how they roll over the ground, list, turn and swing.
 
-Of contact k [...], right (even) and left (odd) in turn; time t is of the same shape, and the axes of
-the world come first.
+Of contact k [...], right (even) and left (odd) in turn; time t is of the same shape, and the axes
+of the world come first.
 """
 
 from typing import TYPE_CHECKING

@@ -96,15 +96,21 @@ def test_it_writes_a_table_and_a_picture(launcher, tmp_path):
     assert (tmp_path / "spectra.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_set_is_written_as_in_a_shell(launcher):
+    entries = launcher.parse_set("name='feet, shod' real=a/b segments=foot_r,foot_l length=96")
+    assert (entries["name"], entries["real"]) == ("feet, shod", "a/b")
+    assert (entries["gait"], entries["length"], entries["sensors"]) == ("walking", "96", "")
+
+
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("text", "says"),
     [
-        (["name=a", "real=b", "segments=foot_r", "dogs=3"], "a set has no 'dogs'"),
-        (["name=a", "segments=foot_r"], "a set needs real="),
-        (["name=a", "real=b", "segments=tail"], "no segment 'tail'"),
-        (["name=a", "real=b", "segments=foot_r", "gait=hopping"], "no gait 'hopping'"),
+        ("name=a real=b segments=foot_r dogs=3", "a set has no 'dogs'"),
+        ("name=a segments=foot_r", "a set needs real="),
+        ("name=a real=b segments=tail", "no segment 'tail'"),
+        ("name=a real=b segments=foot_r gait=hopping", "no gait 'hopping'"),
     ],
 )
-def test_mistakes_are_one_sentence(launcher, words, says):
+def test_mistakes_are_one_sentence(launcher, text, says):
     with pytest.raises(UserError, match=says):
-        launcher.parse_set(words)
+        launcher.parse_set(text)
