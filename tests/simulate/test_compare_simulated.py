@@ -53,8 +53,8 @@ def test_power_lies_in_the_band_of_its_frequency(launcher):
         signal[0, :, 2] = 9.81 + np.sin(2 * np.pi * frequency * t)
         shares = launcher.band_shares(signal, RATE)[0]
         assert shares.argmax() == band and shares[band] > 0.75
-        grid, power = launcher.norm_power(signal, RATE)
-        assert power.sum() * (grid[1] - grid[0]) == pytest.approx(0.5, rel=0.05)  # the variance
+    grid, power = launcher.norm_power(signal, RATE)
+    assert power.sum() * (grid[1] - grid[0]) == pytest.approx(0.5, rel=0.01)  # the variance
 
 
 def test_alike_are_not_told_apart_and_others_are(launcher):
