@@ -9,6 +9,9 @@
 study's network at half its width, with shorter trials and fewer fractions, steps, draws and
 references than `full`. In both two of the eight sensors are used for the knee moment.
 
+Beside the encoder that is trained in its few minutes, `quick` has the one that comes with imujax
+(box.py), trained for longer on simulated people whom no set here has.
+
 The people who move without labels are others than those with force plates, and their units are put
 on with more scatter: `simulate` says how, over imujax/simulate/people.py.
 """
@@ -16,7 +19,7 @@ on with more scatter: `simulate` says how, over imujax/simulate/people.py.
 from ml_collections import ConfigDict
 
 from imujax.configs import common
-from imujax.nets import resnet
+from imujax.nets import dilated, resnet
 
 SIZES = {
     # subjects and seconds of each trial without labels; with labels; pre-training
@@ -56,11 +59,11 @@ def get_config(size: str = "quick") -> ConfigDict:
     )
     net = resnet.tan2023("none") | {"pool": "mean_max"}
     net |= common.HALF if size == "network" else {}
-    is_large = size in ("full", "network")
+    is_large, is_quick = size in ("full", "network"), size in ("quick", "tiny")
     net = net if is_large else resnet.tiny("none")
     train = {"steps": chosen["steps"], "rotation": 20.0, "save_every": 500}
     train |= {} if is_large else {"batch": 256, "learning_rate": 3e-3}
-    train |= {"seeds": 1} if size in ("quick", "tiny") else {}
+    train |= {"seeds": 1} if is_quick else {}
     config.encoders = ConfigDict(
         {
             "fast": common.encoder(("fast",), net, rate=200.0, **train),
@@ -72,13 +75,19 @@ def get_config(size: str = "quick") -> ConfigDict:
     cores = common.SMALL | {"axes": axes}
     network = cores | {"references": ("ridge", "trees")}  # those that are quick
     grid = {"full": {}, "network": network, "cores": cores}.get(size, quick)
+    if is_quick:
+        given = {"parent": "gait", "steps": 0, "seeds": 1}
+        config.encoders.box = common.encoder((), dilated.dilated(), **given)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),
         ("peak_force", "Peak vertical ground reaction force, walking", "fast"),
         ("knee_moment", "Peak knee flexion moment, walking", "slow"),
     ):
-        config.tasks[name] = common.task(name, title, common.arms(encoder), **grid)
+        compared = common.arms(encoder)
+        if is_quick:
+            compared.box = {"encoder": "box", "weights": "pretrained"}
+        config.tasks[name] = common.task(name, title, compared, **grid)
     if size in ("network", "cores"):
         config.tasks.knee_moment.sensors = common.KNEE
     return config

@@ -171,6 +171,8 @@ def in_miniature(config: ConfigDict) -> ConfigDict:
     for name in config.get("simulate", ()):
         config.simulate[name].update(subjects=2, seconds=6.0, trials=TRIALS[name])
     for encoder in config.encoders.values():
+        if not encoder.steps:
+            continue  # taken as it is
         del encoder.net  # which need not be a residual one
         encoder.net = ConfigDict(resnet.tiny("none"))
         encoder.update(microbatch=8 * bool(encoder.microbatch), **ENCODER)
