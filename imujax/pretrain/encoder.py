@@ -71,7 +71,7 @@ class Encoder:
             "parameters": f"{sum(sizes):,}",
             "input": f"{self.card['window']} samples at {self.card.get('rate', math.nan):g} Hz",
             "sensors": ", ".join(sensors[:8]) + (", ..." if len(sensors) > 8 else ""),
-            "trained on": ", ".join(data["name"] for data in settings.get("data", ())),
+            "trained on": _name_data(settings),
             "goes on from": _name_parents(settings),
             "steps": f"{self.card['step']} of {settings['steps']}" if settings.get("steps") else "",
         }
@@ -210,11 +210,16 @@ def _name_parents(settings: dict[str, Any]) -> str:
     words = []
     while parent := settings.get("parent"):
         settings = parent["settings"]
-        data = ", ".join(one["name"] for one in settings.get("data", ()))
-        data = "simulated people" if "stream" in settings else data
         if settings["steps"]:
-            words.append(f"{data} ({parent['step']} steps)")
+            words.append(f"{_name_data(settings)} ({parent['step']} steps)")
     return ", before it ".join(words)
+
+
+def _name_data(settings: dict[str, Any]) -> str:
+    """What a pre-training was trained on, by name."""
+    if "stream" in settings:
+        return "simulated people"
+    return ", ".join(one["name"] for one in settings.get("data", ()))
 
 
 @functools.partial(jax.jit, static_argnums=0)
