@@ -23,8 +23,8 @@ import imujax
 from imujax import checks, cli, study
 from imujax.data import builders
 from imujax.nets import resnet
+from imujax.simulate import forces, stream
 from imujax.simulate import people as simulated
-from imujax.simulate import stream
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = sorted(
@@ -291,6 +291,15 @@ def made_up_people(key, options, count, rate, length):
     return tuple(jax.random.normal(k, shape) for k in jax.random.split(key))
 
 
+def made_up_forces(key, options, windows, rate, length):
+    """In place of forces.simulate_windows, as well."""
+    columns = {"acc": 3, "gyr": 3, "forces": len(forces.TARGETS)}
+    return {
+        name: np.array(jax.random.normal(jax.random.fold_in(key, count), (windows, length, count)))
+        for name, count in columns.items()
+    }
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["configs", "launch", "data_builders"])
 def test_the_experiments_of_the_other_documents_are_run(name, recordings, monkeypatch):
@@ -310,6 +319,7 @@ def test_the_experiments_of_the_other_documents_are_run(name, recordings, monkey
     monkeypatch.setattr(study, "find_all", find_all)
     monkeypatch.setattr(study, "find_or_build", lambda *_: steps)
     monkeypatch.setattr(stream, "simulate_windows", made_up_people)
+    monkeypatch.setattr(forces, "simulate_windows", made_up_forces)
     monkeypatch.setattr(checks, "look_ahead", lambda *_: [])  # which tests/test_study.py tries
     for field, value in RECORDED.items():
         monkeypatch.setitem(ENCODER, field, value)
