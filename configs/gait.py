@@ -5,8 +5,7 @@
 The peak force of insole.py and the stance time of public.py, their recordings and folds, and
 pre-training on the same sets, with the network of imujax/nets/dilated.py in the place of the
 study's.  For the stance time a third arm goes on from the encoder on the walks of those who train,
-without labels, fold by fold.  (On the insoles that brought the frozen probe nothing: r .810, .827
-with 10, 25 % of the windows, .810, .830 without it; one pre-training each, 2026-11-30.)
+without labels, fold by fold.  (On the insoles growth.py has such an arm.)
 
 `:cores` is for two cores; `:tiny` is the same path in minutes.
 """

@@ -1,12 +1,15 @@
-"""How pre-training grows: the frozen probe on encoders of more steps, negatives, people and width.
+"""How pre-training grows, and what else than pairs: the frozen probe on many encoders.
 
     imujax study --config configs/growth.py --raw raw --data data --workdir work/growth
     python launch/growth.py work/growth --out work/growth/growth.png
 
-Each encoder differs from the middle one, which belongs to every series, in one thing; all are
-pre-trained as those of gait.py, and probed on the peak force of a foot with a tenth of the
-windows. Each has one pre-training: a line through several has to carry the noise of each. `:tiny`
-is the same path in minutes, with few values.
+Each encoder differs from the middle one, which belongs to every series, in one thing: steps,
+negatives, people, width; or in what is learned: masked signals or forces of simulated walkers
+beside the pairs, forces alone, or, going on from it, pairs of the insoles' own windows, fold by
+fold without the test subjects. All are pre-trained as those of gait.py, and probed on the peak
+force of a foot with a tenth of the windows. Each has one pre-training: a line through several carries the
+noise of each. raw/insole/windows.toml is the card insole.toml without its events and target, with
+windows of 128 samples, 64 apart. `:tiny` is the same path in minutes, with few values.
 """
 
 from ml_collections import ConfigDict
@@ -24,6 +27,14 @@ SERIES = {
     "people": {share: {"monitor": 1 - share / 100} for share in (10, 20, 45)},
     "width": {value: {"net": {"width": value}} for value in (4, 8, 32)},
 }
+PEOPLE = {"sensors": ("pelvis", "foot_r", "foot_l", "shank_r")}
+FORCES = {"windows": 16384, "batch": 256, "people": PEOPLE}
+PRETEXTS = {
+    "masked": {"beside": {"masked": 1.0}},
+    "forces": {"beside": {"forces": 1.0}, "simulated": FORCES},
+    "forces_alone": {"loss": "forces", "simulated": FORCES},
+    "own": {"parent": "middle", "data": ("insoles",), "without": "peak_force", "others": True},
+}
 MIDDLE = {"steps": 400, "negatives": 512, "people": 90, "width": 16}
 
 
@@ -32,14 +43,16 @@ def get_config(size: str = "cores") -> ConfigDict:
         raise ValueError(f"no size {size!r}: there are {', '.join(SIZES)}")
     config = insole.get_config("cores")
     config.encoders, arms = ConfigDict(), ConfigDict()
-    for series, values in {"middle": {"": {}}, **SERIES}.items():
+    config.data_sets.insoles = common.data_set("tabular", "insole", card="insole/windows.toml")
+    for series, values in {"middle": {"": {}}, **SERIES, "pretext": PRETEXTS}.items():
         for value, changes in list(values.items())[: 2 if size == "tiny" else None]:
             name = f"{series}_{value}".rstrip("_")
             net = dilated.dilated() | changes.get("net", {})
-            own = TRAIN | {key: x for key, x in changes.items() if key != "net"}
+            own = {"data": ("waist", "walks")} | TRAIN | changes | {"net": net}
             own["save_every"] = own["steps"]
-            config.encoders[name] = common.encoder(("waist", "walks"), net, **own)
-            arms[name] = {"encoder": name, "weights": "pretrained"}
+            config.encoders[name] = common.encoder(**own)
+            weights = "in_domain" if "without" in own else "pretrained"
+            arms[name] = {"encoder": name, "weights": weights}
             if series in ("middle", "width"):
                 random = f"random_{value or MIDDLE['width']}"
                 arms[random] = {"encoder": name, "weights": "random"}

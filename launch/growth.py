@@ -16,6 +16,7 @@ from typing import NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from scipy import stats
 
 from imujax.configs.growth import MIDDLE
 from imujax.errors import UserError
@@ -116,6 +117,19 @@ def fit_series(scores: dict[str, dict[str, float]]) -> dict[str, Law]:
     return laws
 
 
+def compare_pretexts(scores: dict[str, dict[str, float]]) -> dict[str, tuple[float, ...]]:
+    """Of arms with another pretext the mean gain in r over `middle`, and its interval of 95 % by t
+    over subjects alone: each is one pre-training."""
+    gains = {}
+    for arm, of in scores.items():
+        if arm.startswith("pretext_") and "middle" in scores:
+            difference = np.array([of[one] - scores["middle"][one] for one in of])
+            margin = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
+            mean = difference.mean()
+            gains[arm] = (mean, mean - margin, mean + margin)
+    return gains
+
+
 def draw(laws: dict[str, Law], floor: float | None) -> Figure:
     """A panel for each series; points, line, band, and dashes where it is an extrapolation."""
     with matplotlib.rc_context(drawing.STYLE):
@@ -161,6 +175,8 @@ def main():
         print(f"{series:10s} {law.slope:+.4f} ({low:+.4f} to {high:+.4f}) a tenfold; {points}")
     random = {arm: np.mean(list(of.values())) for arm, of in scores.items() if "random" in arm}
     print("random     " + ", ".join(f"{arm}: {r:.3f}" for arm, r in random.items()))
+    for arm, (gain, low, high) in compare_pretexts(scores).items():
+        print(f"{arm:20s} {gain:+.3f} ({low:+.3f} to {high:+.3f}) over the middle")
     if args.out:
         picture = drawing.png(draw(laws, random.get("random_16")))
         files.write_whole(args.out, lambda part: part.write_bytes(picture))

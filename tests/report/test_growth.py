@@ -42,6 +42,17 @@ def test_intervals_hold_the_slope_as_often_as_they_say():
     assert 86 <= held <= 99
 
 
+def test_another_pretext_is_compared_person_by_person():
+    middle = {"S0": 0.70, "S1": 0.80, "S2": 0.90}
+    scores = {"middle": middle, "pretext_forces": {name: r + 0.02 for name, r in middle.items()}}
+    scores["pretext_own"] = {"S0": 0.71, "S1": 0.80, "S2": 0.92}
+    gains = growth.compare_pretexts(scores | {"steps_50": middle})
+    np.testing.assert_allclose(gains["pretext_forces"], 0.02, atol=1e-12)
+    paired = scipy.stats.ttest_1samp([0.01, 0.0, 0.02], 0).confidence_interval(0.95)
+    np.testing.assert_allclose(gains["pretext_own"], (0.01, paired.low, paired.high), atol=1e-9)
+    assert gains.keys() == {"pretext_forces", "pretext_own"}
+
+
 def test_the_middle_belongs_to_every_series_and_two_points_are_no_law():
     people = {f"S{i}": 0.7 + 0.01 * i for i in range(5)}
     scores = {f"steps_{value:g}": people for value in VALUES if value != 400}
