@@ -7,9 +7,9 @@ Each encoder differs from the middle one, which belongs to every series, in one 
 negatives, people, width; or in what is learned: masked signals or forces of simulated walkers
 beside the pairs, forces alone, or, going on from it, pairs of the insoles' own windows, fold by
 fold without the test subjects. All are pre-trained as those of gait.py, and probed on the peak
-force of a foot with a tenth of the windows. Each has one pre-training: a line through several carries the
-noise of each. raw/insole/windows.toml is the card insole.toml without its events and target, with
-windows of 128 samples, 64 apart. `:tiny` is the same path in minutes, with few values.
+force of a foot with a tenth of the windows. Each has one pre-training: a line through several
+carries the noise of each. raw/insole/windows.toml is the card insole.toml without its events and
+target, with windows of 128 samples, 64 apart. `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
