@@ -21,6 +21,7 @@ from imujax.runtime import sharding
 MOMENTUM = 0.9  # of the running statistics; PyTorch calls the same value momentum 0.1
 EPSILON = 1e-5
 GROUP_SIZE = 16  # channels a group of the group norm, at most (Wu & He 2018)
+ROUNDING = 1e-6  # relative, of what counts as equal to a maximum
 
 
 class Feature(NamedTuple):
@@ -266,9 +267,29 @@ def max_over_time(x: jax.Array, length: jax.Array | None = None) -> jax.Array:
     """
     x = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     if length is None:
-        return x.max(1).T
-    largest = fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)).max(1)
+        return _largest(x).T
+    largest = _largest(fill_beyond(x, length, float(jnp.finfo(jnp.float32).min)))
     return jnp.where(jnp.asarray(length)[None] > 0, largest, 0.0).T
+
+
+@jax.custom_jvp
+def _largest(x: jax.Array) -> jax.Array:
+    """Maximum along the second axis of x [C, T, B] -> [C, B].
+
+    jax's own derivative looks for the samples that equal the maximum. A compiler may work them out
+    again, with other rounding: then there is none, and 0 / 0. Here what is as large to rounding
+    shares the derivative.
+    """
+    return x.max(1)
+
+
+@_largest.defjvp
+def _largest_jvp(primals, tangents):
+    (x,), (dx,) = primals, tangents
+    top = x.max(1)
+    is_top = x >= (top - ROUNDING * jnp.abs(top))[:, None]
+    share = is_top / jnp.maximum(is_top.sum(1, keepdims=True), 1)
+    return top, (dx * share.astype(dx.dtype)).sum(1)
 
 
 def at_samples(feature: Feature, samples: np.ndarray) -> jax.Array:

@@ -6,7 +6,7 @@ import pytest
 from helpers import draws
 
 from imujax import UserError
-from imujax.nets import dilated, layers, networks, towers
+from imujax.nets import dilated, layers, networks, parameters, towers
 
 NET = {"network": "dilated", "width": 3, "dilations": (1, 4), "stem_kernel": 5, "kernel": 3}
 
@@ -141,3 +141,31 @@ def test_no_value_of_a_curve_sees_more_than_the_receptive_field():
 
     offsets = [np.flatnonzero(seen(sample)) - sample for sample in range(44, 48)]
     assert min(x.min() for x in offsets) == -half and max(x.max() for x in offsets) == half
+
+
+def test_the_derivative_is_finite_where_a_compiler_works_things_out_again():
+    """Of a maximum, which then equals none of its samples; as in fine-tuning, with short windows."""
+    acc, gyr = draws.windows(2, 16, 128, 3)
+    length = np.arange(80, 96, dtype=np.int32)
+    tower = towers.Regressor(dilated.dilated())
+    variables = draws.variables(tower, acc[:, :, None], gyr[:, :, None])
+
+    @jax.jit
+    @jax.grad
+    def gradient(params):
+        y = tower.apply({"params": params}, acc[:, :, None], gyr[:, :, None], length)
+        return (y**2).mean()
+
+    for name, x in parameters.flatten(gradient(variables["params"])).items():
+        assert np.isfinite(x).all(), name
+
+
+def test_samples_that_share_the_maximum_share_its_derivative():
+    x = np.random.default_rng(0).normal(size=(4, 9, 3)).astype(np.float32)
+    x[0, 2] = x[0, 5] = 7.0
+    found = jax.grad(lambda x: (layers.max_over_time(x) * np.arange(12.0).reshape(3, 4)).sum())(x)
+    expected = np.zeros_like(x)
+    for c, b in np.ndindex(4, 3):
+        at = x[c, :, b] == x[c, :, b].max()
+        expected[c, at, b] = (4 * b + c) / at.sum()
+    np.testing.assert_allclose(found, expected)
