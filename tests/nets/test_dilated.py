@@ -144,7 +144,7 @@ def test_no_value_of_a_curve_sees_more_than_the_receptive_field():
 
 
 def test_the_derivative_is_finite_where_a_compiler_works_things_out_again():
-    """Of a maximum, which then equals none of its samples; as in fine-tuning, with short windows."""
+    """Of a maximum, which then equals none of its samples; with windows of many lengths."""
     acc, gyr = draws.windows(2, 16, 128, 3)
     length = np.arange(80, 96, dtype=np.int32)
     tower = towers.Regressor(dilated.dilated())
