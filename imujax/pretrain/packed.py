@@ -149,6 +149,8 @@ def _read_file(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, dict[str, 
         missing = checkpoint.CARD_KEYS - texts["card"].keys()
         if missing:
             raise ValueError(f"its card lacks {', '.join(sorted(missing))}")
+    except UserError:
+        raise
     except (SafetensorError, OSError, LookupError, ValueError, AttributeError) as error:
         raise UserError(
             f"{path} is no packed encoder, or damaged ({shorten(error)}): copy it again, or make "
