@@ -159,7 +159,7 @@ def test_what_cannot_go_on_is_told_before_anything_is_done(sets, encoders, sente
 
 def test_mistakes_with_folders_are_one_sentence(sets, parent, tmp_path):
     config = study_of(sets, {"a": section(parent="nowhere")})
-    with pytest.raises(UserError, match=r"a\.parent is 'nowhere': neither a folder, a packed encoder"):
+    with pytest.raises(UserError, match=r"a\.parent is 'nowhere': neither a folder, a packed"):
         study.pretrain_all(config, tmp_path, tmp_path / "work")
     wider = section(parent="x", net={"width": 4})
     with pytest.raises(UserError, match=r"the parent .* has net\.width 8, and here it is 4"):
