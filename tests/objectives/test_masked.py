@@ -137,7 +137,7 @@ def test_encoders_and_statistics_are_whole_whichever_comes_first(loss, net):
 
 def test_what_cannot_be_beside_is_one_sentence():
     for beside, sentence in (
-        ({"simclr": 1.0}, r"beside names 'simclr': there are masked, one_sided"),
+        ({"simclr": 1.0}, r"beside names 'simclr': there are forces, masked, one_sided"),
         ({"symmetric": 1.0}, r"beside names 'symmetric'"),
     ):
         with pytest.raises(UserError, match=sentence):
