@@ -15,7 +15,7 @@ from imujax.errors import UserError, require_known
 from imujax.models import bands, held_out, intervals, keeping, page, parts, seen, sets
 from imujax.pretrain import encoder
 from imujax.report import kinds, tables
-from imujax.runtime import fields, files, log, processes
+from imujax.runtime import files, log, processes
 from imujax.runtime.settings import require_same_settings
 from imujax.sweep import fitting, sweep
 from imujax.sweep.settings import TaskSettings
@@ -145,9 +145,9 @@ def _held_out(
         found = tables.load_sweeps(sweep_folder)
         settings = json.loads(config.to_json()) | {"seed": seed}
         settings |= {"data": [datasets.fingerprint(data_path)]}
-        kept = json.loads(json.dumps(fields.defaults(TaskSettings))) | found[0].summary["config"]
-        old = {key: kept.get(key) for key in settings}
-        require_same_settings(old, settings, sweep_folder)
+        kept = found[0].summary["config"]
+        old = {key: kept[key] for key in settings if key in kept}
+        require_same_settings(old, settings, sweep_folder, TaskSettings)
         return found
     changes: dict[str, Any] = {"axes": {"windows": (1.0,)}, "draws": 1}
     changes |= {"arms": {arm: config.arms[arm].to_dict()}}

@@ -20,7 +20,7 @@ from imujax.nets import arithmetic
 from imujax.pretrain import lineage, packed, sources
 from imujax.pretrain.settings import EncoderSettings, check_devices
 from imujax.pretrain.step import all_finite, compile_step, init_state, make_monitor, make_step
-from imujax.runtime import fields, log, processes, sharding
+from imujax.runtime import log, processes, sharding
 from imujax.runtime.checkpoint import Checkpoints
 from imujax.runtime.settings import require_same_command, require_same_settings
 
@@ -86,10 +86,8 @@ def train(
     with processes.claim_folder(workdir), Checkpoints(workdir) as checkpoints:
         latest = checkpoints.latest()
         if latest is not None:
-            # A field that an older imujax did not have was then as it is by default.
-            old = json.loads(json.dumps(fields.defaults(EncoderSettings)))
-            old = {name: value for name, value in old.items() if name in settings}
-            require_same_settings(old | checkpoints.card(latest)["settings"], settings, workdir)
+            old = checkpoints.card(latest)["settings"]
+            require_same_settings(old, settings, workdir, EncoderSettings)
         processes.on_main(lambda: _keep_content(paths, workdir, parent, without, latest is None))
         if latest is not None and latest >= config.steps:
             return workdir

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from imujax.errors import UserError
+from imujax.runtime import fields
 
 # Settings that say in which form something is computed: like another machine they change the
 # rounding, and nothing else.
 FORMS = {"conv"}
 
 
-def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Path | str):
+def require_same_settings(
+    old: dict[str, Any], new: dict[str, Any], workdir: Path | str, kind: type | None = None
+):
     """Require that a finished or resumed run has the settings it is started with.
 
     Parameters
@@ -22,12 +25,18 @@ def require_same_settings(old: dict[str, Any], new: dict[str, Any], workdir: Pat
         Settings of the run in `workdir` and of the configuration, nested, as JSON can hold them.
     workdir : Path or str
         Named in the sentence.
+    kind : type, optional
+        Class of these settings, see `fields`: a field that an older imujax did not have was then as
+        it is by default.
 
     Raises
     ------
     UserError
         Naming the first setting in which they differ.
     """
+    if kind is not None:
+        default = json.loads(json.dumps(fields.defaults(kind)))
+        old = {name: default[name] for name in default.keys() & new.keys()} | old
     for name, old_value, new_value in differing_settings(old, new):
         if name.rpartition(".")[2] in FORMS:
             continue

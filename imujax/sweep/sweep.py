@@ -30,6 +30,7 @@ from imujax.sweep import (
     runs,
     shares,
 )
+from imujax.sweep.settings import TaskSettings
 
 SETTINGS_LOCK = "settings.lock"  # whoever begins a folder holds it for a moment
 
@@ -270,7 +271,7 @@ def _require_settings(workdir: pathlib.Path, settings: dict):
             raise UserError(
                 f"{workdir / file} is damaged: delete {workdir}, and the task is run again"
             ) from None
-        require_same_settings(old, settings, workdir)
+        require_same_settings(old, settings, workdir, TaskSettings)
     workdir.mkdir(parents=True, exist_ok=True)
     if not (workdir / "settings.json").exists():
         text = json.dumps(settings, indent=1, sort_keys=True)

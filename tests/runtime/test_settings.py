@@ -3,6 +3,7 @@
 import pytest
 
 from imujax.errors import UserError
+from imujax.pretrain.settings import EncoderSettings
 from imujax.runtime import settings
 
 ENCODERS = {"waist": [{"net": {"width": 8}, "seed": 0}, {"net": {"width": 8}, "seed": 1000}]}
@@ -73,3 +74,13 @@ def test_another_form_of_convolution_is_the_same_run():
     settings.require_same_settings(old, new, "work")
     with pytest.raises(UserError, match=r"net\.width=8 but the configuration says 16"):
         settings.require_same_settings(old, {"net": {"conv": "auto", "width": 16}}, "work")
+
+
+def test_what_an_older_imujax_did_not_have_was_as_it_is_by_default():
+    now = {"seed": 0, "hidden": 0.4, "loss": "symmetric", "beside": {}}
+    then = {"seed": 0, "loss": "symmetric"}
+    settings.require_same_settings(then, now, "work", EncoderSettings)
+    with pytest.raises(UserError, match=r"with hidden=0\.4 but the configuration says 0\.5"):
+        settings.require_same_settings(then, now | {"hidden": 0.5}, "work", EncoderSettings)
+    with pytest.raises(UserError, match="with hidden="):
+        settings.require_same_settings(then, now, "work")
