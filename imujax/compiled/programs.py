@@ -17,12 +17,13 @@ from imujax.errors import UserError
 from imujax.nets import arithmetic, networks
 from imujax.pretrain import settings, step
 from imujax.runtime import sharding
-from imujax.simulate import stream
+from imujax.simulate import forces, stream
 from imujax.sweep import rehearsal
 
 KINDS = ("pretrain", "sweep", "simulate")
 SHARE_OF_MEMORY = 0.8  # that a sweep fills a device with, as where one is there
 UNIT = {name: {"mean": 0.0, "sd": 1.0} for name in ("acc", "gyr")}
+SIMULATED = ("acc", "gyr", "length")  # of the windows beside them, with their forces
 RESIDENT = 2**16  # sensor-windows of the data sets that lie on every chip
 
 
@@ -152,6 +153,8 @@ def compile_pretraining(
     spread = sharding.sharded(mesh) if is_given and "stream" not in section else replicated
     windows = _sensor_windows(section, section.batch if is_given else RESIDENT)
     data = sharding.as_shapes(windows, spread)
+    if "forces" in (section.loss, *section.beside):
+        data[forces.PART] = sharding.as_shapes(_simulated_windows(section), replicated)
     rows = jax.ShapeDtypeStruct((section.batch,), jnp.int32, sharding=replicated)
     arguments = state, data, None if is_given else rows
     flops = section.batch * arithmetic.training_flops(section.net, section.window)
@@ -172,6 +175,14 @@ def compile_pretraining(
             dtype=section.net.get("dtype", "float32"),
         )
     return dataclasses.replace(made, is_resident=not is_given)
+
+
+def _simulated_windows(section: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
+    """Those that stand beside them, of which forces are learned."""
+    count = section.simulated.windows
+    parts = {name: x for name, x in _sensor_windows(section, count).items() if name in SIMULATED}
+    shape = (count, section.window, len(forces.TARGETS))
+    return parts | {"forces": jax.ShapeDtypeStruct(shape, jnp.float32)}
 
 
 def _sensor_windows(section: ConfigDict, count: int) -> dict[str, jax.ShapeDtypeStruct]:

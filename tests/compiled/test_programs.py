@@ -66,6 +66,11 @@ def test_arithmetic_and_memory_of_a_step(slice_):
     more = made.memory["arguments"] - given.memory["arguments"]
     assert more == pytest.approx((programs.RESIDENT - BATCH / 4) * window, rel=0.01)
     assert made.is_resident and not given.is_resident
+    beside = programs.compile_pretraining("e", encoder(beside={"forces": 1.0}), slice_)
+    more = beside.memory["arguments"] - made.memory["arguments"]
+    # Six forces a sample beside the six signals; the heads' parameters are little beside that.
+    assert more == pytest.approx(16384 * (2 * WINDOW * 6 * 4 + 4), rel=0.05)
+    assert beside.executed > 1.5 * made.executed
 
 
 def test_the_largest_batch_is_where_the_memory_ends(slice_):
