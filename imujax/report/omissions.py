@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from imujax.data import rates
 from imujax.report.sentences import capitalise, format_percent
 from imujax.report.tables import Sweep
 
@@ -69,7 +70,7 @@ def resampled(sweep: Sweep) -> list[str]:
         A sentence for each such encoder.
     """
     own, encoders = (sweep.summary.get(name) for name in ("rate", "encoders"))
-    rates = {
+    seen = {
         name: members[0].get("rate")
         for name, members in (encoders.items() if isinstance(encoders, dict) else ())
         if members
@@ -77,8 +78,8 @@ def resampled(sweep: Sweep) -> list[str]:
     return [
         f"All arms of encoder {name} see the windows brought from {own:g} to {rate:g} Hz, and "
         f"nothing above {min(own, rate) / 2:g} Hz; references see them as they are."
-        for name, rate in rates.items()
-        if own and rate and own != rate
+        for name, rate in seen.items()
+        if own and rate and not rates.are_same(own, rate)
     ]
 
 

@@ -141,19 +141,6 @@ def make_walk(
     return walk._replace(pressure_correction=pressure)
 
 
-def walk_kinematics(
-    body: Body,
-    style: gait.Style,
-    ground: gait.Ground,
-    speed: jax.Array,
-    noise: gait.Noise,
-    seconds: float,
-    since: jax.Array,
-) -> skeleton.Kinematics:
-    """Kinematics of what `make_walk` makes; see `trace_walk`."""
-    return trace_walk(body, style, ground, speed, noise, seconds, since, False)[0]
-
-
 def trace_walk(
     body: Body,
     style: gait.Style,
@@ -162,6 +149,7 @@ def trace_walk(
     noise: gait.Noise,
     seconds: float,
     since: jax.Array,
+    *,
     with_loads: bool = True,
 ) -> tuple[skeleton.Kinematics, dynamics.Loads | None]:
     """Kinematics and loads of what `make_walk` makes.

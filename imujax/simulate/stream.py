@@ -176,7 +176,8 @@ def read_windows(
 def _gait_kinematics(
     key, person: body.Body, number, options: dict, t: np.ndarray
 ) -> skeleton.Kinematics:
-    return balance.walk_kinematics(person, *random_gait(key, person, number, options, t))
+    piece = random_gait(key, person, number, options, t)
+    return balance.trace_walk(person, *piece, with_loads=False)[0]
 
 
 def random_gait(key, person: body.Body, number, options: dict, t: np.ndarray) -> tuple:
