@@ -86,7 +86,9 @@ def get_config(size: str = "quick") -> ConfigDict:
     ):
         compared = common.arms(encoder)
         if is_quick:
-            compared.box = {"encoder": "box", "weights": "pretrained"}
+            # Another network, and so random weights of its own to be compared with.
+            compared["box"] = {"encoder": "box", "weights": "pretrained"}
+            compared["random-box"] = {"encoder": "box", "weights": "random"}
         config.tasks[name] = common.task(name, title, compared, **grid)
     if size in ("network", "cores"):
         config.tasks.knee_moment.sensors = common.KNEE

@@ -26,7 +26,8 @@ def get_config(size: str = "full") -> ConfigDict:
         del config.encoders.box  # which sees 100 Hz, and curves are not brought to another rate
     for name, (title, target) in CURVES.items():
         if size == "tiny":
-            del config.tasks[name].arms.box
+            for arm in ("box", "random-box"):
+                del config.tasks[name].arms[arm]
         changes = {"title": title, "targets": (target,), "references": ("ridge", "extra")}
         changes |= common.BESIDE | {"references": ("ridge",)} if size == "cores" else {}
         config.tasks[name].update(changes)
