@@ -229,19 +229,57 @@ def wobbling_readings(
     out x u, with tan(half the angle) = tilt |out x u| / 2.  amplitude scales u.
     """
     acceleration, turn, turn_rate = _motion_of_places(kinematics, mount)
-    u, du, ddu = _oscillate(acceleration, mount, rate)
+    shift, shift_rate, ddu = _shift(acceleration, turn, turn_rate, mount, rate)
     force = _transposed_matvec(turn, _with_gravity(acceleration + ddu))
-    shift = _transposed_matvec(turn, u)  # in segment axes, from here on
-    shift_rate = _transposed_matvec(turn_rate, u) + _transposed_matvec(turn, du)
-    half = 0.5 * mount.tilt[:, None, None]
-    out = mount.out[..., None]
-    lean = half * jnp.cross(out, shift, axis=1)  # the rotation's Gibbs vector q
-    lean_rate = half * jnp.cross(out, shift_rate, axis=1)
+    lean, lean_rate = (_lean(mount, x) for x in (shift, shift_rate))
     # Rates of a Gibbs vector in the turned axes: 2 (q' - q x q') / (1 + q.q).
-    scale = 2 / (1 + (lean * lean).sum(1, keepdims=True))
+    scale = _gibbs_scale(lean)
     lean_spin = scale * (lean_rate - jnp.cross(lean, lean_rate, axis=1))
     force = _unlean(lean, scale, force)
     return _in_unit_axes(mount, force, _unlean(lean, scale, _spin(turn, turn_rate)) + lean_spin)
+
+
+def unit_axes(kinematics: "Kinematics", mount: Mount, rate: float) -> jax.Array:
+    """The units' own axes in the world, riding on soft tissue as in `wobbling_readings`.
+
+    Parameters
+    ----------
+    kinematics : Kinematics
+        At T times 1 / rate apart.
+    mount : Mount
+        Of S units.
+    rate : float
+        Of the samples, Hz.
+
+    Returns
+    -------
+    jax.Array, [S, 3, 3, T]
+        Columns, so that a vector of the world v reads axes^T v.
+    """
+    acceleration, turn, turn_rate = _motion_of_places(kinematics, mount)
+    lean = _lean(mount, _shift(acceleration, turn, turn_rate, mount, rate)[0])
+    scale, rows = _gibbs_scale(lean), []
+    for row in range(3):  # of the axes: what is read of a vector along x, y or z of the world
+        in_case = _unlean(lean, scale, turn[:, row])
+        rows.append(_transposed_matvec(mount.rotation[..., None], in_case))
+    return jnp.stack(rows, axis=1)
+
+
+def _shift(acceleration, turn, turn_rate, mount: Mount, rate: float):
+    """How far the units are off their places, in segment axes, its rate, and u'' in the world."""
+    u, du, ddu = _oscillate(acceleration, mount, rate)
+    shift_rate = _transposed_matvec(turn_rate, u) + _transposed_matvec(turn, du)
+    return _transposed_matvec(turn, u), shift_rate, ddu
+
+
+def _lean(mount: Mount, shift: jax.Array) -> jax.Array:
+    """The Gibbs vector q [S, 3, T] of the turn of a unit off its place, or of its rate q'."""
+    return 0.5 * mount.tilt[:, None, None] * jnp.cross(mount.out[..., None], shift, axis=1)
+
+
+def _gibbs_scale(lean: jax.Array) -> jax.Array:
+    """2 / (1 + q.q)"""
+    return 2 / (1 + (lean * lean).sum(1, keepdims=True))
 
 
 def cushion(reading: jax.Array, mount: Mount, rate: float) -> jax.Array:

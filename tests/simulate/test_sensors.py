@@ -303,6 +303,7 @@ def test_wobbling_readings_are_of_one_moving_body(x64):
     moving = tumbling(jnp.asarray(t))
     unit = scattered()._replace(tilt=jnp.full(17, 15.0))
     acc, gyr = (np.asarray(x) for x in wobbled(moving, unit, rate))
+    axes = np.moveaxis(np.asarray(sensors.unit_axes(moving, unit, rate)), -1, 1)
     bone = np.moveaxis(np.asarray(moving.rotation), -1, 1)
     shifts, leans = [], []
     for s in (0, 3, 12):
@@ -336,6 +337,7 @@ def test_wobbling_readings_are_of_one_moving_body(x64):
         unit_path = path + u
         np.testing.assert_allclose(travelled, unit_path - unit_path[:, :1], atol=2e-6)
         np.testing.assert_allclose(follow(gyr[s], turn[0], rate), turn[::2], atol=1e-6)
+        np.testing.assert_allclose(axes[s], turn, atol=1e-6)
         shifts.append(np.abs(u).max())
         leans.append(2 * size.max())
     assert min(shifts) > 5e-4 and min(leans) > 0.01  # it does wobble

@@ -5,7 +5,7 @@ Its axes are x to the right, y forwards, z up, in mm.
 
 import numpy as np
 
-from imujax.simulate import body
+from imujax.simulate import body, people, sensors
 
 # Marker of one leg: segment, place in its frame [m] (forwards, outwards, up) at a height of 1.75 m.
 LEG_MARKERS = {
@@ -62,6 +62,12 @@ def place_markers(
         i = body.INDEX[segment]
         places[name] = position[i] + np.einsum("ijt,j->it", rotation[i], offset)
     return places
+
+
+def unit_axes(trial: people.Trial) -> np.ndarray:
+    """The units' axes in the world [S, T, 3, 3], leaning as their readings do."""
+    axes = sensors.unit_axes(trial.kin, trial.mount, people.SENSOR_RATE)
+    return np.moveaxis(np.asarray(axes, np.float64), 3, 1)
 
 
 def read_magnetometer(axes: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -198,9 +198,9 @@ def _unit_columns(acc: np.ndarray, gyr: np.ndarray) -> dict[str, np.ndarray]:
 def _magnetometer_columns(trial: people.Trial, rng) -> dict[str, np.ndarray]:
     """What the magnetometers read, microtesla."""
     columns = {}
+    turn = laboratory.unit_axes(trial)
     for s, (unit, segment) in enumerate(UNITS.items()):
-        turn = np.asarray(trial.kin.rotation, np.float64)[body.INDEX[segment]]
-        axes = np.moveaxis(turn, 2, 0) @ np.asarray(trial.mount.rotation[s]) @ _unit_frame(segment)
+        axes = turn[s] @ _unit_frame(segment)
         columns |= named_columns(f"{unit}_mag_{{}}", "xyz", laboratory.read_magnetometer(axes, rng))
     return columns
 

@@ -107,12 +107,12 @@ def hold_nearest(values: np.ndarray, is_known: np.ndarray) -> np.ndarray:
 
 def trial_fields(settings: dict, subject_number: int, trial_number: int):
     """All fields [T] of one trial at 100 Hz, right strikes and toe-offs [E] in samples."""
-    person, walk, kin, loads, mount, acc, gyr = people.simulate_trial(
-        settings, "knee_moment", subject_number, trial_number
-    )
+    trial = people.simulate_trial(settings, "knee_moment", subject_number, trial_number)
+    person, walk, kin, loads, _, acc, gyr = trial
     assert walk is not None and loads is not None  # a trial of walking
     acc, gyr = (windows.resample(x, people.SENSOR_RATE, RATE) for x in (acc, gyr))
     coarse = slice(None, None, round(people.SENSOR_RATE / RATE))
+    unit_axes = laboratory.unit_axes(trial)[:, coarse]
     place, turn = (np.asarray(x, np.float64)[..., coarse] for x in (kin.position, kin.rotation))
     time = np.arange(place.shape[-1]) / RATE
     mass, height = float(person.mass), float(person.height)
@@ -141,7 +141,7 @@ def trial_fields(settings: dict, subject_number: int, trial_number: int):
         frame = SLOPED_FOOT if segment.startswith("foot") else LEFT_UP_FORWARD
         fields |= named_columns(f"Accel{{}}_{unit}", "XYZ", acc[:, s] @ frame)
         fields |= named_columns(f"Gyro{{}}_{unit}", "XYZ", np.rad2deg(gyr[:, s]) @ frame)
-        axes = np.moveaxis(turn[body.INDEX[segment]], 2, 0) @ np.asarray(mount.rotation[s]) @ frame
+        axes = unit_axes[s] @ frame
         fields |= named_columns(f"Mag{{}}_{unit}", "XYZ", laboratory.read_magnetometer(axes, rng))
         quaternion = Rotation.from_matrix(axes).as_quat(canonical=True, scalar_first=True)
         fields |= named_columns(f"Quat{{}}_{unit}", "1234", quaternion)
