@@ -2,10 +2,11 @@
 
     imujax study --config configs/gait.py --raw raw --data data --workdir work/gait
 
-The peak force of insole.py and the stance time of public.py, their recordings and folds, and
-pre-training on the same sets, with the network of imujax/nets/dilated.py in the place of the
-study's.  For the stance time a third arm goes on from the encoder on the walks of those who train,
-without labels, fold by fold.  (On the insoles growth.py has such an arm.)
+The peak force of insole.py, the stance time of public.py and the activities of activities.py, their
+recordings and folds, with the network of imujax/nets/dilated.py in the place of the study's.  For
+stance time and activities a third arm goes on from the encoder on the windows of those who train,
+without labels, fold by fold.  (On the insoles growth.py has such an arm.)  Encoders of the
+activities see the walks of others, and no fall of anybody.
 
 `:cores` is for two cores; `:tiny` is the same path in minutes.
 """
@@ -16,7 +17,7 @@ from imujax.configs import common, insole
 from imujax.nets import dilated
 
 TRAIN = {"rotation": 30.0, "steps": 800, "save_every": 200}
-OWN = {"parent": "back", "without": "stance_time", "rotation": 30.0, "steps": 300}
+OWN = {"rotation": 30.0, "steps": 300}
 # The network starts from a good probe: no rate of 3e-2, which would throw it away.
 RATES = (3e-4, 1e-3, 3e-3, 1e-2)
 # Insoles move more than what the encoder has seen: thresholds want each run's own scales. Half of
@@ -27,13 +28,23 @@ SHARES = {"axes": {"windows": (0.1, 0.25, 1.0)}, "rescale": True, "kept": 0.5}
 def get_config(size: str = "full") -> ConfigDict:
     config = insole.get_config(size)
     net = dilated.dilated()
+    # On two cores at half the rate: a window lasts 2.56 s either way.
+    rate, samples = (50.0, 128) if size == "cores" else (100.0, 256)
+    cut, whole = {"window": 128, "stride": 64}, {"window": samples, "stride": samples}
+    config.data_sets.others = common.data_set(
+        "ipol_gait", "ipol_gait", task="windows", rate=rate, **cut
+    )
+    config.data_sets.daily = common.data_set("sisfall", "sisfall", rate=rate, **whole)
     config.data_sets.steps = common.data_set("ipol_gait", "ipol_gait", task="stance_time")
     config.encoders = ConfigDict(
         {
             "foot": common.encoder(("waist", "walks"), net, window=64, **TRAIN),
             "back": common.encoder(("waist",), net, **TRAIN),
-            # Goes on from it on the walks of those who train, fold by fold.
-            "own": common.encoder(("walks",), net, **OWN),
+            "own": common.encoder(("walks",), net, parent="back", without="stance_time", **OWN),
+            "others": common.encoder(("others",), net, rate=rate, **TRAIN),
+            "daily": common.encoder(
+                ("daily",), net, parent="others", without="activity", rate=rate, **OWN
+            ),
         }
     )
     grid = {"full": {"rates": RATES}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
@@ -41,6 +52,10 @@ def get_config(size: str = "full") -> ConfigDict:
     grid = {name: values | SHARES for name, values in grid.items()}
     walking = common.arms("back")
     walking.own = {"encoder": "own", "weights": "in_domain"}
+    living = common.arms("others")
+    living.own = {"encoder": "daily", "weights": "in_domain"}
+    classes = grid[size] | (common.BESIDE if size == "cores" else {})
+    classes.pop("references", None)  # those of classes
     if size == "tiny":
         tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         for encoder in config.encoders.values():
@@ -55,6 +70,13 @@ def get_config(size: str = "full") -> ConfigDict:
                 **grid[size],
             ),
             "stance_time": common.task("steps", "Stance time, walking", walking, **grid[size]),
+            "activity": common.task(
+                "daily",
+                "Activities of daily life",
+                living,
+                targets=("activity",),
+                **classes,
+            ),
         }
     )
     return config

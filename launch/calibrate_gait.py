@@ -23,6 +23,7 @@ from scipy.optimize import least_squares
 from imujax import simulate
 from imujax.data.recordings import G
 from imujax.simulate import balance, body, dynamics, gait, skeleton, style
+from imujax.simulate.way import Way
 
 HERE = pathlib.Path(__file__).parent
 POINTS = 60  # samples of a stride
@@ -51,7 +52,7 @@ def simulate_stride(person, entry, fields, speed):
     no_noise = jax.tree.map(
         jnp.zeros_like, gait.random_noise(jax.random.key(0), 10, shape.force.shape[1])
     )
-    level = gait.Ground(jnp.zeros(()), jnp.zeros(()))
+    level = Way(jnp.zeros(()), jnp.zeros(()))
     walk = gait.lay_contacts(person, shape, level, speed, no_noise, 2.0)
     t = walk.strike[4] + (walk.next_strike[4] - walk.strike[4]) * jnp.arange(POINTS) / POINTS + 1e-6
     kin = gait.kinematics(person, walk, t)

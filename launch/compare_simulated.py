@@ -9,7 +9,10 @@ A set is a built data set of real windows, as `imujax build` writes it, beside w
 people who walk (gait=running: run) with units on the segments, at the same rate and length. Its
 entries, quoted as in a shell, are name, real (the folder), segments, and, if not all are wanted,
 sensors, activity and condition of the real windows, separated by commas; length (samples) cuts both
-to their beginnings. Windows in which the sensor does not move are left out.
+to their beginnings; ways=bends,stairs,impaired: of simulated people all who can walk in those ways
+do (imujax/simulate/stream.py); spin=.5: only windows, real and simulated, in which the unit turns
+about the mean of its acceleration by that many rad/s or more. Windows in which the sensor does not
+move are left out.
 
 Units are mounted with their own axes, so most of what is compared does not change when a unit is
 turned: principal SDs (roots of the eigenvalues of a window's covariance), SD and spectrum of the
@@ -49,7 +52,9 @@ MOTION = 0.3  # m/s^2, the mean SD of the acceleration's axes from which on a wi
 MAX_WINDOWS = 60  # of one person, so that nobody outweighs the others
 FOLDS = 5
 AT_ONCE = 16  # people simulated by one call, half of them walk and half run
-ENTRIES = ("name", "real", "segments", "sensors", "activity", "condition", "gait", "length")
+OPTIONAL = ("sensors", "activity", "condition", "gait", "length", "ways", "spin")
+ENTRIES = ("name", "real", "segments", *OPTIONAL)
+WAYS = ("bends", "stairs", "impaired")
 GAITS = ("walking", "running")  # in the order of the people of a stream
 COLORS = {"real": "#333333", "simulated": "#c0392b"}
 
@@ -84,6 +89,9 @@ def parse_set(text: str) -> dict[str, str]:
     unknown = [name for name in entries["segments"].split(",") if name not in body.INDEX]
     if unknown:
         raise UserError(f"no segment {unknown[0]!r}: there are {', '.join(body.SEGMENTS)}")
+    unknown = [name for name in filter(None, entries["ways"].split(",")) if name not in WAYS]
+    if unknown:
+        raise UserError(f"no way {unknown[0]!r}: there are {', '.join(WAYS)}")
     return entries
 
 
@@ -106,25 +114,34 @@ def read_real(entries: dict[str, str], rng: np.random.Generator) -> tuple[Window
         for n in wanted
         for who in [data.subject[keep].astype(str)]
     ]
-    windows = choose_moving(Windows(*(np.concatenate(x) for x in zip(*parts, strict=True))), rng)
+    windows = Windows(*(np.concatenate(x) for x in zip(*parts, strict=True)))
+    windows = choose_moving(windows, rng, float(entries["spin"] or 0))
     if not len(windows.acc):
         raise UserError(f"no windows of {entries['name']} are left of {entries['real']}")
     return windows, float(data.info["rate"])
 
 
-def choose_moving(windows: Windows, rng: np.random.Generator) -> Windows:
-    """At most MAX_WINDOWS of each person, at random of those that move."""
-    order = rng.permutation(np.flatnonzero(windows.acc.std(1).mean(1) >= MOTION))
+def mean_spin(windows: Windows) -> np.ndarray:
+    """Mean rate of each window about the mean of its acceleration, either way [N] rad/s."""
+    up = windows.acc.mean(1)
+    return np.abs((windows.gyr.mean(1) * up).sum(1)) / np.linalg.norm(up, axis=1)
+
+
+def choose_moving(windows: Windows, rng: np.random.Generator, spin: float = 0.0) -> Windows:
+    """At most MAX_WINDOWS of each person, at random of those that move, and turn by `spin`."""
+    moves = windows.acc.std(1).mean(1) >= MOTION
+    order = rng.permutation(np.flatnonzero(moves & (mean_spin(windows) >= spin)))
     chosen = [order[windows.person[order] == p][:MAX_WINDOWS] for p in np.unique(windows.person)]
-    chosen = np.concatenate(chosen)
+    chosen = np.concatenate([np.zeros(0, int), *chosen])
     return Windows(*(x[chosen] for x in windows))
 
 
 def simulate_people(
-    seed: int, people: int, segments: tuple[str, ...], rate: float, length: int
+    seed: int, people: int, segments: tuple[str, ...], rate: float, length: int, ways: str
 ) -> dict[str, np.ndarray]:
     """{gait: acc and gyr [2, P, W, S, T, 3]} of at least `people` people of each gait."""
-    options = stream.settings({"gait": 1.0, "sensors": list(segments), "windows": 4})
+    changes = {"gait": 1.0, "sensors": list(segments), "windows": 4}
+    options = stream.settings(changes | dict.fromkeys(filter(None, ways.split(",")), 1.0))
 
     @jax.jit
     def simulate(key):
@@ -291,11 +308,16 @@ def compare(sets: list[dict[str, str]], people: int, seed: int) -> list[dict]:
     read = [read_real(entries, rng) for entries in sets]
     every = tuple(sorted({s for entries in sets for s in entries["segments"].split(",")}))
     longest = max(windows.acc.shape[1] for windows, _ in read)
-    simulate = functools.cache(lambda rate: simulate_people(seed, people, every, rate, longest))
+    simulate = functools.cache(
+        lambda rate, ways: simulate_people(seed, people, every, rate, longest, ways)
+    )
     results = []
     for entries, (real, rate) in zip(sets, read, strict=True):
-        signals = simulate(rate)[entries["gait"]][..., : real.acc.shape[1], :]
-        made = choose_moving(of_segments(signals, every, entries["segments"].split(",")), rng)
+        signals = simulate(rate, entries["ways"])[entries["gait"]][..., : real.acc.shape[1], :]
+        made = of_segments(signals, every, entries["segments"].split(","))
+        made = choose_moving(made, rng, float(entries["spin"] or 0))
+        if not len(made.acc):
+            raise UserError(f"no simulated windows of {entries['name']} are left")
         auc, alone = tell_apart(real, made, rate, seed)
         results.append(
             {"name": entries["name"], "real": real, "simulated": made, "rate": rate}

@@ -20,4 +20,5 @@ __all__ = [
     "skeleton",
     "stream",
     "style",
+    "way",
 ]

@@ -20,6 +20,7 @@ from imujax.data.recordings import G
 from imujax.simulate import dynamics, gait, skeleton
 from imujax.simulate.body import PARENT, Body, leg_lengths
 from imujax.simulate.curves import spline
+from imujax.simulate.way import Way, heading, turned
 
 MAX_SHIFT = (0.045, 0.025)  # m, how far the centre of pressure is moved at most: along, across
 MAX_TWIST = 0.010  # body weight times height, the largest free moment (Holden and Cavanagh 1991)
@@ -39,9 +40,10 @@ def centre_of_pressure(body: Body, walk: gait.Walk, t: jax.Array, shift: jax.Arr
     k = gait.foot_contacts(walk, t)
     share = jnp.clip((t - walk.strike[k]) / walk.stance[k], 0, 1)
     ahead = gait.pressure_ahead(body, walk, share)
-    yaw, tilt = walk.yaw[k], walk.ground.tilt
-    along = ahead * jnp.cos(yaw) + shift[0]
-    across = ahead * jnp.sin(yaw) + shift[1]
+    yaw, tilt = walk.yaw[k], walk.way.tilt
+    moved = turned(jnp.stack([*shift, jnp.zeros_like(t)]), heading(walk.way, walk.strike, t))
+    along = ahead * jnp.cos(yaw) + moved[0]
+    across = ahead * jnp.sin(yaw) + moved[1]
     path = jnp.stack([along * jnp.cos(tilt), across, along * jnp.sin(tilt)])
     return jnp.moveaxis(walk.foothold[:, k] + path, 1, 0)
 
@@ -80,8 +82,9 @@ def _solve_pressure(
     """
     nominal = nominal_loads(body, walk, t)
     weight = body.mass * G
-    excess = dynamics.moment_excess(body, kin, nominal) / weight  # m
-    force = nominal.force / weight
+    back = -heading(walk.way, walk.strike, t)
+    excess = turned(dynamics.moment_excess(body, kin, nominal), back) / weight  # m
+    force = jnp.moveaxis(turned(jnp.moveaxis(nominal.force, 1, 0), back), 0, 1) / weight
     up = force[:, 2].sum(0)
     count = walk.pressure_correction.shape[1]
     basis = spline(jnp.eye(count, dtype=t.dtype), (t - walk.begin) / gait.PRESSURE_STEP)
@@ -109,7 +112,7 @@ def _solve_pressure(
 def make_walk(
     body: Body,
     style: gait.Style,
-    ground: gait.Ground,
+    way: Way,
     speed: jax.Array,
     noise: gait.Noise,
     seconds: float,
@@ -119,7 +122,7 @@ def make_walk(
 
     Parameters
     ----------
-    body, style, ground, speed, noise
+    body, style, way, speed, noise
         As of `gait.lay_contacts`.
     seconds : float
         As there; static.
@@ -131,7 +134,7 @@ def make_walk(
     gait.Walk
         With its corrections of trunk and centre of pressure.
     """
-    arguments = body, style, ground, speed, noise, seconds
+    arguments = body, style, way, speed, noise, seconds
     lowering, correction = _no_corrections(noise, seconds)
     walk, lowering = _lower_to_reach(*arguments, lowering, correction)
     t = walk.begin + _grid(seconds)
@@ -144,14 +147,14 @@ def make_walk(
 def trace_walk(
     body: Body,
     style: gait.Style,
-    ground: gait.Ground,
+    way: Way,
     speed: jax.Array,
     noise: gait.Noise,
     seconds: float,
     since: jax.Array,
     *,
     with_loads: bool = True,
-) -> tuple[skeleton.Kinematics, dynamics.Loads | None]:
+) -> tuple[skeleton.Kinematics, gait.Walk | None, dynamics.Loads | None]:
     """Kinematics and loads of what `make_walk` makes.
 
     As one loop, which a compiler sees once: to be traced with others into one program, where
@@ -159,21 +162,23 @@ def trace_walk(
 
     Parameters
     ----------
-    body, style, ground, speed, noise, seconds
+    body, style, way, speed, noise, seconds
         As of `make_walk`.
     since : jax.Array, [T]
         Times after the walk's begin, s.
     with_loads : bool
-        Whether loads are wanted, which takes half as long again.
+        Whether walk and loads are wanted, which takes half as long again.
 
     Returns
     -------
     kinematics : skeleton.Kinematics
         Of the 17 segments at these times.
+    walk : gait.Walk or None
+        As `make_walk` makes it.
     loads : dynamics.Loads or None
         Of both feet at these times.
     """
-    arguments = body, style, ground, speed, noise, seconds
+    arguments = body, style, way, speed, noise, seconds
     grid = _grid(seconds)
     longest = max(len(grid), len(since))
     rounds = (grid, grid, since) if with_loads else (grid, since)
@@ -196,9 +201,9 @@ def trace_walk(
     kin, walks, pressures = jax.lax.scan(solve_round, start, (is_first, times))[1]
     kin = jax.tree.map(lambda x: x[-1, ..., : len(since)], kin)
     if not with_loads:
-        return kin, None
+        return kin, None, None
     walk = jax.tree.map(lambda x: x[-1], walks)._replace(pressure_correction=pressures[1])
-    return kin, loads(body, walk, walk.begin + since)
+    return kin, walk, loads(body, walk, walk.begin + since)
 
 
 def _no_corrections(noise: gait.Noise, seconds: float) -> tuple[jax.Array, jax.Array]:
@@ -213,7 +218,7 @@ def _grid(seconds: float) -> jax.Array:
 
 
 @functools.partial(jax.jit, static_argnames="seconds")
-def _lower_to_reach(body: Body, style, ground, speed, noise, seconds, lowering, correction):
+def _lower_to_reach(body: Body, style, way, speed, noise, seconds, lowering, correction):
     """Lower the centre of mass, contact by contact, until no standing leg is out of reach.
 
     lowering [N] m: where to begin; all zeros: begin at the height that the mean contact can just
@@ -223,7 +228,7 @@ def _lower_to_reach(body: Body, style, ground, speed, noise, seconds, lowering, 
     is_first = jnp.all(lowering == 0)
 
     def lower_once(lowering, round_number):
-        walk = gait.lay_contacts(body, style, ground, speed, noise, seconds, lowering)
+        walk = gait.lay_contacts(body, style, way, speed, noise, seconds, lowering)
         walk = walk._replace(trunk_correction=correction)
         count = lowering.shape[0]
         t = (walk.strike + share * walk.stance)[:, 2 : count - 3]  # [P, N - 5]
@@ -258,7 +263,8 @@ def _solve_trunk(body: Body, walk: gait.Walk, kin: skeleton.Kinematics, t: jax.A
     curvature = (basis[2:] - 2 * basis[1:-1] + basis[:-2]) / GRID_STEP**2
     weight = body.mass * G
     nominal = nominal_loads(body, walk, t)
-    excess = dynamics.moment_excess(body, kin, nominal)[:, 1:-1] / weight  # m
+    excess = dynamics.moment_excess(body, kin, nominal)
+    excess = turned(excess, -heading(walk.way, walk.strike, t))[:, 1:-1] / weight  # m
     # A leg that is almost straight makes it jump.
     excess = MAX_EXCESS * jnp.tanh(excess / MAX_EXCESS)
     up = nominal.force[:, 2, 1:-1].sum(0) / weight

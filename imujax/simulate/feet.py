@@ -18,6 +18,7 @@ from imujax.simulate.curves import (
     smooth_step,
     sole_shape,
 )
+from imujax.simulate.way import heading, turned
 
 if TYPE_CHECKING:
     from imujax.simulate.gait import Walk
@@ -73,7 +74,7 @@ def stance_ankle(body: Body, walk: "Walk", k: jax.Array, t: jax.Array) -> jax.Ar
     since, span = t - walk.strike[k], walk.style.pulse[2]
     _, path = pulse_impulses(span, since)
     up = up + walk.pulse[k] * (span / 2 - since + 2 / span * path)
-    yaw, tilt, leaning = walk.yaw[k], walk.ground.tilt, _foot_list(walk, k, t)
+    yaw, tilt, leaning = walk.yaw[k], walk.way.tilt, _foot_list(walk, k, t)
     left, up = -up * jnp.sin(leaning), up * jnp.cos(leaning)
     east, north = jnp.cos(yaw), jnp.sin(yaw)
     ahead = along * jnp.cos(tilt) - up * jnp.sin(tilt)
@@ -101,7 +102,7 @@ def foot_angles(walk: "Walk", k: jax.Array, t: jax.Array) -> jax.Array:
     yaw = walk.yaw[k] + (walk.yaw[following] - walk.yaw[k]) * smooth_step(w) - turned
     leaning, pitch = _foot_list(walk, k, t) + listed, _foot_pitch(walk, k, t)
     (cl, cp, ct), (sl, sp, st) = (
-        (f(leaning), f(pitch), f(walk.ground.tilt)) for f in (jnp.cos, jnp.sin)
+        (f(leaning), f(pitch), f(walk.way.tilt)) for f in (jnp.cos, jnp.sin)
     )
     return jnp.stack(
         [
@@ -131,7 +132,8 @@ def swing_ankle(walk: "Walk", k: jax.Array, t: jax.Array) -> jax.Array:
     path = p + w * (v + w * (a / 2 + w * (c3 + w * (c4 + w * c5))))
     bumps = _bumps(w, walk.style.swing.shape[1])
     ahead, up = (jnp.einsum("c,c...->...", c, bumps) for c in walk.style.swing)
-    return path + jnp.stack([ahead, jnp.zeros_like(ahead), up])
+    now = heading(walk.way, walk.strike, t)
+    return path + turned(jnp.stack([ahead, jnp.zeros_like(ahead), up]), now)
 
 
 def _bumps(w: jax.Array, count: int) -> jax.Array:

@@ -17,6 +17,7 @@ import numpy as np
 from imujax.data.recordings import G
 from imujax.errors import UserError
 from imujax.simulate import balance, body, dynamics, stream
+from imujax.simulate.way import heading, turned
 
 QUANTITIES = ("vertical force", "force forwards", "knee flexion moment")
 # Of the sensor's own side (of the right one for what is worn in the middle), then of the other.
@@ -90,10 +91,12 @@ def _simulate(key, *, options: dict, count: int, rate: float, length: int):
 
     def move(key, person, number):
         piece = stream.random_gait(key, person, number, options, t)
-        kin, loads = balance.trace_walk(person, *piece)
+        kin, walk, loads = balance.trace_walk(*piece)
         weight = person.mass * G
         knee = dynamics.knee_moment(person, kin, loads)
-        return kin, jnp.stack([loads.force[:, 2] / weight, loads.force[:, 0] / weight, knee])
+        back = -heading(walk.way, walk.strike, walk.begin + piece[-1])
+        force = turned(jnp.moveaxis(loads.force, 1, 0), back) / weight  # ahead, left, up
+        return kin, jnp.stack([force[2], force[0], knee])
 
     keys = jax.random.split(movement_key, count)
     kin, legs = jax.vmap(move)(keys, bodies, jnp.arange(count))  # legs [P, 3, 2, lead + W T]

@@ -26,7 +26,9 @@ from imujax.simulate.curves import (
     spline,
 )
 from imujax.simulate.skeleton import Kinematics, Tracks
+from imujax.simulate.way import Way, heading, pace, turned
 
+LOOK_AHEAD = 0.2  # s that the head is ahead in a turn (Grasso et al. 1996, NeuroReport 7:1170)
 LOOSE_SHARE = 0.25  # share of a stance or a swing that a leg takes to be held as such
 TRUNK_STEP = 0.04  # s between the coefficients of the trunk's correction
 PRESSURE_STEP = 0.05  # s between those of the centre of pressure
@@ -93,21 +95,6 @@ class Style(NamedTuple):
     elbow: jax.Array
 
 
-class Ground(NamedTuple):
-    """The ground that is walked on.
-
-    Attributes
-    ----------
-    rise : jax.Array, []
-        Height gained per metre forwards.
-    tilt : jax.Array, []
-        Of the surface, rad (0 on stairs).
-    """
-
-    rise: jax.Array
-    tilt: jax.Array
-
-
 class Noise(NamedTuple):
     """Step-to-step variation, one value a contact [N], standard normal unless said otherwise.
 
@@ -170,8 +157,8 @@ class Walk(NamedTuple):
 
     Attributes
     ----------
-    style, ground
-        The walk's Style and Ground.
+    style, way
+        The walk's Style and Way.
     strike, stance : jax.Array, [N]
         Time of the strike, duration of the stance, s.
     pulse : jax.Array, [N]
@@ -209,7 +196,7 @@ class Walk(NamedTuple):
     """
 
     style: Style
-    ground: Ground
+    way: Way
     strike: jax.Array
     stance: jax.Array
     pulse: jax.Array
@@ -234,7 +221,7 @@ class Walk(NamedTuple):
 def lay_contacts(
     body: Body,
     style: Style,
-    ground: Ground,
+    way: Way,
     speed: jax.Array,
     noise: Noise,
     seconds: float,
@@ -248,8 +235,8 @@ def lay_contacts(
         One person.
     style : Style
         How this person goes at this speed.
-    ground : Ground
-        Rise and tilt.
+    way : Way
+        What is walked on, and where it bends.
     speed : jax.Array, []
         m/s.
     noise : Noise
@@ -279,21 +266,23 @@ def lay_contacts(
     force = style.force[:, :, None] + STEP_SD["force"] * falloff[:, None] * noise.force
     force = jnp.stack([force[0], side * force[1], force[2]])
     force = _balance_forces(force, impact, style.pulse[2], step, stance)
+    ahead = heading(way, strike, strike + stance / 2)
+    force = turned(force, ahead)
     lowering = jnp.zeros(count) if lowering is None else lowering
     lowered = skeleton.derivatives(lambda time: sag(strike, lowering, time), strike)[:2]
     place, velocity, force = _strike_states(
-        style, ground, speed, force, impact, step, stance, side, noise, lowered
+        style, way, speed, force, impact, strike, step, stance, side, noise, lowered
     )
     next_strike = jnp.concatenate([strike[2:], strike[-2:] + 2 * style.step])
     stride = next_strike - strike
     rate = 0.5 * (1 / stride + 1 / jnp.concatenate([stride[:2], stride[:-2]]))
     walk = Walk(
         style=style,
-        ground=ground,
+        way=way,
         strike=strike,
         stance=stance,
         pulse=speed_lost,
-        yaw=-side * (style.toes + STEP_SD["toes"] * noise.toes),
+        yaw=ahead - side * (style.toes + STEP_SD["toes"] * noise.toes),
         pitch=1 + STEP_SD["pitch"] * noise.pitch,
         inversion=STEP_SD["inversion"] * noise.inversion,
         twist=STEP_SD["twist"] * noise.twist,
@@ -332,7 +321,7 @@ def sag(strike: jax.Array, lowering: jax.Array, t: jax.Array) -> jax.Array:
     return (lowering * jnp.exp(-(((t[:, None] - strike) / SAG_SD) ** 2) / 2)).sum(1)
 
 
-def _strike_states(style, ground, speed, force, impact, step, stance, side, noise, lowered):
+def _strike_states(style, way, speed, force, impact, strike, step, stance, side, noise, lowered):
     """Centre of mass at each strike, and the force corrected so that it gets there.
 
     Of each contact's force the first two harmonics are changed so that the centre of mass has, at
@@ -361,13 +350,13 @@ def _strike_states(style, ground, speed, force, impact, step, stance, side, nois
     sway = -push / 2  # speed to the left at a right strike
     lateral = -(sway * t + drift) / 2
     varied = [jnp.array(STEP_SD[n])[:, None] * getattr(noise, n) for n in ("place", "speed")]
-    along = jnp.cumsum(jnp.concatenate([jnp.zeros(1), step[:-1] * speed]))
-    steady_speed = jnp.stack(
-        [speed - ahead / t + 0 * side, sway * side, speed * ground.rise - drop / t + 0 * side]
-    )
-    steady_place = jnp.stack([along, lateral * side, style.height + ground.rise * along])
-    place = (steady_place + varied[0]).at[2].add(-lowered[0])
-    velocity = (steady_speed + varied[1]).at[2].add(-lowered[1])
+    speeds = speed * pace(way, strike)
+    path = _path(way, strike, step, speeds)
+    steady_speed = jnp.stack([speeds - ahead / t, sway * side, speeds * way.rise - drop / t])
+    steady_place = jnp.stack([0 * side, lateral * side, style.height + way.rise * path[0]])
+    now = heading(way, strike, strike)
+    place = (path + turned(steady_place + varied[0], now)).at[2].add(-lowered[0])
+    velocity = turned(steady_speed + varied[1], now).at[2].add(-lowered[1])
 
     def reach_next(carry, inputs):
         carried, p, v = carry  # carried: [2, 3] impulse and path of the last contact's tail
@@ -401,6 +390,14 @@ def _strike_states(style, ground, speed, force, impact, step, stance, side, nois
     )
     _, (force, place, velocity) = jax.lax.scan(reach_next, start, inputs)
     return place.T, velocity.T, jnp.moveaxis(force, 0, 2)
+
+
+def _path(way, strike, step, speeds):
+    """Where the middle of the body comes to on the level at each strike [3, N], m."""
+    along = step[:-1] * (speeds[:-1] + speeds[1:]) / 2
+    ahead = jnp.stack([along, jnp.zeros_like(along), jnp.zeros_like(along)])
+    steps = turned(ahead, heading(way, strike, strike + step / 2)[:-1])
+    return jnp.cumsum(jnp.pad(steps, ((0, 0), (1, 0))), 1)
 
 
 def last_contact(walk: Walk, t: jax.Array) -> jax.Array:
@@ -475,10 +472,10 @@ def _footholds(body: Body, walk: Walk, points: int = 32) -> jax.Array:
     ahead = pressure_ahead(body, walk, share)[:, None]
     x = (weight * (centre[0] - ahead * jnp.cos(walk.yaw))).sum(0)
     y = (weight * (centre[1] - ahead * jnp.sin(walk.yaw))).sum(0)
-    above = centre[2] - walk.ground.rise * x
+    above = centre[2] - walk.way.rise * x
     x = x - (above * force[0]).sum(0) / force[2].sum(0)
     y = y - (above * force[1]).sum(0) / force[2].sum(0)
-    return jnp.stack([x, y, walk.ground.rise * x])
+    return jnp.stack([x, y, walk.way.rise * x])
 
 
 def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
@@ -500,15 +497,20 @@ def tracks(body: Body, walk: Walk, t: jax.Array) -> Tracks:
         [fourier_series(style.elbow, turns), fourier_series(style.elbow, turns + 0.5)]
     )
     zero = jnp.zeros_like(elbow)
+    now, soon = (heading(walk.way, walk.strike, time) for time in (t, t + LOOK_AHEAD))
     return Tracks(
         root=centre_of_mass(walk, t),
-        pelvis=fourier_series(style.pelvis, turns),
-        trunk=fourier_series(style.trunk, turns)
-        + spline(walk.trunk_correction, (t - walk.begin) / TRUNK_STEP),
-        head=fourier_series(style.head, turns),
+        pelvis=fourier_series(style.pelvis, turns).at[2].add(now),
+        trunk=(
+            fourier_series(style.trunk, turns)
+            + spline(walk.trunk_correction, (t - walk.begin) / TRUNK_STEP)
+        )
+        .at[2]
+        .add(now),
+        head=fourier_series(style.head, turns).at[2].add(soon),
         ankle=jnp.moveaxis(ankle, 1, 0),
         foot=jnp.moveaxis(feet.foot_angles(walk, k, t), 1, 0),
-        leg=yaw + knee,
+        leg=yaw - now + knee,
         girdle=jnp.stack([zero, zero], 1),
         arm=arm,
         elbow=jnp.stack([elbow, zero], 1),

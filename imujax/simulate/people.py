@@ -34,6 +34,7 @@ from imujax.simulate import (
     skeleton,
     style,
 )
+from imujax.simulate.way import Way
 
 SENSOR_RATE = 200.0  # Hz at which the sensors are evaluated; slower ones are resampled from it
 PLATE_RATE = 1000.0  # Hz of the force plates
@@ -169,7 +170,7 @@ def simulation_settings(name: str, changes: Mapping[str, Any]) -> dict[str, Any]
 def balanced_walk(
     person: body.Body,
     person_style: gait.Style,
-    ground: gait.Ground,
+    way: Way,
     speed: jax.Array,
     key: jax.Array,
     noise: float,
@@ -178,7 +179,7 @@ def balanced_walk(
     """A walk of `seconds` that is within reach and in balance."""
     contacts = int(seconds / MIN_STEP_TIME) + 8
     variation = random_noise(key, contacts, person_style.force.shape[1], noise)
-    return balance.make_walk(person, person_style, ground, speed, variation, seconds, kinematics)
+    return balance.make_walk(person, person_style, way, speed, variation, seconds, kinematics)
 
 
 random_noise = jax.jit(gait.random_noise, static_argnames=("contacts", "harmonics"))
@@ -375,9 +376,9 @@ def simulate_walk(
     speed = speed * person.speed if trial["gait"] == "walking" else speed
     person_style = gait_style(trial["gait"], person, speed, manner)
     tilt = 0.0 if trial["stairs"] else np.arctan(trial["rise"])
-    ground = gait.Ground(jnp.float32(trial["rise"]), jnp.float32(tilt))
+    way = Way(jnp.float32(trial["rise"]), jnp.float32(tilt))
     return balanced_walk(
-        person, person_style, ground, speed, trial_key, settings["noise"], settings["seconds"]
+        person, person_style, way, speed, trial_key, settings["noise"], settings["seconds"]
     )
 
 

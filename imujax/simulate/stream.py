@@ -21,19 +21,24 @@ from ml_collections import ConfigDict
 from imujax.errors import UserError
 from imujax.simulate import activities, balance, body, gait, people, sensors, skeleton, style
 from imujax.simulate.scores import MOVEMENTS
+from imujax.simulate.way import Way, random_bends
 
 # What a stream is made of, over the entries of people.COMMON: the share of the people who walk or
 # run (the others do the everyday movements), the segments with a sensor, and how many windows, one
-# after the other, are taken of each person.
+# after the other, are taken of each person.  Of those who walk, the share whose way bends and who
+# slow down (level ways alone, which half have), whose slope is one of stairs, and who are impaired.
 SETTINGS: dict[str, Any] = {
     name: people.COMMON[name] for name in ("people", "unit", "scatter", "manner", "noise")
 }
 SETTINGS |= {"gait": 0.3, "sensors": list(body.SEGMENTS), "windows": 4}
+SETTINGS |= {"bends": 0.0, "stairs": 0.0, "impaired": 0.0}
 LEAD_SECONDS = 0.15  # s before a window, in which units come to swing on their tissue
 MAX_STRIDE = 1.4  # s, the longest: where in it a window begins is random
 SPARE_FACTOR = 1.4  # windows simulated for one that is wanted: where nothing moves there is no pair
 WALKING_SPEEDS, RUNNING_SPEEDS = (0.6, 1.3), (2.2, 3.6)  # of the preferred speed; m/s
 RISE_SD = 0.08  # SD of the slope, under half of the walkers
+STAIRS, STAIRS_PACE = 0.25, 0.5  # rise, and share of the speed there (TERRAIN_TRIALS of people.py)
+UNEVEN, IMPAIRED_PACE = 0.12, 0.5  # of the most impaired: log of a side's times, share of the speed
 
 
 def settings(changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -177,13 +182,13 @@ def _gait_kinematics(
     key, person: body.Body, number, options: dict, t: np.ndarray
 ) -> skeleton.Kinematics:
     piece = random_gait(key, person, number, options, t)
-    return balance.trace_walk(person, *piece, with_loads=False)[0]
+    return balance.trace_walk(*piece, with_loads=False)[0]
 
 
 def random_gait(key, person: body.Body, number, options: dict, t: np.ndarray) -> tuple:
     """A piece of a walk (even numbers) or a run (odd ones), begun anywhere in a stride.
 
-    -> what `balance.trace_walk` takes beside the person, for the times t.
+    -> what `balance.trace_walk` takes, for the times t.
     """
     manner_key, speed_key, slope_key, noise_key, begin_key = jax.random.split(key, 5)
     manner = style.random_manner(manner_key, options["manner"])
@@ -192,19 +197,42 @@ def random_gait(key, person: body.Body, number, options: dict, t: np.ndarray) ->
         jax.random.uniform(speed_key, (), minval=a, maxval=b)
         for a, b in (RUNNING_SPEEDS, WALKING_SPEEDS)
     )
+    rise = RISE_SD * jax.random.truncated_normal(slope_key, -2, 2) * (number % 4 == 0)
+    tilt = jnp.arctan(rise)
+    # Of these ways of walking nothing is compiled unless they are asked for.
+    bend_key, stairs_key, impaired_key = jax.random.split(jax.random.fold_in(key, 1), 3)
+    if options["stairs"]:
+        is_stairs = (number % 4 == 0) & (jax.random.uniform(stairs_key, ()) < options["stairs"])
+        rise, tilt = (
+            jnp.where(is_stairs, a, b) for a, b in ((STAIRS * jnp.sign(rise), rise), (0.0, tilt))
+        )
+        walking = walking * jnp.where(is_stairs, STAIRS_PACE, 1.0)
+    severity = None
+    if options["impaired"]:
+        degree, side = jax.random.uniform(impaired_key, (2,))
+        severity = jnp.where(is_running, 0.0, jnp.maximum(1 - degree / options["impaired"], 0))
+        walking = walking * (1 - (1 - IMPAIRED_PACE) * severity)
+        uneven = UNEVEN * severity * (2 * side - 1)
+        person = person._replace(asymmetry=person.asymmetry * jnp.exp(uneven * np.array((1, -1))))
     speed = jnp.where(is_running, running, walking * person.speed)
     person_style = jax.tree.map(
         partial(jnp.where, is_running),
         *(style.make_style(name, person, speed, manner) for name in ("running", "walking")),
     )
-    rise = RISE_SD * jax.random.truncated_normal(slope_key, -2, 2) * (number % 4 == 0)
+    if severity is not None:
+        person_style = style.impaired(person_style, severity)
     seconds = float(t[-1]) + MAX_STRIDE
     contacts = int(seconds / people.MIN_STEP_TIME) + 8
     harmonics = person_style.force.shape[1]
     variation = gait.random_noise(noise_key, contacts, harmonics, options["noise"])
-    ground = gait.Ground(rise, jnp.arctan(rise))
+    way = Way(rise, tilt)
+    if options["bends"]:
+        draw_key, bend_key = jax.random.split(bend_key)
+        is_bent = (number % 4 == 2) & (jax.random.uniform(draw_key, ()) < options["bends"])
+        turn, pace = random_bends(bend_key, contacts, person_style.step)
+        way = Way(rise, tilt, turn * is_bent, jnp.where(is_bent, pace, 1.0))
     begin = jax.random.uniform(begin_key, ()) * jnp.minimum(2 * person_style.step, MAX_STRIDE)
-    return person_style, ground, speed, variation, seconds, begin + t
+    return person, person_style, way, speed, variation, seconds, begin + t
 
 
 def _movement_kinematics(

@@ -113,6 +113,24 @@ def average_manner() -> GaitManner:
     return jax.tree.map(jnp.zeros_like, random_manner(jax.random.key(0)))
 
 
+def impaired(style: Style, severity: jax.Array) -> Style:
+    """A style as after an injury or in old age; severity 0 (none) to 1, our choice.
+
+    Longer stances, flatter feet that hardly leave the ground, legs apart, a trunk that leans, arms
+    that hang; slowness and unevenness are of the walk and the body.
+    """
+    apart = style.force.at[1].multiply(1 + 0.4 * severity)
+    return style._replace(
+        stance=style.stance * (1 + 0.06 * severity),
+        force=apart,
+        pitch=style.pitch * (1 - 0.4 * severity),
+        swing=style.swing * (1 - 0.4 * severity),
+        trunk=style.trunk.at[1, 0].add(0.15 * severity),
+        arm=style.arm.at[:, 1:].multiply(1 - 0.6 * severity),
+        toes=style.toes + 0.1 * severity,
+    )
+
+
 def make_style(gait: str, body: Body, speed: jax.Array, manner: GaitManner) -> Style:
     """The style in which one person goes at one speed.
 

@@ -20,7 +20,7 @@ def foot_points(case: Case) -> np.ndarray:
     )
     number = gait.foot_contacts(case.walk, jnp.asarray(case.t))
     ahead, _, height = np.asarray(case.walk.foothold)[:, number]
-    slope = float(jnp.tan(case.walk.ground.tilt))
+    slope = float(jnp.tan(case.walk.way.tilt))
     ground = height + slope * (ball[:, 0] - ahead)
     tip = skeleton.toe_points(case.body, case.kin, case.body.toe, ground, slope)
     return np.stack([heel, ball, np.asarray(tip)], 1)

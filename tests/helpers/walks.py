@@ -8,12 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from imujax.simulate import balance, body, dynamics, gait, people, skeleton, style
+from imujax.simulate.way import Way
 
 RATE = 200.0  # Hz
 SECONDS = 4.0
 CONTACTS = 28
-SPEEDS = {"walking": 1.3, "running": 2.6}
+SPEEDS = {"walking": 1.3, "running": 2.6, "turning": 1.2}
 LEVEL = (0.0, 0.0)
+TURN = 0.3  # rad at each contact of who turns: about half a rad/s
+# Who turns also slows down to two thirds and goes on.
+PACE = 1 - np.exp(-(((np.arange(CONTACTS) - 7) / 1.5) ** 2) / 2) / 3
 MASS = 70.0  # kg
 
 
@@ -39,11 +43,14 @@ def arguments(kind: str, speed: float | None = None, noise: float = 1.0, ground=
     """What `balance.make_walk` makes a walk of."""
     person = body.standard(MASS, 1.75, 0.5)
     v = jnp.asarray(speed or SPEEDS[kind])
-    person_style = style.make_style(kind, person, v, style.average_manner())
+    name = "running" if kind == "running" else "walking"
+    person_style = style.make_style(name, person, v, style.average_manner())
     variation = gait.random_noise(jax.random.key(3), CONTACTS, person_style.force.shape[1], noise)
     variation = jax.tree.map(lambda x: x.astype(jnp.float64), variation)
-    terrain = gait.Ground(*(jnp.asarray(x) for x in ground))
-    return person, person_style, terrain, v, variation, SECONDS
+    way = Way(*(jnp.asarray(x) for x in ground))
+    if kind == "turning":
+        way = way._replace(turn=jnp.full(CONTACTS, TURN), pace=jnp.asarray(PACE))
+    return person, person_style, way, v, variation, SECONDS
 
 
 LOADS = jax.jit(balance.loads)

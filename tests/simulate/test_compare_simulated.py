@@ -76,6 +76,19 @@ def test_windows_that_do_not_move_are_left_out(launcher):
     assert len(kept.acc) == 19 and kept.acc.std(1).min() > 0
 
 
+def test_windows_that_turn_are_those_that_turn_about_the_vertical(launcher):
+    windows = made_up(launcher, 0, 2)
+    up = np.array([0.6, 0.0, 0.8])
+    windows = windows._replace(acc=windows.acc + 9.81 * up)
+    windows.gyr[:] -= windows.gyr.mean(1, keepdims=True)
+    windows.gyr[4] -= 0.7 * up
+    windows.gyr[5] += 0.7 * np.array([0.0, 1.0, 0.0])
+    assert launcher.mean_spin(windows)[4] == pytest.approx(0.7, abs=0.05)
+    kept = launcher.choose_moving(windows, np.random.default_rng(0), 0.5)
+    np.testing.assert_array_equal(kept.gyr, windows.gyr[[4]])
+    assert len(launcher.choose_moving(windows, np.random.default_rng(0), 9.0).acc) == 0
+
+
 def test_it_writes_a_table_and_a_picture(launcher, tmp_path):
     results = []
     for name in ("feet", "waist"):
@@ -109,6 +122,7 @@ def test_a_set_is_written_as_in_a_shell(launcher):
         ("name=a segments=foot_r", "a set needs real="),
         ("name=a real=b segments=tail", "no segment 'tail'"),
         ("name=a real=b segments=foot_r gait=hopping", "no gait 'hopping'"),
+        ("name=a real=b segments=foot_r ways=bends,stilts", "no way 'stilts'"),
     ],
 )
 def test_mistakes_are_one_sentence(launcher, text, says):

@@ -5,13 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from helpers.soles import foot_points
-from helpers.walks import RATE, arguments, case, knees, stances
+from helpers.walks import RATE, TURN, arguments, case, knees, stances
 from scipy.spatial.transform import Rotation
 
 from imujax.data.recordings import G
 from imujax.simulate import balance, body, curves, dynamics, gait, people, skeleton, style
+from imujax.simulate.way import heading
 
 KINDS = pytest.mark.parametrize("kind", ["walking", "running"])
+WAYS = pytest.mark.parametrize("kind", ["walking", "running", "turning"])
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +23,7 @@ def double():
 
 
 @pytest.mark.slow
-@KINDS
+@WAYS
 def test_the_forces_are_mass_times_acceleration_of_the_17_segments(kind):
     c = case(kind)
     force, _ = gait.ground_force(c.walk, jnp.asarray(c.t))
@@ -38,7 +40,7 @@ def test_one_loop_makes_the_walk_that_is_made_piece_by_piece():
     c = case("walking")
     since = jnp.asarray(c.t - c.t[0])
     trace = jax.jit(lambda since: balance.trace_walk(*arguments("walking"), since))
-    found, loads = trace(since)
+    found, _, loads = trace(since)
     made = balance.loads(c.body, c.walk, jnp.asarray(c.t))
     for expected, values in zip(made, loads, strict=True):
         assert np.abs(expected - values).max() < 1e-6 * np.abs(expected).max()
@@ -49,7 +51,7 @@ def test_one_loop_makes_the_walk_that_is_made_piece_by_piece():
     assert np.abs(c.kin.rotation - uncorrected.rotation).max() > 1e-3  # it matters
 
 
-@KINDS
+@WAYS
 def test_accelerations_are_those_of_the_positions(kind):
     c = case(kind)
     h = 1e-4
@@ -80,7 +82,7 @@ def test_the_mean_force_is_one_body_weight_over_a_stride(kind):
     assert np.asarray(force)[:, :2].sum(0).mean(1) == pytest.approx([0, 0], abs=0.005)
 
 
-@KINDS
+@WAYS
 def test_a_standing_foot_rolls_and_does_not_slip(kind):
     """Some point on the ground, below the sole's length, is at rest as a point of the foot."""
     c = case(kind)
@@ -118,11 +120,11 @@ def heights_of_soles(c) -> np.ndarray:
     """Heel, ball and tip of the toes [3, 2, T] m above the ground of each foot's last foothold."""
     foothold = np.asarray(c.walk.foothold)[:, gait.foot_contacts(c.walk, jnp.asarray(c.t))]
     ahead, _, up = foot_points(c).transpose(2, 1, 0, 3) - foothold[:, None]
-    tilt = float(c.walk.ground.tilt)
+    tilt = float(c.walk.way.tilt)
     return up * np.cos(tilt) - ahead * np.sin(tilt)
 
 
-@KINDS
+@WAYS
 def test_no_point_of_a_foot_is_below_the_ground(kind):
     above = heights_of_soles(case(kind))
     assert (above.min((1, 2)) > -1e-3).all()
@@ -188,7 +190,7 @@ def test_walkers_do_not_crouch():
     assert np.median(knees(case("walking", 1.26, noise=0.0))) < 24
 
 
-@KINDS
+@WAYS
 def test_the_moments_nearly_balance(kind):
     """What is left over, in body weights times metres, about each axis, of an average person.
 
@@ -198,16 +200,20 @@ def test_the_moments_nearly_balance(kind):
     excess = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, c.loads))) / (70.0 * G)
     nominal = balance.nominal_loads(c.body, c.walk, jnp.asarray(c.t))
     nominal = np.abs(np.asarray(dynamics.moment_excess(c.body, c.kin, nominal))) / (70.0 * G)
-    assert np.median(excess) < {"walking": 0.5, "running": 0.9}[kind] * np.median(nominal)
-    assert np.percentile(excess, 90, axis=1).max() < {"walking": 0.05, "running": 0.30}[kind]
+    share, most = {"walking": (0.5, 0.05), "running": (0.9, 0.30), "turning": (0.5, 0.08)}[kind]
+    assert np.median(excess) < share * np.median(nominal)
+    assert np.percentile(excess, 90, axis=1).max() < most
 
 
-@KINDS
+@WAYS
 def test_the_pressure_is_moved_within_its_limits(kind):
     """As the README of the builder states them; nowhere but along the foot and across it."""
     c = case(kind)
     nominal = balance.nominal_loads(c.body, c.walk, jnp.asarray(c.t))
-    shift = np.abs(np.asarray(c.loads.cop) - np.asarray(nominal.cop))
+    shift = np.asarray(c.loads.cop) - np.asarray(nominal.cop)
+    now = heading(c.walk.way, c.walk.strike, jnp.asarray(c.t))
+    back = Rotation.from_euler("z", -np.asarray(now)[:, None])
+    shift = np.abs([back.apply(one.T).T for one in shift])
     assert 0.02 < shift[:, 0].max() < 0.045 + 1e-9
     assert 0.01 < shift[:, 1].max() < 0.025 + 1e-9
     assert shift[:, 2].max() < 1e-9
@@ -226,6 +232,50 @@ def test_from_above_is_from_below_where_the_moments_balance():
     moment = np.asarray(below.moment) - np.asarray(above.moment)
     assert np.abs(force).max() < 1e-5  # N, of 700
     assert (np.abs(moment).max((0, 1, 2)) <= 2 * excess + 1e-6).all()
+
+
+def test_who_turns_goes_round_as_the_force_to_the_middle_has_it():
+    """F = m v omega towards the middle, and the pelvis, the feet and the head turn with the way."""
+    c = case("turning", noise=0.0)
+    strikes = np.asarray(c.walk.strike)
+    t = jnp.linspace(strikes[12], strikes[14], 4001)[:-1]  # where nobody slows down any more
+    force, _ = gait.ground_force(c.walk, t)
+    turned = np.asarray(heading(c.walk.way, c.walk.strike, t))
+    ahead, left, up = np.asarray(force).sum(0)
+    inwards = (left * np.cos(turned) - ahead * np.sin(turned)).mean()
+    omega = (turned[-1] - turned[0]) / float(t[-1] - t[0])
+    assert omega == pytest.approx(2 * TURN / (strikes[14] - strikes[12]), rel=0.01)
+    assert inwards * G == pytest.approx(1.2 * omega, rel=0.02)
+    assert up.mean() == pytest.approx(1, abs=0.01)
+    for name in ("pelvis", "trunk", "head", "foot_r", "foot_l"):
+        forwards = np.asarray(c.kin.rotation)[body.INDEX[name]][:2, 0]
+        turns = np.unwrap(np.arctan2(forwards[1], forwards[0]))
+        now = np.asarray(heading(c.walk.way, c.walk.strike, jnp.asarray(c.t)))
+        assert np.abs(turns - now).max() < 0.6  # feet stand while the body turns
+        assert np.ptp(turns) == pytest.approx(np.ptp(now), abs=0.6)
+
+
+def test_a_walk_another_way_is_the_same_walk():
+    """Turned before anybody looks: the same forces and movements, about the vertical."""
+    person, shape, way, *rest = arguments("walking")
+    count = rest[1].step.shape[0]
+    turn = jnp.zeros(count).at[0].set(1.0)
+    turned = balance.make_walk(person, shape, way._replace(turn=turn), *rest, people.kinematics)
+    straight = case("walking")
+    t = jnp.asarray(straight.t[straight.t > straight.t[0] + 1.5])
+    there, here = (people.kinematics(person, w, t) for w in (turned, straight.walk))
+    turn = Rotation.from_euler("z", 1.0).as_matrix()
+    there, here = (np.asarray(x.acceleration) for x in (there, here))
+    assert np.abs(there - np.einsum("ij,sjt->sit", turn, here)).max() < 0.02 * np.abs(here).max()
+
+
+def test_who_slows_down_is_slower():
+    c = case("turning", noise=0.0)
+    _, velocity, _ = dynamics.centre_of_mass(c.body, c.kin)
+    speed = np.linalg.norm(np.asarray(velocity)[:2], axis=0)
+    strikes = np.asarray(c.walk.strike)
+    slow, quick = (speed[np.searchsorted(c.t, strikes[k])] for k in (7, 10))
+    assert slow / quick == pytest.approx((2 / 3) / 0.95, abs=0.07)
 
 
 def test_steps_differ_and_a_still_noise_makes_them_equal():

@@ -10,7 +10,7 @@ from imujax import UserError, study
 from imujax.configs import common, pretrain_simulated
 from imujax.nets import resnet
 from imujax.pretrain import encoder, loop
-from imujax.simulate import stream
+from imujax.simulate import body, stream
 
 
 def settings(**changes):
@@ -70,6 +70,56 @@ def test_the_windows_of_a_person_follow_each_other(make):
                 strange.append(np.abs(batch["gyr"][place[w + 3], 0] - batch["gyr"][i, -1]).max())
     assert len(jumps) > 10 and len(strange) > 10
     assert np.median(jumps) < 2 * np.median(steps) < 0.5 * np.median(strange)
+
+
+WAYS = {"bends": 1.0, "stairs": 1.0, "impaired": 1.0}
+
+
+def test_ways_of_walking_are_those_that_are_asked_for():
+    person = body.standard(70.0, 1.75, 0.5)
+    t = np.arange(100, dtype=np.float32) / 100
+
+    def pieces(**ways):
+        options = stream.settings({"gait": 1.0, **ways})
+        return [
+            stream.random_gait(jax.random.key(k), person, k, options, t) for k in (0, 1, 2, 4, 6, 8)
+        ]
+
+    plain, asked = pieces(), pieces(**WAYS)
+    for number, old, new in zip((0, 1, 2, 4, 6, 8), plain, asked, strict=True):
+        way = new[2]
+        assert old[2].turn is None and old[2].tilt == np.arctan(old[2].rise)
+        sides = np.log(np.asarray(new[0].asymmetry))
+        if number == 1:  # runs, and straight on
+            assert (way.turn == 0).all() and (way.pace == 1).all() and new[3] == old[3]
+            np.testing.assert_array_equal(new[1].force, old[1].force)
+        elif number % 4 == 0:
+            assert abs(way.rise) == np.float32(0.25) and way.tilt == 0 and (way.turn == 0).all()
+            assert new[3] < 0.51 * old[3]
+        else:
+            assert way.rise == 0 and np.abs(way.turn).max() > 0.01
+            assert 0 < way.pace.min() < 1 and way.pace.max() <= 1
+            assert new[3] < old[3]  # impaired
+            assert new[1].pitch[1] / old[1].pitch[1] < 1 and abs(sides[0]) > 1e-3
+        np.testing.assert_allclose(sides.sum(), 0, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_other_ways_of_walking_move_as_people_do():
+    ways = {"gait": 1.0, "sensors": ("pelvis", "foot_r"), "windows": 4, **WAYS}
+    options = stream.settings(ways)
+    make = jax.jit(lambda key: stream.simulate_windows(key, options, 32, 100.0, 100))
+    acc, gyr = (np.asarray(x) for x in make(jax.random.key(5)))  # [P, W, S, T, 3]
+    assert np.isfinite(acc).all() and np.isfinite(gyr).all()
+    walkers = slice(0, None, 2)
+    force, rate = (np.linalg.norm(x[walkers], axis=-1) for x in (acc, gyr))
+    assert 9 < np.median(force) < 12 and np.percentile(force, 99.9) < 16 * 9.81
+    assert np.percentile(rate, 99.9) < 20
+    # A pelvis that goes round has a mean rate about the vertical.
+    up = acc[:, :, 0].mean(2)
+    spin = np.abs((gyr[:, :, 0].mean(2) * up).sum(-1) / np.linalg.norm(up, axis=-1))
+    bent, sloped = spin[2::4].max(1), spin[0::4].max(1)
+    assert np.median(bent) > 2 * np.median(sloped) and bent.max() > 0.4
 
 
 def made_up(key, options, count, rate, length):
