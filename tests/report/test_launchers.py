@@ -1,4 +1,4 @@
-"""What launch/across.py, alike.py and coverage.py print, on made-up sweeps and few studies."""
+"""What across, mean_of_arms, alike and coverage of launch/ print, on made-up sweeps, few studies."""
 
 import importlib.util
 import pathlib
@@ -115,6 +115,43 @@ def test_peaks_are_read_from_curves_between_two_times():
     sweep = tables.Sweep(None, runs, predictions, {}, [], {"name": "f", "seconds": 0.01}, 1)
     (scores,) = across.score_subjects(sweep, (0.2, 0.4)).values()
     assert scores == pytest.approx({"a": 1.0, "b": -1.0})
+
+
+def test_the_mean_of_arms_is_the_mean_of_their_estimates(tmp_path, monkeypatch, capsys):
+    """NumPy's corrcoef of the means, subject by subject; noise of three arms averages out."""
+    curves = {(f"random{k}", "finetune", "windows"): RISING for k in range(3)}
+    fake_sweep.write_sweep(tmp_path, curves, n_subjects=12, n=30)
+    launcher = script("mean_of_arms")
+    sweep = tables.load_sweep(tmp_path)
+    arms = [arm for arm, _, _ in curves]
+    found = launcher.average_arms(sweep, arms)["finetune", "windows", 0.1]
+    runs, p = sweep.runs, sweep.predictions
+    expected = []
+    for name in np.unique(p["subject"]):
+        of_draws = []
+        for draw in (0, 1):
+            each = [
+                p["estimate"][np.isin(p["run"], runs["run"][is_run]) & (p["subject"] == name)]
+                for arm in arms
+                for is_run in [
+                    (runs["arm"] == arm) & (runs["fraction"] == 0.1) & (runs["draw"] == draw)
+                ]
+            ]
+            truth = p["truth"][p["subject"] == name][: len(each[0])]  # the same in every run
+            of_draws.append(np.corrcoef(np.mean(each, 0).ravel(), truth.ravel())[0, 1])
+        expected.append(np.mean(of_draws))
+    np.testing.assert_allclose(found["mean"], expected, atol=1e-6)
+    assert found["alone"].mean() == pytest.approx(RISING[0], abs=1e-3)
+    assert found["mean"].mean() > found["alone"].mean() + 0.1
+    words = ["mean_of_arms.py", str(tmp_path), "--arms", ",".join(arms)]
+    monkeypatch.setattr(sys, "argv", words)
+    launcher.main()
+    first = capsys.readouterr().out.splitlines()[0]
+    assert first.startswith(" 10 % of windows  finetune   0.500 ")
+    monkeypatch.setattr(sys, "argv", [*words[:-1], "random0,nobody"])
+    with pytest.raises(SystemExit):
+        launcher.main()
+    assert "'nobody'" in capsys.readouterr().err
 
 
 def test_coverage_has_a_row_for_each_design(capsys):
