@@ -1,4 +1,4 @@
-"""What across, mean_of_arms, alike and coverage of launch/ print, on made-up sweeps, few studies."""
+"""What across, mean_of_arms, alike and coverage of launch/ print, on made-up sweeps."""
 
 import importlib.util
 import pathlib
