@@ -49,13 +49,15 @@ def get_config(size: str = "full") -> ConfigDict:
     )
     grid = {"full": {"rates": RATES}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
     grid["tiny"] = common.SMALL | common.TINY
-    grid = {name: values | SHARES for name, values in grid.items()}
+    force = grid[size] | SHARES
+    # The longer windows on two cores with half the budget and without the rate that hardly any run
+    # of the peak force had chosen.
+    beside = force | (common.BESIDE | {"rates": RATES[1:]} if size == "cores" else {})
     walking = common.arms("back")
     walking.own = {"encoder": "own", "weights": "in_domain"}
     living = common.arms("others")
     living.own = {"encoder": "daily", "weights": "in_domain"}
-    classes = grid[size] | (common.BESIDE if size == "cores" else {})
-    classes.pop("references", None)  # those of classes
+    classes = {name: value for name, value in beside.items() if name != "references"}
     if size == "tiny":
         tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         for encoder in config.encoders.values():
@@ -67,9 +69,9 @@ def get_config(size: str = "full") -> ConfigDict:
                 "Peak force of a foot",
                 common.arms("foot"),
                 folds=insole.FOLDS,
-                **grid[size],
+                **force,
             ),
-            "stance_time": common.task("steps", "Stance time, walking", walking, **grid[size]),
+            "stance_time": common.task("steps", "Stance time, walking", walking, **beside),
             "activity": common.task(
                 "daily",
                 "Activities of daily life",

@@ -6,10 +6,11 @@
 Each encoder differs from the middle one, which belongs to every series, in one thing: steps,
 negatives, people, width; or in what is learned: masked signals or forces of simulated walkers
 beside the pairs, forces alone, or, going on from it, pairs of the insoles' own windows, fold by
-fold without the test subjects. All are pre-trained as those of gait.py, and probed on the peak
-force of a foot with a tenth of the windows. Each has one pre-training: a line through several
-carries the noise of each. raw/insole/windows.toml is the card insole.toml without its events and
-target, with windows of 128 samples, 64 apart. `:tiny` is the same path in minutes.
+fold without the test subjects; beside them the encoder that comes with imujax. All are pre-trained
+as those of gait.py, and probed on the peak force of a foot with a tenth of the windows. Each has
+one pre-training: a line through several carries the noise of each. raw/insole/windows.toml is the
+card insole.toml without its events and target, with windows of 128 samples, 64 apart. `:tiny` is
+the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -34,6 +35,7 @@ PRETEXTS = {
     "forces": {"beside": {"forces": 1.0}, "simulated": FORCES},
     "forces_alone": {"loss": "forces", "simulated": FORCES},
     "own": {"parent": "middle", "data": ("insoles",), "without": "peak_force", "others": True},
+    "box": {"parent": "gait", "data": (), "steps": 0},
 }
 MIDDLE = {"steps": 400, "negatives": 512, "people": 90, "width": 16}
 
@@ -49,7 +51,7 @@ def get_config(size: str = "cores") -> ConfigDict:
             name = f"{series}_{value}".rstrip("_")
             net = dilated.dilated() | changes.get("net", {})
             own = {"data": ("waist", "walks")} | TRAIN | changes | {"net": net}
-            own["save_every"] = own["steps"]
+            own["save_every"] = max(own["steps"], 1)
             config.encoders[name] = common.encoder(**own)
             weights = "in_domain" if "without" in own else "pretrained"
             arms[name] = {"encoder": name, "weights": weights}

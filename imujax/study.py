@@ -206,9 +206,10 @@ def pretrain_all(
         section, members = config.encoders[name], folders[name]
         # Without their number, for more of them may be asked for later.
         one = ConfigDict({key: value for key, value in section.items() if key != "seeds"})
-        for number, folder in enumerate(members):
+        for number, (folder, (fold, member)) in enumerate(
+            zip(members, _fold_members(config, name), strict=True)
+        ):
             title = f"pretrain {name}, {number + 1} of {len(members)}"
-            fold, member = divmod(number, section.seeds)
             seed, own = config.seed + SEED_STEP * member, None
             if "without" in section:  # weights of its own in each fold
                 names = tested[section.without][fold]
@@ -237,15 +238,31 @@ def checkpoint_folders(
     folders: dict[str, list[pathlib.Path]] = {}
     for name, section in config.encoders.items():
         root = pathlib.Path(workdir) / "encoders" / name
-        roots = [root]
-        if "without" in section:
-            folds = config.tasks[section.without].folds
-            count = folds if isinstance(folds, int) else len(folds)
-            roots = [encoder.fold_folder(root, fold) for fold in range(count)]
         folders[name] = [
-            encoder.member_folder(one, member) for one in roots for member in range(section.seeds)
+            encoder.member_folder(
+                encoder.fold_folder(root, fold) if "without" in section else root, member
+            )
+            for fold, member in _fold_members(config, name)
         ]
     return folders
+
+
+def _fold_members(config: ConfigDict, name: str) -> list[tuple[int, int]]:
+    """Fold and number of each pre-training of an encoder; of one for all folds 0 and its number.
+
+    In a fold there are only those that one of its draws starts from (`Arm.start` in sweep/arms.py):
+    with fewer draws than `seeds` they differ from fold to fold.
+    """
+    section = config.encoders[name]
+    if "without" not in section:
+        return [(0, member) for member in range(section.seeds)]
+    task = config.tasks[section.without]
+    count = task.folds if isinstance(task.folds, int) else len(task.folds)
+    return [
+        (fold, member)
+        for fold in range(count)
+        for member in sorted({(fold + draw) % section.seeds for draw in range(task.draws)})
+    ]
 
 
 def _is_pretrained(config: ConfigDict, workdir: Folder) -> bool:

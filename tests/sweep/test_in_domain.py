@@ -94,6 +94,12 @@ def test_each_fold_has_seen_all_but_those_whom_it_tests(place, trained):
     assert len({imujax.load(folder).weights_digest for folder in trained["own"]}) == 6
 
 
+def test_a_fold_has_only_those_that_its_draws_start_from(tmp_path):
+    folders = study.checkpoint_folders(configuration(draws=1), tmp_path)["own"]
+    found = [path.relative_to(tmp_path / "encoders/own").as_posix() for path in folders]
+    assert found == ["fold0/seed0", "fold1/seed1", "fold2/seed0"]
+
+
 def test_a_sweep_takes_the_encoder_of_its_fold(place, trained):
     """And since weights differ from fold to fold, so do the starts that the tables name."""
     config = configuration()
