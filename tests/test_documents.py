@@ -5,6 +5,7 @@ down what they are called with.  `imujax` commands are then read by its own pars
 three journeys are run, in miniature, on made-up files in the layouts of the real sets.
 """
 
+import itertools
 import json
 import pathlib
 import re
@@ -335,8 +336,9 @@ def test_the_experiments_of_the_other_documents_are_run(name, recordings, monkey
         cli.run_command(words[1:])
         config = cli.load_configuration(words[words.index("--config") + 1], [])
         workdir = recordings / words[words.index("--workdir") + 1]
-        for encoder in config.encoders if "--checkpoint" not in words else ():
-            assert imujax.load(workdir / "encoders" / encoder).card["step"] == 2
+        folders = study.checkpoint_folders(config, workdir)
+        for folder in itertools.chain(*folders.values()) if "--checkpoint" not in words else ():
+            assert imujax.load(folder).card["step"] == 2
         if words[1] == "study":
             report = json.loads((workdir / "report/report.json").read_text())
             assert len(report["tasks"]) == len(config.tasks)
