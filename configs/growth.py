@@ -6,11 +6,11 @@
 Each encoder differs from the middle one, which belongs to every series, in one thing: steps,
 negatives, people, width; or in what is learned: masked signals or forces of simulated walkers
 beside the pairs, forces alone, or, going on from it, pairs of the insoles' own windows, fold by
-fold without the test subjects; beside them the encoder that comes with imujax. All are pre-trained
-as those of gait.py, and probed on the peak force of a foot with a tenth of the windows. Each has
-one pre-training: a line through several carries the noise of each. raw/insole/windows.toml is the
-card insole.toml without its events and target, with windows of 128 samples, 64 apart. `:tiny` is
-the same path in minutes.
+fold without the test subjects. Beside them stands the encoder that comes with imujax (box.py), as
+it is and going on in the same way. All are pre-trained as those of gait.py, and probed on the peak
+force of a foot with a tenth of the windows. Each has one pre-training: a line through several
+carries the noise of each. raw/insole/windows.toml is the card insole.toml without its events and
+target, with windows of 128 samples, 64 apart. `:tiny` is the same path in minutes.
 """
 
 from ml_collections import ConfigDict
@@ -30,12 +30,14 @@ SERIES = {
 }
 PEOPLE = {"sensors": ("pelvis", "foot_r", "foot_l", "shank_r")}
 FORCES = {"windows": 16384, "batch": 256, "people": PEOPLE}
+OWN = {"data": ("insoles",), "without": "peak_force", "others": True}
 PRETEXTS = {
     "masked": {"beside": {"masked": 1.0}},
     "forces": {"beside": {"forces": 1.0}, "simulated": FORCES},
     "forces_alone": {"loss": "forces", "simulated": FORCES},
-    "own": {"parent": "middle", "data": ("insoles",), "without": "peak_force", "others": True},
+    "own": OWN | {"parent": "middle"},
     "box": {"parent": "gait", "data": (), "steps": 0},
+    "box_own": OWN | {"parent": "gait"},
 }
 MIDDLE = {"steps": 400, "negatives": 512, "people": 90, "width": 16}
 

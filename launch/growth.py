@@ -1,12 +1,13 @@
-"""How r grows with steps, negatives, people and width of pre-training: a law, drawn.
+"""How the gain of pre-training grows with steps, negatives, people and width: a law, drawn.
 
     python launch/growth.py work/growth --out work/growth/growth.png
 
 Of every arm SERIES_VALUE of a study (configs/growth.py), and of `middle`, which belongs to each
-series, the frozen probe's r within a subject, mean over draws. Along a series a + b log10(value)
-is fitted to the means over subjects. Its slope b, the gain of ten times as much, has an interval of
-95 % by resampling subjects and, since every point is one pre-training, the residuals of the points.
-Behind the last value the line is an extrapolation, and drawn as one.
+series, the frozen probe's r within a subject, mean over draws, less that of random weights of the
+same network. Along a series a + b log10(value) is fitted to the means over subjects. Its slope b,
+what ten times as much adds, has an interval of 95 % by resampling subjects and, since every point
+is one pre-training, the residuals of the points. Behind the last value the line is an
+extrapolation, and drawn as one.
 """
 
 import argparse
@@ -34,13 +35,13 @@ BEYOND = 30.0  # times the last value to which lines are drawn
 
 
 class Law(NamedTuple):
-    """r = level + slope * log10(value / last), over a series.
+    """gain = level + slope * log10(value / last), over a series.
 
     Attributes
     ----------
     values : ndarray, [V]
-    r : ndarray, [V, S]
-        Of each subject.
+    gain : ndarray, [V, S]
+        Of each subject, in r over random weights.
     level, slope : float
         At the last value; per tenfold.
     drawn : ndarray, [RESAMPLED, 2]
@@ -48,7 +49,7 @@ class Law(NamedTuple):
     """
 
     values: np.ndarray
-    r: np.ndarray
+    gain: np.ndarray
     level: float
     slope: float
     drawn: np.ndarray
@@ -74,7 +75,7 @@ def probe_scores(sweep: tables.Sweep) -> dict[str, dict[str, float]]:
     }
 
 
-def fit_law(values: np.ndarray, r: np.ndarray, seed: int = 0) -> Law:
+def fit_law(values: np.ndarray, gain: np.ndarray, seed: int = 0) -> Law:
     """Least squares on the means over subjects; subjects and residuals are resampled."""
     rng = np.random.default_rng(seed)
     x = np.log10(values / values[-1])
@@ -83,54 +84,61 @@ def fit_law(values: np.ndarray, r: np.ndarray, seed: int = 0) -> Law:
         slope, level = np.polyfit(x, means, 1)
         return level, slope
 
-    level, slope = line(r.mean(1))
+    level, slope = line(gain.mean(1))
     # Two of the values are used up by the line.
-    residual = (r.mean(1) - level - slope * x) * np.sqrt(len(x) / max(len(x) - 2, 1))
+    residual = (gain.mean(1) - level - slope * x) * np.sqrt(len(x) / max(len(x) - 2, 1))
     drawn = [
         line(
-            r[:, rng.integers(r.shape[1], size=r.shape[1])].mean(1)
+            gain[:, rng.integers(gain.shape[1], size=gain.shape[1])].mean(1)
             + rng.choice(residual, len(residual))
         )
         for _ in range(RESAMPLED)
     ]
-    return Law(values, r, level, slope, np.array(drawn))
+    return Law(values, gain, level, slope, np.array(drawn))
 
 
 def fit_series(scores: dict[str, dict[str, float]]) -> dict[str, Law]:
     """The law of every series that has three values or more; UserError if there is none."""
     laws = {}
     for series in LABELS:
-        names = {
+        arms = {
             float(arm.removeprefix(f"{series}_")): of
             for arm, of in scores.items()
             if arm.startswith(f"{series}_")
         }
         if "middle" in scores:
-            names[float(MIDDLE[series])] = scores["middle"]
-        if len(names) > 2:
-            values = sorted(names)
-            subjects = sorted(names[values[0]])
-            r = np.array([[names[value][one] for one in subjects] for value in values])
-            laws[series] = fit_law(np.array(values), r)
+            arms[float(MIDDLE[series])] = scores["middle"]
+        if len(arms) > 2:
+            values = sorted(arms)
+            gain = []
+            for value in values:
+                width = value if series == "width" else MIDDLE["width"]
+                random = scores.get(f"random_{width:g}")
+                if random is None:
+                    raise UserError(f"the study has no arm random_{width:g}: run configs/growth.py")
+                gain.append([arms[value][one] - random[one] for one in sorted(random)])
+            laws[series] = fit_law(np.array(values), np.array(gain))
     if not laws:
         raise UserError("the study has no series of three arms: run configs/growth.py")
     return laws
 
 
-def compare_pretexts(scores: dict[str, dict[str, float]]) -> dict[str, tuple[float, ...]]:
-    """Of arms with another pretext the mean gain in r over `middle`, and its interval of 95 % by t
-    over subjects alone: each is one pre-training."""
+def compare_pretexts(
+    scores: dict[str, dict[str, float]], base: str
+) -> dict[str, tuple[float, ...]]:
+    """Of `middle` and of arms with another pretext the mean gain in r over the arm `base`, and its
+    interval of 95 % by t over subjects alone: each is one pre-training."""
     gains = {}
     for arm, of in scores.items():
-        if arm.startswith("pretext_") and "middle" in scores:
-            difference = np.array([of[one] - scores["middle"][one] for one in of])
+        if arm != base and base in scores and (arm == "middle" or arm.startswith("pretext_")):
+            difference = np.array([of[one] - scores[base][one] for one in of])
             margin = stats.t.ppf(0.975, len(difference) - 1) * stats.sem(difference)
             mean = difference.mean()
             gains[arm] = (mean, mean - margin, mean + margin)
     return gains
 
 
-def draw(laws: dict[str, Law], floor: float | None) -> Figure:
+def draw(laws: dict[str, Law]) -> Figure:
     """A panel for each series; points, line, band, and dashes where it is an extrapolation."""
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(figsize=(2.4 * len(laws) + 0.6, 2.7), layout="constrained")
@@ -145,14 +153,13 @@ def draw(laws: dict[str, Law], floor: float | None) -> Figure:
                 axis.fill_between(x, low, high, color=drawing.PALE, alpha=0.7, linewidth=0)
                 y = law.level + law.slope * np.log10(x / last)
                 axis.plot(x, y, color=drawing.INK, linestyle=style, linewidth=1)
-            axis.plot(law.values, law.r.mean(1), "o", color=drawing.INK, markersize=4)
-            if floor is not None:
-                axis.axhline(floor, color=drawing.GREY, linewidth=0.8, linestyle=":")
+            axis.plot(law.values, law.gain.mean(1), "o", color=drawing.INK, markersize=4)
+            axis.axhline(0, color=drawing.GREY, linewidth=0.8, linestyle=":")
             axis.set_xscale("log")
             axis.set_xlabel(LABELS[series])
             low, high = law.interval
             axis.set_title(f"{law.slope:+.3f} ({low:+.3f} to {high:+.3f}) a tenfold", fontsize=8)
-        axes[0].set_ylabel("r within a subject, frozen probe")
+        axes[0].set_ylabel("gain in r over random weights")
     return figure
 
 
@@ -169,16 +176,18 @@ def main():
         parser.error(str(error))
     for series, law in laws.items():
         points = ", ".join(
-            f"{value:g}: {r:.3f}" for value, r in zip(law.values, law.r.mean(1), strict=True)
+            f"{value:g}: {gain:+.3f}"
+            for value, gain in zip(law.values, law.gain.mean(1), strict=True)
         )
         low, high = law.interval
         print(f"{series:10s} {law.slope:+.4f} ({low:+.4f} to {high:+.4f}) a tenfold; {points}")
-    random = {arm: np.mean(list(of.values())) for arm, of in scores.items() if "random" in arm}
-    print("random     " + ", ".join(f"{arm}: {r:.3f}" for arm, r in random.items()))
-    for arm, (gain, low, high) in compare_pretexts(scores).items():
-        print(f"{arm:20s} {gain:+.3f} ({low:+.3f} to {high:+.3f}) over the middle")
+    r = {arm: np.mean(list(of.values())) for arm, of in scores.items()}
+    print("r          " + ", ".join(f"{arm}: {value:.3f}" for arm, value in r.items()))
+    for base in ("middle", f"random_{MIDDLE['width']}"):
+        for arm, (gain, low, high) in compare_pretexts(scores, base).items():
+            print(f"{arm:20s} {gain:+.3f} ({low:+.3f} to {high:+.3f}) over {base}")
     if args.out:
-        picture = drawing.png(draw(laws, random.get("random_16")))
+        picture = drawing.png(draw(laws))
         files.write_whole(args.out, lambda part: part.write_bytes(picture))
 
 

@@ -46,7 +46,7 @@ def test_another_pretext_is_compared_person_by_person():
     middle = {"S0": 0.70, "S1": 0.80, "S2": 0.90}
     scores = {"middle": middle, "pretext_forces": {name: r + 0.02 for name, r in middle.items()}}
     scores["pretext_own"] = {"S0": 0.71, "S1": 0.80, "S2": 0.92}
-    gains = growth.compare_pretexts(scores | {"steps_50": middle})
+    gains = growth.compare_pretexts(scores | {"steps_50": middle}, "middle")
     np.testing.assert_allclose(gains["pretext_forces"], 0.02, atol=1e-12)
     paired = scipy.stats.ttest_1samp([0.01, 0.0, 0.02], 0).confidence_interval(0.95)
     np.testing.assert_allclose(gains["pretext_own"], (0.01, paired.low, paired.high), atol=1e-9)
@@ -56,9 +56,14 @@ def test_another_pretext_is_compared_person_by_person():
 def test_the_middle_belongs_to_every_series_and_two_points_are_no_law():
     people = {f"S{i}": 0.7 + 0.01 * i for i in range(5)}
     scores = {f"steps_{value:g}": people for value in VALUES if value != 400}
-    laws = growth.fit_series(scores | {"middle": people, "width_4": people, "random_16": people})
+    random = {name: r - 0.01 for name, r in people.items()}
+    laws = growth.fit_series(scores | {"middle": people, "width_4": people, "random_16": random})
     assert list(laws) == ["steps"] and laws["steps"].values.tolist() == VALUES.tolist()
     assert abs(laws["steps"].slope) < 1e-12
-    assert isinstance(growth.draw(laws, 0.7), Figure)
+    np.testing.assert_allclose(laws["steps"].gain, 0.01, atol=1e-12)
+    assert isinstance(growth.draw(laws), Figure)
+    wide = scores | {"middle": people, "random_16": random, "width_4": people, "width_8": people}
+    with pytest.raises(UserError, match="no arm random_4"):
+        growth.fit_series(wide)
     with pytest.raises(UserError, match="no series of three arms"):
         growth.fit_series({"middle": people, "width_4": people})
