@@ -5,8 +5,8 @@
 The peak force of insole.py, the stance time of public.py and the activities of activities.py, their
 recordings and folds, with the network of imujax/nets/dilated.py in the place of the study's.  For
 stance time and activities a third arm goes on from the encoder on the windows of those who train,
-without labels, fold by fold.  (On the insoles growth.py has such an arm.)  Encoders of the
-activities see the walks of others, and no fall of anybody.
+without labels, fold by fold.  (On the insoles growth.py has such an arm.)  The encoder that the
+activities start from has seen the IPOL walks alone; raw/sisfall is without its falls, as there.
 
 `:cores` is for two cores; `:tiny` is the same path in minutes.
 """

@@ -92,6 +92,11 @@ def parse_set(text: str) -> dict[str, str]:
     unknown = [name for name in filter(None, entries["ways"].split(",")) if name not in WAYS]
     if unknown:
         raise UserError(f"no way {unknown[0]!r}: there are {', '.join(WAYS)}")
+    for name, number in (("length", int), ("spin", float)):
+        try:
+            number(entries[name] or 0)
+        except ValueError:
+            raise UserError(f"{name}={entries[name]} is no number") from None
     return entries
 
 

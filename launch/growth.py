@@ -60,6 +60,13 @@ class Law(NamedTuple):
         low, high = np.percentile(self.drawn[:, 1], (2.5, 97.5))
         return float(low), float(high)
 
+    def at(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The line at values x [X], and the ends of its interval of 95 %, each [X]."""
+        tens = np.log10(np.asarray(x) / self.values[-1])
+        lines = self.drawn[:, :1] + self.drawn[:, 1:] * tens
+        low, high = np.percentile(lines, (2.5, 97.5), axis=0)
+        return self.level + self.slope * tens, low, high
+
 
 def probe_scores(sweep: tables.Sweep) -> dict[str, dict[str, float]]:
     """r of each subject by arm, mean over draws."""
@@ -138,20 +145,22 @@ def compare_pretexts(
     return gains
 
 
+def furthest(series: str, law: Law) -> float:
+    """The value to which a series is drawn, beyond its last one."""
+    return 100.0 if series == "people" else float(law.values[-1]) * BEYOND
+
+
 def draw(laws: dict[str, Law]) -> Figure:
     """A panel for each series; points, line, band, and dashes where it is an extrapolation."""
     with matplotlib.rc_context(drawing.STYLE):
         figure = Figure(figsize=(2.4 * len(laws) + 0.6, 2.7), layout="constrained")
         axes = figure.subplots(1, len(laws), sharey=True, squeeze=False)[0]
         for axis, (series, law) in zip(axes, laws.items(), strict=True):
-            last = law.values[-1]
-            far = 100 if series == "people" else last * BEYOND
+            last, far = law.values[-1], furthest(series, law)
             for begin, end, style in ((law.values[0], last, "-"), (last, far, (0, (3, 2)))):
                 x = np.geomspace(begin, end, 40)
-                lines = law.drawn[:, :1] + law.drawn[:, 1:] * np.log10(x / last)
-                low, high = np.percentile(lines, (2.5, 97.5), axis=0)
+                y, low, high = law.at(x)
                 axis.fill_between(x, low, high, color=drawing.PALE, alpha=0.7, linewidth=0)
-                y = law.level + law.slope * np.log10(x / last)
                 axis.plot(x, y, color=drawing.INK, linestyle=style, linewidth=1)
             axis.plot(law.values, law.gain.mean(1), "o", color=drawing.INK, markersize=4)
             axis.axhline(0, color=drawing.GREY, linewidth=0.8, linestyle=":")
@@ -181,6 +190,9 @@ def main():
         )
         low, high = law.interval
         print(f"{series:10s} {law.slope:+.4f} ({low:+.4f} to {high:+.4f}) a tenfold; {points}")
+        far = furthest(series, law)
+        (y,), (low,), (high,) = law.at(np.array([far]))
+        print(f"{'':10s} extrapolated to {far:g}: {y:+.3f} ({low:+.3f} to {high:+.3f})")
     r = {arm: np.mean(list(of.values())) for arm, of in scores.items()}
     print("r          " + ", ".join(f"{arm}: {value:.3f}" for arm, value in r.items()))
     for base in ("middle", f"random_{MIDDLE['width']}"):

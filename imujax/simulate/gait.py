@@ -26,7 +26,7 @@ from imujax.simulate.curves import (
     spline,
 )
 from imujax.simulate.skeleton import Kinematics, Tracks
-from imujax.simulate.way import Way, heading, pace, turned
+from imujax.simulate.way import Way, heading, turned
 
 LOOK_AHEAD = 0.2  # s that the head is ahead in a turn (Grasso et al. 1996, NeuroReport 7:1170)
 LOOSE_SHARE = 0.25  # share of a stance or a swing that a leg takes to be held as such
@@ -350,7 +350,7 @@ def _strike_states(style, way, speed, force, impact, strike, step, stance, side,
     sway = -push / 2  # speed to the left at a right strike
     lateral = -(sway * t + drift) / 2
     varied = [jnp.array(STEP_SD[n])[:, None] * getattr(noise, n) for n in ("place", "speed")]
-    speeds = speed * pace(way, strike)
+    speeds = speed * (jnp.ones_like(strike) if way.pace is None else way.pace)
     path = _path(way, strike, step, speeds)
     steady_speed = jnp.stack([speeds - ahead / t, sway * side, speeds * way.rise - drop / t])
     steady_place = jnp.stack([0 * side, lateral * side, style.height + way.rise * path[0]])

@@ -30,8 +30,8 @@ from imujax.simulate.way import Way, random_bends
 SETTINGS: dict[str, Any] = {
     name: people.COMMON[name] for name in ("people", "unit", "scatter", "manner", "noise")
 }
-SETTINGS |= {"gait": 0.3, "sensors": list(body.SEGMENTS), "windows": 4}
-SETTINGS |= {"bends": 0.0, "stairs": 0.0, "impaired": 0.0}
+SHARES = {"gait": 0.3, "bends": 0.0, "stairs": 0.0, "impaired": 0.0}
+SETTINGS |= SHARES | {"sensors": list(body.SEGMENTS), "windows": 4}
 LEAD_SECONDS = 0.15  # s before a window, in which units come to swing on their tissue
 MAX_STRIDE = 1.4  # s, the longest: where in it a window begins is random
 SPARE_FACTOR = 1.4  # windows simulated for one that is wanted: where nothing moves there is no pair
@@ -57,12 +57,15 @@ def settings(changes: Mapping[str, Any]) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If there is no such entry, no such segment, or no sensor at all.
+        If there is no such entry, no such segment, no sensor at all, or a share is none.
     """
     unknown_entries = sorted(changes.keys() - SETTINGS.keys())
     if unknown_entries:
         raise UserError(f"a stream has no {unknown_entries[0]!r}: it has {', '.join(SETTINGS)}")
     merged = SETTINGS | dict(changes)
+    for name in SHARES:
+        if not isinstance(merged[name], (int, float)) or not 0 <= merged[name] <= 1:
+            raise UserError(f"{name} of a stream is {merged[name]!r}, but must be from 0 to 1")
     unknown_segments = sorted(set(merged["sensors"]) - set(body.SEGMENTS))
     if unknown_segments or not merged["sensors"]:
         raise UserError(

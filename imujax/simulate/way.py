@@ -74,8 +74,3 @@ def turned(vector: jax.Array, angle: jax.Array) -> jax.Array:
     cos, sin = jnp.cos(angle), jnp.sin(angle)
     x, y, z = vector
     return jnp.stack([x * cos - y * sin, x * sin + y * cos, z])
-
-
-def pace(way: Way, strike: jax.Array) -> jax.Array:
-    """Share of the speed at each strike [N]."""
-    return jnp.ones_like(strike) if way.pace is None else way.pace

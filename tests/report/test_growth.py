@@ -61,6 +61,8 @@ def test_the_middle_belongs_to_every_series_and_two_points_are_no_law():
     assert list(laws) == ["steps"] and laws["steps"].values.tolist() == VALUES.tolist()
     assert abs(laws["steps"].slope) < 1e-12
     np.testing.assert_allclose(laws["steps"].gain, 0.01, atol=1e-12)
+    for bound in laws["steps"].at(np.array([400.0, 1e5])):
+        np.testing.assert_allclose(bound, 0.01, atol=1e-12)
     assert isinstance(growth.draw(laws), Figure)
     wide = scores | {"middle": people, "random_16": random, "width_4": people, "width_8": people}
     with pytest.raises(UserError, match="no arm random_4"):

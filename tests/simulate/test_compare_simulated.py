@@ -123,6 +123,7 @@ def test_a_set_is_written_as_in_a_shell(launcher):
         ("name=a real=b segments=tail", "no segment 'tail'"),
         ("name=a real=b segments=foot_r gait=hopping", "no gait 'hopping'"),
         ("name=a real=b segments=foot_r ways=bends,stilts", "no way 'stilts'"),
+        ("name=a real=b segments=foot_r spin=fast", "spin=fast is no number"),
     ],
 )
 def test_mistakes_are_one_sentence(launcher, text, says):

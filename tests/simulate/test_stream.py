@@ -165,6 +165,8 @@ def test_mistakes_are_one_sentence(tmp_path):
         ({"sensors": ("tail",)}, "no segment 'tail'"),
         ({"sensors": ()}, "needs sensors"),
         ({"dogs": 3}, "a stream has no 'dogs'"),
+        ({"bends": "many"}, "bends of a stream is 'many', but must be from 0 to 1"),
+        ({"gait": 1.5}, "gait of a stream is 1.5, but must be from 0 to 1"),
     ):
         with pytest.raises(UserError, match=says):
             stream.compile_batch(settings(**changes))
