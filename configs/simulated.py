@@ -10,7 +10,7 @@ study's network at half its width, with shorter trials and fewer fractions, step
 references than `full`. In both two of the eight sensors are used for the knee moment.
 
 Beside the encoder that is trained in its few minutes, `quick` has the one that comes with imujax
-(box.py), trained for longer on simulated people whom no set here has.
+(box.py), trained for longer on simulated people whom no set here has: frozen, in a task of its own.
 
 The people who move without labels are others than those with force plates, and their units are put
 on with more scatter: `simulate` says how, over imujax/simulate/people.py.
@@ -75,21 +75,24 @@ def get_config(size: str = "quick") -> ConfigDict:
     cores = common.SMALL | {"axes": axes}
     network = cores | {"references": ("ridge", "trees")}  # those that are quick
     grid = {"full": {}, "network": network, "cores": cores}.get(size, quick)
-    if is_quick:
-        given = {"parent": "gait", "steps": 0, "seeds": 1}
-        config.encoders.box = common.encoder((), dilated.dilated(), **given)
     config.tasks = ConfigDict()
     for name, title, encoder in (
         ("loading_rate", "Vertical loading rate, running", "fast"),
         ("peak_force", "Peak vertical ground reaction force, walking", "fast"),
         ("knee_moment", "Peak knee flexion moment, walking", "slow"),
     ):
-        compared = common.arms(encoder)
-        if is_quick:
-            # Another network, and so random weights of its own to be compared with.
-            compared["box"] = {"encoder": "box", "weights": "pretrained"}
-            compared["random-box"] = {"encoder": "box", "weights": "random"}
-        config.tasks[name] = common.task(name, title, compared, **grid)
+        config.tasks[name] = common.task(name, title, common.arms(encoder), **grid)
+    if is_quick:
+        given = {"parent": "gait", "steps": 0, "seeds": 1}
+        config.encoders.box = common.encoder((), dilated.dilated(), **given)
+        compared = common.arms("slow")
+        # Another network, and so random weights of its own to be compared with.
+        compared["box"] = {"encoder": "box", "weights": "pretrained"}
+        compared["random-box"] = {"encoder": "box", "weights": "random"}
+        # Its network does not stride early: fine-tuned it would take an hour.
+        probes = grid | {"stages": ("probe",), "sensors": common.KNEE}
+        title = "Peak knee flexion moment by frozen encoders, walking"
+        config.tasks.frozen = common.task("knee_moment", title, compared, **probes)
     if size in ("network", "cores"):
         config.tasks.knee_moment.sensors = common.KNEE
     return config

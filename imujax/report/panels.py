@@ -39,6 +39,8 @@ AXIS_LABELS = {
 def arm_style(task: TaskSummary, arm: str) -> tuple[str, str]:
     """Colour and marker of an arm, the same in every picture.
 
+    What is called pretrained comes first, whatever stands beside it in a task.
+
     Parameters
     ----------
     task : TaskSummary
@@ -54,6 +56,7 @@ def arm_style(task: TaskSummary, arm: str) -> tuple[str, str]:
     if arm in baselines:
         return BASELINE_STYLES[baselines.index(arm) % len(BASELINE_STYLES)]
     others = [name for name in task.arms if name not in baselines]
+    others.sort(key=lambda name: name != "pretrained")
     return ARM_STYLES[others.index(arm) % len(ARM_STYLES)]
 
 

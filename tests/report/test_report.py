@@ -444,6 +444,8 @@ def test_small_differences_have_room_for_their_digits(tmp_path):
 def test_every_arm_has_its_own_look(tasks):
     styles = [panels.arm_style(tasks[0], arm) for arm in tasks[0].arms]
     assert len({colour for colour, _ in styles}) == len({m for _, m in styles}) == len(styles)
+    beside = dataclasses.replace(tasks[0], arms=("box", *tasks[0].arms))  # of another task
+    assert panels.arm_style(beside, "pretrained") == panels.arm_style(tasks[0], "pretrained")
 
 
 def test_an_arm_is_compared_with_the_random_weights_of_its_own_network():
