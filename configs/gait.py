@@ -4,9 +4,10 @@
 
 The peak force of insole.py, the stance time of public.py and the activities of activities.py, their
 recordings and folds, with the network of imujax/nets/dilated.py in the place of the study's.  For
-stance time and activities a third arm goes on from the encoder on the windows of those who train,
-without labels, fold by fold.  (On the insoles growth.py has such an arm.)  The encoder that the
-activities start from has seen the IPOL walks alone; raw/sisfall is without its falls, as there.
+stance time and activities further arms go on from an encoder on the windows of those who train,
+without labels, fold by fold: from SisFall's, and from the one that comes with imujax (box.py), which
+has seen simulated people alone.  (On the insoles growth.py has such arms.)  Activities are told from
+1.28 s, the windows and the rate of the latter; raw/sisfall is without its falls.
 
 `:cores` is for two cores; `:tiny` is the same path in minutes.
 """
@@ -28,40 +29,41 @@ SHARES = {"axes": {"windows": (0.1, 0.25, 1.0)}, "rescale": True, "kept": 0.5}
 def get_config(size: str = "full") -> ConfigDict:
     config = insole.get_config(size)
     net = dilated.dilated()
-    # On two cores at half the rate: a window lasts 2.56 s either way.
-    rate, samples = (50.0, 128) if size == "cores" else (100.0, 256)
-    cut, whole = {"window": 128, "stride": 64}, {"window": samples, "stride": samples}
-    config.data_sets.others = common.data_set(
-        "ipol_gait", "ipol_gait", task="windows", rate=rate, **cut
-    )
-    config.data_sets.daily = common.data_set("sisfall", "sisfall", rate=rate, **whole)
+    # On two cores one half of what was recorded.
+    daily = {"rate": 100.0, "window": 128, "stride": 256 if size == "cores" else 128}
+    config.data_sets.daily = common.data_set("sisfall", "sisfall", **daily)
     config.data_sets.steps = common.data_set("ipol_gait", "ipol_gait", task="stance_time")
     config.encoders = ConfigDict(
         {
             "foot": common.encoder(("waist", "walks"), net, window=64, **TRAIN),
             "back": common.encoder(("waist",), net, **TRAIN),
             "own": common.encoder(("walks",), net, parent="back", without="stance_time", **OWN),
-            "others": common.encoder(("others",), net, rate=rate, **TRAIN),
-            "daily": common.encoder(
-                ("daily",), net, parent="others", without="activity", rate=rate, **OWN
-            ),
+            "box_own": common.encoder(("walks",), net, parent="gait", without="stance_time", **OWN),
+            "box_daily": common.encoder(("daily",), net, parent="gait", without="activity", **OWN),
         }
     )
     grid = {"full": {"rates": RATES}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
     grid["tiny"] = common.SMALL | common.TINY
     force = grid[size] | SHARES
-    # The longer windows on two cores with half the budget and without the rate that hardly any run
-    # of the peak force had chosen.
-    beside = force | (common.BESIDE | {"rates": RATES[1:]} if size == "cores" else {})
+    # A share of the people too. The longer windows on two cores with half the budget and without the
+    # rate that hardly any run of the peak force had chosen.
+    beside = force | {"axes": SHARES["axes"] | {"subjects": (0.25,)}}
+    beside |= common.BESIDE | {"rates": RATES[1:]} if size == "cores" else {}
     walking = common.arms("back")
-    walking.own = {"encoder": "own", "weights": "in_domain"}
-    living = common.arms("others")
-    living.own = {"encoder": "daily", "weights": "in_domain"}
+    for name in ("own", "box_own"):
+        walking[name] = {"encoder": name, "weights": "in_domain"}
+    living = ConfigDict(
+        {
+            "random": {"encoder": "box_daily", "weights": "random"},
+            "box_own": {"encoder": "box_daily", "weights": "in_domain"},
+        }
+    )
     classes = {name: value for name, value in beside.items() if name != "references"}
     if size == "tiny":
         tiny = {"steps": 60, "batch": 256, "log_every": 20, "seeds": 1}
         for encoder in config.encoders.values():
-            encoder.update(net=net | {"width": 4}, **tiny)
+            # Whoever goes on from the encoder of the box has its network.
+            encoder.update(net=net if encoder.parent == "gait" else net | {"width": 4}, **tiny)
     config.tasks = ConfigDict(
         {
             "peak_force": common.task(
