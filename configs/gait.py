@@ -5,9 +5,9 @@
 The peak force of insole.py, the stance time of public.py and the activities of activities.py, their
 recordings and folds, with the network of imujax/nets/dilated.py in the place of the study's.  For
 stance time and activities further arms go on from an encoder on the windows of those who train,
-without labels, fold by fold: from SisFall's, and from the one that comes with imujax (box.py), which
-has seen simulated people alone.  (On the insoles growth.py has such arms.)  Activities are told from
-1.28 s, the windows and the rate of the latter; raw/sisfall is without its falls.
+without labels, fold by fold: from SisFall's, and from the one that comes with imujax (box.py),
+which has seen simulated people alone.  (On the insoles growth.py has such arms.)  Activities are
+told from 1.28 s, windows and rate of the latter; raw/sisfall is without its falls.
 
 `:cores` is for two cores; `:tiny` is the same path in minutes.
 """
@@ -45,8 +45,8 @@ def get_config(size: str = "full") -> ConfigDict:
     grid = {"full": {"rates": RATES}, "cores": common.SMALL | {"rates": RATES, "draws": 1}}
     grid["tiny"] = common.SMALL | common.TINY
     force = grid[size] | SHARES
-    # A share of the people too. The longer windows on two cores with half the budget and without the
-    # rate that hardly any run of the peak force had chosen.
+    # A share of the people too. The longer windows on two cores with half the budget and without
+    # the rate that hardly any run of the peak force had chosen.
     beside = force | {"axes": SHARES["axes"] | {"subjects": (0.25,)}}
     beside |= common.BESIDE | {"rates": RATES[1:]} if size == "cores" else {}
     walking = common.arms("back")
