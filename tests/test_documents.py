@@ -174,8 +174,9 @@ def in_miniature(config: ConfigDict) -> ConfigDict:
     for encoder in config.encoders.values():
         if not encoder.steps:
             continue  # taken as it is
-        del encoder.net  # which need not be a residual one
-        encoder.net = ConfigDict(resnet.tiny("none"))
+        if encoder.get("parent") != "gait":  # the one in the box, whose network is what it is
+            del encoder.net  # which need not be a residual one
+            encoder.net = ConfigDict(resnet.tiny("none"))
         encoder.update(microbatch=8 * bool(encoder.microbatch), **ENCODER)
     for task in config.tasks.values():
         with task.ignore_type():  # folds may be a number or lists of names
