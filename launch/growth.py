@@ -1,13 +1,13 @@
-"""How the gain of pre-training grows with steps, negatives, people and width: a law, drawn.
+"""How the gain of pre-training grows with steps, people, negatives and more: a law, drawn.
 
     python launch/growth.py work/growth --out work/growth/growth.png
 
 Of every arm SERIES_VALUE of a study (configs/growth.py), and of `middle`, which belongs to each
-series, the frozen probe's r within a subject, mean over draws, less that of random weights of the
-same network. Along a series a + b log10(value) is fitted to the means over subjects. Its slope b,
-what ten times as much adds, has an interval of 95 % by resampling subjects and, since every point
-is one pre-training, the residuals of the points. Behind the last value the line is an
-extrapolation, and drawn as one.
+series but that of simulated people, r within a subject of the frozen probe (or of the fine-tuned
+network), mean over draws, less that of random weights of the same network. Along a series a + b
+log10(value) is fitted to the means over subjects. Its slope b, what ten times as much adds, has an
+interval of 95 % by resampling subjects and, since every point is one pre-training, the residuals of
+the points. Behind the last value the line is an extrapolation, and drawn as one.
 """
 
 import argparse
@@ -23,12 +23,14 @@ from imujax.configs.growth import MIDDLE
 from imujax.errors import UserError
 from imujax.report import tables
 from imujax.runtime import drawing, files
+from imujax.sweep import settings
 
 LABELS = {
     "steps": "steps of 512",
     "negatives": "windows of a step",
     "people": "share of the people [%]",
     "width": "channels of each dilation",
+    "simulated": "share of simulated people [%]",
 }
 RESAMPLED = 2000
 BEYOND = 30.0  # times the last value to which lines are drawn
@@ -68,13 +70,13 @@ class Law(NamedTuple):
         return self.level + self.slope * tens, low, high
 
 
-def probe_scores(sweep: tables.Sweep) -> dict[str, dict[str, float]]:
-    """r of each subject by arm, mean over draws."""
+def mean_scores(sweep: tables.Sweep, stage: str = "probe") -> dict[str, dict[str, float]]:
+    """r of each subject by arm at one of imujax.sweep.settings.STAGES, mean over draws."""
     at = {run: i for i, run in enumerate(sweep.runs["run"].tolist())}
     lists: dict[str, dict[str, list[float]]] = {}
     for row in sweep.scores:
-        arm, stage = (sweep.runs[name][at[row["run"]]].item() for name in ("arm", "stage"))
-        if stage == "probe":
+        arm, of = (sweep.runs[name][at[row["run"]]].item() for name in ("arm", "stage"))
+        if of == stage:
             lists.setdefault(arm, {}).setdefault(row["subject"], []).append(row["r"])
     return {
         arm: {name: float(np.mean(values)) for name, values in of.items()}
@@ -113,7 +115,7 @@ def fit_series(scores: dict[str, dict[str, float]]) -> dict[str, Law]:
             for arm, of in scores.items()
             if arm.startswith(f"{series}_")
         }
-        if "middle" in scores:
+        if "middle" in scores and series in MIDDLE:
             arms[float(MIDDLE[series])] = scores["middle"]
         if len(arms) > 2:
             values = sorted(arms)
@@ -147,7 +149,7 @@ def compare_pretexts(
 
 def furthest(series: str, law: Law) -> float:
     """The value to which a series is drawn, beyond its last one."""
-    return 100.0 if series == "people" else float(law.values[-1]) * BEYOND
+    return 100.0 if series in ("people", "simulated") else float(law.values[-1]) * BEYOND
 
 
 def draw(laws: dict[str, Law]) -> Figure:
@@ -175,11 +177,13 @@ def draw(laws: dict[str, Law]) -> Figure:
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0], allow_abbrev=False)
     parser.add_argument("workdir", type=pathlib.Path, help="folder of the study")
+    parser.add_argument("--task", default="peak_force", help="of it; peak_force")
+    parser.add_argument("--stage", default="probe", choices=settings.STAGES, help="probe")
     parser.add_argument("--out", type=pathlib.Path, help="picture to write, FILE.png")
     args = parser.parse_args()
     try:
-        (sweep,) = tables.load_sweeps(args.workdir / "tasks" / "peak_force")
-        scores = probe_scores(sweep)
+        (sweep,) = tables.load_sweeps(args.workdir / "tasks" / args.task)
+        scores = mean_scores(sweep, args.stage)
         laws = fit_series(scores)
     except (UserError, ValueError) as error:
         parser.error(str(error))
