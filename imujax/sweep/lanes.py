@@ -379,12 +379,11 @@ class LaneTrainer:
             Of each lane's test examples [P, m, K], of curves [P, m, Lt, K], in the targets' units.
         """
         heads, estimates = [], []
-        # Every lane lays out its own samples where a class of each is estimated.
-        is_large = self.examples.is_class and self.examples.every
-        size = self.mesh.size if is_large else self.runs
+        # Of classes one at a time: each takes the steps that it needs, on examples of its own.
+        size = self.mesh.size if self.examples.is_class else self.runs
         for first in range(0, len(lanes), size):
             group = lanes[first : first + size]
-            stacked = self.place(group, size)
+            stacked = self.place(group, size, self._rows(group))
             placed = self.fit_heads(stacked, features, self.data["target"])
             rows = sharding.to_host(self.estimate_heads(stacked, placed, features))
             estimates += [row[:, lane.test] for row, lane in zip(rows, group, strict=False)]
@@ -534,7 +533,14 @@ class LaneTrainer:
             size //= 2
         return size
 
-    def place(self, lanes: Sequence[Lane], size: int) -> dict[str, Any]:
+    def _rows(self, lanes: Sequence[Lane]) -> int:
+        """To how many training examples lanes are padded: the width, halved while all fit."""
+        rows, most = self.width, max(len(lane.train) for lane in lanes)
+        while -(-rows // 2) >= most:
+            rows = -(-rows // 2)
+        return rows
+
+    def place(self, lanes: Sequence[Lane], size: int, width: int = 0) -> dict[str, Any]:
         """Stack lanes and share them out over the devices.
 
         Parameters
@@ -543,13 +549,15 @@ class LaneTrainer:
             At most `size`.
         size : int
             Of the stack.
+        width : int
+            To which training examples are padded; 0: that of the largest subset of all.
 
         Returns
         -------
         dict of jax.Array, [R, ..]
             See `stack_lanes`.
         """
-        stacked = stack_lanes(lanes, self.examples, size, self.width)
+        stacked = stack_lanes(lanes, self.examples, size, width or self.width)
         return sharding.place(stacked, sharding.sharded(self.mesh))
 
     def _init_state(self, weights) -> dict:

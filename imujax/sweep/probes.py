@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-LOGISTIC_STEPS = 100  # of the probe of classes
+LOGISTIC_STEPS = 100  # of the probe of classes, for each penalty at most
+FLAT = 1e-4  # the largest slope of cross entropy and penalty at which it ends
 CURVE_CHUNK = 64  # windows whose samples are added up at once
 CONSTANT = 1e-5  # SD over the size of a feature that is constant but for rounding
 MIN_PENALTY = 4 * float(np.finfo(np.float32).eps)  # of a sum, what single precision may lose of it
@@ -156,7 +157,8 @@ def fit_logistic(
     """Fit the probe of classes: multinomial logistic regression, once for each penalty.
 
     The weights w minimise the mean cross entropy + penalty / 2 |w|^2 on features that are
-    standardised as in `fit_probe`, by LOGISTIC_STEPS of L-BFGS.
+    standardised as in `fit_probe`, by L-BFGS: from the largest penalty down, each from where the
+    one before it ended, until no slope is above FLAT, LOGISTIC_STEPS at most.
 
     Parameters
     ----------
@@ -180,7 +182,7 @@ def fit_logistic(
     y = jnp.where(valid > 0, y.reshape(-1, y.shape[-1]), 0.0)
     optimiser = optax.lbfgs()
 
-    def solve(penalty):
+    def solve(w, penalty):
         def loss(w):
             logits = _dot(x, w["kernel"]) + w["bias"][None]
             entropy = (optax.softmax_cross_entropy(logits, y) * valid[:, 0]).sum() / valid.sum()
@@ -188,18 +190,24 @@ def fit_logistic(
 
         value_and_grad = optax.value_and_grad_from_state(loss)
 
-        def take_step(_, carry):
-            w, state = carry
+        def take_step(carry):
+            step, _, w, state = carry
             value, grad = value_and_grad(w, state=state)
             updates, state = optimiser.update(grad, state, w, value=value, grad=grad, value_fn=loss)
-            return optax.apply_updates(w, updates), state
+            slope = optax.tree.norm(optax.tree.get(state, "grad"), ord=jnp.inf)
+            return step + 1, slope, optax.apply_updates(w, updates), state
 
-        first = {"kernel": jnp.zeros((x.shape[1], y.shape[1])), "bias": jnp.zeros(y.shape[1])}
-        w, _ = jax.lax.fori_loop(0, LOGISTIC_STEPS, take_step, (first, optimiser.init(first)))
+        begin = 0, jnp.inf, w, optimiser.init(w)
+        _, _, w, _ = jax.lax.while_loop(
+            lambda carry: (carry[0] < LOGISTIC_STEPS) & (carry[1] > FLAT), take_step, begin
+        )
         kernel = w["kernel"] / sd.T
-        return {"kernel": kernel, "bias": w["bias"] - _dot(mean, kernel)[0]}
+        return w, {"kernel": kernel, "bias": w["bias"] - _dot(mean, kernel)[0]}
 
-    return jax.lax.map(solve, lane["penalties"])
+    first = {"kernel": jnp.zeros((x.shape[1], y.shape[1])), "bias": jnp.zeros(y.shape[1])}
+    order = jnp.argsort(-lane["penalties"])
+    _, heads = jax.lax.scan(solve, first, lane["penalties"][order])
+    return jax.tree.map(lambda head: head[jnp.argsort(order)], heads)
 
 
 def estimate_probe(lane, heads, features, is_class):
