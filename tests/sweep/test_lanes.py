@@ -215,7 +215,7 @@ def test_the_probe_of_classes_is_scikit_learns_logistic_regression(size):
     features[:, 3] = 2.1  # a constant feature
     number = data.target.argmax(axis=1)
     trainer = lanes.LaneTrainer(make_card("batch"), data, CONFIG, width=60, runs=2)
-    group = [dataclasses.replace(x, penalties=(0.3, 0.03)) for x in make_lanes()]
+    group = [dataclasses.replace(x, penalties=(0.03, 0.3)) for x in make_lanes()]
     heads, estimates = trainer.probe(group, features)
     for lane, head, estimate in zip(group, heads, estimates, strict=True):
         scaler = StandardScaler().fit(features[lane.train].astype(np.float64))
